@@ -80,15 +80,22 @@ class Handler(RequestHandler):
             if scheme.lower() != "bearer" or not token.strip():
                 raise Unauthorized("token-invalid", "The Authorization header must be: Bearer <token>.")
             return self.server.tokens.verify(token.strip())
-        token = self.query("token") or self.query("access_token")
+        token = self._query_token()
         if token:
             return self.server.tokens.verify(token)
         token = self.get_cookie(COOKIE) or ""
         if token:
+            who = self.server.tokens.verify(token)
             if self.request.method not in SAFE_METHODS:
                 self.access.check_same_origin(self.request)
-            return self.server.tokens.verify(token)
+            return who
         raise Unauthorized("token-missing", "A token is needed: Authorization: Bearer <token>.")
+
+    def _query_token(self) -> str:
+        try:
+            return self.query("token") or self.query("access_token")
+        except BadRequest:
+            raise Unauthorized("token-invalid", "The token is not valid.") from None
 
     def username(self, who: Identity, given: str | None, client_id: str | None) -> str:
         """The name shown: the token's, else the one given, else that of the client's stream, else the userId."""
