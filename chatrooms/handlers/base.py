@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from http.client import responses
 from typing import Any, TypeVar
@@ -12,6 +13,7 @@ from tornado.web import HTTPError, RequestHandler
 from chatrooms import body, names
 from chatrooms.errors import BadRequest, Forbidden, Problem, Unauthorized, Unavailable
 from chatrooms.handlers.access import Access
+from chatrooms.logs import printable
 from chatrooms.server import Server
 from chatrooms.tokens import Identity
 
@@ -27,6 +29,8 @@ _STATUS_PROBLEMS = {
     413: ("too-large", "The request is too large."),
 }
 _INTERNAL = ("internal", "Something went wrong on the server.")
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -159,7 +163,9 @@ class Handler(RequestHandler):
 
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
         if not isinstance(value, Problem | HTTPError):
-            super().log_exception(typ, value, tb)
+            # Not Tornado's own line: it shows the query, which may hold a token.
+            where = printable(self.request.path)
+            log.error("%s %s failed", self.request.method, where, exc_info=(typ, value, tb))
 
     def on_finish(self) -> None:
         if self.server.ready:
