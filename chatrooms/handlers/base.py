@@ -8,7 +8,8 @@ from http.client import responses
 from typing import Any, TypeVar
 
 import msgspec
-from tornado.web import HTTPError, RequestHandler
+from tornado.httputil import HTTPServerRequest
+from tornado.web import Application, HTTPError, RequestHandler
 
 from chatrooms import body, names
 from chatrooms.errors import BadRequest, Forbidden, Problem, Unauthorized, Unavailable
@@ -37,6 +38,11 @@ T = TypeVar("T")
 
 class Handler(RequestHandler):
     """A request to the server. Problems raised by a method become their JSON answer."""
+
+    def __init__(self, application: Application, request: HTTPServerRequest, **settings: Any) -> None:
+        # Bodies are JSON whatever Content-Type says: Tornado's reading of forms only refuses some.
+        request._parse_body = _nothing  # type: ignore[method-assign]
+        super().__init__(application, request, **settings)
 
     @property
     def server(self) -> Server:
@@ -70,6 +76,13 @@ class Handler(RequestHandler):
         for name, value in self.access.preflight_headers(self.request):
             self.set_header(name, value)
         self.set_status(204)
+
+    def decode_argument(self, value: bytes, name: str | None = None) -> str:
+        """A part of the path; bytes that are no UTF-8 become characters that no id may have.
+
+        So they are refused where ids are checked, after 401 and 403.
+        """
+        return value.decode(errors="surrogateescape")
 
     # Who asks
 
@@ -179,6 +192,10 @@ class Unknown(Handler):
         await super().prepare()
         if self.request.method != "OPTIONS":
             raise HTTPError(404)
+
+
+def _nothing() -> None:
+    pass
 
 
 def check_same_user(who: Identity, user_id: str | None) -> None:
