@@ -21,6 +21,7 @@ from chatrooms.topic import Topic
 # Events that change the text of an earlier one: what was encoded before must not be sent again.
 REWRITES = frozenset({"message-edited", "message-deleted"})
 
+LONGEST_RETRY = 1.5  # seconds: the most that `retry:` asks for when a stream opens
 RETRY_AFTER = 5.0  # seconds, for who finds the server full
 
 log = logging.getLogger(__name__)
@@ -188,4 +189,4 @@ def _tell_expiring(stream: Stream) -> None:
 
 
 def _end_expired(stream: Stream) -> None:
-    stream.finish(closing("token-expired", True))
+    stream.finish(closing("token-expired", True), LONGEST_RETRY)
