@@ -152,11 +152,12 @@ class Rooms:
             }
         )
 
-    def check_open(self, user_id: str) -> None:
-        """Raises Unavailable or TooMany when no more streams are taken."""
+    def check_open(self, seat: Seat) -> None:
+        """Raises Unavailable or TooMany when no more streams are taken; one that replaces another is."""
         if self.draining:
             raise Unavailable("draining", "The server is about to stop.", 5)
-        self.hub.check_room_for(user_id)
+        if self._same(seat) is None:
+            self.hub.check_room_for(seat.user_id)
 
     # Presence
 
