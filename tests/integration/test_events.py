@@ -164,7 +164,7 @@ async def test_stream_of_an_expiring_token_is_warned_and_ends(chat: Chat) -> Non
     warning = await reader.event("token-expiring")
     assert abs(warning["expiresAt"] - (time.time() + 2) * 1000) < 2000
     rest = await reader.rest()
-    assert [event.type for event in rest] == ["closing"]
+    assert reader.types() == ["system", "token-expiring", "closing"]
     assert data(rest[-1]) == {"reason": "token-expired", "reconnect": True}
     refused = await chat.read(token=token)
     assert refused.status == 401
