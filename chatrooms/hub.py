@@ -21,6 +21,7 @@ from chatrooms.topic import Topic
 # Events that change the text of an earlier one: what was encoded before must not be sent again.
 REWRITES = frozenset({"message-edited", "message-deleted"})
 
+RECONNECT_HOLD = 1.5  # seconds, beyond the grace, that who was asked to reconnect is expected back
 RETRY_AFTER = 5.0  # seconds, for who finds the server full
 
 log = logging.getLogger(__name__)
@@ -44,7 +45,8 @@ class Hub:
         self._max_streams = max_streams
         self._max_streams_per_user = max_streams_per_user
         self._topics: dict[str, Topic] = {}
-        self._by_user: dict[str, list[Stream]] = {}
+        self._by_user: dict[str, dict[Stream, None]] = {}
+        self._by_client: dict[tuple[str, str, str], Stream] = {}
         self.streams: dict[Stream, Owner] = {}
         self.published = 0
 
@@ -125,7 +127,8 @@ class Hub:
     def open(self, stream: Stream, owner: Owner, first: bytes) -> None:
         """Starts a stream: `first` (the head and the first event), then all after its position."""
         self.streams[stream] = owner
-        self._by_user.setdefault(stream.user_id, []).append(stream)
+        self._by_user.setdefault(stream.user_id, {})[stream] = None
+        self._by_client[stream.topic.name, stream.user_id, stream.client_id] = stream
         stream.topic.streams[stream] = None
         try:
             stream.start()
@@ -139,6 +142,10 @@ class Hub:
     def streams_of(self, user_id: str) -> Iterator[Stream]:
         """The open streams of a user."""
         return iter(list(self._by_user.get(user_id, ())))
+
+    def stream_of(self, topic: str, user_id: str, client_id: str) -> Stream | None:
+        """The open stream of a user's client on a topic; a client has one of each."""
+        return self._by_client.get((topic, user_id, client_id))
 
     def extend(self, stream: Stream, expires_at: float) -> None:
         """Lets a stream live on until then (seconds since 1970)."""
@@ -166,9 +173,12 @@ class Hub:
         if not topic.streams:
             self._topics.pop(topic.name, None)
         mine = self._by_user[stream.user_id]
-        mine.remove(stream)
+        del mine[stream]
         if not mine:
             del self._by_user[stream.user_id]
+        key = (topic.name, stream.user_id, stream.client_id)
+        if self._by_client.get(key) is stream:
+            del self._by_client[key]
         owner.stream_ended(stream, hold)
 
     def _fall_behind(self, stream: Stream) -> None:
@@ -188,4 +198,4 @@ def _tell_expiring(stream: Stream) -> None:
 
 
 def _end_expired(stream: Stream) -> None:
-    stream.finish(closing("token-expired", True))
+    stream.finish(closing("token-expired", True), RECONNECT_HOLD)

@@ -101,7 +101,7 @@ class Rooms:
         position = self._log.head
         if history:
             first = await self._messages.nth_last(topic_of(room_id), history)
-            position = position if first is None else first - 1
+            position = position if first is None else min(position, first - 1)
         return Start(position, not asked, None if asked else 0)
 
     def admit(self, seat: Seat) -> None:
@@ -165,7 +165,8 @@ class Rooms:
         room = self._live.get(room_id)
         if room is None:
             return
-        for stream in self._of_client(room_id, user_id, client_id):
+        stream = self.hub.stream_of(topic_of(room_id), user_id, client_id)
+        if stream is not None:
             stream.finish(closing("left", False))
         for member in room.presence.find(user_id):
             room.presence.end_poll(member)
@@ -235,14 +236,8 @@ class Rooms:
         in_tail = self.hub.count_in_tail(topic_of(room_id), position)
         return await self._log.count(topic_of(room_id), position) if in_tail is None else in_tail
 
-    def _of_client(self, room_id: str, user_id: str, client_id: str) -> list[Stream]:
-        topic = topic_of(room_id)
-        streams = self.hub.streams_of(user_id)
-        return [s for s in streams if s.client_id == client_id and s.topic.name == topic]
-
     def _same(self, seat: Seat) -> Stream | None:
-        streams = self._of_client(seat.room_id, seat.user_id, seat.client_id)
-        return streams[0] if streams else None
+        return self.hub.stream_of(topic_of(seat.room_id), seat.user_id, seat.client_id)
 
     def _count_replacement(self, seat: Seat) -> None:
         key = (seat.room_id, seat.user_id, seat.client_id)
