@@ -21,6 +21,7 @@ from chatrooms.presence import Key, Presence
 from chatrooms.storage.log import Log
 from chatrooms.storage.messages import MessageQueries
 from chatrooms.stream import Stream
+from chatrooms.tokens import Identity
 
 POLL_EVENTS = 200  # events in one answer to a poll, its `system` included
 REPLACEMENTS = 10  # of a still open stream in REPLACEMENT_PERIOD; more is two pages that fight
@@ -37,6 +38,7 @@ class Seat(NamedTuple):
     user_id: str
     username: str
     client_id: str
+    session: str
     expires_at: float
 
 
@@ -123,7 +125,7 @@ class Rooms:
         topic.snapshot = room.presence.snapshot
         stream = Stream(self.hub, sock, topic, start.position)
         stream.user_id, stream.client_id, stream.member = seat.user_id, seat.client_id, member
-        stream.expires_at = seat.expires_at
+        stream.session, stream.expires_at = seat.session, seat.expires_at
         stream.id = secrets.token_urlsafe(12)
         id = event_id(self._log.epoch, start.position)
         first = sse.encode(self._system(room, seat, start, stream.id), "system", id, self._retry())
@@ -180,11 +182,12 @@ class Rooms:
             data = {"roomId": room_id, "userId": user_id, "username": username}
             room.announce(sse.encode(msgspec.json.encode(data), "typing"))
 
-    def extend(self, user_id: str, client_id: str, expires_at: float) -> int:
-        """Lets the streams of a user's client live until then; returns how many there are."""
-        streams = [s for s in self.hub.streams_of(user_id) if s.client_id == client_id]
+    def extend(self, who: Identity, client_id: str) -> int:
+        """Lets the streams of a user's client live as long as its new token; returns how many there are."""
+        streams = [s for s in self.hub.streams_of(who.user_id) if s.client_id == client_id]
         for stream in streams:
-            self.hub.extend(stream, expires_at)
+            stream.session = who.session
+            self.hub.extend(stream, who.expires_at)
         return len(streams)
 
     def username_of(self, user_id: str, client_id: str) -> str | None:

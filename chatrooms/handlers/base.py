@@ -79,16 +79,21 @@ class Handler(RequestHandler):
             scheme, _, token = header.partition(" ")
             if scheme.lower() != "bearer" or not token.strip():
                 raise Unauthorized("token-invalid", "The Authorization header must be: Bearer <token>.")
-            return self.server.tokens.verify(token.strip())
+            return self.server.gate.verify(token.strip())
         token = self.query("token") or self.query("access_token")
         if token:
-            return self.server.tokens.verify(token)
+            return self.server.gate.verify(token)
         token = self.get_cookie(COOKIE) or ""
         if token:
             if self.request.method not in SAFE_METHODS:
                 self.access.check_same_origin(self.request)
-            return self.server.tokens.verify(token)
+            return self.server.gate.verify(token)
         raise Unauthorized("token-missing", "A token is needed: Authorization: Bearer <token>.")
+
+    async def stream_identity(self) -> Identity:
+        """Who asks for a stream: a one-use ticket serves, too."""
+        ticket = self.query("ticket")
+        return await self.server.gate.redeem(ticket) if ticket else self.identity()
 
     def username(self, who: Identity, given: str | None, client_id: str | None) -> str:
         """The name shown: the token's, else the one given, else that of the client's stream, else the userId."""
