@@ -56,6 +56,12 @@ export class Api {
     return this.#call('POST', '/api/chat/stream', { body, signal, timeoutMs: 0 });
   }
 
+  /** The rest of a reply after piece number `index`, running or finished. */
+  resumeReply(messageId, index, signal) {
+    const query = index < 0 ? '' : `?after=${index}`;
+    return this.#call('GET', `/api/chat/stream/${encodeURIComponent(messageId)}${query}`, { signal, timeoutMs: 0 });
+  }
+
   stopReply(messageId) {
     return this.#call('DELETE', `/api/chat/stream/${encodeURIComponent(messageId)}`);
   }

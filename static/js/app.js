@@ -59,7 +59,7 @@ function start() {
 }
 
 byId('leave').addEventListener('click', () => leave());
-byId('copy-link').addEventListener('click', () => copy(location.href, 'Link to this room copied'));
+byId('copy-link').addEventListener('click', () => copy(location.origin + roomUrl(roomInUrl()), 'Link to this room copied'));
 session.addEventListener('signed-out', () => leave({ notice: 'Your session has ended. Please join again.' }));
 globalThis.addEventListener('popstate', start);
 installThemeToggles();

@@ -6,6 +6,7 @@ import { PinnedScroll } from './pinned-scroll.js';
 import { formatted, linked } from './text.js';
 
 const REMEMBERED = 10;
+const STOPPED = 'Stopped.';
 const SUGGESTIONS = [
   'What is a Server-Sent Event, in two sentences?',
   'Write a friendly welcome for newcomers to this room.',
@@ -18,8 +19,7 @@ export class Assistant {
   #input = byId('assistant-input');
   #turns = byId('assistant-turns');
   #scroll = new PinnedScroll(byId('assistant-log'));
-  #history = [];
-  #conversationId = undefined;
+  #conversation = { id: undefined, turns: [] };
   #running = null;
 
   /** @param {import('./api.js').Api} api */
@@ -47,8 +47,8 @@ export class Assistant {
   /** Forgets the conversation. */
   clear() {
     this.stop();
-    this.#history = [];
-    this.#conversationId = undefined;
+    this.#running = null;
+    this.#conversation = { id: undefined, turns: [] };
     this.#turns.replaceChildren();
     this.#draw();
     this.#input.focus();
@@ -63,7 +63,7 @@ export class Assistant {
   }
 
   async #ask(message) {
-    const run = { abort: new AbortController(), messageId: '' };
+    const run = { abort: new AbortController(), messageId: null, conversation: this.#conversation };
     this.#running = run;
     this.#turns.append(element('li', { class: 'turn question', dir: 'auto' }, linked(message)));
     const reply = this.#newReply();
@@ -71,27 +71,28 @@ export class Assistant {
     this.#scroll.toEnd();
     const { text, problem } = await this.#read(message, run, reply);
     this.#finish(reply, text, problem);
-    this.#history.push({ role: 'user', content: message }, { role: 'assistant', content: text });
-    if (!reply.turn.isConnected) this.#history = [];
-    this.#running = null;
+    if (text) run.conversation.turns.push({ role: 'user', content: message }, { role: 'assistant', content: text });
+    if (this.#running === run) this.#running = null;
     this.#draw();
   }
 
   /** @returns {Promise<{text: string, problem: string}>} the reply, and why it is not whole */
   async #read(message, run, reply) {
+    const { conversation } = run;
+    const question = { message, conversationId: conversation.id, history: conversation.turns.slice(-REMEMBERED) };
     let text = '';
     let problem = '';
-    const question = { message, conversationId: this.#conversationId, history: this.#history.filter((turn) => turn.content).slice(-REMEMBERED) };
     try {
       for await (const part of streamReply(this.#api, question, run.abort.signal)) {
         run.messageId = part.messageId ?? run.messageId;
-        this.#conversationId = part.conversationId ?? this.#conversationId;
+        conversation.id = part.conversationId ?? conversation.id;
         if (part.type === 'content') text += part.text;
-        else problem = part.type === 'stopped' ? 'Stopped.' : part.message;
+        else if (part.type === 'stopped') problem = STOPPED;
+        else if (part.type === 'error') problem = part.message;
         this.#show(reply, text);
       }
     } catch (error) {
-      problem = run.abort.signal.aborted ? 'Stopped.' : error.message;
+      problem = run.abort.signal.aborted ? STOPPED : error.message;
     }
     return { text, problem };
   }
@@ -112,7 +113,7 @@ export class Assistant {
     turn.removeAttribute('aria-busy');
     if (!text) body.replaceChildren();
     this.#scroll.during(this.#turns, () => {
-      if (problem) turn.append(element('p', { class: problem === 'Stopped.' ? 'hint' : 'form-error' }, problem));
+      if (problem) turn.append(element('p', { class: problem === STOPPED ? 'hint' : 'form-error' }, problem));
       if (text) turn.append(element('div', { class: 'turn-tools' }, iconButton('copy', 'Copy reply', () => copy(text, 'Reply copied'))));
     });
   }

@@ -1,4 +1,4 @@
-import { element } from './dom.js';
+import { element, icon } from './dom.js';
 
 const HUES = 10;
 
@@ -18,6 +18,11 @@ export function hueClass(userId) {
  */
 export function avatar(userId, username) {
   return element('span', { class: `avatar ${hueClass(userId)}`, 'aria-hidden': 'true' }, initials(username));
+}
+
+/** The tile of the assistant, who is nobody's hue. */
+export function assistantAvatar() {
+  return element('span', { class: 'avatar assistant-avatar', 'aria-hidden': 'true' }, icon('assistant'));
 }
 
 function initials(username) {

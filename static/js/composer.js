@@ -1,4 +1,5 @@
 import { byId, showText } from './dom.js';
+import { recall, remember } from './storage.js';
 
 const MOST_BYTES = 16_384;
 const TALLEST_PX = 200;
@@ -14,6 +15,7 @@ export class Composer {
   #lastOwn;
   #editing = null;
   #draft = '';
+  #draftName;
 
   /**
    * @param {{roomId: string, onSend: (text: string) => void,
@@ -25,13 +27,14 @@ export class Composer {
     this.#onEdit = onEdit;
     this.#onTyping = onTyping;
     this.#lastOwn = lastOwn;
+    this.#draftName = `draft.${roomId}`;
     this.#input.placeholder = `Message ${roomId}`;
     this.#form.addEventListener('submit', (event) => this.#submit(event), { signal });
     this.#input.addEventListener('input', () => this.#onInput(), { signal });
     this.#input.addEventListener('keydown', (event) => this.#onKey(event), { signal });
     byId('editing-cancel').addEventListener('click', () => this.#stopEditing(), { signal });
     this.#stopEditing();
-    this.#put('');
+    this.#put(recall(globalThis.sessionStorage, this.#draftName) ?? '');
   }
 
   focus() {
@@ -52,7 +55,9 @@ export class Composer {
   #onInput() {
     this.#fit();
     showText(byId('composer-error'), this.#excess());
-    if (this.#input.value.trim() && !this.#editing) this.#onTyping();
+    if (this.#editing) return;
+    remember(globalThis.sessionStorage, this.#draftName, this.#input.value || null);
+    if (this.#input.value.trim()) this.#onTyping();
   }
 
   #onKey(event) {
@@ -81,11 +86,14 @@ export class Composer {
     const text = this.#input.value.trim();
     if (!text || this.#excess()) return;
     if (this.#editing) this.#save(this.#editing, text);
-    else {
-      this.#put('');
-      this.#onSend(text);
-    }
+    else this.#send(text);
     this.#input.focus();
+  }
+
+  #send(text) {
+    this.#put('');
+    remember(globalThis.sessionStorage, this.#draftName, null);
+    this.#onSend(text);
   }
 
   async #save(entry, text) {

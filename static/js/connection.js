@@ -10,7 +10,7 @@ const WORDS = {
 };
 
 const REASONS = {
-  replaced: 'This page was opened elsewhere with the same identity, so it went quiet here.',
+  replaced: 'You opened this room elsewhere, so it is paused here.',
   kicked: 'A moderator removed you from this room.',
   banned: 'You may not enter this room any more.',
   forbidden: 'You may not enter this room.',

@@ -1,5 +1,6 @@
 import { avatar } from './avatar.js';
 import { byId, element, showText } from './dom.js';
+import { oncePerFrame } from './frames.js';
 
 const MOST_SHOWN = 200;
 const collator = new Intl.Collator(undefined, { sensitivity: 'base' });
@@ -9,18 +10,19 @@ export class Members {
   #self;
   #members = new Map();
   #count = 0;
+  #update = oncePerFrame(() => this.#draw());
 
   /** @param {{userId: string, username: string}} self */
   constructor(self) {
     this.#self = self;
-    this.#draw();
+    this.#update();
   }
 
   /** The whole state, or only the count. @param {{members?: object[], onlineCount: number}} state */
   set({ members, onlineCount }) {
     if (members) this.#members = new Map(members.map((member) => [keyOf(member), member]));
     this.#count = onlineCount;
-    this.#draw();
+    this.#update();
   }
 
   join(member) {
@@ -35,7 +37,7 @@ export class Members {
 
   #counted({ onlineCount }) {
     this.#count = onlineCount ?? this.#members.size;
-    this.#draw();
+    this.#update();
   }
 
   #draw() {

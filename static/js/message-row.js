@@ -1,57 +1,69 @@
-import { avatar, hueClass } from './avatar.js';
+import { assistantAvatar, avatar, hueClass } from './avatar.js';
 import { formatDay, formatFull, formatTime } from './dates.js';
 import { element, iconButton } from './dom.js';
-import { noticeText } from './rows.js';
+import { phrase } from './names.js';
+import { summary } from './rows.js';
 import { linked } from './text.js';
 
 /**
- * The element of one row. It is built anew when the row changes; the list keeps its place.
+ * A new element for one row.
  * @param {ReturnType<typeof import('./rows.js').rowsOf>[number]} row
  * @param {{own: boolean, actions: MessageActions}} context
  * @typedef {Record<'edit' | 'remove' | 'copy' | 'retry' | 'discard', (entry: object) => void>} MessageActions
  */
 export function renderRow(row, context) {
   if (row.kind === 'day') return element('li', { class: 'day' }, element('span', {}, formatDay(row.entry.timestamp)));
-  if (row.kind === 'notice') return element('li', { class: 'notice' }, noticeText(row.entry.people));
+  if (row.kind === 'notice') return renderNotice(row.entry);
   return row.kind === 'draft' ? renderDraft(row.entry) : renderMessage(row, context);
 }
 
+function renderNotice({ people }) {
+  const sentences = summary(people).flatMap(({ names, verb }, index) => [index ? ' · ' : '', ...phrase(names), ` ${verb}`]);
+  return element('li', { class: 'notice' }, ...sentences);
+}
+
 function renderDraft(entry) {
-  const { li, body } = frame({ ...entry, userId: 'assistant', username: 'Assistant', isFromBot: true }, true, false);
+  const { li, bubble } = frame({ ...entry, userId: 'assistant', username: 'Assistant', isFromBot: true }, true, false);
+  const text = textOf(entry.message);
+  if (!entry.done) text.append(element('span', { class: 'caret', 'aria-hidden': 'true' }));
+  bubble.append(text);
   li.classList.add('draft');
   li.setAttribute('aria-live', 'off');
-  body.append(textOf(entry.message));
-  if (!entry.done) body.lastChild.append(element('span', { class: 'caret', 'aria-hidden': 'true' }));
   return li;
 }
 
 function renderMessage({ entry, first }, { own, actions }) {
-  const { li, body } = frame(entry, first, own);
-  body.append(textOf(entry.message), footer(entry));
-  if (entry.state === 'failed') body.append(failure(entry, actions));
-  if (entry.id) li.append(toolbar(entry, own, actions));
+  const { li, bubble } = frame(entry, first, own);
+  bubble.append(element('div', { class: 'message-line' }, textOf(entry.message), footer(entry)));
+  if (entry.state === 'failed') bubble.append(failure(entry, actions));
+  if (entry.id) bubble.append(toolbar(entry, own, actions));
   return li;
 }
 
+/** Can take the focus, so that a tap shows the tools where nothing hovers. */
 function frame(entry, first, own) {
-  const classes = ['message', own && 'own', first && 'first', entry.isFromBot && 'bot'].filter(Boolean).join(' ');
-  const body = element('div', { class: 'bubble' });
+  const bubble = element('div', { class: 'bubble' });
   const li = element('li', {
-    class: classes,
+    class: ['message', own && 'own', first && 'first', entry.isFromBot && 'bot'].filter(Boolean).join(' '),
+    tabindex: -1,
     'data-message-id': entry.id ?? null,
     'data-client-message-id': entry.clientMessageId ?? null,
     'data-state': entry.state ?? null,
   });
-  if (!own) li.append(first ? avatar(entry.userId, entry.username) : element('span', { class: 'avatar-gap' }));
-  if (first && !own) body.append(author(entry));
-  else body.append(element('span', { class: 'sr-only' }, own ? 'You: ' : `${entry.username}: `));
-  li.append(body);
-  return { li, body };
+  if (!own) li.append(first ? face(entry) : element('span', { class: 'avatar-gap' }));
+  if (first && !own) bubble.append(author(entry));
+  else bubble.append(element('span', { class: 'sr-only' }, own ? 'You: ' : `${entry.username}: `));
+  li.append(bubble);
+  return { li, bubble };
+}
+
+function face({ isFromBot, userId, username }) {
+  return isFromBot ? assistantAvatar() : avatar(userId, username);
 }
 
 function author({ userId, username, isFromBot }) {
   return element(
-    'p', { class: `author ${hueClass(userId)}` },
+    'p', { class: `author ${isFromBot ? '' : hueClass(userId)}` },
     element('bdi', { class: 'author-name' }, username),
     isFromBot ? element('span', { class: 'badge' }, 'AI') : null,
   );
@@ -65,7 +77,7 @@ function footer({ timestamp, editedAt, state }) {
   const iso = new Date(timestamp).toISOString();
   return element(
     'p', { class: 'message-foot' },
-    state === 'sending' ? element('span', { class: 'sending' }, 'Sending…') : null,
+    state === 'sending' ? element('span', {}, 'Sending…') : null,
     editedAt ? element('span', { class: 'edited' }, 'edited') : null,
     element('time', { datetime: iso, title: formatFull(timestamp) }, formatTime(timestamp)),
   );

@@ -1,4 +1,5 @@
 import { byId } from './dom.js';
+import { oncePerFrame } from './frames.js';
 import { renderRow } from './message-row.js';
 import { PinnedScroll } from './pinned-scroll.js';
 import { rowsOf } from './rows.js';
@@ -19,7 +20,7 @@ export class MessageList {
   #scroll;
   #drawn = new Map();
   #unseen = 0;
-  #scheduled = false;
+  #drawSoon = oncePerFrame(() => this.#draw());
   #loading = false;
   #complete = false;
   #refused = false;
@@ -46,20 +47,16 @@ export class MessageList {
   /** Draws soon, once for many changes. @param {{fresh?: number}} [change] messages of others that came in */
   update({ fresh = 0 } = {}) {
     if (!this.#scroll.pinned) this.#unseen += fresh;
-    if (this.#scheduled) return;
-    this.#scheduled = true;
-    const draw = () => {
-      this.#scheduled = false;
-      this.#draw();
-    };
-    if (document.hidden) setTimeout(draw);
-    else requestAnimationFrame(draw);
+    this.#drawSoon();
   }
 
-  /** Called when the stream has opened: replayed messages are not read out. */
-  replaying() {
+  /**
+   * What comes now is a replay, not to be read out.
+   * @param {{anew?: boolean}} [options] whether the timeline was begun anew
+   */
+  replaying({ anew = false } = {}) {
     this.#hush();
-    this.#complete = false;
+    if (anew) this.#complete = false;
     this.update();
   }
 

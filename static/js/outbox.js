@@ -1,25 +1,30 @@
 import { backoff } from './backoff.js';
+import { recall, remember } from './storage.js';
 
 const MOST_TRIES = 20;
 
 /**
  * Sends one message after the other, each again with the same clientMessageId while the trouble
- * may pass, so that it arrives once and in order.
+ * may pass, so that it arrives once and in order. What waits survives a reload of the tab.
  */
 export class Outbox {
   #send;
   #onSent;
   #onFailed;
-  #queue = [];
+  #name;
+  #queue;
   #running = false;
   #wake = null;
   #closed = false;
 
   /**
-   * @param {{send: (item: object) => Promise<object>, onSent: (item: object, answer: object) => void,
+   * @param {{name: string, send: (item: object) => Promise<object>, onSent: (item: object, answer: object) => void,
    *   onFailed: (item: object, error: Error) => void, signal: AbortSignal}} options
+   *   `name` tells the outboxes of one tab apart
    */
-  constructor({ send, onSent, onFailed, signal }) {
+  constructor({ name, send, onSent, onFailed, signal }) {
+    this.#name = `outbox.${name}`;
+    this.#queue = recall(globalThis.sessionStorage, this.#name) ?? [];
     this.#send = send;
     this.#onSent = onSent;
     this.#onFailed = onFailed;
@@ -30,7 +35,14 @@ export class Outbox {
   /** @param {{clientMessageId: string, message: string}} item */
   add(item) {
     this.#queue.push(item);
+    this.#keep();
     this.#drain();
+  }
+
+  /** What waited when the page was left, now on its way again. @returns {object[]} */
+  resume() {
+    this.#drain();
+    return [...this.#queue];
   }
 
   /** Ends a wait between two tries: the way to the server is open again. */
@@ -63,6 +75,7 @@ export class Outbox {
       const answer = await this.#send(item);
       if (this.#closed) return null;
       this.#queue.shift();
+      this.#keep();
       this.#onSent(item, answer);
       return null;
     } catch (error) {
@@ -71,7 +84,13 @@ export class Outbox {
   }
 
   #fail(count, error) {
-    for (const item of this.#queue.splice(0, count)) this.#onFailed(item, error);
+    const failed = this.#queue.splice(0, count);
+    this.#keep();
+    for (const item of failed) this.#onFailed(item, error);
+  }
+
+  #keep() {
+    remember(globalThis.sessionStorage, this.#name, this.#queue.length ? this.#queue : null);
   }
 
   #pause(ms) {

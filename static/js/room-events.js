@@ -87,7 +87,7 @@ export class RoomEvents {
     this.#held = null;
     timeline.reset(page?.messages ?? []);
     held.forEach((event) => this.handle(event));
-    list.replaying();
+    list.replaying({ anew: true });
   }
 
   async #extend() {

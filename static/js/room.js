@@ -1,8 +1,8 @@
+import { toast } from './announcer.js';
 import { avatar } from './avatar.js';
 import { copy } from './clipboard.js';
 import { Composer } from './composer.js';
 import { confirmDelete } from './confirm.js';
-import { toast } from './announcer.js';
 import { ConnectionLine } from './connection.js';
 import { byId } from './dom.js';
 import { randomId } from './ids.js';
@@ -44,6 +44,7 @@ export class Room {
     this.#composer = this.#makeComposer(signal);
     this.#stream = this.#openStream(session, go, signal);
     this.#dress();
+    for (const item of this.#outbox.resume()) this.#timeline.queue({ ...item, username: this.#user.username });
   }
 
   /** Ends the visit here; `goodbye` tells the others at once, else after the server's grace. */
@@ -52,8 +53,10 @@ export class Room {
     if (goodbye) this.#api.leave(this.#roomId, this.#clientId).catch(() => {});
   }
 
+  /** Ready to type; on a touch screen that would bring up the keyboard over the messages. */
   focus() {
-    this.#composer.focus();
+    if (matchMedia('(hover: hover)').matches) this.#composer.focus();
+    else byId('room-main').focus();
   }
 
   #dress() {
@@ -87,6 +90,7 @@ export class Room {
 
   #makeOutbox(signal) {
     return new Outbox({
+      name: `${this.#user.userId}/${this.#roomId}`,
       send: ({ message, clientMessageId }) => this.#api.send(this.#roomId, {
         message, clientMessageId, clientId: this.#clientId, username: this.#user.username,
       }),

@@ -69,7 +69,7 @@ export class RoomList {
     const link = element(
       'a', { href: roomUrl(roomId), 'aria-current': current ? 'page' : null },
       element('bdi', {}, roomId),
-      onlineCount ? element('span', { class: 'count', 'aria-label': `${onlineCount} online` }, String(onlineCount)) : null,
+      onlineCount && !current ? element('span', { class: 'count', 'aria-label': `${onlineCount} online` }, String(onlineCount)) : null,
     );
     link.addEventListener('click', (event) => {
       if (event.metaKey || event.ctrlKey || event.shiftKey) return;

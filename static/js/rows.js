@@ -1,7 +1,12 @@
 import { sameDay } from './dates.js';
 
 const GROUP_MS = 5 * 60_000;
-const NAMES = 3;
+const CHANGES = [
+  ['joined', 'joined', 'joined'],
+  ['left', 'left', 'left'],
+  ['joined', 'left', 'came and went'],
+  ['left', 'joined', 'came back'],
+];
 
 /**
  * The rows of a list for its entries: day separators between days, and for each message whether it
@@ -30,42 +35,19 @@ function follows(entry, previous) {
 }
 
 /**
- * One line for joins and leaves in a row: "Ada joined · Bob and Cy left". Who came and went, or
- * went and came back, is told once.
- * @param {{what: string, userId: string, username: string}[]} people
+ * What joins and leaves in a row come to: who came and went, or went and came back, is told once.
+ * @param {{what: 'joined' | 'left', userId: string, username: string}[]} people
+ * @returns {{names: string[], verb: string}[]}
  */
-export function noticeText(people) {
+export function summary(people) {
   const changes = new Map();
   for (const { what, userId, username } of people) {
     const key = JSON.stringify([userId, username]);
     const before = changes.get(key);
     changes.set(key, { username, first: before?.first ?? what, last: what });
   }
-  const sentences = [
-    sentence(changes, 'joined', 'joined', 'joined'),
-    sentence(changes, 'left', 'left', 'left'),
-    sentence(changes, 'joined', 'left', 'came and went'),
-    sentence(changes, 'left', 'joined', 'came back'),
-  ];
-  return sentences.filter(Boolean).join(' · ');
-}
-
-function sentence(changes, first, last, verb) {
-  const names = [...changes.values()]
-    .filter((change) => change.first === first && change.last === last)
-    .map((change) => isolate(change.username));
-  return names.length ? `${listed(names)} ${verb}` : '';
-}
-
-/** @param {string[]} names @returns {string} "Ada, Bob, Cy and 4 others" */
-export function listed(names) {
-  if (names.length === 1) return names[0];
-  const shown = names.slice(0, names.length > NAMES + 1 ? NAMES : names.length - 1);
-  const rest = names.length - shown.length;
-  return `${shown.join(', ')} and ${rest === 1 ? names.at(-1) : `${rest} others`}`;
-}
-
-/** What `<bdi>` does, for names inside one sentence. @param {string} name */
-export function isolate(name) {
-  return `\u2068${name}\u2069`;
+  const all = [...changes.values()];
+  return CHANGES
+    .map(([first, last, verb]) => ({ verb, names: all.filter((one) => one.first === first && one.last === last).map((one) => one.username) }))
+    .filter(({ names }) => names.length);
 }

@@ -2,7 +2,7 @@ import { element } from './dom.js';
 
 const URL_PATTERN = /\bhttps?:\/\/[^\s<>"']+/giu;
 const TRAILING = /[.,;:!?…)\]}]+$/u;
-const FENCE = /^```[^\n]*\n([\s\S]*?)(?:\n```[ \t]*(?:\n|$)|$)/gmu;
+const FENCE = /\n*^```[^\n]*\n([\s\S]*?)(?:\n```[ \t]*(?:\n+|$(?![\s\S]))|$(?![\s\S]))/gmu;
 
 /**
  * Nodes for a text, its web addresses as links. Their joined text is exactly the text.

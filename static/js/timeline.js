@@ -20,6 +20,7 @@ export class Timeline {
   #pending = [];
   #byId = new Map();
   #notices = 0;
+  #versions = 0;
 
   /** @param {string} userId whose messages may be pending */
   constructor(userId) {
@@ -59,8 +60,8 @@ export class Timeline {
     const pending = this.#takePending(message);
     if (known) return false;
     if (message.messageId) this.#drafts.delete(message.messageId);
-    const entry = pending ?? { key: message.id, kind: 'message', version: 0 };
-    change(entry, { ...message, state: 'confirmed' });
+    const entry = pending ?? this.#newMessage(message.id);
+    this.#change(entry, { ...message, state: 'confirmed' });
     this.#log.push(entry);
     this.#byId.set(entry.id, entry);
     return true;
@@ -69,14 +70,14 @@ export class Timeline {
   /** Older messages, oldest first, in front of the others. */
   prepend(messages) {
     const fresh = messages.filter((message) => !this.#byId.has(message.id));
-    const entries = fresh.map((message) => ({ ...message, key: message.id, kind: 'message', version: 0, state: 'confirmed' }));
+    const entries = fresh.map((message) => this.#newMessage(message.id, { ...message, state: 'confirmed' }));
     this.#log.unshift(...entries);
     for (const entry of entries) this.#byId.set(entry.id, entry);
   }
 
   edit({ messageId, message, editedAt }) {
     const entry = this.#find(messageId);
-    if (entry) change(entry, { message, editedAt });
+    if (entry) this.#change(entry, { message, editedAt });
   }
 
   remove(messageId) {
@@ -89,8 +90,8 @@ export class Timeline {
 
   /** An own message, shown at once. @param {{clientMessageId: string, message: string, username: string}} message */
   queue(message) {
-    const { clientMessageId: key } = message;
-    this.#pending.push({ ...message, key, kind: 'message', version: 0, userId: this.#userId, timestamp: Date.now(), state: 'sending' });
+    const values = { ...message, userId: this.#userId, timestamp: Date.now(), state: 'sending' };
+    this.#pending.push(this.#newMessage(message.clientMessageId, values));
   }
 
   /** The server has it; its place is known when the stream shows it. */
@@ -114,14 +115,14 @@ export class Timeline {
       entry = { key: `notice-${this.#notices++}`, kind: 'notice', version: 0, timestamp, people: [] };
       this.#log.push(entry);
     }
-    change(entry, { people: [...entry.people, { what, userId, username }] });
+    this.#change(entry, { people: [...entry.people, { what, userId, username }] });
   }
 
   /** A piece of a reply that the assistant writes in the room. */
-  chunk({ messageId, chunk, index, isFinal, reset, state }) {
+  chunk({ messageId, chunk, index, isFinal, reset }) {
     const draft = this.#drafts.get(messageId) ?? this.#newDraft(messageId);
     if (!reset && index <= draft.index) return;
-    change(draft, { message: reset ? chunk : draft.message + chunk, index, done: Boolean(isFinal), outcome: state });
+    this.#change(draft, { message: reset ? chunk : draft.message + chunk, index, done: Boolean(isFinal) });
     this.#drafts.set(messageId, draft);
   }
 
@@ -130,6 +131,12 @@ export class Timeline {
     const surplus = this.#log.splice(0, Math.max(0, this.#log.length - MOST_ENTRIES));
     for (const entry of surplus) this.#byId.delete(entry.id);
     return surplus.length > 0;
+  }
+
+  #newMessage(key, values) {
+    const entry = { key, kind: 'message' };
+    this.#change(entry, values);
+    return entry;
   }
 
   #newDraft(messageId) {
@@ -148,10 +155,12 @@ export class Timeline {
 
   #changePending(clientMessageId, values) {
     const entry = this.#pending.find((other) => other.clientMessageId === clientMessageId);
-    if (entry) change(entry, values);
+    if (entry) this.#change(entry, values);
   }
-}
 
-function change(entry, values) {
-  Object.assign(entry, values, { version: entry.version + 1 });
+  /** Versions are never used twice, so that what was drawn before a reset is told apart. */
+  #change(entry, values) {
+    this.#versions += 1;
+    Object.assign(entry, values, { version: this.#versions });
+  }
 }

@@ -1,5 +1,5 @@
 import { byId } from './dom.js';
-import { isolate, listed } from './rows.js';
+import { phrase } from './names.js';
 
 const SHOWN_MS = 4000;
 const TELL_EVERY_MS = 3000;
@@ -30,9 +30,9 @@ export class TypingLine {
   }
 
   #draw() {
-    const names = [...this.#timers.keys()].map(isolate);
+    const names = [...this.#timers.keys()];
     const verb = names.length === 1 ? 'is' : 'are';
-    this.#node.textContent = names.length ? `${listed(names)} ${verb} typing…` : '';
+    this.#node.replaceChildren(...(names.length ? [...phrase(names), ` ${verb} typing…`] : []));
   }
 }
 
