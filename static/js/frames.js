@@ -1,18 +1,22 @@
+const LATEST_MS = 100;
+
 /**
- * A function that runs `draw` once before the next frame however often it is called until then. A
- * hidden page has no frames, so there it runs soon.
+ * A function that runs `draw` once before the next frame, however often it is called until then. A
+ * page in the background may have no frames for long, so a timer sees to it as well.
  * @param {() => void} draw
  */
 export function oncePerFrame(draw) {
-  let scheduled = false;
+  let frame = null;
+  let timer = null;
   const run = () => {
-    scheduled = false;
+    cancelAnimationFrame(frame);
+    clearTimeout(timer);
+    timer = null;
     draw();
   };
   return () => {
-    if (scheduled) return;
-    scheduled = true;
-    if (document.hidden) setTimeout(run);
-    else requestAnimationFrame(run);
+    if (timer !== null) return;
+    frame = requestAnimationFrame(run);
+    timer = setTimeout(run, LATEST_MS);
   };
 }

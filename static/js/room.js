@@ -61,7 +61,7 @@ export class Room {
 
   #dress() {
     byId('room-title').textContent = this.#roomId;
-    byId('me-name').textContent = this.#user.username;
+    byId('me-name').textContent = byId('me-name').title = this.#user.username;
     byId('me-avatar').replaceChildren(avatar(this.#user.userId, this.#user.username));
   }
 
