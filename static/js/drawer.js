@@ -71,10 +71,9 @@ export class Drawer {
     const { modal } = this;
     this.#panel.classList.toggle('open', this.#open);
     this.#opener.setAttribute('aria-expanded', String(this.#open));
-    for (const [name, value] of [['role', 'dialog'], ['aria-modal', 'true']]) {
-      if (modal) this.#panel.setAttribute(name, value);
-      else this.#panel.removeAttribute(name);
-    }
+    this.#panel.setAttribute('role', modal ? 'dialog' : 'complementary');
+    if (modal) this.#panel.setAttribute('aria-modal', 'true');
+    else this.#panel.removeAttribute('aria-modal');
     settle(this.#panel.parentElement);
   }
 }

@@ -1,8 +1,13 @@
+const SHORTEST_EXTEND_MS = 1000;
+const LONGEST_EXTEND_MS = 30_000;
+const LOG_EVENTS = new Set(['room-message', 'message-edited', 'message-deleted', 'user-joined', 'user-left', 'bot-chunk']);
+
 /** What each event of a room's stream changes on the page. */
 export class RoomEvents {
   #parts;
   #held = null;
   #unread = 0;
+  #extending = null;
 
   /**
    * @param {{api: import('./api.js').Api, session: import('./session.js').Session, roomId: string,
@@ -14,6 +19,7 @@ export class RoomEvents {
   constructor(parts) {
     this.#parts = parts;
     document.addEventListener('visibilitychange', () => this.#countUnread(-this.#unread), { signal: parts.signal });
+    parts.signal.addEventListener('abort', () => clearTimeout(this.#extending));
     this.#countUnread(0);
   }
 
@@ -45,7 +51,7 @@ export class RoomEvents {
       if (!this.#isSelf(userId)) this.#parts.typing.show(username);
     },
     status: (data) => this.#parts.line.showStatus(data),
-    'token-expiring': () => this.#extend(),
+    'token-expiring': (data) => this.#extendSoon(data),
   };
 
   #onSystem(data) {
@@ -90,6 +96,16 @@ export class RoomEvents {
     list.replaying({ anew: true });
   }
 
+  /**
+   * Half-way to the end: a token that lives shorter than the server's warning time is warned about
+   * anew at once, and answering at once would go round without a pause. Bounded, as clocks differ.
+   */
+  #extendSoon({ expiresAt }) {
+    const delay = Math.min(LONGEST_EXTEND_MS, Math.max(SHORTEST_EXTEND_MS, (expiresAt - Date.now()) / 2));
+    clearTimeout(this.#extending);
+    this.#extending = setTimeout(() => this.#extend(), delay);
+  }
+
   async #extend() {
     const { api, session, clientId } = this.#parts;
     try {
@@ -109,5 +125,3 @@ export class RoomEvents {
     document.title = `${this.#unread ? `(${this.#unread}) ` : ''}${this.#parts.roomId} · chatrooms`;
   }
 }
-
-const LOG_EVENTS = new Set(['room-message', 'message-edited', 'message-deleted', 'user-joined', 'user-left', 'bot-chunk']);
