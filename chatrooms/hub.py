@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Protocol
 
 import msgspec
@@ -22,6 +24,7 @@ from chatrooms.topic import Topic
 REWRITES = frozenset({"message-edited", "message-deleted"})
 
 RECONNECT_HOLD = 1.5  # seconds, beyond the grace, that who was asked to reconnect is expected back
+TOLD_AT_ONCE = 200  # streams that are told something before the event loop gets its turn
 RETRY_AFTER = 5.0  # seconds, for who finds the server full
 
 log = logging.getLogger(__name__)
@@ -95,6 +98,17 @@ class Hub:
         """The bytes of a durable event, the same for all its readers."""
         id = event_id(self._log.epoch, event.seq)
         return sse.encode(identified(event.data, id), event.type, id)
+
+    def tell_all(self, frame: bytes) -> None:
+        """Gives an ephemeral frame to every open stream, a lot at a time."""
+        self._tell_some(frame, iter(list(self.streams)))
+
+    def _tell_some(self, frame: bytes, streams: Iterator[Stream]) -> None:
+        some = list(islice(streams, TOLD_AT_ONCE))
+        for stream in some:
+            stream.write(frame)
+        if some:
+            asyncio.get_running_loop().call_soon(self._tell_some, frame, streams)
 
     def forget(self) -> None:
         """Drops all tails: the log has lost events or text."""
