@@ -18,11 +18,17 @@ const session = new Session();
 const api = new Api(session);
 const joinScreen = new JoinScreen({ session, api, onJoin: enter });
 const assistant = new Assistant(api);
+const scrim = byId('scrim');
 const drawers = [
-  new Drawer({ panel: byId('sidebar'), opener: byId('open-sidebar'), scrim: byId('scrim'), docked: matchMedia('(min-width: 820px)'), open: true }),
-  new Drawer({ panel: byId('assistant'), opener: byId('open-assistant'), scrim: byId('scrim'), docked: matchMedia('(min-width: 1180px)') }),
+  new Drawer({
+    panel: byId('sidebar'), opener: byId('open-sidebar'), scrim, docked: matchMedia('(min-width: 820px)'), open: true,
+  }),
+  new Drawer({
+    panel: byId('assistant'), opener: byId('open-assistant'), scrim, docked: matchMedia('(min-width: 1180px)'),
+  }),
 ];
 let room = null;
+let search = '';
 
 /** Opens a room, from the one the page is in, if any. */
 function enter(roomId) {
@@ -49,6 +55,7 @@ function showView(name) {
   byId('join-view').hidden = name !== 'join';
   byId('room-view').hidden = name !== 'room';
   document.querySelector('.skip-link').setAttribute('href', `#${name}-main`);
+  search = location.search;
   if (name === 'join') document.title = 'chatrooms';
 }
 
@@ -58,10 +65,19 @@ function start() {
   else leave();
 }
 
+function copyLink() {
+  copy(location.origin + roomUrl(roomInUrl()), 'Link to this room copied');
+}
+
+/** The skip link changes the hash only, which is no move. */
+function onPopState() {
+  if (location.search !== search) start();
+}
+
 byId('leave').addEventListener('click', () => leave());
-byId('copy-link').addEventListener('click', () => copy(location.origin + roomUrl(roomInUrl()), 'Link to this room copied'));
+byId('copy-link').addEventListener('click', copyLink);
 session.addEventListener('signed-out', () => leave({ notice: 'Your session has ended. Please join again.' }));
-globalThis.addEventListener('popstate', start);
+globalThis.addEventListener('popstate', onPopState);
 installThemeToggles();
 followKeyboard();
 start();

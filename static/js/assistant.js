@@ -98,7 +98,8 @@ export class Assistant {
   }
 
   #newReply() {
-    const body = element('div', { class: 'reply-text', dir: 'auto' }, element('span', { class: 'thinking', role: 'img', 'aria-label': 'Thinking' }));
+    const thinking = element('span', { class: 'thinking', role: 'img', 'aria-label': 'Thinking' });
+    const body = element('div', { class: 'reply-text', dir: 'auto' }, thinking);
     const turn = element('li', { class: 'turn reply', 'aria-busy': 'true' }, body);
     this.#turns.append(turn);
     return { turn, body };
@@ -114,7 +115,7 @@ export class Assistant {
     if (!text) body.replaceChildren();
     this.#scroll.during(this.#turns, () => {
       if (problem) turn.append(element('p', { class: problem === STOPPED ? 'hint' : 'form-error' }, problem));
-      if (text) turn.append(element('div', { class: 'turn-tools' }, iconButton('copy', 'Copy reply', () => copy(text, 'Reply copied'))));
+      if (text) turn.append(copyTool(text));
     });
   }
 
@@ -140,4 +141,9 @@ export class Assistant {
     fitHeight(this.#input);
     byId('assistant-send').disabled = !this.#input.value.trim();
   }
+}
+
+function copyTool(text) {
+  const button = iconButton('copy', 'Copy reply', () => copy(text, 'Reply copied'));
+  return element('div', { class: 'turn-tools' }, button);
 }

@@ -132,7 +132,8 @@ export class Composer {
     const bytes = encoder.encode(this.#input.value.trim()).length;
     if (bytes <= MOST_BYTES) return '';
     const over = (bytes - MOST_BYTES).toLocaleString();
-    return `This message is ${over} bytes too long. Up to ${MOST_BYTES.toLocaleString()} fit; please shorten or split it.`;
+    const most = MOST_BYTES.toLocaleString();
+    return `This message is ${over} bytes too long. Up to ${most} fit; please shorten or split it.`;
   }
 }
 

@@ -47,7 +47,8 @@ export class ConnectionLine {
 
   /** @param {{degraded: boolean, reason?: string}} status of the server */
   showStatus({ degraded, reason }) {
-    this.#degraded = degraded ? `The server is having trouble${reason ? ` (${reason})` : ''}. Messages may arrive late; none is lost.` : '';
+    const cause = reason ? ` (${reason})` : '';
+    this.#degraded = degraded ? `The server is having trouble${cause}. Messages may arrive late; none is lost.` : '';
     this.#drawBanner();
   }
 

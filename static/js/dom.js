@@ -37,7 +37,8 @@ export function icon(name) {
 
 /** A small button that shows an icon only. */
 export function iconButton(name, label, onClick) {
-  const button = element('button', { type: 'button', class: 'icon-button', 'aria-label': label, title: label }, icon(name));
+  const attributes = { type: 'button', class: 'icon-button', 'aria-label': label, title: label };
+  const button = element('button', attributes, icon(name));
   button.addEventListener('click', onClick);
   return button;
 }

@@ -9,7 +9,8 @@ export class Drawer {
   #open;
 
   /**
-   * @param {{panel: HTMLElement, opener: HTMLElement, scrim: HTMLElement, docked: MediaQueryList, open?: boolean}} parts
+   * @param {{panel: HTMLElement, opener: HTMLElement, scrim: HTMLElement, docked: MediaQueryList,
+   *   open?: boolean}} parts
    *   `open`: whether it starts open where it is docked
    */
   constructor({ panel, opener, scrim, docked, open = false }) {

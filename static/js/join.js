@@ -1,11 +1,12 @@
 import { avatar } from './avatar.js';
 import { byId, element, showText } from './dom.js';
 import { recall, remember } from './storage.js';
-import { roomInUrl, roomProblem } from './rooms.js';
+import { onlineBadge, roomInUrl, roomProblem } from './rooms.js';
 
 const DEFAULT_ROOM = 'lobby';
 const LONGEST_NAME = 32;
 const MOST_CHIPS = 8;
+const NO_GUESTS = 'This server takes no guests. Sign in, or create an account.';
 
 /** The first screen: who are you, and which room. */
 export class JoinScreen {
@@ -45,7 +46,9 @@ export class JoinScreen {
     byId('join-identity').hidden = !user;
     byId('join-credentials').hidden = Boolean(user);
     byId('join-modes').hidden = Boolean(user);
-    for (const field of byId('join-credentials').children) field.hidden = !field.dataset.modes.split(' ').includes(mode);
+    for (const field of byId('join-credentials').children) {
+      field.hidden = !field.dataset.modes.split(' ').includes(mode);
+    }
     for (const button of byId('join-modes').children) button.hidden = button.dataset.mode === mode;
     byId('join-password').autocomplete = mode === 'signup' ? 'new-password' : 'current-password';
     showText(byId('join-error'), '');
@@ -88,12 +91,13 @@ export class JoinScreen {
   }
 
   async #enter() {
-    const [name, account, email, password] = ['name', 'account', 'email', 'password'].map((id) => byId(`join-${id}`).value);
-    if (this.#mode === 'signin') await this.#session.signIn(account.trim(), password);
-    else if (this.#mode === 'signup') await this.#session.signUp(name.trim(), email.trim(), password);
-    else await this.#session.enterAsGuest(name.trim());
+    const [name, account, email] = ['name', 'account', 'email'].map((id) => byId(`join-${id}`).value.trim());
+    const password = byId('join-password').value;
+    if (this.#mode === 'signin') await this.#session.signIn(account, password);
+    else if (this.#mode === 'signup') await this.#session.signUp(name, email, password);
+    else await this.#session.enterAsGuest(name);
     byId('join-password').value = '';
-    remember(globalThis.sessionStorage, 'name', name.trim());
+    remember(globalThis.sessionStorage, 'name', name);
   }
 
   #problem() {
@@ -114,7 +118,7 @@ export class JoinScreen {
   #explain(error) {
     const guestsOff = error.status === 403 && this.#mode === 'guest';
     if (guestsOff) this.#setMode('signin');
-    showText(byId('join-error'), guestsOff ? 'This server takes no guests. Sign in, or create an account.' : explanation(error));
+    showText(byId('join-error'), guestsOff ? NO_GUESTS : explanation(error));
   }
 
   #busy(busy) {
@@ -133,8 +137,7 @@ export class JoinScreen {
   }
 
   #chip({ roomId, onlineCount }) {
-    const count = onlineCount ? element('span', { class: 'count', 'aria-label': `${onlineCount} online` }, String(onlineCount)) : null;
-    const chip = element('button', { type: 'button', class: 'chip' }, element('bdi', {}, roomId), count);
+    const chip = element('button', { type: 'button', class: 'chip' }, element('bdi', {}, roomId), onlineBadge(onlineCount));
     chip.addEventListener('click', () => {
       byId('join-room').value = roomId;
       byId('join-submit').focus();

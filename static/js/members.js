@@ -59,7 +59,8 @@ export class Members {
 
   #row(member) {
     const you = keyOf(member) === keyOf(this.#self) ? element('span', { class: 'hint' }, 'you') : null;
-    return element('li', {}, avatar(member.userId, member.username), element('bdi', { class: 'member-name' }, member.username), you);
+    const name = element('bdi', { class: 'member-name' }, member.username);
+    return element('li', {}, avatar(member.userId, member.username), name, you);
   }
 }
 

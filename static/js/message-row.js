@@ -5,6 +5,9 @@ import { phrase } from './names.js';
 import { summary } from './rows.js';
 import { linked } from './text.js';
 
+const LONG_CHARACTERS = 2400;
+const LONG_LINES = 30;
+
 /**
  * A new element for one row.
  * @param {ReturnType<typeof import('./rows.js').rowsOf>[number]} row
@@ -18,8 +21,8 @@ export function renderRow(row, context) {
 }
 
 function renderNotice({ people }) {
-  const sentences = summary(people).flatMap(({ names, verb }, index) => [index ? ' · ' : '', ...phrase(names), ` ${verb}`]);
-  return element('li', { class: 'notice' }, ...sentences);
+  const sentences = summary(people).map(({ names, verb }) => [...phrase(names), ` ${verb}`]);
+  return element('li', { class: 'notice' }, ...sentences.flatMap((words, index) => (index ? [' · ', ...words] : words)));
 }
 
 function renderDraft(entry) {
@@ -34,7 +37,9 @@ function renderDraft(entry) {
 
 function renderMessage({ entry, first }, { own, actions }) {
   const { li, bubble } = frame(entry, first, own);
-  bubble.append(element('div', { class: 'message-line' }, textOf(entry.message), footer(entry)));
+  const text = textOf(entry.message);
+  const unfold = isLong(entry.message) ? fold(text) : null;
+  bubble.append(element('div', { class: 'message-line' }, text, unfold, footer(entry)));
   if (entry.state === 'failed') bubble.append(failure(entry, actions));
   if (entry.id) bubble.append(toolbar(entry, own, actions));
   return li;
@@ -71,6 +76,21 @@ function author({ userId, username, isFromBot }) {
 
 function textOf(message) {
   return element('div', { class: 'message-text', dir: 'auto' }, linked(message));
+}
+
+function isLong(message) {
+  return message.length > LONG_CHARACTERS || message.split('\n', LONG_LINES + 1).length > LONG_LINES;
+}
+
+/** A very long text is cut to a part of the screen until somebody wants it all. */
+function fold(text) {
+  const button = element('button', { type: 'button', class: 'link-button unfold' }, 'Show all');
+  button.addEventListener('click', () => {
+    text.classList.remove('folded');
+    button.remove();
+  });
+  text.classList.add('folded');
+  return button;
 }
 
 function footer({ timestamp, editedAt, state }) {

@@ -137,15 +137,16 @@ export class MessageList {
   #showJump() {
     if (this.#scroll.pinned) this.#unseen = 0;
     byId('jump').hidden = this.#scroll.pinned;
-    byId('jump-text').textContent = this.#unseen ? `${this.#unseen} new ${this.#unseen === 1 ? 'message' : 'messages'}` : 'Jump to latest';
+    const noun = this.#unseen === 1 ? 'message' : 'messages';
+    byId('jump-text').textContent = this.#unseen ? `${this.#unseen} new ${noun}` : 'Jump to latest';
   }
 }
 
 /** Gives `node` the look of `next`, keeping the element itself and, where it can, the focus in it. */
 function morph(node, next) {
-  const focused = node.contains(document.activeElement) ? document.activeElement.getAttribute('aria-label') : null;
+  const label = node.contains(document.activeElement) && document.activeElement.getAttribute('aria-label');
   for (const { name } of [...node.attributes]) if (!next.hasAttribute(name)) node.removeAttribute(name);
   for (const { name, value } of next.attributes) node.setAttribute(name, value);
   node.replaceChildren(...next.childNodes);
-  if (focused) [...node.querySelectorAll('button')].find((button) => button.getAttribute('aria-label') === focused)?.focus();
+  if (label) [...node.querySelectorAll('button')].find((button) => button.getAttribute('aria-label') === label)?.focus();
 }

@@ -1,6 +1,8 @@
 const SHORTEST_EXTEND_MS = 1000;
 const LONGEST_EXTEND_MS = 30_000;
-const LOG_EVENTS = new Set(['room-message', 'message-edited', 'message-deleted', 'user-joined', 'user-left', 'bot-chunk']);
+const LOG_EVENTS = new Set([
+  'room-message', 'message-edited', 'message-deleted', 'user-joined', 'user-left', 'bot-chunk',
+]);
 
 /** What each event of a room's stream changes on the page. */
 export class RoomEvents {

@@ -39,7 +39,9 @@ export class Room {
     this.#roomId = roomId;
     this.#clientId = clientId;
     this.#timeline = new Timeline(this.#user.userId);
-    this.#list = new MessageList({ timeline: this.#timeline, actions: this.#actions(), loadOlder: () => this.#loadOlder(), signal });
+    this.#list = new MessageList({
+      timeline: this.#timeline, actions: this.#actions(), loadOlder: () => this.#loadOlder(), signal,
+    });
     this.#outbox = this.#makeOutbox(signal);
     this.#composer = this.#makeComposer(signal);
     this.#stream = this.#openStream(session, go, signal);
@@ -141,7 +143,8 @@ export class Room {
   }
 
   async #remove(entry) {
-    if (!await confirmDelete('Delete this message?', 'It disappears for everyone in the room. This cannot be undone.')) return;
+    const sure = await confirmDelete('Delete this message?', 'It disappears for everyone. This cannot be undone.');
+    if (!sure) return;
     try {
       await this.#api.remove(this.#roomId, entry.id);
       this.#change(() => this.#timeline.remove(entry.id));

@@ -24,6 +24,14 @@ export function roomProblem(roomId) {
   return 'A room name has 1 to 64 letters, digits, spaces or the signs . _ - :';
 }
 
+/**
+ * How many are in a room, or null when nobody is.
+ * @param {number} count
+ */
+export function onlineBadge(count) {
+  return count ? element('span', { class: 'count' }, String(count), element('span', { class: 'sr-only' }, ' online')) : null;
+}
+
 /** The list of rooms beside the conversation, kept fresh while the page is seen. */
 export class RoomList {
   #api;
@@ -69,7 +77,7 @@ export class RoomList {
     const link = element(
       'a', { href: roomUrl(roomId), 'aria-current': current ? 'page' : null },
       element('bdi', {}, roomId),
-      onlineCount && !current ? element('span', { class: 'count', 'aria-label': `${onlineCount} online` }, String(onlineCount)) : null,
+      current ? null : onlineBadge(onlineCount),
     );
     link.addEventListener('click', (event) => {
       if (event.metaKey || event.ctrlKey || event.shiftKey) return;

@@ -47,7 +47,8 @@ export function summary(people) {
     changes.set(key, { username, first: before?.first ?? what, last: what });
   }
   const all = [...changes.values()];
-  return CHANGES
-    .map(([first, last, verb]) => ({ verb, names: all.filter((one) => one.first === first && one.last === last).map((one) => one.username) }))
-    .filter(({ names }) => names.length);
+  return CHANGES.map(([first, last, verb]) => ({
+    verb,
+    names: all.filter((one) => one.first === first && one.last === last).map((one) => one.username),
+  })).filter(({ names }) => names.length);
 }
