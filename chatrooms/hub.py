@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Protocol
 
@@ -48,6 +48,7 @@ class Hub:
         self._max_streams = max_streams
         self._max_streams_per_user = max_streams_per_user
         self._topics: dict[str, Topic] = {}
+        self._listeners: dict[str, list[Callable[[Event], None]]] = {}
         self._by_user: dict[str, dict[Stream, None]] = {}
         self._by_client: dict[tuple[str, str, str], Stream] = {}
         self.streams: dict[Stream, Owner] = {}
@@ -78,6 +79,8 @@ class Hub:
         for event in events:
             frame = b""
             for name in event.topics:
+                for listener in self._listeners.get(name, ()):
+                    listener(event)
                 topic = self._topics.get(name)
                 if topic is None:
                     continue
@@ -86,6 +89,10 @@ class Hub:
                 frame = frame or self.frame(event)
                 topic.append(frame, event.seq)
                 self._sweep.mark(topic)
+
+    def listen(self, name: str, listener: Callable[[Event], None]) -> None:
+        """Calls a part of the server with each event of a topic, in log order and without an await."""
+        self._listeners.setdefault(name, []).append(listener)
 
     def whisper(self, name: str, frame: bytes) -> None:
         """Gives an ephemeral frame to the streams of a topic that are open now."""
