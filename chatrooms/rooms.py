@@ -27,6 +27,7 @@ POLL_EVENTS = 200  # events in one answer to a poll, its `system` included
 REPLACEMENTS = 10  # of a still open stream in REPLACEMENT_PERIOD; more is two pages that fight
 REPLACEMENT_PERIOD = 60.0
 TYPING_INTERVAL = 2.0  # seconds between two `typing` events of one user
+SETTLING = 15.0  # seconds after the start in which those who resume were here before
 RETRY_MS = (500, 1500)  # reconnection time told to clients, at random between
 DRAIN_RETRY_MS = (1000, 5000)
 
@@ -45,13 +46,14 @@ class Seat(NamedTuple):
 class Start(NamedTuple):
     """Where a stream starts: after the event `position`.
 
-    `recovered` is true when there was nothing to resume, or all of it follows; `missed` counts
+    `resumed` says that it is the position asked for; `recovered` is true when there was nothing to resume, or all of it follows; `missed` counts
     what follows, and is None when that cannot be known.
     """
 
     position: int
     recovered: bool
     missed: int | None
+    resumed: bool = False
 
 
 class Room:
@@ -87,6 +89,7 @@ class Rooms:
         self._heartbeat: float = options.heartbeat
         self._live: dict[str, Room] = {}
         self._replaced: OrderedDict[tuple[str, str, str], deque[float]] = OrderedDict()
+        self._settled_at = time.monotonic() + SETTLING + self.leave_grace
         self._typing = RateLimit(1, TYPING_INTERVAL)
 
     # Reading
@@ -99,7 +102,7 @@ class Rooms:
         """
         wanted = parse_id(asked) if asked else None
         if wanted is not None and self._log.knows(wanted):
-            return Start(wanted.seq, True, await self._missed(room_id, wanted.seq))
+            return Start(wanted.seq, True, await self._missed(room_id, wanted.seq), True)
         position = self._log.head
         if history:
             first = await self._messages.nth_last(topic_of(room_id), history)
@@ -117,7 +120,8 @@ class Rooms:
         `head` is the response head. A stream of the same client ends as `replaced`.
         """
         room = self._room(seat.room_id)
-        member = room.presence.enter(seat.user_id, seat.username)
+        returning = start.resumed and time.monotonic() < self._settled_at
+        member = room.presence.enter(seat.user_id, seat.username, returning)
         old = self._same(seat)
         if old is not None:
             old.finish(closing("replaced", False))
