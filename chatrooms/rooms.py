@@ -46,8 +46,8 @@ class Seat(NamedTuple):
 class Start(NamedTuple):
     """Where a stream starts: after the event `position`.
 
-    `resumed` says that it is the position asked for; `recovered` is true when there was nothing to resume, or all of it follows; `missed` counts
-    what follows, and is None when that cannot be known.
+    `resumed` says that it is the position asked for; `recovered` is true when there was nothing to
+    resume, or all of it follows; `missed` counts what follows, None when that cannot be known.
     """
 
     position: int
