@@ -23,6 +23,7 @@ class Sweep:
         self._fall_behind = fall_behind
         self._loop = asyncio.get_running_loop()
         self._topics: deque[tuple[Topic, Iterator[Stream], int]] = deque()
+        self._scheduled = False
         self.deliveries = 0
 
     def mark(self, topic: Topic) -> None:
@@ -30,9 +31,8 @@ class Sweep:
         if topic.dirty or not topic.streams:
             return
         topic.dirty = True
-        if not self._topics:
-            self._loop.call_soon(self._slice)
         self._topics.append((topic, iter(list(topic.streams)), topic.end))
+        self._schedule()
 
     def serve(self, stream: Stream) -> None:
         """Gives one live stream what it lacks, up to one write."""
@@ -40,6 +40,7 @@ class Sweep:
 
     def _slice(self) -> None:
         """Serves one topic's streams for SLICE, then lets the loop and the next topic have a turn."""
+        self._scheduled = False
         topic, streams, swept_to = self._topics.popleft()
         deadline = self._loop.time() + SLICE
         batches: dict[int, Batch] = {}
@@ -53,7 +54,12 @@ class Sweep:
             if topic.end > swept_to:
                 # Streams early in the list may lack what came meanwhile.
                 self.mark(topic)
-        if self._topics:
+        self._schedule()
+
+    def _schedule(self) -> None:
+        """Has the next slice run, once: a topic marked from within a slice has seen to it already."""
+        if self._topics and not self._scheduled:
+            self._scheduled = True
             self._loop.call_soon(self._slice)
 
     def _serve(self, stream: Stream, topic: Topic, batches: dict[int, Batch]) -> None:
