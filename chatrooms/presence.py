@@ -59,15 +59,22 @@ class Presence:
     def count(self) -> int:
         return len(self._members)
 
-    def enter(self, user_id: str, username: str) -> Member:
-        """Counts one more stream of that member; the first one is a join."""
+    def enter(self, user_id: str, username: str, returns: bool = False) -> Member:
+        """Counts one more stream of that member; the first one is a join.
+
+        One that `returns` to a server that has just started never left, for the others: they are
+        told the state instead.
+        """
         key = (user_id, username)
         member = self._members.get(key)
         if member is None:
             member = self._members[key] = Member(key)
             if self.count <= LISTED:
                 self._listed = None
-            self._tell("user-joined", member)
+            if returns:
+                self._tell_state_soon()
+            else:
+                self._tell("user-joined", member)
         if member.leaving is not None:
             member.leaving.cancel()
             member.leaving = None
@@ -141,9 +148,7 @@ class Presence:
 
     def _tell(self, event: str, member: Member) -> None:
         if self._is_large():
-            if self._due is None:
-                loop = asyncio.get_running_loop()
-                self._due = loop.call_later(PRESENCE_INTERVAL, self._tell_state)
+            self._tell_state_soon()
             return
         user_id, username = member.key
         data = {
@@ -151,6 +156,10 @@ class Presence:
             "timestamp": time.time_ns() // 1_000_000, "onlineCount": self.count,
         }  # fmt: skip
         self._announce(sse.encode(msgspec.json.encode(data), event))
+
+    def _tell_state_soon(self) -> None:
+        if self._due is None:
+            self._due = asyncio.get_running_loop().call_later(PRESENCE_INTERVAL, self._tell_state)
 
     def _tell_state(self) -> None:
         self._due = None

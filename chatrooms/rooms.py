@@ -28,6 +28,7 @@ REPLACEMENT_PERIOD = 60.0
 TYPING_INTERVAL = 2.0  # seconds between two `typing` events of one user
 RETRY_MS = (500, 1500)  # reconnection time told to clients, at random between
 DRAIN_RETRY_MS = (1000, 5000)
+SETTLING = 10.0  # seconds after the start in which who resumes was here before it
 
 
 class Seat(NamedTuple):
@@ -44,12 +45,14 @@ class Start(NamedTuple):
     """Where a stream starts: after the event `position`.
 
     `recovered` is true when there was nothing to resume, or all of it follows; `missed` counts
-    what follows, and is None when that cannot be known.
+    what follows, and is None when that cannot be known. `resumes` is true when a position was given
+    and is known.
     """
 
     position: int
     recovered: bool
     missed: int | None
+    resumes: bool = False
 
 
 class Room:
@@ -66,6 +69,8 @@ class Room:
 
     def stream_ended(self, stream: Stream, hold: float) -> None:
         assert stream.member is not None
+        if self._rooms.draining:
+            return  # they will be back in another process: nobody is told that they left
         self.presence.release(stream.member, hold + self._rooms.leave_grace)
 
     def _emptied(self) -> None:
@@ -81,6 +86,8 @@ class Rooms:
         self.presence_limit: int = options.presence_limit
         self.draining = False
         self._log = log
+        self._first_head = log.head
+        self._settled = time.monotonic() + SETTLING
         self._messages = messages
         self._heartbeat: float = options.heartbeat
         self._live: dict[str, Room] = {}
@@ -97,7 +104,7 @@ class Rooms:
         """
         wanted = parse_id(asked) if asked else None
         if wanted is not None and self._log.knows(wanted):
-            return Start(wanted.seq, True, await self._missed(room_id, wanted.seq))
+            return Start(wanted.seq, True, await self._missed(room_id, wanted.seq), True)
         position = self._log.head
         if history:
             first = await self._messages.nth_last(topic_of(room_id), history)
@@ -115,7 +122,7 @@ class Rooms:
         `head` is the response head. A stream of the same client ends as `replaced`.
         """
         room = self._room(seat.room_id)
-        member = room.presence.enter(seat.user_id, seat.username)
+        member = room.presence.enter(seat.user_id, seat.username, self._returns(start))
         old = self._same(seat)
         if old is not None:
             old.finish(closing("replaced", False))
@@ -234,6 +241,10 @@ class Rooms:
     async def _missed(self, room_id: str, position: int) -> int:
         in_tail = self.hub.count_in_tail(topic_of(room_id), position)
         return await self._log.count(topic_of(room_id), position) if in_tail is None else in_tail
+
+    def _returns(self, start: Start) -> bool:
+        """Whether who starts there was here before this process, which has only just started."""
+        return start.resumes and 0 < start.position <= self._first_head and time.monotonic() < self._settled
 
     def _of_client(self, room_id: str, user_id: str, client_id: str) -> list[Stream]:
         topic = topic_of(room_id)
