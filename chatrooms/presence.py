@@ -52,6 +52,7 @@ class Presence:
         self._emptied = emptied
         self._members: dict[Key, Member] = {}
         self._listed: bytes | None = None
+        self._told = b""
         self._large = False
         self._due: asyncio.TimerHandle | None = None
 
@@ -141,10 +142,12 @@ class Presence:
         return self._listed + (b',"membersTruncated":true' if self.count > LISTED else b"")
 
     def snapshot(self) -> bytes:
-        """The `presence` event."""
+        """The `presence` event, with the members."""
+        return self._presence(b"," + self.listed())
+
+    def _presence(self, members: bytes) -> bytes:
         room = msgspec.json.encode(self._room_id)
-        data = b'{"roomId":%b,"onlineCount":%d,%b}' % (room, self.count, self.listed())
-        return sse.encode(data, "presence")
+        return sse.encode(b'{"roomId":%b,"onlineCount":%d%b}' % (room, self.count, members), "presence")
 
     def _tell(self, event: str, member: Member) -> None:
         if self._is_large():
@@ -162,8 +165,11 @@ class Presence:
             self._due = asyncio.get_running_loop().call_later(PRESENCE_INTERVAL, self._tell_state)
 
     def _tell_state(self) -> None:
+        """The state of a large room; its members only when those that are listed have changed."""
         self._due = None
-        self._announce(self.snapshot())
+        listed = self.listed()
+        self._announce(self._presence(b"" if listed == self._told else b"," + listed))
+        self._told = listed
 
     def _is_large(self) -> bool:
         if self._limit:

@@ -108,7 +108,7 @@ class Rooms:
         position = self._log.head
         if history:
             first = await self._messages.nth_last(topic_of(room_id), history)
-            position = position if first is None else first - 1
+            position = position if first is None else min(position, first - 1)
         return Start(position, not asked, None if asked else 0)
 
     def admit(self, seat: Seat) -> None:
@@ -172,7 +172,8 @@ class Rooms:
         room = self._live.get(room_id)
         if room is None:
             return
-        for stream in self._of_client(room_id, user_id, client_id):
+        stream = self.hub.stream_of(topic_of(room_id), user_id, client_id)
+        if stream is not None:
             stream.finish(closing("left", False))
         for member in room.presence.find(user_id):
             room.presence.end_poll(member)
@@ -246,14 +247,8 @@ class Rooms:
         """Whether who starts there was here before this process, which has only just started."""
         return start.resumes and 0 < start.position <= self._first_head and time.monotonic() < self._settled
 
-    def _of_client(self, room_id: str, user_id: str, client_id: str) -> list[Stream]:
-        topic = topic_of(room_id)
-        streams = self.hub.streams_of(user_id)
-        return [s for s in streams if s.client_id == client_id and s.topic.name == topic]
-
     def _same(self, seat: Seat) -> Stream | None:
-        streams = self._of_client(seat.room_id, seat.user_id, seat.client_id)
-        return streams[0] if streams else None
+        return self.hub.stream_of(topic_of(seat.room_id), seat.user_id, seat.client_id)
 
     def _count_replacement(self, seat: Seat) -> None:
         key = (seat.room_id, seat.user_id, seat.client_id)

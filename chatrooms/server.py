@@ -13,6 +13,9 @@ import time
 from pathlib import Path
 from typing import IO
 
+import msgspec
+
+from chatrooms import sse
 from chatrooms.accounts import Accounts
 from chatrooms.ai.offline import Offline
 from chatrooms.errors import ConfigError
@@ -69,7 +72,7 @@ class Server:
         self.database = SQLite(self.data_dir / DATABASE)
         await self.database.open()
         self.hub = Hub(options.heartbeat, options.write_timeout, options.max_streams, options.max_streams_per_user)
-        self.log = Log(self.database, self.hub.publish)
+        self.log = Log(self.database, self.hub.publish, self._tell_health)
         await self.log.open()
         self.hub.start(self.log)
         stored = MessageQueries(self.database)
@@ -80,6 +83,11 @@ class Server:
         self.metrics = Metrics(self.hub, self.log)
         self._housekeeping = asyncio.create_task(self._keep_house())
         self.ready = True
+
+    def _tell_health(self, well: bool) -> None:
+        """Streams stay open while the database is away, and say so."""
+        data = {"degraded": not well, "reason": "" if well else "The database does not take writes."}
+        self.hub.tell_all(sse.encode(msgspec.json.encode(data), "status"))
 
     async def drain(self) -> None:
         """Tells every stream to come back elsewhere or later, spread over the drain time."""

@@ -31,8 +31,10 @@ class Sweep:
         if topic.dirty or not topic.streams:
             return
         topic.dirty = True
+        if not self._scheduled:
+            self._scheduled = True
+            self._loop.call_soon(self._slice)
         self._topics.append((topic, iter(list(topic.streams)), topic.end))
-        self._schedule()
 
     def serve(self, stream: Stream) -> None:
         """Gives one live stream what it lacks, up to one write."""
@@ -40,7 +42,6 @@ class Sweep:
 
     def _slice(self) -> None:
         """Serves one topic's streams for SLICE, then lets the loop and the next topic have a turn."""
-        self._scheduled = False
         topic, streams, swept_to = self._topics.popleft()
         deadline = self._loop.time() + SLICE
         batches: dict[int, Batch] = {}
@@ -54,12 +55,8 @@ class Sweep:
             if topic.end > swept_to:
                 # Streams early in the list may lack what came meanwhile.
                 self.mark(topic)
-        self._schedule()
-
-    def _schedule(self) -> None:
-        """Has the next slice run, once: a topic marked from within a slice has seen to it already."""
-        if self._topics and not self._scheduled:
-            self._scheduled = True
+        self._scheduled = bool(self._topics)
+        if self._scheduled:
             self._loop.call_soon(self._slice)
 
     def _serve(self, stream: Stream, topic: Topic, batches: dict[int, Batch]) -> None:

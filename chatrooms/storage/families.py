@@ -25,7 +25,8 @@ class Family(NamedTuple):
 async def add(tx: Transaction, family: Family) -> None:
     sql = """insert into refresh_families (family, user_id, username, role, used, revoked, expires_at)
     values ($1, $2, $3, $4, $5, $6, $7)"""
-    await tx.execute(sql, 
+    await tx.execute(
+        sql,
         family.family, family.user_id, family.username, family.role, family.used,
         int(family.revoked), family.expires_at,
     )  # fmt: skip
