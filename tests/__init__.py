@@ -1,1 +1,1 @@
-"""The tests."""
+"""The tests: `unit` opens no socket, `integration` speaks real HTTP."""

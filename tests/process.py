@@ -25,7 +25,8 @@ _SERVING = re.compile(r"serving https?://[^ ]*:([0-9]+)/")
 class ServerProcess:
     """`python run.py` on 127.0.0.1 with a data folder of its own; use it as a context manager.
 
-    `port` and `url` stay the same over restarts. `log` holds the lines that all its lives wrote.
+    `port` and `url` stay the same over restarts. `log` holds the lines that all its lives wrote,
+    `status` is how the last one exited.
     """
 
     def __init__(self, data_dir: Path, *options: str) -> None:
@@ -33,9 +34,11 @@ class ServerProcess:
         self.options = options
         self.log: list[str] = []
         self.port = 0
+        self.status: int | None = None
         self._process: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
-        self._serving = threading.Event()
+        self._heard = threading.Event()
+        self._serves = False
 
     def __enter__(self) -> ServerProcess:
         self.start()
@@ -57,7 +60,8 @@ class ServerProcess:
 
     def start(self) -> None:
         """Starts the process and returns when it serves. Raises RuntimeError with its log when it does not."""
-        self._serving.clear()
+        self._heard.clear()
+        self._serves = False
         command = [sys.executable, "run.py", "--address", "127.0.0.1", "--port", str(self.port)]
         environ = {name: value for name, value in os.environ.items() if not name.startswith("CHATROOMS_")}
         self._process = subprocess.Popen(
@@ -71,14 +75,12 @@ class ServerProcess:
         )
         self._reader = threading.Thread(target=self._read_log, args=(self._process,), daemon=True)
         self._reader.start()
-        served = self._serving.wait(START_LIMIT)
-        if not served or not self.running:
+        self._heard.wait(START_LIMIT)
+        if not self._serves:
+            if self._heard.is_set():
+                self.wait()
             self.kill()
             raise RuntimeError("the server did not start:\n" + "\n".join(self.log))
-
-    @property
-    def running(self) -> bool:
-        return self._process is not None and self._process.poll() is None
 
     def kill(self) -> None:
         """SIGKILL, as by the kernel or a lost machine; harmless when it does not run."""
@@ -121,13 +123,14 @@ class ServerProcess:
             self.log.append(line.rstrip("\n"))
             if served := _SERVING.search(line):
                 self.port = int(served[1])
-                self._serving.set()
-        self._serving.set()  # it ended: do not wait any longer
+                self._serves = True
+                self._heard.set()
+        self._heard.set()  # it ended: do not wait any longer
 
     def _end(self) -> None:
         process, self._process = self._process, None
         assert process is not None
-        process.wait(STOP_LIMIT)
+        self.status = process.wait(STOP_LIMIT)
         if self._reader is not None:
             self._reader.join(STOP_LIMIT)
         if process.stderr is not None:

@@ -86,14 +86,13 @@ class Caller:
 
     async def _call(self, method: str, path: str, body: object) -> Answer:
         if self._streams is None:
-            self._streams = await asyncio.open_connection(
-                self._address.hostname, self._address.port, ssl=self._context
-            )
+            self._streams = await asyncio.open_connection(self._address.hostname, self._address.port, ssl=self._context)
         reader, writer = self._streams
         content = b"" if body is None else json.dumps(body).encode()
         writer.write(
             f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {self._token}\r\n"
-            f"Content-Length: {len(content)}\r\n\r\n".encode() + content
+            f"Content-Length: {len(content)}\r\n\r\n".encode()
+            + content
         )
         status, headers = parse_head(await reader.readuntil(b"\r\n\r\n"))
         data = await reader.readexactly(int(headers.get("content-length", 0)))
@@ -222,7 +221,7 @@ def texts(messages: list[dict[str, Any]]) -> list[str]:
 async def eventually(holds: Callable[[], Awaitable[bool]], limit: float = LIMIT) -> None:
     """Returns when it holds; raises TimeoutError when it does not within the limit."""
     async with asyncio.timeout(limit):
-        while not await holds():
+        while not await holds():  # noqa: ASYNC110 - another process cannot set an Event
             await asyncio.sleep(POLL)
 
 
@@ -246,4 +245,3 @@ async def _limited(test: Coroutine[Any, Any, None], seconds: float) -> None:
 
 def _draft(text: str, client_message_id: str) -> dict[str, str]:
     return {"message": text, "clientMessageId": client_message_id}
-

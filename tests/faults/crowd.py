@@ -34,7 +34,7 @@ class Face(asyncio.Protocol):
         if not self.welcomed.done():
             self._head += data
             _, _, body = self._head.partition(b"\r\n\r\n")
-            first, blank, data = body.partition(b"\n\n")
+            _, blank, data = body.partition(b"\n\n")
             if not blank:
                 return
             self.welcomed.set_result(None)
@@ -59,6 +59,8 @@ class Face(asyncio.Protocol):
 async def gather_crowd(url: str, room: str, size: int) -> list[Face]:
     """That many open streams of one user; the first one keeps what it reads."""
     where, bearer = urlsplit(url), token("crowd")
+    assert where.hostname is not None
+    assert where.port is not None
     loop = asyncio.get_running_loop()
     crowd = []
     for n in range(size):

@@ -121,5 +121,3 @@ def _members(reader: Reader) -> int:
     told = reader.of_type("system", "presence", "user-joined", "user-left")
     count: int = json.loads(told[-1].data)["onlineCount"]
     return count
-
-
