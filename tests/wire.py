@@ -131,12 +131,21 @@ class Reader:
         async with asyncio.timeout(LIMIT):
             self._streams = await self._open()
             reader, writer = self._streams
-            position = f"Last-Event-ID: {self.position}\r\n" if self.position else ""
-            writer.write(f"GET {self._path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{position}\r\n".encode())
+            writer.write(self.request())
             status, _ = parse_head(await reader.readuntil(b"\r\n\r\n"))
         assert status == 200, status
         self._parser = Parser()
         self.connections += 1
+
+    def request(self) -> bytes:
+        """The request that goes on after the last id."""
+        position = f"Last-Event-ID: {self.position}\r\n" if self.position else ""
+        return f"GET {self._path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{position}\r\n".encode()
+
+    def send(self, data: bytes) -> None:
+        """Sends what a reader has no business to send."""
+        assert self._streams is not None, "not connected"
+        self._streams[1].write(data)
 
     async def read(self, most: int = 1 << 16) -> bool:
         """Takes what comes next; False when the connection has ended."""
