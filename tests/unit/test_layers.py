@@ -19,11 +19,11 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     # values: pure, no I/O
     ("chatrooms", "errors", "event", "sse", "names", "body", "limits", "tokens", "options", "topic"),
     # infrastructure
-    ("storage", "storage.*", "logs"),
+    ("storage", "storage.*", "logs", "passwords", "publickeys"),
     # core
     ("stream", "sweep", "pulse", "catchup", "hub"),
     # domain
-    ("presence", "rooms", "messages", "accounts", "replies", "ai", "ai.*"),
+    ("presence", "rooms", "messages", "gate", "signins", "accounts", "replies", "ai", "ai.*"),
     # the whole server
     ("metrics", "server"),
     # HTTP
