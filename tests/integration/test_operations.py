@@ -60,7 +60,7 @@ async def test_metrics_count(chat: Chat) -> None:
 @pytest.mark.parametrize(
     ("host", "served"),
     [("localhost", True), ("LOCALHOST:4000", True), ("127.0.0.1:1", True), ("[::1]:4000", True), ("localhost.", True),
-     ("evil.example", False), ("localhost.evil.example", False), ("127.0.0.1.evil.example:4000", False), 
+     ("evil.example", False), ("localhost.evil.example", False), ("127.0.0.1.evil.example:4000", False),
      ("[::2]", False),
      ("evil.example#localhost", False)],
 )  # fmt: skip
