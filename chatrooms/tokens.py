@@ -171,7 +171,9 @@ def _identity(claims: Mapping[str, Any], token: str) -> Identity:
         raise _invalid("The token has an unknown role.")
     session = claims.get("fam")
     if not isinstance(session, str):
-        session = "token:" + hashlib.sha256(token.encode()).hexdigest()[:32]
+        # By what is signed: a signature can be spelled in several ways (padding, unused bits).
+        signed = token.rpartition(".")[0]
+        session = "token:" + hashlib.sha256(signed.encode()).hexdigest()[:32]
     return Identity(user_id, username, role, _expiry(claims["exp"]), session)
 
 
