@@ -209,9 +209,9 @@ async def test_reader_that_hangs_up_leaves_nothing_behind(chat: Chat) -> None:
     assert not chat.server.hub._by_user
 
 
+@pytest.mark.options(drain=0.05)
 async def test_drained_streams_are_told_to_come_back(chat: Chat) -> None:
     """With a jittered time and a position; new ones are refused."""
-    chat.server.options.drain = 0.05
     readers = [await chat.join(user=f"u{n}") for n in range(3)]
     await chat.server.drain()
     for reader in readers:

@@ -75,9 +75,10 @@ async def test_stream_is_refused_in_order(chat: Chat, query: str, status: int, c
     assert not chat.server.hub.streams
 
 
+WRONG: list[Any] = [None, 1, True, 1.5, [], {}, "", "\0", [1], [[]]]
 BODIES: list[Any] = [
     b"", b"{", b"null", b"[]", b'"x"', b"\xff", b'\xef\xbb\xbf{"message":"a","clientId":"c","messages":[]}', {},
-    *({"message": bad, "clientId": bad, "messages": bad} for bad in (None, 1, True, 1.5, [], {}, "", "\0", [1], [[]])),
+    *({"message": bad, "clientId": bad, "messages": bad} for bad in WRONG),
     {"messages": [{"message": 1}]}, {"messages": [{"message": "a", "clientMessageId": 7}]},
     {"message": "a", "clientMessageId": 7}, {"message": "a", "clientMessageId": ""}, {"message": "a", "username": 7},
     {"message": "a", "clientId": 7, "messages": [{"message": "a"}]}, {"message": "a", "username": "\u202e"},
