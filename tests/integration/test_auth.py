@@ -182,6 +182,8 @@ async def test_token_of_bad_bytes_in_the_query_is_401(chat: Chat) -> None:
     """It is a bad token before it is bad UTF-8."""
     for query in ("token=%ff", "access_token=%ff", "token=%00", "token=+", "token=x&token=%ff"):
         assert (await chat.get(f"/api/rooms?{query}", None)).status == 401
+    for query in ("token=%ff", "ticket=%ff", "ticket=%00", "ticket=x"):
+        assert (await chat.get(f"/events?roomId=lobby&username=a&{query}", None)).status == 401
 
 
 async def test_no_forged_token_passes_over_http(chat: Chat) -> None:
