@@ -153,6 +153,18 @@ async def test_too_many_waiting_events_are_refused(path: Path, monkeypatch: pyte
         await log.append([event("again")])
 
 
+async def test_waiting_commands_are_bounded_like_events(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A flood of edits costs no more memory than one of messages."""
+    monkeypatch.setattr(logs, "MAX_WAITING", 3)
+
+    async def nothing(tx: Transaction) -> list[Event]:
+        return []
+
+    async with opened(path) as (log, _):
+        answers = await asyncio.gather(*(log.append([], nothing) for _ in range(10)), return_exceptions=True)
+        assert sum(isinstance(answer, Unavailable) for answer in answers) == 6
+
+
 async def test_closing_commits_what_waits_and_takes_no_more(path: Path) -> None:
     """Nothing that was taken is lost."""
     async with opened(path) as (log, _):
