@@ -92,7 +92,8 @@ class Invites:
         """Takes an invite back. Raises Forbidden for others than owner and moderators; NotFound."""
 
         async def change(tx: Transaction, _: Rules) -> Act:
-            if not await stored.revoke(tx, room_id, invite_id):
+            # Ids of ours are ASCII, and what is no UTF-8 the database would not take.
+            if not invite_id.isascii() or not await stored.revoke(tx, room_id, invite_id):
                 raise NotFound("not-found", "There is no such invite.")
             return Act(room_id, "invite-revoked", who.user_id, self._acts.now(), invite_id=invite_id)
 

@@ -28,14 +28,14 @@ class Events(Handler):
         try:
             await self.server.rulebook.readable(who, seat.room_id)
             history = self.number("history", 0, 0, MAX_HISTORY)
-            self.server.rooms.check_open(who.user_id)
+            self.server.rooms.check_open(seat)
             start = await self.server.rooms.start_of(seat.room_id, asked, history)
             if self.query("poll") == "1":
                 await self._poll(who, seat, start)
                 return
             # Again, with no await from here until the stream is open: a ban that comes later finds it.
             await self.server.rulebook.readable(who, seat.room_id)
-            self.server.rooms.check_open(who.user_id)  # again: others came while the log was read
+            self.server.rooms.check_open(seat)  # again: others came while the log was read
         except (TooMany, Unavailable) as problem:
             if not asked:
                 raise
