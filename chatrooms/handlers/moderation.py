@@ -8,6 +8,7 @@ from typing import Annotated
 import msgspec
 
 from chatrooms import names
+from chatrooms.event import MAX_SEQ
 from chatrooms.handlers.base import Handler
 from chatrooms.rules import FOREVER, Rank
 from chatrooms.storage.rules import BAN, MUTE
@@ -17,7 +18,7 @@ MAX_SECONDS = 10 * 365 * 86_400  # of a ban or mute that ends
 
 
 class UserBody(msgspec.Struct, rename="camel"):
-    user_id: str | int
+    user_id: str | Annotated[int, msgspec.Meta(ge=-MAX_SEQ, le=MAX_SEQ)]
 
 
 class SecondsBody(msgspec.Struct):

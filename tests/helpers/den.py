@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.helpers.chat import Answer, Chat
+from tests.helpers.reader import Reader, data
 
 DEN = "/api/rooms/den"
 OWNER, MODERATOR, MEMBER, TOM, STRANGER, BANNED = "olga", "max", "mia", "tom", "sue", "ben"
@@ -36,3 +37,10 @@ async def make_den(chat: Chat, private: bool) -> None:
         await invited(chat, user)
     await must(chat, OWNER, "PUT", f"{DEN}/moderators/{MODERATOR}")
     await must(chat, OWNER, "PUT", f"{DEN}/bans/{BANNED}")
+
+
+async def ending(reader: Reader) -> dict[str, Any]:
+    """The `closing` with which a stream ends."""
+    last = (await reader.rest())[-1]
+    assert last.type == "closing"
+    return data(last)
