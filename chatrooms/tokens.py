@@ -19,6 +19,7 @@ from chatrooms import names
 from chatrooms.errors import BadRequest, Unauthorized
 
 ROLES = ("user", "agent", "service", "admin")
+TRUSTED_ROLES = ("service", "admin")
 ALGORITHM = "HS256"
 MIN_SECRET_BYTES = 32  # RFC 7518, 3.2: a key of the hash's size or larger
 MAX_TOKEN = 8192  # characters
@@ -44,7 +45,7 @@ class Identity(NamedTuple):
     @property
     def trusted(self) -> bool:
         """Whether this is a program or an operator rather than a person who chats."""
-        return self.role in ("service", "admin")
+        return self.role in TRUSTED_ROLES
 
 
 class PublicKeys(NamedTuple):
