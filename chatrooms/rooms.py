@@ -14,21 +14,22 @@ import msgspec
 from chatrooms import sse
 from chatrooms.errors import Conflict, NotFound, Unavailable
 from chatrooms.event import Event, event_id, identified, parse_id
-from chatrooms.hub import Hub, closing
+from chatrooms.hub import LONGEST_RETRY, Hub, closing
 from chatrooms.limits import RateLimit
 from chatrooms.options import Options
 from chatrooms.presence import Key, Presence
 from chatrooms.storage.log import Log
 from chatrooms.storage.messages import MessageQueries
 from chatrooms.stream import Stream
+from chatrooms.tokens import Identity
 
 POLL_EVENTS = 200  # events in one answer to a poll, its `system` included
 REPLACEMENTS = 10  # of a still open stream in REPLACEMENT_PERIOD; more is two pages that fight
 REPLACEMENT_PERIOD = 60.0
 TYPING_INTERVAL = 2.0  # seconds between two `typing` events of one user
-RETRY_MS = (500, 1500)  # reconnection time told to clients, at random between
+SETTLING = 15.0  # seconds after the start in which those who resume were here before
+RETRY_MS = (500, int(LONGEST_RETRY * 1000))  # reconnection time told to clients, at random between
 DRAIN_RETRY_MS = (1000, 5000)
-SETTLING = 10.0  # seconds after the start in which who resumes was here before it
 
 
 class Seat(NamedTuple):
@@ -38,21 +39,21 @@ class Seat(NamedTuple):
     user_id: str
     username: str
     client_id: str
+    session: str
     expires_at: float
 
 
 class Start(NamedTuple):
     """Where a stream starts: after the event `position`.
 
-    `recovered` is true when there was nothing to resume, or all of it follows; `missed` counts
-    what follows, and is None when that cannot be known. `resumes` is true when a position was given
-    and is known.
+    `resumed` says that it is the position asked for; `recovered` is true when there was nothing to
+    resume, or all of it follows; `missed` counts what follows, None when that cannot be known.
     """
 
     position: int
     recovered: bool
     missed: int | None
-    resumes: bool = False
+    resumed: bool = False
 
 
 class Room:
@@ -86,12 +87,11 @@ class Rooms:
         self.presence_limit: int = options.presence_limit
         self.draining = False
         self._log = log
-        self._first_head = log.head
-        self._settled = time.monotonic() + SETTLING
         self._messages = messages
         self._heartbeat: float = options.heartbeat
         self._live: dict[str, Room] = {}
         self._replaced: OrderedDict[tuple[str, str, str], deque[float]] = OrderedDict()
+        self._settled_at = time.monotonic() + SETTLING + self.leave_grace
         self._typing = RateLimit(1, TYPING_INTERVAL)
 
     # Reading
@@ -122,7 +122,8 @@ class Rooms:
         `head` is the response head. A stream of the same client ends as `replaced`.
         """
         room = self._room(seat.room_id)
-        member = room.presence.enter(seat.user_id, seat.username, self._returns(start))
+        returning = start.resumed and time.monotonic() < self._settled_at
+        member = room.presence.enter(seat.user_id, seat.username, returning)
         old = self._same(seat)
         if old is not None:
             old.finish(closing("replaced", False))
@@ -130,7 +131,7 @@ class Rooms:
         topic.snapshot = room.presence.snapshot
         stream = Stream(self.hub, sock, topic, start.position)
         stream.user_id, stream.client_id, stream.member = seat.user_id, seat.client_id, member
-        stream.expires_at = seat.expires_at
+        stream.session, stream.expires_at = seat.session, seat.expires_at
         stream.id = secrets.token_urlsafe(12)
         id = event_id(self._log.epoch, start.position)
         first = sse.encode(self._system(room, seat, start, stream.id), "system", id, self._retry())
@@ -159,11 +160,12 @@ class Rooms:
             }
         )
 
-    def check_open(self, user_id: str) -> None:
-        """Raises Unavailable or TooMany when no more streams are taken."""
+    def check_open(self, seat: Seat) -> None:
+        """Raises Unavailable or TooMany when no more streams are taken; one that replaces another is."""
         if self.draining:
             raise Unavailable("draining", "The server is about to stop.", 5)
-        self.hub.check_room_for(user_id)
+        if self._same(seat) is None:
+            self.hub.check_room_for(seat.user_id)
 
     # Presence
 
@@ -187,11 +189,12 @@ class Rooms:
             data = {"roomId": room_id, "userId": user_id, "username": username}
             room.announce(sse.encode(msgspec.json.encode(data), "typing"))
 
-    def extend(self, user_id: str, client_id: str, expires_at: float) -> int:
-        """Lets the streams of a user's client live until then; returns how many there are."""
-        streams = [s for s in self.hub.streams_of(user_id) if s.client_id == client_id]
+    def extend(self, who: Identity, client_id: str) -> int:
+        """Lets the streams of a user's client live as long as its new token; returns how many there are."""
+        streams = [s for s in self.hub.streams_of(who.user_id) if s.client_id == client_id]
         for stream in streams:
-            self.hub.extend(stream, expires_at)
+            stream.session = who.session
+            self.hub.extend(stream, who.expires_at)
         return len(streams)
 
     def username_of(self, user_id: str, client_id: str) -> str | None:
@@ -242,10 +245,6 @@ class Rooms:
     async def _missed(self, room_id: str, position: int) -> int:
         in_tail = self.hub.count_in_tail(topic_of(room_id), position)
         return await self._log.count(topic_of(room_id), position) if in_tail is None else in_tail
-
-    def _returns(self, start: Start) -> bool:
-        """Whether who starts there was here before this process, which has only just started."""
-        return start.resumes and 0 < start.position <= self._first_head and time.monotonic() < self._settled
 
     def _same(self, seat: Seat) -> Stream | None:
         return self.hub.stream_of(topic_of(seat.room_id), seat.user_id, seat.client_id)

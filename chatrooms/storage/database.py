@@ -53,13 +53,15 @@ class SQLite:
         self._turn = asyncio.Lock()
 
     async def open(self) -> None:
-        """Opens the file, makes or upgrades its schema. Raises ConfigError when it cannot."""
+        """Opens the file, makes or upgrades its schema. Raises ConfigError when it is no database."""
         try:
             self._writer = await self._connect()
             await self._migrate()
             self._reader = await self._connect()
         except sqlite3.Error as error:
-            raise ConfigError(f"cannot open the database {self._path}: {error}") from None
+            raise ConfigError(f"--data-dir: {self._path}: {error}") from None
+        self._version = -1
+        await self.changed_elsewhere()
 
     async def close(self) -> None:
         async with self._turn:
@@ -72,6 +74,13 @@ class SQLite:
             return await _fetch(self._reader, sql, args)
         except sqlite3.OperationalError as error:
             raise _away(error) from error
+
+    async def changed_elsewhere(self) -> bool:
+        """Whether another program has committed since the last call."""
+        # Seen from the connection that writes, only others change this number.
+        ((version,),) = await _fetch(self._writer, "pragma data_version", ())
+        before, self._version = self._version, version
+        return bool(before != version)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
