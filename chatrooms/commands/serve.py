@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import signal
+import socket
 import ssl
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from tornado.netutil import bind_sockets
 
 from chatrooms import logs, options
 from chatrooms.app import application
+from chatrooms.commands import descriptors
 from chatrooms.errors import ConfigError, Unavailable
 from chatrooms.server import Server
 
@@ -35,6 +37,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 async def _serve(settings: options.Options) -> None:
+    descriptors.allow(settings.max_streams)
     server = Server(settings, Path(settings.data_dir))
     try:
         http = HTTPServer(application(server), ssl_options=_tls(settings), max_body_size=MAX_BODY)
@@ -61,12 +64,13 @@ async def _start(server: Server) -> None:
         raise ConfigError(f"cannot start: {problem.__cause__ or problem}") from None
 
 
-def _listen(settings: options.Options) -> list:  # type: ignore[type-arg]
+def _listen(settings: options.Options) -> list[socket.socket]:
     """Sockets for each address, all on one port."""
-    sockets, port = [], settings.port
+    sockets: list[socket.socket] = []
+    port = settings.port
     for address in ADDRESSES.get(settings.address, (settings.address,)):
         try:
-            sockets += bind_sockets(port, address, backlog=BACKLOG)
+            sockets += map(descriptors.PatientSocket.of, bind_sockets(port, address, backlog=BACKLOG))
         except OSError as error:
             if address == "::1":  # a machine without IPv6
                 continue
