@@ -19,8 +19,11 @@ from chatrooms.app import application
 from chatrooms.commands import descriptors
 from chatrooms.errors import ConfigError, Unavailable
 from chatrooms.server import Server
+from chatrooms.stream import give_up_after
 
 BACKLOG = 4096  # the default of 128 drops connections in a storm
+IDLE_TIMEOUT = 75.0  # seconds that a connection may stay without a whole request head
+BODY_TIMEOUT = 60.0  # seconds that a body may take
 MAX_BODY = 2 << 20  # bytes; each route has its own lower bound
 ADDRESSES = {"localhost": ("127.0.0.1", "::1")}
 
@@ -40,7 +43,10 @@ async def _serve(settings: options.Options) -> None:
     descriptors.allow(settings.max_streams)
     server = Server(settings, Path(settings.data_dir))
     try:
-        http = HTTPServer(application(server), ssl_options=_tls(settings), max_body_size=MAX_BODY)
+        http = HTTPServer(
+            application(server), ssl_options=_tls(settings), max_body_size=MAX_BODY,
+            idle_connection_timeout=IDLE_TIMEOUT, body_timeout=BODY_TIMEOUT,
+        )  # fmt: skip
         sockets = _listen(settings)
         await _start(server)
         http.add_sockets(sockets)
@@ -76,6 +82,8 @@ def _listen(settings: options.Options) -> list[socket.socket]:
                 continue
             raise ConfigError(f"cannot listen on {address} port {port}: {error.strerror}") from None
         port = port or sockets[0].getsockname()[1]
+    for sock in sockets:
+        give_up_after(sock, settings.write_timeout)  # every connection inherits it
     return sockets
 
 
