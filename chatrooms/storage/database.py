@@ -53,13 +53,13 @@ class SQLite:
         self._turn = asyncio.Lock()
 
     async def open(self) -> None:
-        """Opens the file, makes or upgrades its schema. Raises ConfigError when it is no database."""
+        """Opens the file, makes or upgrades its schema. Raises ConfigError when it cannot."""
         try:
             self._writer = await self._connect()
             await self._migrate()
             self._reader = await self._connect()
         except sqlite3.Error as error:
-            raise ConfigError(f"--data-dir: {self._path}: {error}") from None
+            raise ConfigError(f"cannot open the database {self._path}: {error}") from None
         self._version = -1
         await self.changed_elsewhere()
 

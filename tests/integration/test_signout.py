@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
+import asyncio
 import sys
+from asyncio.subprocess import PIPE
 
 import pytest
 
@@ -126,5 +126,6 @@ async def test_user_added_on_the_command_line_signs_in(chat: Chat) -> None:
 
 async def _user(chat: Chat, *args: str, password: str = "") -> None:
     command = [sys.executable, "-m", "chatrooms", "user", *args, "--data-dir", str(chat.server.data_dir)]
-    done = subprocess.run(command, input=password + "\n", capture_output=True, text=True, env={**os.environ})  # noqa: ASYNC221
-    assert done.returncode == 0, done.stderr
+    process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, stderr=PIPE)
+    _, complaint = await process.communicate(password.encode() + b"\n")
+    assert process.returncode == 0, complaint.decode()
