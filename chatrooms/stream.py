@@ -44,12 +44,14 @@ class Stream:
     whispers    the topic's count of ephemerals up to which it has seen all
     stalled_at  loop time since which the socket has taken nothing, or 0
     session     the sign-in that opened it
+    trusted     whether its reader is above the rules of rooms
     expires_at  when its right to live ends, in seconds since 1970
     """
 
     __slots__ = (
         "_keeper", "_loop", "_rest", "_socket", "client_id", "cursor", "expires_at", "id",
-        "member", "position", "queued", "session", "stalled_at", "topic", "user_id", "warned", "whispers",
+        "member", "position", "queued", "session", "stalled_at", "topic", "trusted", "user_id",
+        "warned", "whispers",
     )  # fmt: skip
 
     def __init__(self, keeper: Keeper, sock: socket.socket, topic: Topic, position: int) -> None:
@@ -68,6 +70,7 @@ class Stream:
         self.id = ""
         self.user_id = ""
         self.session = ""
+        self.trusted = False
         self.client_id = ""
         self.member: Member | None = None
 
