@@ -42,7 +42,9 @@ class Server:
             self._child = start(self._command, log, self._environment)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._child is not None:
             stop(self._child)
 
@@ -84,7 +86,9 @@ def start(command: Sequence[str], log: IO[bytes], environment: dict[str, str]) -
 
 
 def stop(child: subprocess.Popen[Any]) -> None:
-    """End the process and its children, politely first."""
+    """End the process and its children, politely first; nothing happens when it has ended by itself."""
+    if child.poll() is not None:
+        return  # its id may belong to someone else by now
     pids = family(child.pid)  # before the parent goes: its orphans could not be found afterwards
     send(child.pid, signal.SIGTERM)
     with suppress(subprocess.TimeoutExpired):
