@@ -404,10 +404,15 @@ static int time_to_next_message_ms(const struct run *run) {
     return 1; /* due, but every publisher waits for its answer */
 }
 
+static bool finished(const struct run *run) {
+    if (run->failed || run->lost) return true; /* it cannot become complete any more */
+    return run->delivered >= run->expected && run->acknowledged >= run->options.messages;
+}
+
 static void publish_all(struct run *run) {
     uint64_t end = deadline(run);
     run->started = run->last_delivery = now();
-    while ((run->delivered < run->expected || run->acknowledged < run->options.messages) && !run->lost && now() < end) {
+    while (!finished(run) && now() < end) {
         publish_what_is_due(run);
         serve(run, time_to_next_message_ms(run));
     }
