@@ -1,0 +1,3 @@
+"""chatrooms: a Server-Sent-Events chat-room server."""
+
+__version__ = "0.1.0"

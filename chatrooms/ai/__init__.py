@@ -1,0 +1,1 @@
+"""Providers of AI replies, behind the one interface of `base.py`."""

@@ -1,0 +1,53 @@
+"""JSON bodies: bytes in, a typed struct out, or a clear refusal. Pure."""
+
+from __future__ import annotations
+
+import re
+from typing import TypeVar
+
+import msgspec
+
+from chatrooms.errors import BadRequest, TooLarge, UnsupportedMediaType
+
+MAX_BYTES = 256 << 10  # of a body that has no limit of its own
+MAX_DEPTH = 32
+
+_BRACKETS_AND_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+
+T = TypeVar("T")
+
+
+def parse(data: bytes, content_type: str, shape: type[T], most: int = MAX_BYTES) -> T:
+    """The JSON object in `data`, as a `shape`, whatever Content-Type says.
+
+    Raises UnsupportedMediaType for multipart; TooLarge above `most` bytes; BadRequest for what is
+    not JSON in UTF-8, not an object, nested deeper than MAX_DEPTH, or of wrong types.
+    """
+    if content_type.lower().startswith("multipart/"):
+        raise UnsupportedMediaType("unsupported-media-type", "Send the body as JSON.")
+    if len(data) > most:
+        raise TooLarge("too-large", f"The body is larger than {most} bytes.")
+    if data.count(b"[") + data.count(b"{") > MAX_DEPTH and _depth(data) > MAX_DEPTH:
+        raise BadRequest("bad-json", f"The body is nested deeper than {MAX_DEPTH}.")
+    try:
+        return msgspec.json.decode(data, type=shape)
+    except msgspec.ValidationError as error:
+        raise BadRequest("bad-field", f"The body is not as expected: {_printable(error)}.") from None
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        raise BadRequest("bad-json", "The body is not a JSON object in UTF-8.") from None
+
+
+def _depth(data: bytes) -> int:
+    depth = deepest = 0
+    for token in _BRACKETS_AND_STRINGS.findall(data):
+        if token in (b"[", b"{"):
+            depth += 1
+            deepest = max(deepest, depth)
+        elif token in (b"]", b"}"):
+            depth -= 1
+    return deepest
+
+
+def _printable(error: Exception) -> str:
+    return _SURROGATE.sub("\ufffd", str(error))

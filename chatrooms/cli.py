@@ -1,0 +1,50 @@
+"""The command line: `python -m chatrooms COMMAND`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from chatrooms import __version__
+from chatrooms.commands import data, serve, talk, token
+from chatrooms.errors import ConfigError
+
+COMMANDS: dict[str, tuple[Callable[[Sequence[str]], int], str]] = {
+    "serve": (serve.main, "run the server"),
+    "token": (token.main, "print a signed token"),
+    "tail": (talk.tail, "show a room as it goes"),
+    "send": (talk.send, "say something in a room"),
+    "backup": (data.backup, "copy the database of a running server to a file"),
+    "restore": (data.restore, "replace the database by a backup, under a new epoch"),
+    "retention": (data.retention, "remove events older than --retention days"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs a command; returns its exit status. A bad setting is one line and status 2."""
+    args = list(sys.argv[1:] if argv is None else argv)
+    if args in (["--version"], ["-V"]):
+        print(f"chatrooms {__version__}")
+        return 0
+    if not args or args[0] in ("-h", "--help"):
+        print(_usage())
+        return 0
+    if args[0] not in COMMANDS:
+        print(f"chatrooms: unknown command {args[0]!r}\n\n{_usage()}", file=sys.stderr)
+        return 2
+    try:
+        return COMMANDS[args[0]][0](args[1:])
+    except ConfigError as problem:
+        print(f"chatrooms: {problem}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # the reader of our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return 130
+
+
+def _usage() -> str:
+    commands = "\n".join(f"  {name:<10} {help}" for name, (_, help) in COMMANDS.items())
+    return f"usage: chatrooms COMMAND [options]\n\n{commands}\n\nchatrooms COMMAND --help tells more."

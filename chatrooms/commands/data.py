@@ -1,0 +1,74 @@
+"""`backup`, `restore`, `retention`: care of the data."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from argparse import ArgumentParser
+from collections.abc import Sequence
+from pathlib import Path
+
+from chatrooms import options
+from chatrooms.errors import ConfigError
+from chatrooms.server import DATABASE, DAY, lock
+from chatrooms.storage import backup as copies
+from chatrooms.storage.database import SQLite
+from chatrooms.storage.log import Log
+
+
+def backup(argv: Sequence[str]) -> int:
+    """`backup FILE`: the server may run meanwhile."""
+    parser = _parser("backup", "Copy the database, of a running server too, to a new file.")
+    parser.add_argument("file", type=Path)
+    args = parser.parse_args(argv)
+    size = copies.copy(_data_dir(args.data_dir) / DATABASE, args.file)
+    print(f"{args.file}: {size} bytes")
+    return 0
+
+
+def restore(argv: Sequence[str]) -> int:
+    """`restore FILE`: the server must not run."""
+    parser = _parser("restore", "Replace the database of a stopped server by a backup, under a new epoch.")
+    parser.add_argument("file", type=Path)
+    args = parser.parse_args(argv)
+    data_dir = _data_dir(args.data_dir)
+    with lock(data_dir):
+        epoch = copies.put_back(args.file, data_dir / DATABASE)
+    print(f"restored {args.file} as epoch {epoch}")
+    return 0
+
+
+def retention(argv: Sequence[str]) -> int:
+    """`retention`: removes old events once; a running server does so by itself every hour."""
+    parser = options.parser("chatrooms retention", "Remove the events older than --retention days, once.")
+    settings = options.Options(options.overrides(parser.parse_args(argv)), os.environ)
+    if not settings.retention:
+        raise ConfigError("--retention: give the number of days to keep")
+    data_dir = Path(settings.data_dir)
+    with lock(data_dir):
+        removed = asyncio.run(_forget(data_dir, settings.retention))
+    print(f"removed {removed} events")
+    return 0
+
+
+async def _forget(data_dir: Path, days: float) -> int:
+    database = SQLite(data_dir / DATABASE)
+    await database.open()
+    log = Log(database, lambda events: None)
+    await log.open()
+    try:
+        return await log.forget(int((time.time() - days * DAY) * 1000))
+    finally:
+        await log.close()
+        await database.close()
+
+
+def _parser(command: str, description: str) -> ArgumentParser:
+    parser = ArgumentParser(prog=f"chatrooms {command}", description=description)
+    parser.add_argument("--data-dir", help="the server's data folder (default ./data)")
+    return parser
+
+
+def _data_dir(given: str | None) -> Path:
+    return Path(options.Options({"data_dir": given}, os.environ).data_dir)

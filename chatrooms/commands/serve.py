@@ -1,0 +1,86 @@
+"""`serve`: runs the server until SIGTERM or SIGINT."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import ssl
+from collections.abc import Sequence
+from pathlib import Path
+
+from tornado.httpserver import HTTPServer
+from tornado.netutil import bind_sockets
+
+from chatrooms import logs, options
+from chatrooms.app import application
+from chatrooms.errors import ConfigError
+from chatrooms.server import Server
+
+BACKLOG = 4096  # the default of 128 drops connections in a storm
+MAX_BODY = 2 << 20  # bytes; each route has its own lower bound
+ADDRESSES = {"localhost": ("127.0.0.1", "::1")}
+
+log = logging.getLogger(__name__)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Serves; returns 0 after an orderly stop."""
+    parser = options.parser("chatrooms serve", "Run the chat-room server.")
+    settings = options.Options(options.overrides(parser.parse_args(argv)), os.environ)
+    logs.configure(settings.log_format, settings.log_level)
+    asyncio.run(_serve(settings))
+    return 0
+
+
+async def _serve(settings: options.Options) -> None:
+    server = Server(settings, Path(settings.data_dir))
+    try:
+        http = HTTPServer(application(server), ssl_options=_tls(settings), max_body_size=MAX_BODY)
+        sockets = _listen(settings)
+        await server.start()
+        http.add_sockets(sockets)
+        port = sockets[0].getsockname()[1]
+        scheme = "https" if settings.ssl_cert else "http"
+        host = "127.0.0.1" if settings.address == "localhost" else settings.address
+        log.info("serving %s://%s:%d/ (process %d)", scheme, host, port, os.getpid())
+        await _signalled()
+        log.info("draining %d streams", len(server.hub.streams))
+        http.stop()
+        await server.drain()
+    finally:
+        await server.stop()
+    log.info("stopped")
+
+
+def _listen(settings: options.Options) -> list:  # type: ignore[type-arg]
+    """Sockets for each address, all on one port."""
+    sockets, port = [], settings.port
+    for address in ADDRESSES.get(settings.address, (settings.address,)):
+        try:
+            sockets += bind_sockets(port, address, backlog=BACKLOG)
+        except OSError as error:
+            if address == "::1":  # a machine without IPv6
+                continue
+            raise ConfigError(f"cannot listen on {address} port {port}: {error.strerror}") from None
+        port = port or sockets[0].getsockname()[1]
+    return sockets
+
+
+def _tls(settings: options.Options) -> ssl.SSLContext | None:
+    if not settings.ssl_cert:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(settings.ssl_cert, settings.ssl_key)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(f"--ssl-cert, --ssl-key: {error}") from None
+    return context
+
+
+async def _signalled() -> None:
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    await stopped.wait()

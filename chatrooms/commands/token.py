@@ -1,0 +1,32 @@
+"""`token`: prints a signed access token, for trying things and for back ends."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from chatrooms.options import Options
+from chatrooms.server import stored_secret
+from chatrooms.tokens import ROLES, Tokens
+
+
+def main(argv: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="chatrooms token", description="Print a token signed with the server's secret."
+    )
+    parser.add_argument("user_id", metavar="USER_ID", help="whom the token is for")
+    parser.add_argument("--username", help="the only name the user may show; default: any")
+    parser.add_argument("--role", choices=ROLES, default="user")
+    parser.add_argument("--ttl", type=float, default=86400.0, help="seconds it is good (default 86400)")
+    parser.add_argument("--data-dir", help="the server's data folder (default ./data)")
+    parser.add_argument("--secret", help="the server's secret, when it is not in its data folder")
+    args = parser.parse_args(argv)
+    settings = Options({"data_dir": args.data_dir, "secret": args.secret}, os.environ)
+    data_dir = Path(settings.data_dir)
+    if not settings.secret:
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    secret = settings.secret or stored_secret(data_dir)
+    print(Tokens(secret).sign(args.user_id, args.username, args.role, args.ttl))
+    return 0

@@ -1,0 +1,113 @@
+"""Everything that can go wrong for a caller, as one closed tree.
+
+The domain raises these; `handlers/base.py` alone turns them into HTTP: `status`, and the body
+`{"error": <one sentence for a person>, "code": <stable slug>}`. Clients decide by `code`, so codes
+are a closed catalogue: a problem with a code that is not listed here cannot be made.
+"""
+
+from __future__ import annotations
+
+CODES = frozenset(
+    {
+        # 400: what was sent cannot be read
+        "bad-request",
+        "bad-json",
+        "bad-field",
+        "bad-id",
+        "empty-message",
+        # 401
+        "token-missing",
+        "token-invalid",
+        "token-expired",
+        "refresh-invalid",
+        # 403
+        "forbidden",
+        "user-mismatch",
+        "username-mismatch",
+        "guests-off",
+        "not-author",
+        "bad-host",
+        "bad-origin",
+        # 404, 405, 409, 413, 415
+        "not-found",
+        "method-not-allowed",
+        "replaced-too-often",
+        "conflict",
+        "too-large",
+        "unsupported-media-type",
+        # 429 and 503, both with Retry-After
+        "rate-limited",
+        "too-many-streams",
+        "full",
+        "draining",
+        "unavailable",
+        # 500, which should never be seen
+        "internal",
+    }
+)
+
+
+class Problem(Exception):
+    """A request that cannot be answered as asked.
+
+    Attributes: `status` the HTTP status code; `code` the stable slug; `sentence` the text for a
+    person; `retry_after` seconds after which the same request may succeed, or None.
+    """
+
+    status = 500
+
+    def __init__(self, code: str, sentence: str, retry_after: float | None = None) -> None:
+        if code not in CODES:
+            raise ValueError(f"unlisted error code {code!r}")
+        super().__init__(sentence)
+        self.code = code
+        self.sentence = sentence
+        self.retry_after = retry_after
+
+
+class BadRequest(Problem):
+    status = 400
+
+
+class Unauthorized(Problem):
+    status = 401
+
+
+class Forbidden(Problem):
+    status = 403
+
+
+class NotFound(Problem):
+    status = 404
+
+
+class MethodNotAllowed(Problem):
+    status = 405
+
+
+class Conflict(Problem):
+    status = 409
+
+
+class TooLarge(Problem):
+    status = 413
+
+
+class UnsupportedMediaType(Problem):
+    status = 415
+
+
+class TooMany(Problem):
+    """Over a limit that time lifts; always has `retry_after`."""
+
+    status = 429
+
+
+class Unavailable(Problem):
+    """Full, draining, or without its database; always has `retry_after`."""
+
+    status = 503
+
+
+class ConfigError(Exception):
+    """A setting that stops the start: one clear line, exit status 2."""

@@ -1,0 +1,174 @@
+"""What every handler shares: who asks, what was sent, and the one shape of errors."""
+
+from __future__ import annotations
+
+import math
+from http.client import responses
+from typing import Any, TypeVar
+
+import msgspec
+from tornado.web import HTTPError, RequestHandler
+
+from chatrooms import body, names
+from chatrooms.errors import BadRequest, Forbidden, Problem, Unauthorized, Unavailable
+from chatrooms.handlers.access import Access
+from chatrooms.server import Server
+from chatrooms.tokens import Identity
+
+COOKIE = "chatrooms_token"
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+# Tornado's own refusals, in our words.
+_STATUS_PROBLEMS = {
+    400: ("bad-request", "The request is malformed."),
+    403: ("forbidden", "That is not allowed."),
+    404: ("not-found", "There is nothing here."),
+    405: ("method-not-allowed", "This method is not supported here."),
+    413: ("too-large", "The request is too large."),
+}
+_INTERNAL = ("internal", "Something went wrong on the server.")
+
+T = TypeVar("T")
+
+
+class Handler(RequestHandler):
+    """A request to the server. Problems raised by a method become their JSON answer."""
+
+    @property
+    def server(self) -> Server:
+        server: Server = self.settings["server"]
+        return server
+
+    @property
+    def access(self) -> Access:
+        access: Access = self.settings["access"]
+        return access
+
+    def set_default_headers(self) -> None:
+        self.clear_header("Server")
+        self.set_header("X-Content-Type-Options", "nosniff")
+        self.set_header("Cache-Control", "no-store")
+        for name, value in self.access.cors_headers(self.request):
+            self.set_header(name, value)
+
+    async def prepare(self) -> None:
+        self.access.check_host(self.request)
+        if not self.server.ready:
+            await self._start_server()
+
+    async def _start_server(self) -> None:
+        if self.server.draining:
+            raise Unavailable("draining", "The server is stopping.", 5)
+        await self.server.start()
+
+    async def options(self, *_args: str) -> None:
+        """The answer to a CORS preflight; its headers are those of every answer."""
+        for name, value in self.access.preflight_headers(self.request):
+            self.set_header(name, value)
+        self.set_status(204)
+
+    # Who asks
+
+    def identity(self) -> Identity:
+        """Who asks, by header, query or cookie, in this order (section 2).
+
+        Raises Unauthorized; Forbidden `bad-origin` for a write by cookie from another origin.
+        """
+        header = self.request.headers.get("Authorization", "")
+        if header:
+            scheme, _, token = header.partition(" ")
+            if scheme.lower() != "bearer" or not token.strip():
+                raise Unauthorized("token-invalid", "The Authorization header must be: Bearer <token>.")
+            return self.server.tokens.verify(token.strip())
+        token = self.query("token") or self.query("access_token")
+        if token:
+            return self.server.tokens.verify(token)
+        token = self.get_cookie(COOKIE) or ""
+        if token:
+            if self.request.method not in SAFE_METHODS:
+                self.access.check_same_origin(self.request)
+            return self.server.tokens.verify(token)
+        raise Unauthorized("token-missing", "A token is needed: Authorization: Bearer <token>.")
+
+    def username(self, who: Identity, given: str | None, client_id: str | None) -> str:
+        """The name shown: the token's, else the one given, else that of the client's stream, else the userId."""
+        if who.username is not None:
+            return who.username
+        if given is not None:
+            return names.username(given)
+        of_stream = self.server.rooms.username_of(who.user_id, client_id) if client_id else None
+        return of_stream or who.user_id
+
+    # What was sent
+
+    def query(self, name: str, default: str = "") -> str:
+        """The last value of a query parameter, untrimmed; raises BadRequest for bad UTF-8."""
+        values = self.request.query_arguments.get(name)
+        if not values:
+            return default
+        try:
+            return values[-1].decode()
+        except UnicodeDecodeError:
+            raise BadRequest("bad-field", f"{name} is not UTF-8.") from None
+
+    def number(self, name: str, default: int, least: int, most: int) -> int:
+        """A whole number of the query, in bounds; raises BadRequest."""
+        given = self.query(name)
+        if not given:
+            return default
+        if not given.isascii() or not given.isdigit() or len(given) > 15 or not least <= int(given) <= most:
+            raise BadRequest("bad-field", f"{name} must be a whole number from {least} to {most}.")
+        return int(given)
+
+    def body(self, shape: type[T], most: int = body.MAX_BYTES) -> T:
+        """The JSON body as a `shape`; raises BadRequest, TooLarge, UnsupportedMediaType."""
+        return body.parse(self.request.body, self.request.headers.get("Content-Type", ""), shape, most)
+
+    # Answers
+
+    def answer(self, data: object, status: int = 200) -> None:
+        """Ends the request with JSON; bytes are taken to be JSON already."""
+        self.set_status(status)
+        self.set_header("Content-Type", "application/json; charset=utf-8")
+        self.finish(data if isinstance(data, bytes) else msgspec.json.encode(data))
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        error = kwargs.get("exc_info", (None, None, None))[1]
+        if isinstance(error, Problem):
+            self.set_status(error.status)
+            self._problem(error.code, error.sentence, error.retry_after)
+        elif isinstance(error, HTTPError) or status_code != 500:
+            self.set_status(status_code, responses.get(status_code, "Error"))
+            self._problem(*_STATUS_PROBLEMS.get(status_code, _INTERNAL))
+        else:
+            self._problem(*_INTERNAL)
+
+    def _problem(self, code: str, sentence: str, retry_after: float | None = None) -> None:
+        if retry_after is not None:
+            self.set_header("Retry-After", str(max(1, math.ceil(retry_after))))
+        if self.get_status() == 401:
+            self.set_header("WWW-Authenticate", "Bearer")
+        self.answer({"error": sentence, "code": code}, self.get_status())
+
+    def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
+        if not isinstance(value, Problem | HTTPError):
+            super().log_exception(typ, value, tb)
+
+    def on_finish(self) -> None:
+        if self.server.ready:
+            self.server.metrics.answered(self.request.method or "", self.get_status(), self.request.request_time())
+
+
+class Unknown(Handler):
+    """Any path that is not served."""
+
+    async def prepare(self) -> None:
+        await super().prepare()
+        if self.request.method != "OPTIONS":
+            raise HTTPError(404)
+
+
+def check_same_user(who: Identity, user_id: str | None) -> None:
+    """Raises Forbidden when a request names another user than its token."""
+    if user_id is not None and user_id != who.user_id:
+        raise Forbidden("user-mismatch", "userId is not the one of the token.")

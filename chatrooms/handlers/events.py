@@ -1,0 +1,80 @@
+"""Room streams: GET /events (section 3)."""
+
+from __future__ import annotations
+
+import random
+import secrets
+
+from chatrooms import names, sse
+from chatrooms.errors import Forbidden, Problem, TooMany, Unavailable
+from chatrooms.event import event_id, parse_id
+from chatrooms.handlers.base import Handler, check_same_user
+from chatrooms.handlers.detach import refuse, take_socket
+from chatrooms.hub import closing
+from chatrooms.rooms import Seat
+from chatrooms.tokens import Identity
+
+MAX_HISTORY = 200
+SOFT_RETRY_MS = (5000, 15000)  # a soft refusal asks to come back after this, at random
+
+
+class Events(Handler):
+    """Opens a room's stream, or answers a poll."""
+
+    async def get(self) -> None:
+        who = self.identity()
+        seat = self._seat(who)
+        history = self.number("history", 0, 0, MAX_HISTORY)
+        asked = self._asked()
+        try:
+            self.server.rooms.check_open(who.user_id)
+            start = await self.server.rooms.start_of(seat.room_id, asked, history)
+            if self.query("poll") == "1":
+                self.answer(await self.server.rooms.poll(seat, start))
+                return
+            self.server.rooms.check_open(who.user_id)  # again: others came while the log was read
+        except (TooMany, Unavailable) as problem:
+            if not asked:
+                raise
+            self._refuse_softly(asked, problem)
+            return
+        self.server.rooms.admit(seat)
+        sock = take_socket(self)
+        if sock is not None:
+            self.server.rooms.open(sock, seat, start, self._head())
+
+    def _seat(self, who: Identity) -> Seat:
+        """Who wants to sit where. The checks for 403 come before those for 400."""
+        check_same_user(who, self.query("userId") or None)
+        username = self.query("username")
+        if who.username is not None and username and not names.same_name(username, who.username):
+            raise Forbidden("username-mismatch", "username is not the one of the token.")
+        room_id = names.room_id(self.query("roomId"))
+        username = names.username(username or None)
+        client_id = self.query("clientId")
+        client_id = names.client_id(client_id) if client_id else secrets.token_urlsafe(9)
+        return Seat(room_id, who.user_id, who.username or username, client_id, who.expires_at)
+
+    def _asked(self) -> str:
+        """The position asked for: the header's, else the query's, else none."""
+        return self.request.headers.get("Last-Event-ID", "") or self.query("lastEventId")
+
+    def _head(self) -> bytes:
+        return sse.head(tuple(self.access.cors_headers(self.request)))
+
+    def _refuse_softly(self, asked: str, problem: Problem) -> None:
+        """A refusal that passes, told as a stream that ends.
+
+        A native EventSource gives up for good on any other status than 200 (WHATWG, 9.2.3).
+        """
+        if self.query("poll") == "1":
+            raise problem
+        log = self.server.log
+        id = asked if parse_id(asked) else event_id(log.epoch, log.head)
+        frame = closing(problem.code, True, id, random.randint(*SOFT_RETRY_MS))
+        sock = take_socket(self)
+        if sock is not None:
+            refuse(sock, self._head() + frame)
+
+
+ROUTES = [(r"/events", Events)]

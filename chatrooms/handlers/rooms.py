@@ -1,0 +1,192 @@
+"""Rooms and their messages (section 3)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+
+import msgspec
+
+from chatrooms import names
+from chatrooms.errors import BadRequest, TooMany
+from chatrooms.handlers.base import Handler
+from chatrooms.messages import Draft, Posted
+from chatrooms.presence import Key
+
+MAX_BATCH = 500
+MAX_BATCH_BYTES = 1 << 20
+MAX_PAGE = 200
+
+
+class PostBody(msgspec.Struct, rename="camel"):
+    message: str
+    client_message_id: str | None = None
+    username: str | None = None
+    client_id: str | None = None
+
+
+class BatchItem(msgspec.Struct, rename="camel"):
+    message: str
+    client_message_id: str | None = None
+
+
+class BatchBody(msgspec.Struct, rename="camel"):
+    messages: list[BatchItem]
+    username: str | None = None
+    client_id: str | None = None
+
+
+class EditBody(msgspec.Struct):
+    message: str
+
+
+class ClientBody(msgspec.Struct, rename="camel"):
+    client_id: str
+
+
+class TypingBody(msgspec.Struct, rename="camel"):
+    username: str | None = None
+    client_id: str | None = None
+
+
+class RoomList(Handler):
+    async def get(self) -> None:
+        self.identity()
+        limit = self.number("limit", 100, 1, MAX_PAGE)
+        ids = await self.server.rooms.page(self.query("after"), limit + 1)
+        rooms = [{"roomId": id, "onlineCount": self.server.rooms.online(id)} for id in ids[:limit]]
+        self.answer({"rooms": rooms, "hasMore": len(ids) > limit})
+
+
+class RoomInfo(Handler):
+    async def get(self, room_id: str) -> None:
+        self.identity()
+        room_id = names.room_id(room_id)
+        await self.server.rooms.exists(room_id)
+        members = self.server.rooms.members(room_id, None, MAX_PAGE)
+        online = self.server.rooms.online(room_id)
+        info = {"roomId": room_id, "onlineCount": online, "members": _named(members)}
+        if online > len(members):
+            info["membersTruncated"] = True
+        self.answer(info)
+
+
+class MemberList(Handler):
+    async def get(self, room_id: str) -> None:
+        self.identity()
+        room_id = names.room_id(room_id)
+        limit = self.number("limit", 100, 1, MAX_PAGE)
+        after = _decoded(self.query("after"))
+        page = self.server.rooms.members(room_id, after, limit + 1)
+        members = page[:limit]
+        answer = {
+            "members": _named(members),
+            "onlineCount": self.server.rooms.online(room_id),
+            "hasMore": len(page) > limit,
+        }
+        if len(page) > limit:
+            answer["next"] = _encoded(members[-1])
+        self.answer(answer)
+
+
+class MessageList(Handler):
+    async def get(self, room_id: str) -> None:
+        self.identity()
+        room_id = names.room_id(room_id)
+        limit = self.number("limit", 50, 1, MAX_PAGE)
+        page = await self.server.messages.history(room_id, self.query("before"), self.query("after"), limit)
+        messages = b",".join(page.messages)
+        more = b"true" if page.has_more else b"false"
+        self.answer(b'{"messages":[' + messages + b'],"hasMore":' + more + b"}")
+
+    async def post(self, room_id: str) -> None:
+        who = self.identity()
+        room_id = names.room_id(room_id)
+        body = self.body(PostBody)
+        name = self.username(who, body.username, body.client_id)
+        drafts = [Draft(body.message, body.client_message_id)]
+        (posted,) = await self.server.messages.post(who, name, room_id, drafts)
+        self.answer(posted.data, 200 if posted.repeated else 201)
+
+
+class Batch(Handler):
+    async def post(self, room_id: str) -> None:
+        who = self.identity()
+        room_id = names.room_id(room_id)
+        body = self.body(BatchBody, MAX_BATCH_BYTES)
+        if not 1 <= len(body.messages) <= MAX_BATCH:
+            raise BadRequest("bad-field", f"messages must have 1 to {MAX_BATCH} entries.")
+        name = self.username(who, body.username, body.client_id)
+        drafts = [Draft(item.message, item.client_message_id) for item in body.messages]
+        posted = await self.server.messages.post(who, name, room_id, drafts)
+        self.answer(b'{"messages":[' + b",".join(p.data for p in posted) + b"]}", _status(posted))
+
+
+class Message(Handler):
+    async def patch(self, room_id: str, message_id: str) -> None:
+        who = self.identity()
+        room_id = names.room_id(room_id)
+        body = self.body(EditBody)
+        self.answer(await self.server.messages.edit(who, room_id, message_id, body.message))
+
+    async def delete(self, room_id: str, message_id: str) -> None:
+        who = self.identity()
+        room_id = names.room_id(room_id)
+        await self.server.messages.delete(who, room_id, message_id)
+        self.set_status(204)
+
+
+class Typing(Handler):
+    async def post(self, room_id: str) -> None:
+        who = self.identity()
+        room_id = names.room_id(room_id)
+        body = self.body(TypingBody) if self.request.body else TypingBody()
+        name = self.username(who, body.username, body.client_id)
+        try:
+            self.server.rooms.typing(room_id, who.user_id, name)
+        except TooMany:
+            pass  # told a moment ago: nothing is lost by not telling again
+        self.set_status(204)
+
+
+class Leave(Handler):
+    async def post(self, room_id: str) -> None:
+        who = self.identity()
+        room_id = names.room_id(room_id)
+        body = self.body(ClientBody)
+        self.server.rooms.leave(room_id, who.user_id, names.client_id(body.client_id))
+        self.set_status(204)
+
+
+def _status(posted: list[Posted]) -> int:
+    return 200 if all(p.repeated for p in posted) else 201
+
+
+def _named(keys: list[Key]) -> list[dict[str, str]]:
+    return [{"userId": user_id, "username": username} for user_id, username in keys]
+
+
+def _encoded(key: Key) -> str:
+    return base64.urlsafe_b64encode(msgspec.json.encode(key)).decode()
+
+
+def _decoded(after: str) -> Key | None:
+    """The member that a page ended with; raises BadRequest for what is no `next` of ours."""
+    if not after:
+        return None
+    try:
+        return msgspec.json.decode(base64.urlsafe_b64decode(after), type=tuple[str, str])
+    except (binascii.Error, ValueError, msgspec.MsgspecError):
+        raise BadRequest("bad-field", "after must be the `next` of the page before.") from None
+
+
+ROUTES = [
+    (r"/api/rooms", RoomList),
+    (r"/api/rooms/([^/]+)", RoomInfo),
+    (r"/api/rooms/([^/]+)/members", MemberList),
+    (r"/api/rooms/([^/]+)/messages", MessageList),
+    (r"/api/rooms/([^/]+)/messages/batch", Batch),
+    (r"/api/rooms/([^/]+)/messages/([^/]+)", Message),
+    (r"/api/rooms/([^/]+)/typing", Typing),
+    (r"/api/rooms/([^/]+)/leave", Leave),
+]

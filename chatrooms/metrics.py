@@ -1,0 +1,56 @@
+"""Metrics in the Prometheus text format. One registry a server."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from chatrooms.hub import Hub
+from chatrooms.storage.log import Log
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+
+
+class Metrics:
+    """Counts requests, and reads the rest off the server when it is asked."""
+
+    def __init__(self, hub: Hub, log: Log) -> None:
+        self._registry = CollectorRegistry()
+        self._registry.register(_State(hub, log))
+        self._requests = Counter(
+            "chatrooms_requests", "HTTP requests answered", ["method", "status"], registry=self._registry
+        )
+        self._seconds = Histogram(
+            "chatrooms_request_seconds", "Time to answer, streams excepted", buckets=BUCKETS,
+            registry=self._registry,
+        )  # fmt: skip
+
+    def answered(self, method: str, status: int, seconds: float) -> None:
+        """Counts one answered request."""
+        self._requests.labels(method, str(status)).inc()
+        self._seconds.observe(seconds)
+
+    def text(self) -> bytes:
+        """All metrics, to be sent as CONTENT_TYPE."""
+        return generate_latest(self._registry)
+
+
+class _State(Collector):
+    """What the hub and the log know, read when scraped: counting costs the hot path nothing."""
+
+    def __init__(self, hub: Hub, log: Log) -> None:
+        self._hub = hub
+        self._log = log
+
+    def collect(self) -> Iterator[Metric]:
+        yield GaugeMetricFamily("chatrooms_streams", "Open streams", len(self._hub.streams))
+        yield CounterMetricFamily("chatrooms_events", "Durable events published", self._hub.published)
+        yield CounterMetricFamily("chatrooms_deliveries", "Frames written to live streams", self._hub.deliveries)
+        yield GaugeMetricFamily("chatrooms_log_head", "Sequence number of the last event", self._log.head)
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        yield CounterMetricFamily("chatrooms_cpu_seconds", "Processor time used", usage.ru_utime + usage.ru_stime)

@@ -1,0 +1,122 @@
+"""What names and ids may look like (the rules of the wire contract, section 1). Pure.
+
+Every function returns the normalised value or raises `BadRequest`.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from chatrooms.errors import BadRequest, TooLarge
+
+MAX_ID = 64
+MAX_USERNAME = 32
+MAX_USER_ID = 255
+MAX_CLIENT_MESSAGE_ID = 255
+
+_PLAIN_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}\Z")
+_PLAIN_NAME = re.compile(r"[!-~](?:[ -~]{0,30}[!-~])?\Z")
+_ID_PUNCTUATION = frozenset("._-:")
+# Embeddings, overrides and isolates reorder the text around them on screen (Unicode TR9).
+_BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+def room_id(value: str | None) -> str:
+    """A room id: letters, digits, `. _ - :` and inner spaces; 1–64 characters, NFC."""
+    return _id(value, "roomId", spaces=True)
+
+
+def client_id(value: str | None) -> str:
+    """A client id: letters, digits and `. _ - :`; 1–64 characters, NFC."""
+    return _id(value, "clientId")
+
+
+def username(value: str | None) -> str:
+    """A display name: trimmed, NFC, 1–32 characters, visible, no control or bidi override."""
+    if value is None:
+        raise BadRequest("bad-field", "username is missing.")
+    if _PLAIN_NAME.match(value):
+        return value
+    name = unicodedata.normalize("NFC", value.strip())
+    if not 1 <= len(name) <= MAX_USERNAME:
+        raise BadRequest("bad-field", f"username must have 1 to {MAX_USERNAME} characters.")
+    if any(_unprintable(c) for c in name):
+        raise BadRequest("bad-field", "username has a control character.")
+    if not any(_visible(c) for c in name):
+        raise BadRequest("bad-field", "username has no visible character.")
+    return name
+
+
+def user_id(value: object) -> str:
+    """A user id as text: 1–255 characters, given as text or as an integer.
+
+    Raises BadRequest for any other type, NUL, control characters and lone surrogates.
+    """
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    if not isinstance(value, str) or not 1 <= len(value) <= MAX_USER_ID:
+        raise BadRequest("bad-field", f"userId must have 1 to {MAX_USER_ID} characters.")
+    if any(unicodedata.category(c) in ("Cc", "Cs") for c in value):
+        raise BadRequest("bad-field", "userId has a control character.")
+    return value
+
+
+def client_message_id(value: str) -> str:
+    """A client's own id for a message, opaque: 1–255 characters without control characters."""
+    if not 1 <= len(value) <= MAX_CLIENT_MESSAGE_ID:
+        raise BadRequest("bad-field", f"clientMessageId must have 1 to {MAX_CLIENT_MESSAGE_ID} characters.")
+    if any(unicodedata.category(c) in ("Cc", "Cs") for c in value):
+        raise BadRequest("bad-field", "clientMessageId has a control character.")
+    return value
+
+
+def message_text(value: str, max_bytes: int) -> str:
+    """The text of a message, unchanged: not blank, no NUL, at most `max_bytes` of UTF-8 (0: any).
+
+    Raises BadRequest, or TooLarge above the limit.
+    """
+    if not value.strip():
+        raise BadRequest("empty-message", "The message is empty.")
+    if "\0" in value:
+        raise BadRequest("bad-field", "The message has a NUL character.")
+    if max_bytes and len(value) * 4 > max_bytes and len(value.encode()) > max_bytes:
+        raise TooLarge("too-large", f"The message is longer than {max_bytes} bytes.")
+    return value
+
+
+def same_name(a: str, b: str) -> bool:
+    """Whether two display names are the same to a person: NFC, trimmed, case folded."""
+    return _folded(a) == _folded(b)
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name.strip()).casefold())
+
+
+def _id(value: str | None, field: str, *, spaces: bool = False) -> str:
+    if value is None or value == "":
+        raise BadRequest("bad-id", f"{field} is missing.")
+    if _PLAIN_ID.match(value):
+        return value
+    value = unicodedata.normalize("NFC", value)
+    if len(value) > MAX_ID or not all(_id_character(c, spaces) for c in value) or value != value.strip():
+        allowed = "letters, digits, . _ - :" + (" and inner spaces" if spaces else "")
+        raise BadRequest("bad-id", f"{field} must be 1 to {MAX_ID} characters of {allowed}.")
+    return value
+
+
+def _id_character(c: str, spaces: bool) -> bool:
+    if c in _ID_PUNCTUATION or (spaces and c == " "):
+        return True
+    # Marks (M*) belong to the letters of many scripts, as the vowel signs of Devanagari.
+    category = unicodedata.category(c)
+    return category[0] in "LM" or category == "Nd"
+
+
+def _unprintable(c: str) -> bool:
+    return c in _BIDI_CONTROLS or unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp")
+
+
+def _visible(c: str) -> bool:
+    return unicodedata.category(c)[0] not in "CZM"

@@ -1,0 +1,201 @@
+"""The options: one table, from which flags, environment, checks, --help and README come.
+
+Each is a flag `--name-with-dashes` and an environment variable `CHATROOMS_NAME_WITH_UNDERSCORES`;
+a flag beats the variable. Times are in seconds, fractions allowed; 0 turns a limit off.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ipaddress
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from chatrooms.errors import ConfigError
+
+ENV_PREFIX = "CHATROOMS_"
+
+
+class Option(NamedTuple):
+    """One setting. `kind` turns its text into its value or raises ValueError saying what is wanted."""
+
+    name: str
+    kind: Callable[[str], Any]
+    default: Any
+    help: str
+    secret: bool = False
+
+    @property
+    def attribute(self) -> str:
+        return self.name.replace("-", "_")
+
+    @property
+    def variable(self) -> str:
+        return ENV_PREFIX + self.attribute.upper()
+
+
+def text(value: str) -> str:
+    return value
+
+
+def whole(value: str) -> int:
+    if not value.isascii() or not value.strip().isdigit():
+        raise ValueError("a whole number, 0 or more")
+    return int(value)
+
+
+def port(value: str) -> int:
+    number = whole(value)
+    if number > 65535:
+        raise ValueError("a port from 0 to 65535")
+    return number
+
+
+def seconds(value: str) -> float:
+    try:
+        number = float(value)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < 1e9:
+        raise ValueError("a number of seconds, 0 or more")
+    return number
+
+
+def flag(value: str) -> bool:
+    choices = {"true": True, "yes": True, "1": True, "on": True, "false": False, "no": False, "0": False, "off": False}
+    if value.lower() not in choices:
+        raise ValueError("true or false")
+    return choices[value.lower()]
+
+
+def one_of(*choices: str) -> Callable[[str], str]:
+    def kind(value: str) -> str:
+        if value not in choices:
+            raise ValueError("one of " + ", ".join(choices))
+        return value
+
+    return kind
+
+
+def words(value: str) -> tuple[str, ...]:
+    return tuple(word for word in value.replace(",", " ").split() if word)
+
+
+def networks(value: str) -> tuple[str, ...]:
+    for word in words(value):
+        try:
+            ipaddress.ip_network(word, strict=False)
+        except ValueError:
+            raise ValueError("addresses or networks, separated by commas") from None
+    return words(value)
+
+
+OPTIONS: tuple[Option, ...] = (
+    Option("port", port, 4000, "TCP port to listen on; 0 takes a free one"),
+    Option("address", text, "localhost", "address to listen on; localhost is 127.0.0.1 and ::1"),
+    Option("data-dir", text, "./data", "folder of the database and the secret; locked while in use"),
+    Option("secret", text, None, "key that signs and checks JWTs; made and kept in data-dir when absent", True),
+    Option("token-ttl", seconds, 900.0, "how long an access token is good"),
+    Option("refresh-ttl", seconds, 30 * 86400.0, "how long a refresh token is good"),
+    Option("allow-guests", flag, None, "whether anyone may pick a name and talk; default: only on loopback"),
+    Option("guest-rate", whole, None, "guest sign-ins a minute and address; default 300 on loopback, else 30"),
+    Option("allowed-origins", words, None, "origins of other pages that may call; default: loopback ones on loopback"),
+    Option("allowed-hosts", words, None, "Host names served; default: loopback names on loopback, else any"),
+    Option("trusted-proxies", networks, (), "proxies whose X-Forwarded-For and -Proto are believed"),
+    Option("heartbeat", seconds, 25.0, "time between heartbeats on every stream"),
+    Option("leave-grace", seconds, 2.0, "how long a member may be without a stream before it leaves; 0: at once"),
+    Option("max-streams", whole, 10_000, "open streams in this process"),
+    Option("max-streams-per-user", whole, 200, "open streams of one user"),
+    Option("presence-limit", whole, 200, "members of a room above which joins are no longer told one by one"),
+    Option("max-message-bytes", whole, 16_384, "UTF-8 bytes of one message"),
+    Option("message-rate", whole, 120, "messages of one user in 10 s; service and admin are exempt"),
+    Option("write-timeout", seconds, 30.0, "how long a stream may accept nothing before it is ended"),
+    Option("drain", seconds, 10.0, "time over which streams are closed when the server stops"),
+    Option("retention", seconds, 0.0, "days that events are kept; 0: for ever"),
+    Option("ai", one_of("offline"), "offline", "who answers POST /api/chat/stream"),
+    Option("ai-delay", seconds, 0.04, "time between the words of the offline provider"),
+    Option("max-reply-bytes", whole, 262_144, "UTF-8 bytes of one AI reply"),
+    Option("ssl-cert", text, None, "certificate chain (PEM) to serve HTTPS"),
+    Option("ssl-key", text, None, "private key (PEM) of ssl-cert"),
+    Option("log-format", one_of("text", "json"), "text", "form of the log lines on standard error"),
+    Option("log-level", one_of("debug", "info", "warning", "error"), "info", "least severe level that is logged"),
+)
+
+
+class Options:
+    """The settings of one server, as attributes: `options.leave_grace`.
+
+    Made from `OPTIONS` with `overrides` first, then the environment, then the defaults. Overrides
+    may be values or text. Raises ConfigError, one line, for an unknown name or a bad value.
+    """
+
+    def __init__(self, overrides: Mapping[str, Any], environ: Mapping[str, str]) -> None:
+        unknown = set(overrides) - {option.attribute for option in OPTIONS}
+        if unknown:
+            raise ConfigError(f"unknown option {sorted(unknown)[0]!r}")
+        for option in OPTIONS:
+            setattr(self, option.attribute, _resolve(option, overrides, environ))
+        if bool(self.ssl_cert) != bool(self.ssl_key):
+            raise ConfigError("--ssl-cert and --ssl-key go together")
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(name)
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine can reach the server."""
+        if self.address == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.address).is_loopback
+        except ValueError:
+            return False
+
+    @property
+    def guests(self) -> bool:
+        return self.loopback if self.allow_guests is None else bool(self.allow_guests)
+
+    @property
+    def guests_a_minute(self) -> int:
+        if self.guest_rate is not None:
+            return int(self.guest_rate)
+        return 300 if self.loopback else 30
+
+
+def _resolve(option: Option, overrides: Mapping[str, Any], environ: Mapping[str, str]) -> Any:
+    if overrides.get(option.attribute) is not None:
+        given, source = overrides[option.attribute], f"--{option.name}"
+    elif option.variable in environ:
+        given, source = environ[option.variable], option.variable
+    else:
+        return option.default
+    if isinstance(given, list | tuple):
+        given = ",".join(map(str, given))
+    given = str(given)
+    try:
+        return option.kind(given)
+    except ValueError as problem:
+        shown = "the value given" if option.secret else repr(given)
+        raise ConfigError(f"{source}: {shown} is not {problem}") from None
+
+
+class _Parser(argparse.ArgumentParser):
+    """An argument parser whose complaint is one line."""
+
+    def error(self, message: str) -> Any:
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
+def parser(prog: str, description: str) -> argparse.ArgumentParser:
+    """A parser with one flag an option; values stay text, `Options` checks them."""
+    made = _Parser(prog=prog, description=description, allow_abbrev=False)
+    for option in OPTIONS:
+        default = "" if option.default in (None, ()) or " default" in option.help else f" (default {option.default})"
+        made.add_argument(f"--{option.name}", metavar="VALUE", help=option.help.replace("%", "%%") + default)
+    return made
+
+
+def overrides(namespace: argparse.Namespace, extra: Sequence[str] = ()) -> dict[str, str]:
+    """The options that were given as flags, by attribute name."""
+    known = {option.attribute for option in OPTIONS} - set(extra)
+    return {name: value for name, value in vars(namespace).items() if name in known and value is not None}

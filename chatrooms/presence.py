@@ -1,0 +1,166 @@
+"""Who is in a room. A member is one (userId, username), however many streams it has.
+
+Presence is not in the log: joins and leaves are ephemerals, and who may have missed some is told
+the present state.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import time
+from collections.abc import Callable
+from itertools import islice
+
+import msgspec
+
+from chatrooms import sse
+
+LISTED = 200  # members that `system` and `presence` name
+CALM = 0.9  # a large room is small again below this part of the limit
+PRESENCE_INTERVAL = 1.0  # seconds between `presence` events of a large room
+POLL_HOLD = 30.0  # seconds that a poll counts as presence (section 3, poll)
+
+Key = tuple[str, str]
+
+
+class Member:
+    """One person in one room: its open streams, and the timer of its leaving while it has none."""
+
+    __slots__ = ("key", "leaving", "listed", "polling", "streams")
+
+    def __init__(self, key: Key) -> None:
+        self.key = key
+        self.streams = 0
+        self.listed = False
+        self.leaving: asyncio.TimerHandle | None = None
+        self.polling: asyncio.TimerHandle | None = None
+
+
+class Presence:
+    """The members of one room.
+
+    `announce` gives a frame to the room's streams; `emptied` is called when the last member left.
+    """
+
+    def __init__(
+        self, room_id: str, limit: int, announce: Callable[[bytes], None], emptied: Callable[[], None]
+    ) -> None:
+        self._room_id = room_id
+        self._limit = limit
+        self._announce = announce
+        self._emptied = emptied
+        self._members: dict[Key, Member] = {}
+        self._listed: bytes | None = None
+        self._large = False
+        self._due: asyncio.TimerHandle | None = None
+
+    @property
+    def count(self) -> int:
+        return len(self._members)
+
+    def enter(self, user_id: str, username: str) -> Member:
+        """Counts one more stream of that member; the first one is a join."""
+        key = (user_id, username)
+        member = self._members.get(key)
+        if member is None:
+            member = self._members[key] = Member(key)
+            if self.count <= LISTED:
+                self._listed = None
+            self._tell("user-joined", member)
+        if member.leaving is not None:
+            member.leaving.cancel()
+            member.leaving = None
+        member.streams += 1
+        return member
+
+    def release(self, member: Member, hold: float) -> None:
+        """Counts one stream less; a member without any leaves after `hold` seconds."""
+        member.streams -= 1
+        if member.streams == 0 and self._members.get(member.key) is member:
+            if hold > 0:
+                member.leaving = asyncio.get_running_loop().call_later(hold, self.leave, member)
+            else:
+                self.leave(member)
+
+    def poll(self, user_id: str, username: str) -> Member:
+        """Counts a poll as a stream that lasts POLL_HOLD."""
+        member = self.enter(user_id, username)
+        if member.polling is not None:
+            member.polling.cancel()
+            member.streams -= 1
+        member.polling = asyncio.get_running_loop().call_later(POLL_HOLD, self.end_poll, member)
+        return member
+
+    def end_poll(self, member: Member) -> None:
+        """Takes back what `poll` counted; harmless when there is nothing."""
+        if member.polling is not None:
+            member.polling.cancel()
+            member.polling = None
+            self.release(member, 0)
+
+    def leave(self, member: Member) -> None:
+        """Removes a member that has no stream, at once."""
+        if member.leaving is not None:
+            member.leaving.cancel()
+            member.leaving = None
+        if member.streams or self._members.get(member.key) is not member:
+            return
+        del self._members[member.key]
+        if member.listed:
+            self._listed = None
+        self._tell("user-left", member)
+        if not self._members:
+            if self._due is not None:
+                self._due.cancel()
+            self._emptied()
+
+    def find(self, user_id: str) -> list[Member]:
+        """The members of a user; it may use several names."""
+        return [member for key, member in self._members.items() if key[0] == user_id]
+
+    def page(self, after: Key | None, limit: int) -> list[Key]:
+        """The next members after one, in the order of (userId, username)."""
+        keys = self._members if after is None else (key for key in self._members if key > after)
+        return heapq.nsmallest(limit, keys)
+
+    def listed(self) -> bytes:
+        """The JSON members `"members":[…]`, with `"membersTruncated":true` when there are more."""
+        if self._listed is None:
+            shown = list(islice(self._members.values(), LISTED))
+            for member in shown:
+                member.listed = True
+            self._listed = b'"members":' + msgspec.json.encode([_named(member.key) for member in shown])
+        return self._listed + (b',"membersTruncated":true' if self.count > LISTED else b"")
+
+    def snapshot(self) -> bytes:
+        """The `presence` event."""
+        room = msgspec.json.encode(self._room_id)
+        data = b'{"roomId":%b,"onlineCount":%d,%b}' % (room, self.count, self.listed())
+        return sse.encode(data, "presence")
+
+    def _tell(self, event: str, member: Member) -> None:
+        if self._is_large():
+            if self._due is None:
+                loop = asyncio.get_running_loop()
+                self._due = loop.call_later(PRESENCE_INTERVAL, self._tell_state)
+            return
+        user_id, username = member.key
+        data = {
+            "roomId": self._room_id, "userId": user_id, "username": username,
+            "timestamp": time.time_ns() // 1_000_000, "onlineCount": self.count,
+        }  # fmt: skip
+        self._announce(sse.encode(msgspec.json.encode(data), event))
+
+    def _tell_state(self) -> None:
+        self._due = None
+        self._announce(self.snapshot())
+
+    def _is_large(self) -> bool:
+        if self._limit:
+            self._large = self.count > (self._limit * CALM if self._large else self._limit)
+        return self._large
+
+
+def _named(key: Key) -> dict[str, str]:
+    return {"userId": key[0], "username": key[1]}

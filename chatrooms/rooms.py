@@ -1,0 +1,288 @@
+"""Rooms: who is in them, and the streams that read them."""
+
+from __future__ import annotations
+
+import random
+import secrets
+import socket
+import time
+from collections import OrderedDict, deque
+from typing import NamedTuple
+
+import msgspec
+
+from chatrooms import sse
+from chatrooms.errors import Conflict, NotFound, Unavailable
+from chatrooms.event import Event, event_id, identified, parse_id
+from chatrooms.hub import Hub, closing
+from chatrooms.limits import RateLimit
+from chatrooms.options import Options
+from chatrooms.presence import Key, Presence
+from chatrooms.storage.log import Log
+from chatrooms.storage.messages import MessageQueries
+from chatrooms.stream import Stream
+
+POLL_EVENTS = 200  # events in one answer to a poll, its `system` included
+REPLACEMENTS = 10  # of a still open stream in REPLACEMENT_PERIOD; more is two pages that fight
+REPLACEMENT_PERIOD = 60.0
+TYPING_INTERVAL = 2.0  # seconds between two `typing` events of one user
+RETRY_MS = (500, 1500)  # reconnection time told to clients, at random between
+DRAIN_RETRY_MS = (1000, 5000)
+
+
+class Seat(NamedTuple):
+    """Who wants to read a room, and as whom."""
+
+    room_id: str
+    user_id: str
+    username: str
+    client_id: str
+    expires_at: float
+
+
+class Start(NamedTuple):
+    """Where a stream starts: after the event `position`.
+
+    `recovered` is true when there was nothing to resume, or all of it follows; `missed` counts
+    what follows, and is None when that cannot be known.
+    """
+
+    position: int
+    recovered: bool
+    missed: int | None
+
+
+class Room:
+    """A room that somebody is in."""
+
+    def __init__(self, rooms: Rooms, room_id: str) -> None:
+        self._rooms = rooms
+        self.room_id = room_id
+        self.presence = Presence(room_id, rooms.presence_limit, self.announce, self._emptied)
+
+    def announce(self, frame: bytes) -> None:
+        """Tells the streams that are open now."""
+        self._rooms.hub.whisper(topic_of(self.room_id), frame)
+
+    def stream_ended(self, stream: Stream, hold: float) -> None:
+        assert stream.member is not None
+        self.presence.release(stream.member, hold + self._rooms.leave_grace)
+
+    def _emptied(self) -> None:
+        self._rooms.drop(self)
+
+
+class Rooms:
+    """All rooms of this process, and what may be asked of them."""
+
+    def __init__(self, hub: Hub, log: Log, messages: MessageQueries, options: Options) -> None:
+        self.hub = hub
+        self.leave_grace: float = options.leave_grace
+        self.presence_limit: int = options.presence_limit
+        self.draining = False
+        self._log = log
+        self._messages = messages
+        self._heartbeat: float = options.heartbeat
+        self._live: dict[str, Room] = {}
+        self._replaced: OrderedDict[tuple[str, str, str], deque[float]] = OrderedDict()
+        self._typing = RateLimit(1, TYPING_INTERVAL)
+
+    # Reading
+
+    async def start_of(self, room_id: str, asked: str, history: int) -> Start:
+        """Where a reader starts who asks for the position `asked` ("" for none).
+
+        A position that is unknown, from another epoch, in the future or past retention counts as
+        none, and `recovered` says so. Without one the start is before the last `history` messages.
+        """
+        wanted = parse_id(asked) if asked else None
+        if wanted is not None and self._log.knows(wanted):
+            return Start(wanted.seq, True, await self._missed(room_id, wanted.seq))
+        position = self._log.head
+        if history:
+            first = await self._messages.nth_last(topic_of(room_id), history)
+            position = position if first is None else first - 1
+        return Start(position, not asked, None if asked else 0)
+
+    def admit(self, seat: Seat) -> None:
+        """Raises Conflict `replaced-too-often` when two pages fight for one clientId."""
+        if self._same(seat) is not None:
+            self._count_replacement(seat)
+
+    def open(self, sock: socket.socket, seat: Seat, start: Start, head: bytes) -> None:
+        """Makes a socket a stream of a room: announces its member and writes what it lacks.
+
+        `head` is the response head. A stream of the same client ends as `replaced`.
+        """
+        room = self._room(seat.room_id)
+        member = room.presence.enter(seat.user_id, seat.username)
+        old = self._same(seat)
+        if old is not None:
+            old.finish(closing("replaced", False))
+        topic = self.hub.topic(topic_of(seat.room_id))
+        topic.snapshot = room.presence.snapshot
+        stream = Stream(self.hub, sock, topic, start.position)
+        stream.user_id, stream.client_id, stream.member = seat.user_id, seat.client_id, member
+        stream.expires_at = seat.expires_at
+        stream.id = secrets.token_urlsafe(12)
+        id = event_id(self._log.epoch, start.position)
+        first = sse.encode(self._system(room, seat, start, stream.id), "system", id, self._retry())
+        self.hub.open(stream, room, head + first)
+
+    async def poll(self, seat: Seat, start: Start) -> bytes:
+        """The JSON answer to a poll: `system`, then what follows the start, POLL_EVENTS in all."""
+        room = self._room(seat.room_id)
+        room.presence.poll(seat.user_id, seat.username)
+        head = self._log.head
+        events = await self._log.read(topic_of(seat.room_id), start.position, POLL_EVENTS)
+        more = len(events) == POLL_EVENTS
+        events = events[: POLL_EVENTS - 1]
+        last = events[-1].seq if more else max(head, start.position)
+        system = {
+            "event": "system",
+            "id": event_id(self._log.epoch, start.position),
+            "data": msgspec.Raw(self._system(room, seat, start, "")),
+        }
+        return msgspec.json.encode(
+            {
+                "events": [system, *map(self._polled, events)],
+                "more": more,
+                "lastEventId": event_id(self._log.epoch, last),
+                "recovered": start.recovered,
+            }
+        )
+
+    def check_open(self, user_id: str) -> None:
+        """Raises Unavailable or TooMany when no more streams are taken."""
+        if self.draining:
+            raise Unavailable("draining", "The server is about to stop.", 5)
+        self.hub.check_room_for(user_id)
+
+    # Presence
+
+    def leave(self, room_id: str, user_id: str, client_id: str) -> None:
+        """Ends that client's streams in a room; its member leaves at once if it has no other."""
+        room = self._live.get(room_id)
+        if room is None:
+            return
+        for stream in self._of_client(room_id, user_id, client_id):
+            stream.finish(closing("left", False))
+        for member in room.presence.find(user_id):
+            room.presence.end_poll(member)
+            room.presence.leave(member)
+
+    def typing(self, room_id: str, user_id: str, username: str) -> None:
+        """Tells a room that somebody is typing. Raises TooMany when told less than 2 s ago."""
+        self._typing.spend(f"{room_id}/{user_id}")
+        room = self._live.get(room_id)
+        if room is not None:
+            data = {"roomId": room_id, "userId": user_id, "username": username}
+            room.announce(sse.encode(msgspec.json.encode(data), "typing"))
+
+    def extend(self, user_id: str, client_id: str, expires_at: float) -> int:
+        """Lets the streams of a user's client live until then; returns how many there are."""
+        streams = [s for s in self.hub.streams_of(user_id) if s.client_id == client_id]
+        for stream in streams:
+            self.hub.extend(stream, expires_at)
+        return len(streams)
+
+    def username_of(self, user_id: str, client_id: str) -> str | None:
+        """The name that a client uses in its stream, if it has one."""
+        for stream in self.hub.streams_of(user_id):
+            if stream.client_id == client_id and stream.member is not None:
+                return stream.member.key[1]
+        return None
+
+    def online(self, room_id: str) -> int:
+        room = self._live.get(room_id)
+        return room.presence.count if room else 0
+
+    def members(self, room_id: str, after: Key | None, limit: int) -> list[Key]:
+        """A page of a room's members, in the order of (userId, username)."""
+        room = self._live.get(room_id)
+        return room.presence.page(after, limit) if room else []
+
+    # The list of rooms
+
+    async def page(self, after: str, limit: int) -> list[str]:
+        """The next room ids: those with messages, and those that somebody is in."""
+        stored = await self._messages.rooms(after, limit)
+        live = [room_id for room_id in self._live if room_id > after]
+        return sorted({*stored, *live})[:limit]
+
+    async def exists(self, room_id: str) -> None:
+        """Raises NotFound for a room that nobody is in and that has no messages."""
+        if room_id not in self._live and not await self._messages.room_exists(room_id):
+            raise NotFound("not-found", "There is no such room.")
+
+    def drop(self, room: Room) -> None:
+        """Forgets a room that nobody is in any more."""
+        self._live.pop(room.room_id, None)
+
+    def end(self, stream: Stream, reason: str) -> None:
+        """Ends a stream whose reader should come back, and keeps its member for that time."""
+        retry = random.randint(*DRAIN_RETRY_MS)
+        id = event_id(self._log.epoch, stream.position)
+        stream.finish(closing(reason, True, id, retry), retry / 1000)
+
+    def _room(self, room_id: str) -> Room:
+        room = self._live.get(room_id)
+        if room is None:
+            room = self._live[room_id] = Room(self, room_id)
+        return room
+
+    async def _missed(self, room_id: str, position: int) -> int:
+        in_tail = self.hub.count_in_tail(topic_of(room_id), position)
+        return await self._log.count(topic_of(room_id), position) if in_tail is None else in_tail
+
+    def _of_client(self, room_id: str, user_id: str, client_id: str) -> list[Stream]:
+        topic = topic_of(room_id)
+        streams = self.hub.streams_of(user_id)
+        return [s for s in streams if s.client_id == client_id and s.topic.name == topic]
+
+    def _same(self, seat: Seat) -> Stream | None:
+        streams = self._of_client(seat.room_id, seat.user_id, seat.client_id)
+        return streams[0] if streams else None
+
+    def _count_replacement(self, seat: Seat) -> None:
+        key = (seat.room_id, seat.user_id, seat.client_id)
+        times = self._replaced.setdefault(key, deque(maxlen=REPLACEMENTS))
+        self._replaced.move_to_end(key)
+        if len(self._replaced) > 1000:
+            self._replaced.popitem(last=False)
+        now = time.monotonic()
+        if len(times) == REPLACEMENTS and now - times[0] < REPLACEMENT_PERIOD:
+            raise Conflict("replaced-too-often", "Another page keeps taking over this clientId.")
+        times.append(now)
+
+    def _retry(self) -> int:
+        """Milliseconds until a reconnect: jittered, and within the grace so that nobody seems to leave."""
+        low, high = RETRY_MS
+        if 0 < self.leave_grace * 1000 <= high:
+            low, high = int(self.leave_grace * 250), int(self.leave_grace * 750)
+        return random.randint(low, high)
+
+    def _system(self, room: Room, seat: Seat, start: Start, stream_id: str) -> bytes:
+        data = {
+            "message": f"Welcome, {seat.username}. You are in {seat.room_id}.",
+            "roomId": seat.room_id,
+            "userId": seat.user_id,
+            "username": seat.username,
+            "clientId": seat.client_id,
+            "onlineCount": room.presence.count,
+            "lastEventId": event_id(self._log.epoch, start.position),
+            "recovered": start.recovered,
+            "missed": start.missed,
+            "heartbeat": self._heartbeat,
+            "streamId": stream_id,
+        }
+        return msgspec.json.encode(data)[:-1] + b"," + room.presence.listed() + b"}"
+
+    def _polled(self, event: Event) -> dict[str, object]:
+        id = event_id(self._log.epoch, event.seq)
+        return {"event": event.type, "id": id, "data": msgspec.Raw(identified(event.data, id))}
+
+
+def topic_of(room_id: str) -> str:
+    """The topic of a room's events."""
+    return f"room:{room_id}"

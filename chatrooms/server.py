@@ -1,0 +1,171 @@
+"""One whole server: its parts, and the order in which they start and stop."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import logging
+import os
+import random
+import secrets
+import tempfile
+import time
+from pathlib import Path
+from typing import IO
+
+from chatrooms.accounts import Accounts
+from chatrooms.ai.offline import Offline
+from chatrooms.errors import ConfigError
+from chatrooms.hub import Hub, closing
+from chatrooms.messages import Messages
+from chatrooms.metrics import Metrics
+from chatrooms.options import Options
+from chatrooms.replies import Replies
+from chatrooms.rooms import Rooms
+from chatrooms.storage.database import SQLite
+from chatrooms.storage.log import Log
+from chatrooms.storage.messages import MessageQueries
+from chatrooms.tokens import MIN_SECRET_BYTES, Tokens
+
+DATABASE = "chatrooms.db"
+SECRET_FILE = "secret"
+LOCK_FILE = "lock"
+DAY = 86400.0
+HOUSEKEEPING = 3600.0  # seconds between two rounds of retention
+DRAIN_STEP = 0.05  # seconds between two lots of streams that are ended in a drain
+
+log = logging.getLogger(__name__)
+
+
+class Server:
+    """The parts of one server; nothing of it lives in a module, so several fit in one process.
+
+    Raises ConfigError when the data folder is in use or the secret is too short to be safe.
+    """
+
+    def __init__(self, options: Options, data_dir: Path | None) -> None:
+        self.options = options
+        self._temporary = tempfile.TemporaryDirectory(prefix="chatrooms-") if data_dir is None else None
+        self.data_dir = Path(self._temporary.name) if self._temporary else data_dir or Path()
+        self._lock = lock(self.data_dir)
+        secret = options.secret or stored_secret(self.data_dir)
+        check_secret(secret, options.loopback)
+        self._secret = secret
+        self.tokens = Tokens(secret)
+        self.ready = False
+        self.draining = False
+        self._starting: asyncio.Task[None] | None = None
+        self._housekeeping: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Opens the database and begins to serve; harmless when that has happened."""
+        if not self.ready:
+            if self._starting is None:
+                self._starting = asyncio.create_task(self._start())
+            await asyncio.shield(self._starting)
+
+    async def _start(self) -> None:
+        options = self.options
+        self.database = SQLite(self.data_dir / DATABASE)
+        await self.database.open()
+        self.hub = Hub(options.heartbeat, options.write_timeout, options.max_streams, options.max_streams_per_user)
+        self.log = Log(self.database, self.hub.publish)
+        await self.log.open()
+        self.hub.start(self.log)
+        stored = MessageQueries(self.database)
+        self.rooms = Rooms(self.hub, self.log, stored, options)
+        self.messages = Messages(self.log, stored, options)
+        self.accounts = Accounts(self.database, self.tokens, self._secret, options)
+        self.replies = Replies(Offline(options.ai_delay), options.max_reply_bytes)
+        self.metrics = Metrics(self.hub, self.log)
+        self._housekeeping = asyncio.create_task(self._keep_house())
+        self.ready = True
+
+    async def drain(self) -> None:
+        """Tells every stream to come back elsewhere or later, spread over the drain time."""
+        if not self.ready:
+            return
+        self.draining = self.rooms.draining = True
+        streams = list(self.hub.streams)
+        random.shuffle(streams)
+        steps = max(1, int(self.options.drain / DRAIN_STEP))
+        lot = -(-len(streams) // steps) if streams else 0
+        for start in range(0, len(streams), max(1, lot)):
+            for stream in streams[start : start + lot]:
+                self.rooms.end(stream, "draining")
+            await asyncio.sleep(DRAIN_STEP)
+
+    async def stop(self) -> None:
+        """Ends what is left, commits what waits, and lets go of the data folder."""
+        if self.ready:
+            self.ready = False
+            assert self._housekeeping is not None
+            self._housekeeping.cancel()
+            for stream in list(self.hub.streams):
+                stream.finish(closing("draining", True))
+            self.hub.stop()
+            await self.replies.close()
+            await self.log.close()
+            await self.database.close()
+        self._lock.close()
+        if self._temporary is not None:
+            self._temporary.cleanup()
+
+    async def _keep_house(self) -> None:
+        while True:
+            try:
+                await self.accounts.forget_expired()
+                if self.options.retention:
+                    await self._forget_old()
+            except Exception as error:  # tried again next time
+                log.warning("housekeeping failed: %s", error)
+            await asyncio.sleep(HOUSEKEEPING)
+
+    async def _forget_old(self) -> None:
+        cutoff = time.time() - self.options.retention * DAY
+        removed = await self.log.forget(int(cutoff * 1000))
+        if removed:
+            self.hub.forget()
+            log.info("retention removed %d events", removed)
+
+
+def lock(data_dir: Path) -> IO[str]:
+    """Takes a data folder for this process, until the file returned is closed.
+
+    Raises ConfigError when another process has it, or when it cannot be made.
+    """
+    try:
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file = open(data_dir / LOCK_FILE, "a")  # noqa: SIM115 - held open on purpose
+    except OSError as error:
+        raise ConfigError(f"--data-dir: {data_dir}: {error.strerror}") from None
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise ConfigError(f"--data-dir: {data_dir} is in use by another process") from None
+    return file
+
+
+def stored_secret(data_dir: Path) -> str:
+    """The secret of a data folder, made at its first use: 256 random bits, mode 0600."""
+    path = data_dir / SECRET_FILE
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return path.read_text().strip()
+    with os.fdopen(descriptor, "w") as file:
+        file.write(secrets.token_hex(32) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    return path.read_text().strip()
+
+
+def check_secret(secret: str, loopback: bool) -> None:
+    """Warns of a short secret on loopback; raises ConfigError for it elsewhere."""
+    if len(secret.encode()) >= MIN_SECRET_BYTES:
+        return
+    sentence = f"--secret is shorter than {MIN_SECRET_BYTES} bytes: tokens signed with it can be forged"
+    if not loopback:
+        raise ConfigError(sentence)
+    log.warning("%s", sentence)

@@ -1,0 +1,125 @@
+"""The database behind a small surface: `fetch`, and `transaction` with `fetch`, `execute`, `executemany`.
+
+Queries are written once for all engines, with `$1, $2`, `returning` and `on conflict`; what differs
+between engines (schema, triggers) stands in numbered migration files.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
+from importlib import resources
+from pathlib import Path
+from typing import Any, Protocol
+
+import aiosqlite
+
+Row = tuple[Any, ...]
+
+BUSY_TIMEOUT = 5.0  # seconds to wait for another program's write lock on an SQLite file
+
+
+class Transaction(Protocol):
+    """What may be done inside one transaction."""
+
+    async def fetch(self, sql: str, *args: object) -> list[Row]:
+        """The rows of a query."""
+
+    async def execute(self, sql: str, *args: object) -> None:
+        """Runs one statement."""
+
+    async def executemany(self, sql: str, rows: Iterable[Sequence[object]]) -> None:
+        """Runs one statement for each row."""
+
+
+class SQLite:
+    """An SQLite file in WAL mode: one connection that writes, one that reads.
+
+    Every commit is on disk before it returns (`synchronous=FULL`). Deleted text is overwritten in
+    the file (`secure_delete`).
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._turn = asyncio.Lock()
+
+    async def open(self) -> None:
+        """Opens the file, makes or upgrades its schema."""
+        self._writer = await self._connect()
+        await self._migrate()
+        self._reader = await self._connect()
+
+    async def close(self) -> None:
+        async with self._turn:
+            await self._reader.close()
+            await self._writer.close()
+
+    async def fetch(self, sql: str, *args: object) -> list[Row]:
+        """The rows of a query, as of the last commit."""
+        return await _fetch(self._reader, sql, args)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        """One write transaction at a time: committed on leaving, rolled back on an exception."""
+        async with self._turn:
+            await self._writer.execute("begin immediate")
+            try:
+                yield _SQLiteTransaction(self._writer)
+                await self._writer.execute("commit")
+            except BaseException:
+                # A failed commit (disk full) may have rolled back by itself.
+                with suppress(sqlite3.OperationalError):
+                    await self._writer.execute("rollback")
+                raise
+
+    async def _connect(self) -> aiosqlite.Connection:
+        connection = aiosqlite.connect(self._path, isolation_level=None, timeout=BUSY_TIMEOUT)
+        # Or a server that nobody closed would keep its process from ending.
+        connection._thread.daemon = True
+        await connection
+        for pragma in ("journal_mode=wal", "synchronous=full", "secure_delete=on", "cache_size=-16384"):
+            await connection.execute(f"pragma {pragma}")
+        return connection
+
+    async def _migrate(self) -> None:
+        await self._writer.execute(
+            "create table if not exists migrations (number integer primary key, applied_at integer not null)"
+        )
+        done = {number for (number,) in await _fetch(self._writer, "select number from migrations", ())}
+        for number, script in migrations("sqlite"):
+            if number not in done:
+                applied = f"insert into migrations values ({number}, {int(time.time())});"
+                await self._writer.executescript(f"begin immediate; {script} {applied} commit;")
+
+
+class _SQLiteTransaction:
+    def __init__(self, connection: aiosqlite.Connection) -> None:
+        self._connection = connection
+
+    async def fetch(self, sql: str, *args: object) -> list[Row]:
+        return await _fetch(self._connection, sql, args)
+
+    async def execute(self, sql: str, *args: object) -> None:
+        await self._connection.execute(sql, _numbered(args))
+
+    async def executemany(self, sql: str, rows: Iterable[Sequence[object]]) -> None:
+        await self._connection.executemany(sql, [_numbered(row) for row in rows])
+
+
+def migrations(engine: str) -> list[tuple[int, str]]:
+    """The numbered SQL scripts of an engine, in order."""
+    folder = resources.files("chatrooms.storage") / "migrations" / engine
+    scripts = [entry for entry in folder.iterdir() if entry.name.endswith(".sql")]
+    return sorted((int(script.name[:4]), script.read_text()) for script in scripts)
+
+
+async def _fetch(connection: aiosqlite.Connection, sql: str, args: Sequence[object]) -> list[Row]:
+    return list(await connection.execute_fetchall(sql, _numbered(args)))  # type: ignore[arg-type]
+
+
+def _numbered(args: Sequence[object]) -> dict[str, object]:
+    """`$1` is a parameter named "1" to SQLite."""
+    return {str(number): value for number, value in enumerate(args, 1)}

@@ -1,0 +1,61 @@
+"""Queries about messages and rooms."""
+
+from __future__ import annotations
+
+from chatrooms.storage.database import Row, SQLite, Transaction
+
+_OF_ROOM = "from event_topics t join events e on e.seq = t.seq where t.topic = $1 and e.type = 'room-message'"
+
+
+class MessageQueries:
+    """What is asked of the log about messages. A row is (seq, data)."""
+
+    def __init__(self, database: SQLite) -> None:
+        self._database = database
+
+    async def before(self, topic: str, seq: int, limit: int) -> list[Row]:
+        """The messages just before a seq, newest first."""
+        sql = f"select e.seq, e.data {_OF_ROOM} and t.seq < $2 order by t.seq desc limit $3"
+        return await self._database.fetch(sql, topic, seq, limit)
+
+    async def after(self, topic: str, seq: int, limit: int) -> list[Row]:
+        """The messages just after a seq, oldest first."""
+        sql = f"select e.seq, e.data {_OF_ROOM} and t.seq > $2 order by t.seq limit $3"
+        return await self._database.fetch(sql, topic, seq, limit)
+
+    async def nth_last(self, topic: str, count: int) -> int | None:
+        """The seq of the oldest of the last `count` messages; None when there are none."""
+        sql = f"select min(seq) from (select t.seq as seq {_OF_ROOM} order by t.seq desc limit $2) as last"
+        rows = await self._database.fetch(sql, topic, count)
+        return None if rows[0][0] is None else int(rows[0][0])
+
+    async def rooms(self, after: str, limit: int) -> list[str]:
+        """The ids of rooms that have messages, in order, after one."""
+        sql = "select room_id from rooms where room_id > $1 order by room_id limit $2"
+        return [room_id for (room_id,) in await self._database.fetch(sql, after, limit)]
+
+    async def room_exists(self, room_id: str) -> bool:
+        return bool(await self._database.fetch("select 1 from rooms where room_id = $1", room_id))
+
+
+async def add_room(tx: Transaction, room_id: str, created_at: int) -> None:
+    """Notes a room at its first message; `created_at` in milliseconds since 1970."""
+    sql = "insert into rooms (room_id, created_at) values ($1, $2) on conflict (room_id) do nothing"
+    await tx.execute(sql, room_id, created_at)
+
+
+async def message_row(tx: Transaction, topic: str, seq: int) -> bytes | None:
+    """The data of a message of that topic, or None when it is not there (any more)."""
+    sql = f"select e.data {_OF_ROOM} and t.seq = $2"
+    rows = await tx.fetch(sql, topic, seq)
+    return rows[0][0].encode() if rows else None
+
+
+async def rewrite(tx: Transaction, seq: int, type: str, data: bytes) -> None:
+    """Replaces an event in the log itself: what it said before is gone."""
+    await tx.execute("update events set type = $1, data = $2 where seq = $3", type, data.decode(), seq)
+
+
+async def edits_of(tx: Transaction, seq: int) -> list[Row]:
+    """The (seq, data) of the edits of a message."""
+    return await tx.fetch("select seq, data from events where ref = $1 and type = 'message-edited'", seq)
