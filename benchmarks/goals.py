@@ -1,8 +1,9 @@
 """What chatrooms is held to, checked against the peers of the same run."""
+
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from report import Results
+from benchmarks.report import Results
 
 OURS = ("chatrooms", "")
 NCHAN = ("nchan", "")

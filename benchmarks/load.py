@@ -1,11 +1,12 @@
 """The load generator seen from Python: built from load.c, run once per measurement."""
+
 import json
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from process import CouldNotRun, stop
+from benchmarks.process import CouldNotRun, stop
 
 HERE = Path(__file__).parent
 BIN = HERE / "bin"
@@ -82,8 +83,17 @@ def follow_phases(child: "subprocess.Popen[str]", on_phase: Callable[[str], None
 def arguments(target: Target, load: Load) -> list[str]:
     """The command line of one measurement."""
     options = {
-        "port": target.port, "get": target.get, "post": target.post, "post-header": target.post_header,
-        "body": target.body, "streams": load.streams, "messages": load.messages, "publishers": load.publishers,
-        "rate": load.rate, "stalled": load.stalled, "pad": load.pad, "timeout": PHASE_TIMEOUT,
+        "port": target.port,
+        "get": target.get,
+        "post": target.post,
+        "post-header": target.post_header,
+        "body": target.body,
+        "streams": load.streams,
+        "messages": load.messages,
+        "publishers": load.publishers,
+        "rate": load.rate,
+        "stalled": load.stalled,
+        "pad": load.pad,
+        "timeout": PHASE_TIMEOUT,
     }
     return [f"--{name}={value}" for name, value in options.items()]

@@ -1,4 +1,5 @@
 """One measurement: one server, started afresh, under one load."""
+
 import shutil
 import socket
 import tempfile
@@ -7,10 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import load as generator
-from load import BIN, Load
-from process import Server, Usage
-from servers import Peer
+from benchmarks import load as generator
+from benchmarks.load import BIN, Load
+from benchmarks.process import Server, Usage
+from benchmarks.servers import Peer
 
 START_SECONDS = 30.0
 
@@ -31,7 +32,10 @@ def measure(peer: Peer, load: Load, program: Path, cores: Cores) -> dict[str, fl
             server.wait_until(lambda: answers(port), START_SECONDS)
             used = {"started": server.usage()}
             figures = generator.run(
-                program, cores.load, peer.target(port), load,
+                program,
+                cores.load,
+                peer.target(port),
+                load,
                 on_phase=lambda phase: used.update({phase: server.usage()}),
             )
     return {**figures, **usage_figures(used["started"], used["opened"], used["done"], figures)}

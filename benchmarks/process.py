@@ -1,4 +1,5 @@
 """A child process that is pinned to one core, measured through /proc, and always ended."""
+
 import os
 import signal
 import subprocess
@@ -8,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import IO, Any, Self
 
 STOP_SECONDS = 3.0  # after SIGTERM; then SIGKILL, its data is thrown away in any case
 POLL_SECONDS = 0.02
@@ -37,7 +38,7 @@ class Server:
         self._environment = {**os.environ, **(environment or {})}
         self._child: subprocess.Popen[bytes] | None = None
 
-    def __enter__(self) -> "Server":
+    def __enter__(self) -> Self:
         with self._log.open("wb") as log:
             self._child = start(self._command, log, self._environment)
         return self

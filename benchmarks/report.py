@@ -1,10 +1,11 @@
 """From measurements to Markdown: medians over the runs, ratios within each run."""
+
 from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
 
-from scenarios import Scenario
-from servers import Peer
+from benchmarks.scenarios import Scenario
+from benchmarks.servers import Peer
 
 Figures = dict[str, float]
 REFERENCES = {"nchan": "nchan", "tornado": "Tornado"}

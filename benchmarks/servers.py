@@ -1,4 +1,5 @@
 """The servers that are compared: how each is started and how it is asked."""
+
 import secrets
 import shutil
 import subprocess
@@ -10,8 +11,8 @@ from pathlib import Path
 
 import jwt
 
-from load import HERE, Target, build
-from process import CouldNotRun
+from benchmarks.load import HERE, Target, build
+from benchmarks.process import CouldNotRun
 
 NCHAN_MODULE = Path("/usr/lib/nginx/modules/ngx_nchan_module.so")
 NCHAN_PACKAGES = ["nginx", "libnginx-mod-nchan"]
@@ -71,8 +72,16 @@ class Peer:
 def chatrooms_command(port: int, folder: Path) -> list[str]:
     """This project as it is run in earnest: JWT checked, SQLite with synchronous=FULL; only the limits are off."""
     return [
-        sys.executable, str(HERE.parent / "run.py"), f"--port={port}", "--address=127.0.0.1", f"--data-dir={folder}",
-        f"--secret={SECRET}", "--max-streams=0", "--max-streams-per-user=0", "--message-rate=0", "--log-level=warning",
+        sys.executable,
+        str(HERE.parent / "run.py"),
+        f"--port={port}",
+        "--address=127.0.0.1",
+        f"--data-dir={folder}",
+        f"--secret={SECRET}",
+        "--max-streams=0",
+        "--max-streams-per-user=0",
+        "--message-rate=0",
+        "--log-level=warning",
     ]
 
 
@@ -96,9 +105,7 @@ def peer_target(port: int) -> Target:
 def nginx_command(port: int, folder: Path) -> list[str]:
     """nginx with one worker, messages in memory, nothing checked."""
     configuration = folder / "nginx.conf"
-    configuration.write_text(
-        NGINX_CONFIGURATION.format(module=NCHAN_MODULE, folder=folder, port=port, files=15000)
-    )
+    configuration.write_text(NGINX_CONFIGURATION.format(module=NCHAN_MODULE, folder=folder, port=port, files=15000))
     return [shutil.which("nginx") or "/usr/sbin/nginx", "-p", str(folder), "-c", str(configuration)]
 
 

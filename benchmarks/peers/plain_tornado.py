@@ -1,7 +1,8 @@
 """The peer that everybody writes first: `write` and `flush` for each client of a room. No auth, nothing is stored.
 
-    python plain_tornado.py 4002        GET /events?roomId=R        POST /publish?roomId=R  {"message": "..."}
+python plain_tornado.py 4002        GET /events?roomId=R        POST /publish?roomId=R  {"message": "..."}
 """
+
 import asyncio
 import json
 import sys
