@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
+CONTROL = "control"  # the topic of orders that every node obeys: revoke, kick, rules changed
 MAX_SEQ = 2**53 - 1  # the largest integer that JavaScript holds exactly
 
 _ID = re.compile(r"([0-9a-z]{1,16})-(0|[1-9][0-9]{0,15})\Z", re.ASCII)

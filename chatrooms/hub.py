@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from typing import Protocol
 
 import msgspec
@@ -21,6 +23,8 @@ from chatrooms.topic import Topic
 # Events that change the text of an earlier one: what was encoded before must not be sent again.
 REWRITES = frozenset({"message-edited", "message-deleted"})
 
+LONGEST_RETRY = 1.5  # seconds: the most that `retry:` asks for when a stream opens
+TOLD_AT_ONCE = 200  # streams that are told something before the event loop gets its turn
 RETRY_AFTER = 5.0  # seconds, for who finds the server full
 
 log = logging.getLogger(__name__)
@@ -44,7 +48,9 @@ class Hub:
         self._max_streams = max_streams
         self._max_streams_per_user = max_streams_per_user
         self._topics: dict[str, Topic] = {}
-        self._by_user: dict[str, list[Stream]] = {}
+        self._listeners: dict[str, list[Callable[[Event], None]]] = {}
+        self._by_user: dict[str, dict[Stream, None]] = {}
+        self._by_client: dict[tuple[str, str, str], Stream] = {}
         self.streams: dict[Stream, Owner] = {}
         self.published = 0
 
@@ -73,6 +79,8 @@ class Hub:
         for event in events:
             frame = b""
             for name in event.topics:
+                for listener in self._listeners.get(name, ()):
+                    listener(event)
                 topic = self._topics.get(name)
                 if topic is None:
                     continue
@@ -81,6 +89,10 @@ class Hub:
                 frame = frame or self.frame(event)
                 topic.append(frame, event.seq)
                 self._sweep.mark(topic)
+
+    def listen(self, name: str, listener: Callable[[Event], None]) -> None:
+        """Calls a part of the server with each event of a topic, in log order and without an await."""
+        self._listeners.setdefault(name, []).append(listener)
 
     def whisper(self, name: str, frame: bytes) -> None:
         """Gives an ephemeral frame to the streams of a topic that are open now."""
@@ -93,6 +105,17 @@ class Hub:
         """The bytes of a durable event, the same for all its readers."""
         id = event_id(self._log.epoch, event.seq)
         return sse.encode(identified(event.data, id), event.type, id)
+
+    def tell_all(self, frame: bytes) -> None:
+        """Gives an ephemeral frame to every open stream, a lot at a time."""
+        self._tell_some(frame, iter(list(self.streams)))
+
+    def _tell_some(self, frame: bytes, streams: Iterator[Stream]) -> None:
+        some = list(islice(streams, TOLD_AT_ONCE))
+        for stream in some:
+            stream.write(frame)
+        if some:
+            asyncio.get_running_loop().call_soon(self._tell_some, frame, streams)
 
     def forget(self) -> None:
         """Drops all tails: the log has lost events or text."""
@@ -125,7 +148,8 @@ class Hub:
     def open(self, stream: Stream, owner: Owner, first: bytes) -> None:
         """Starts a stream: `first` (the head and the first event), then all after its position."""
         self.streams[stream] = owner
-        self._by_user.setdefault(stream.user_id, []).append(stream)
+        self._by_user.setdefault(stream.user_id, {})[stream] = None
+        self._by_client[stream.topic.name, stream.user_id, stream.client_id] = stream
         stream.topic.streams[stream] = None
         try:
             stream.start()
@@ -140,11 +164,15 @@ class Hub:
         """The open streams of a user."""
         return iter(list(self._by_user.get(user_id, ())))
 
+    def stream_of(self, topic: str, user_id: str, client_id: str) -> Stream | None:
+        """The open stream of a user's client on a topic; a client has one of each."""
+        return self._by_client.get((topic, user_id, client_id))
+
     def extend(self, stream: Stream, expires_at: float) -> None:
         """Lets a stream live on until then (seconds since 1970)."""
         stream.expires_at = expires_at
         stream.warned = False
-        self._pulse.schedule(stream)
+        self._pulse.schedule(stream, extended=True)
 
     # What streams tell their keeper
 
@@ -166,9 +194,12 @@ class Hub:
         if not topic.streams:
             self._topics.pop(topic.name, None)
         mine = self._by_user[stream.user_id]
-        mine.remove(stream)
+        del mine[stream]
         if not mine:
             del self._by_user[stream.user_id]
+        key = (topic.name, stream.user_id, stream.client_id)
+        if self._by_client.get(key) is stream:
+            del self._by_client[key]
         owner.stream_ended(stream, hold)
 
     def _fall_behind(self, stream: Stream) -> None:
@@ -188,4 +219,4 @@ def _tell_expiring(stream: Stream) -> None:
 
 
 def _end_expired(stream: Stream) -> None:
-    stream.finish(closing("token-expired", True))
+    stream.finish(closing("token-expired", True), LONGEST_RETRY)

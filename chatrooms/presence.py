@@ -52,6 +52,7 @@ class Presence:
         self._emptied = emptied
         self._members: dict[Key, Member] = {}
         self._listed: bytes | None = None
+        self._told = b""
         self._large = False
         self._due: asyncio.TimerHandle | None = None
 
@@ -59,15 +60,21 @@ class Presence:
     def count(self) -> int:
         return len(self._members)
 
-    def enter(self, user_id: str, username: str) -> Member:
-        """Counts one more stream of that member; the first one is a join."""
+    def enter(self, user_id: str, username: str, returning: bool = False) -> Member:
+        """Counts one more stream of that member; the first one is a join.
+
+        Who comes back after the server's restart did not leave: the others are told the state.
+        """
         key = (user_id, username)
         member = self._members.get(key)
         if member is None:
             member = self._members[key] = Member(key)
             if self.count <= LISTED:
                 self._listed = None
-            self._tell("user-joined", member)
+            if returning:
+                self._tell_state_soon()
+            else:
+                self._tell("user-joined", member)
         if member.leaving is not None:
             member.leaving.cancel()
             member.leaving = None
@@ -134,16 +141,16 @@ class Presence:
         return self._listed + (b',"membersTruncated":true' if self.count > LISTED else b"")
 
     def snapshot(self) -> bytes:
-        """The `presence` event."""
+        """The `presence` event, with the members."""
+        return self._presence(b"," + self.listed())
+
+    def _presence(self, members: bytes) -> bytes:
         room = msgspec.json.encode(self._room_id)
-        data = b'{"roomId":%b,"onlineCount":%d,%b}' % (room, self.count, self.listed())
-        return sse.encode(data, "presence")
+        return sse.encode(b'{"roomId":%b,"onlineCount":%d%b}' % (room, self.count, members), "presence")
 
     def _tell(self, event: str, member: Member) -> None:
         if self._is_large():
-            if self._due is None:
-                loop = asyncio.get_running_loop()
-                self._due = loop.call_later(PRESENCE_INTERVAL, self._tell_state)
+            self._tell_state_soon()
             return
         user_id, username = member.key
         data = {
@@ -152,9 +159,16 @@ class Presence:
         }  # fmt: skip
         self._announce(sse.encode(msgspec.json.encode(data), event))
 
+    def _tell_state_soon(self) -> None:
+        if self._due is None:
+            self._due = asyncio.get_running_loop().call_later(PRESENCE_INTERVAL, self._tell_state)
+
     def _tell_state(self) -> None:
+        """The state of a large room; its members only when those that are listed have changed."""
         self._due = None
-        self._announce(self.snapshot())
+        listed = self.listed()
+        self._announce(self._presence(b"" if listed == self._told else b"," + listed))
+        self._told = listed
 
     def _is_large(self) -> bool:
         if self._limit:

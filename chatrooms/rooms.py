@@ -14,19 +14,21 @@ import msgspec
 from chatrooms import sse
 from chatrooms.errors import Conflict, NotFound, Unavailable
 from chatrooms.event import Event, event_id, identified, parse_id
-from chatrooms.hub import Hub, closing
+from chatrooms.hub import LONGEST_RETRY, Hub, closing
 from chatrooms.limits import RateLimit
 from chatrooms.options import Options
 from chatrooms.presence import Key, Presence
 from chatrooms.storage.log import Log
 from chatrooms.storage.messages import MessageQueries
 from chatrooms.stream import Stream
+from chatrooms.tokens import Identity
 
 POLL_EVENTS = 200  # events in one answer to a poll, its `system` included
 REPLACEMENTS = 10  # of a still open stream in REPLACEMENT_PERIOD; more is two pages that fight
 REPLACEMENT_PERIOD = 60.0
 TYPING_INTERVAL = 2.0  # seconds between two `typing` events of one user
-RETRY_MS = (500, 1500)  # reconnection time told to clients, at random between
+SETTLING = 15.0  # seconds after the start in which those who resume were here before
+RETRY_MS = (500, int(LONGEST_RETRY * 1000))  # reconnection time told to clients, at random between
 DRAIN_RETRY_MS = (1000, 5000)
 
 
@@ -37,19 +39,21 @@ class Seat(NamedTuple):
     user_id: str
     username: str
     client_id: str
+    session: str
     expires_at: float
 
 
 class Start(NamedTuple):
     """Where a stream starts: after the event `position`.
 
-    `recovered` is true when there was nothing to resume, or all of it follows; `missed` counts
-    what follows, and is None when that cannot be known.
+    `resumed` says that it is the position asked for; `recovered` is true when there was nothing to
+    resume, or all of it follows; `missed` counts what follows, None when that cannot be known.
     """
 
     position: int
     recovered: bool
     missed: int | None
+    resumed: bool = False
 
 
 class Room:
@@ -85,6 +89,7 @@ class Rooms:
         self._heartbeat: float = options.heartbeat
         self._live: dict[str, Room] = {}
         self._replaced: OrderedDict[tuple[str, str, str], deque[float]] = OrderedDict()
+        self._settled_at = time.monotonic() + SETTLING + self.leave_grace
         self._typing = RateLimit(1, TYPING_INTERVAL)
 
     # Reading
@@ -97,11 +102,11 @@ class Rooms:
         """
         wanted = parse_id(asked) if asked else None
         if wanted is not None and self._log.knows(wanted):
-            return Start(wanted.seq, True, await self._missed(room_id, wanted.seq))
+            return Start(wanted.seq, True, await self._missed(room_id, wanted.seq), True)
         position = self._log.head
         if history:
             first = await self._messages.nth_last(topic_of(room_id), history)
-            position = position if first is None else first - 1
+            position = position if first is None else min(position, first - 1)
         return Start(position, not asked, None if asked else 0)
 
     def admit(self, seat: Seat) -> None:
@@ -115,7 +120,8 @@ class Rooms:
         `head` is the response head. A stream of the same client ends as `replaced`.
         """
         room = self._room(seat.room_id)
-        member = room.presence.enter(seat.user_id, seat.username)
+        returning = start.resumed and time.monotonic() < self._settled_at
+        member = room.presence.enter(seat.user_id, seat.username, returning)
         old = self._same(seat)
         if old is not None:
             old.finish(closing("replaced", False))
@@ -123,7 +129,7 @@ class Rooms:
         topic.snapshot = room.presence.snapshot
         stream = Stream(self.hub, sock, topic, start.position)
         stream.user_id, stream.client_id, stream.member = seat.user_id, seat.client_id, member
-        stream.expires_at = seat.expires_at
+        stream.session, stream.expires_at = seat.session, seat.expires_at
         stream.id = secrets.token_urlsafe(12)
         id = event_id(self._log.epoch, start.position)
         first = sse.encode(self._system(room, seat, start, stream.id), "system", id, self._retry())
@@ -152,11 +158,12 @@ class Rooms:
             }
         )
 
-    def check_open(self, user_id: str) -> None:
-        """Raises Unavailable or TooMany when no more streams are taken."""
+    def check_open(self, seat: Seat) -> None:
+        """Raises Unavailable or TooMany when no more streams are taken; one that replaces another is."""
         if self.draining:
             raise Unavailable("draining", "The server is about to stop.", 5)
-        self.hub.check_room_for(user_id)
+        if self._same(seat) is None:
+            self.hub.check_room_for(seat.user_id)
 
     # Presence
 
@@ -165,7 +172,8 @@ class Rooms:
         room = self._live.get(room_id)
         if room is None:
             return
-        for stream in self._of_client(room_id, user_id, client_id):
+        stream = self.hub.stream_of(topic_of(room_id), user_id, client_id)
+        if stream is not None:
             stream.finish(closing("left", False))
         for member in room.presence.find(user_id):
             room.presence.end_poll(member)
@@ -179,11 +187,12 @@ class Rooms:
             data = {"roomId": room_id, "userId": user_id, "username": username}
             room.announce(sse.encode(msgspec.json.encode(data), "typing"))
 
-    def extend(self, user_id: str, client_id: str, expires_at: float) -> int:
-        """Lets the streams of a user's client live until then; returns how many there are."""
-        streams = [s for s in self.hub.streams_of(user_id) if s.client_id == client_id]
+    def extend(self, who: Identity, client_id: str) -> int:
+        """Lets the streams of a user's client live as long as its new token; returns how many there are."""
+        streams = [s for s in self.hub.streams_of(who.user_id) if s.client_id == client_id]
         for stream in streams:
-            self.hub.extend(stream, expires_at)
+            stream.session = who.session
+            self.hub.extend(stream, who.expires_at)
         return len(streams)
 
     def username_of(self, user_id: str, client_id: str) -> str | None:
@@ -235,14 +244,8 @@ class Rooms:
         in_tail = self.hub.count_in_tail(topic_of(room_id), position)
         return await self._log.count(topic_of(room_id), position) if in_tail is None else in_tail
 
-    def _of_client(self, room_id: str, user_id: str, client_id: str) -> list[Stream]:
-        topic = topic_of(room_id)
-        streams = self.hub.streams_of(user_id)
-        return [s for s in streams if s.client_id == client_id and s.topic.name == topic]
-
     def _same(self, seat: Seat) -> Stream | None:
-        streams = self._of_client(seat.room_id, seat.user_id, seat.client_id)
-        return streams[0] if streams else None
+        return self.hub.stream_of(topic_of(seat.room_id), seat.user_id, seat.client_id)
 
     def _count_replacement(self, seat: Seat) -> None:
         key = (seat.room_id, seat.user_id, seat.client_id)

@@ -13,15 +13,21 @@ import time
 from pathlib import Path
 from typing import IO
 
+import msgspec
+
+from chatrooms import sse
 from chatrooms.accounts import Accounts
 from chatrooms.ai.offline import Offline
 from chatrooms.errors import ConfigError
+from chatrooms.gate import Gate
 from chatrooms.hub import Hub, closing
 from chatrooms.messages import Messages
 from chatrooms.metrics import Metrics
 from chatrooms.options import Options
+from chatrooms.publickeys import load
 from chatrooms.replies import Replies
 from chatrooms.rooms import Rooms
+from chatrooms.signins import SignIns
 from chatrooms.storage.database import SQLite
 from chatrooms.storage.log import Log
 from chatrooms.storage.messages import MessageQueries
@@ -32,6 +38,7 @@ SECRET_FILE = "secret"
 LOCK_FILE = "lock"
 DAY = 86400.0
 HOUSEKEEPING = 3600.0  # seconds between two rounds of retention
+WATCH = 0.5  # seconds between two looks for what other programs changed
 DRAIN_STEP = 0.05  # seconds between two lots of streams that are ended in a drain
 
 log = logging.getLogger(__name__)
@@ -51,11 +58,12 @@ class Server:
         secret = options.secret or stored_secret(self.data_dir)
         check_secret(secret, options.loopback)
         self._secret = secret
-        self.tokens = Tokens(secret)
+        public = load(options.jwt_algorithm, Path(options.jwt_keys)) if options.jwt_algorithm else None
+        self.tokens = Tokens(secret, public, options.jwt_audience, options.jwt_issuer)
         self.ready = False
         self.draining = False
         self._starting: asyncio.Task[None] | None = None
-        self._housekeeping: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         """Opens the database and begins to serve; harmless when that has happened."""
@@ -69,17 +77,25 @@ class Server:
         self.database = SQLite(self.data_dir / DATABASE)
         await self.database.open()
         self.hub = Hub(options.heartbeat, options.write_timeout, options.max_streams, options.max_streams_per_user)
-        self.log = Log(self.database, self.hub.publish)
+        self.log = Log(self.database, self.hub.publish, self._tell_health)
         await self.log.open()
         self.hub.start(self.log)
         stored = MessageQueries(self.database)
         self.rooms = Rooms(self.hub, self.log, stored, options)
         self.messages = Messages(self.log, stored, options)
-        self.accounts = Accounts(self.database, self.tokens, self._secret, options)
+        self.gate = Gate(self.database, self.hub, self.tokens)
+        await self.gate.reload()
+        self.signins = SignIns(self.database, self.log, self.tokens, self._secret, options)
+        self.accounts = Accounts(self.database, self.log, self.signins, options)
         self.replies = Replies(Offline(options.ai_delay), options.max_reply_bytes)
         self.metrics = Metrics(self.hub, self.log)
-        self._housekeeping = asyncio.create_task(self._keep_house())
+        self._tasks = [asyncio.create_task(self._keep_house()), asyncio.create_task(self._watch_database())]
         self.ready = True
+
+    def _tell_health(self, well: bool) -> None:
+        """Streams stay open while the database is away, and say so."""
+        data = {"degraded": not well, "reason": "" if well else "The database does not take writes."}
+        self.hub.tell_all(sse.encode(msgspec.json.encode(data), "status"))
 
     async def drain(self) -> None:
         """Tells every stream to come back elsewhere or later, spread over the drain time."""
@@ -99,12 +115,13 @@ class Server:
         """Ends what is left, commits what waits, and lets go of the data folder."""
         if self.ready:
             self.ready = False
-            assert self._housekeeping is not None
-            self._housekeeping.cancel()
+            for task in self._tasks:
+                task.cancel()
             for stream in list(self.hub.streams):
                 stream.finish(closing("draining", True))
             self.hub.stop()
             await self.replies.close()
+            self.accounts.close()
             await self.log.close()
             await self.database.close()
         self._lock.close()
@@ -114,12 +131,23 @@ class Server:
     async def _keep_house(self) -> None:
         while True:
             try:
-                await self.accounts.forget_expired()
+                await self.signins.forget_expired()
+                await self.gate.forget_expired()
                 if self.options.retention:
                     await self._forget_old()
             except Exception as error:  # tried again next time
                 log.warning("housekeeping failed: %s", error)
             await asyncio.sleep(HOUSEKEEPING)
+
+    async def _watch_database(self) -> None:
+        """Sees what other programs, such as `chatrooms user disable`, did to the database."""
+        while True:
+            await asyncio.sleep(WATCH)
+            try:
+                if await self.database.changed_elsewhere():
+                    await self.gate.reload()
+            except Exception as error:
+                log.debug("the database cannot be watched: %s", error)
 
     async def _forget_old(self) -> None:
         cutoff = time.time() - self.options.retention * DAY
@@ -153,7 +181,10 @@ def stored_secret(data_dir: Path) -> str:
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        return path.read_text().strip()
+        secret = path.read_text().strip()
+        if not secret:  # a crash between its making and its writing
+            raise ConfigError(f"--data-dir: {path} is empty: remove it to have a new one made") from None
+        return secret
     with os.fdopen(descriptor, "w") as file:
         file.write(secrets.token_hex(32) + "\n")
         file.flush()

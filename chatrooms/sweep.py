@@ -23,6 +23,7 @@ class Sweep:
         self._fall_behind = fall_behind
         self._loop = asyncio.get_running_loop()
         self._topics: deque[tuple[Topic, Iterator[Stream], int]] = deque()
+        self._scheduled = False
         self.deliveries = 0
 
     def mark(self, topic: Topic) -> None:
@@ -30,9 +31,10 @@ class Sweep:
         if topic.dirty or not topic.streams:
             return
         topic.dirty = True
-        if not self._topics:
-            self._loop.call_soon(self._slice)
         self._topics.append((topic, iter(list(topic.streams)), topic.end))
+        if not self._scheduled:
+            self._scheduled = True
+            self._loop.call_soon(self._slice)
 
     def serve(self, stream: Stream) -> None:
         """Gives one live stream what it lacks, up to one write."""
@@ -53,7 +55,9 @@ class Sweep:
             if topic.end > swept_to:
                 # Streams early in the list may lack what came meanwhile.
                 self.mark(topic)
-        if self._topics:
+        # What was served may have marked topics itself (a leave): one slice at a time is scheduled.
+        self._scheduled = bool(self._topics)
+        if self._scheduled:
             self._loop.call_soon(self._slice)
 
     def _serve(self, stream: Stream, topic: Topic, batches: dict[int, Batch]) -> None:

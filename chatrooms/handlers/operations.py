@@ -26,7 +26,11 @@ class Ready(Handler):
         try:
             await self.server.database.fetch("select 1")
         except Exception:
-            raise Unavailable("unavailable", "The database does not answer.", 5) from None
+            well = False
+        else:
+            well = self.server.log.well
+        if not well:
+            raise Unavailable("unavailable", "The database does not answer.", 5)
         self.answer({"status": "ready"})
 
 

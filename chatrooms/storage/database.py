@@ -17,6 +17,8 @@ from typing import Any, Protocol
 
 import aiosqlite
 
+from chatrooms.errors import ConfigError
+
 Row = tuple[Any, ...]
 
 BUSY_TIMEOUT = 5.0  # seconds to wait for another program's write lock on an SQLite file
@@ -47,10 +49,15 @@ class SQLite:
         self._turn = asyncio.Lock()
 
     async def open(self) -> None:
-        """Opens the file, makes or upgrades its schema."""
-        self._writer = await self._connect()
-        await self._migrate()
-        self._reader = await self._connect()
+        """Opens the file, makes or upgrades its schema. Raises ConfigError when it is no database."""
+        try:
+            self._writer = await self._connect()
+            await self._migrate()
+            self._reader = await self._connect()
+        except sqlite3.Error as error:
+            raise ConfigError(f"--data-dir: {self._path}: {error}") from None
+        self._version = -1
+        await self.changed_elsewhere()
 
     async def close(self) -> None:
         async with self._turn:
@@ -60,6 +67,13 @@ class SQLite:
     async def fetch(self, sql: str, *args: object) -> list[Row]:
         """The rows of a query, as of the last commit."""
         return await _fetch(self._reader, sql, args)
+
+    async def changed_elsewhere(self) -> bool:
+        """Whether another program has committed since the last call."""
+        # Seen from the connection that writes, only others change this number.
+        ((version,),) = await _fetch(self._writer, "pragma data_version", ())
+        before, self._version = self._version, version
+        return bool(before != version)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:

@@ -20,11 +20,13 @@ from chatrooms.event import Event, Position
 from chatrooms.storage.database import Row, SQLite, Transaction
 
 MAX_GROUP = 512  # events in one commit
+PROBE = 1.0  # seconds between two looks at a database that failed
 MAX_WAITING = 20_000  # events waiting for a commit; beyond it a write is refused, not queued
 ERASED = "erased"
 
 Command = Callable[[Transaction], Awaitable[Sequence[Event]]]
 Listener = Callable[[Sequence[Event]], None]
+HealthListener = Callable[[bool], None]
 
 _READ = """
 select e.seq, e.type, e.data, e.ref from event_topics t join events e on e.seq = t.seq
@@ -62,9 +64,11 @@ class Log:
     has removed; both change in the same step in which `listener` gets the events.
     """
 
-    def __init__(self, database: SQLite, listener: Listener) -> None:
+    def __init__(self, database: SQLite, listener: Listener, on_health: HealthListener = lambda well: None) -> None:
         self._database = database
         self._listener = listener
+        self._on_health = on_health
+        self._probe: asyncio.Task[None] | None = None
         self._waiting: deque[_Job] = deque()
         self._waiting_events = 0
         self._wake = asyncio.Event()
@@ -91,6 +95,13 @@ class Log:
         self._wake.set()
         if self._writer is not None:
             await self._writer
+        if self._probe is not None:
+            self._probe.cancel()
+
+    @property
+    def well(self) -> bool:
+        """Whether the last write that was tried went through."""
+        return self._probe is None
 
     async def append(self, events: Sequence[Event], command: Command | None = None) -> list[Appended]:
         """Appends the events, in one commit and in order, and returns when they are durable.
@@ -186,6 +197,26 @@ class Log:
             log.error("append failed: %s: %s", type(error).__name__, error)
             problem = Unavailable("unavailable", "The database did not take the write.", retry_after=1)
             _answer(jobs[0], problem)
+            self._fell_ill()
+
+    def _fell_ill(self) -> None:
+        if self._probe is None and not self._closing:
+            self._on_health(False)
+            self._probe = asyncio.create_task(self._wait_until_well())
+
+    async def _wait_until_well(self) -> None:
+        """Tries a write now and then, so that recovery is seen when nobody posts."""
+        while True:
+            await asyncio.sleep(PROBE)
+            try:
+                async with self._database.transaction() as tx:
+                    await tx.execute("update meta set value = value where name = 'epoch'")
+            except Exception as error:
+                log.debug("the database is still away: %s", error)
+            else:
+                self._probe = None
+                self._on_health(True)
+                return
 
     async def _commit(self, jobs: list[_Job]) -> None:
         group = _Group(self.head)
@@ -208,6 +239,7 @@ class _Group:
     def __init__(self, head: int) -> None:
         self.head = head
         self.added: list[Event] = []
+        self._inserted = 0
         self._known: dict[str, Event] = {}
 
     async def look_up(self, tx: Transaction, jobs: Sequence[_Job]) -> None:
@@ -221,6 +253,8 @@ class _Group:
     async def run(self, tx: Transaction, job: _Job) -> list[Appended] | Problem:
         events = job.events
         if job.command is not None:
+            # A command must find what stands before it: a deletion erases an edit of the same group.
+            await self.insert(tx)
             try:
                 events = [*events, *await job.command(tx)]
             except Problem as problem:
@@ -228,16 +262,18 @@ class _Group:
         return [self._add(event) for event in events]
 
     async def insert(self, tx: Transaction) -> None:
-        if not self.added:
+        """Writes what was added since the last call."""
+        events, self._inserted = self.added[self._inserted :], len(self.added)
+        if not events:
             return
         now = time.time_ns() // 1_000_000
         await tx.executemany(
             "insert into events (seq, type, data, key, ref, created_at) values ($1, $2, $3, $4, $5, $6)",
-            [(e.seq, e.type, e.data.decode(), e.key, e.ref, now) for e in self.added],
+            [(e.seq, e.type, e.data.decode(), e.key, e.ref, now) for e in events],
         )
         await tx.executemany(
             "insert into event_topics (topic, seq) values ($1, $2)",
-            [(topic, e.seq) for e in self.added for topic in e.topics],
+            [(topic, e.seq) for e in events for topic in e.topics],
         )
 
     def _add(self, event: Event) -> Appended:
