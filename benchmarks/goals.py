@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from benchmarks.report import Results
+from benchmarks.scenarios import SCENARIOS
 
 OURS = ("chatrooms", "")
 NCHAN = ("nchan", "")
@@ -23,6 +24,12 @@ class Goal:
         """Whether the value is within the bounds."""
         enough = self.at_least is None or value >= self.at_least
         return enough and (self.at_most is None or value <= self.at_most)
+
+
+def runs_with_complaints(results: Results) -> float | None:
+    """In how many of our runs the server logged a warning or worse: failing in places is not being fast."""
+    ours = [run for (server, _), runs in results.runs.items() if server == "chatrooms" for run in runs]
+    return sum(run["logged"] for run in ours) if ours else None
 
 
 def times_nchan(results: Results) -> float | None:
@@ -47,6 +54,10 @@ def mib_of_a_stalled_reader(results: Results) -> float | None:
 
 
 GOALS = [
+    *(
+        Goal(scenario.name, "runs in which the server logged a warning", runs_with_complaints, at_most=0)
+        for scenario in SCENARIOS
+    ),
     Goal("one-publisher", "deliveries/s ÷ nchan's", times_nchan, at_least=0.8),
     Goal("many-publishers", "deliveries/s ÷ nchan's", times_nchan, at_least=4),
     Goal("many-streams", "deliveries/s ÷ nchan's", times_nchan, at_least=10),

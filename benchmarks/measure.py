@@ -2,6 +2,7 @@
 
 import shutil
 import socket
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,7 +39,11 @@ def measure(peer: Peer, load: Load, program: Path, cores: Cores) -> dict[str, fl
                 load,
                 on_phase=lambda phase: used.update({phase: server.usage()}),
             )
-    return {**figures, **usage_figures(used["started"], used["opened"], used["done"], figures)}
+            complaints = server.log_end()
+    if complaints:
+        print(f"{peer.name} wrote to its log, in the end:\n{complaints}", file=sys.stderr, flush=True)
+    used_figures = usage_figures(used["started"], used["opened"], used["done"], figures)
+    return {**figures, **used_figures, "logged": float(bool(complaints))}
 
 
 def usage_figures(started: Usage, opened: Usage, done: Usage, figures: dict[str, float]) -> dict[str, float]:

@@ -19,6 +19,7 @@ COLUMNS: dict[str, Callable[[Figures], str]] = {
     "MiB open": lambda f: f"{f['opened_kib'] / 1024:.0f}",
     "MiB at end": lambda f: f"{f['done_kib'] / 1024:.0f}",
     "KiB/stream": lambda f: f"{f['kib_per_stream']:.1f}",
+    "seconds": lambda f: f"{f['elapsed_s']:.2f}",
     "CPU s": lambda f: f"{f['cpu_seconds']:.2f}",
     "CPU µs/delivery": lambda f: f"{f['cpu_us_per_delivery']:.2f}",
     "bytes/delivery": lambda f: f"{f['bytes_per_delivery']:.0f}",
