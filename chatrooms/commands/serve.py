@@ -15,7 +15,7 @@ from tornado.netutil import bind_sockets
 
 from chatrooms import logs, options
 from chatrooms.app import application
-from chatrooms.errors import ConfigError
+from chatrooms.errors import ConfigError, Unavailable
 from chatrooms.server import Server
 
 BACKLOG = 4096  # the default of 128 drops connections in a storm
@@ -39,7 +39,7 @@ async def _serve(settings: options.Options) -> None:
     try:
         http = HTTPServer(application(server), ssl_options=_tls(settings), max_body_size=MAX_BODY)
         sockets = _listen(settings)
-        await server.start()
+        await _start(server)
         http.add_sockets(sockets)
         port = sockets[0].getsockname()[1]
         scheme = "https" if settings.ssl_cert else "http"
@@ -52,6 +52,13 @@ async def _serve(settings: options.Options) -> None:
     finally:
         await server.stop()
     log.info("stopped")
+
+
+async def _start(server: Server) -> None:
+    try:
+        await server.start()
+    except Unavailable as problem:
+        raise ConfigError(f"cannot start: {problem.__cause__ or problem}") from None
 
 
 def _listen(settings: options.Options) -> list:  # type: ignore[type-arg]
