@@ -9,7 +9,7 @@ from chatrooms.rooms import Rooms
 from chatrooms.rulebook import Rulebook
 from chatrooms.rules import Rules
 from chatrooms.storage.database import SQLite
-from chatrooms.storage.rules import rooms_for
+from chatrooms.storage.rules import exists, rooms_for
 from chatrooms.tokens import Identity
 
 
@@ -40,7 +40,8 @@ class Directory:
             if problem.code != "forbidden":
                 raise
             raise _no_room() from None
-        if not rules.stored and not self._rooms.is_live(room_id):
+        # A room's first message does not change its rules: what is at hand may be older than that.
+        if not rules.stored and not self._rooms.is_live(room_id) and not await exists(self._database, room_id):
             raise _no_room()
         return rules
 

@@ -189,6 +189,11 @@ def tune(sock: socket.socket, write_timeout: float) -> None:
     """Bounds what a stalled peer costs, and lets a silently dead one be noticed."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    give_up_after(sock, write_timeout)
+
+
+def give_up_after(sock: socket.socket, write_timeout: float) -> None:
+    """Ends a connection whose peer takes nothing for that time; 0 leaves it to the kernel."""
     if write_timeout and hasattr(socket, "TCP_USER_TIMEOUT"):
         # Or the kernel retries into a dead network for 15 minutes (RFC 5482).
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(write_timeout * 1000))

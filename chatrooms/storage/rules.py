@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from chatrooms.rules import FOREVER, Rank, Rules
-from chatrooms.storage.database import Row, Transaction
+from chatrooms.storage.database import Row, SQLite, Transaction
 
 BAN, MUTE = "ban", "mute"
 
@@ -48,6 +48,11 @@ async def rules_of(source: Source, room_id: str) -> Rules:
         bans=_until(rows, BAN),
         mutes=_until(rows, MUTE),
     )
+
+
+async def exists(database: SQLite, room_id: str) -> bool:
+    """Whether a room has had messages, or was made by somebody."""
+    return bool(await database.fetch("select 1 from rooms where room_id = $1", room_id))
 
 
 async def rooms_for(source: Source, user_id: str, trusted: bool, after: str, limit: int, now: int) -> list[str]:
