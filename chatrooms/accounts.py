@@ -14,7 +14,7 @@ from chatrooms.passwords import Passwords
 from chatrooms.signins import SignedIn, SignIns
 from chatrooms.storage import accounts as queries
 from chatrooms.storage.accounts import Account, AccountQueries
-from chatrooms.storage.database import SQLite, Transaction
+from chatrooms.storage.database import Database, Transaction
 from chatrooms.storage.log import Log
 from chatrooms.tokens import Identity
 
@@ -24,7 +24,7 @@ MINUTE = 60.0
 class Accounts:
     """The registered users of a server, and its guests."""
 
-    def __init__(self, database: SQLite, log: Log, signins: SignIns, options: Options) -> None:
+    def __init__(self, database: Database, log: Log, signins: SignIns, options: Options) -> None:
         self._database = database
         self._log = log
         self._signins = signins

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from chatrooms.act import audit_topic
 from chatrooms.errors import BadRequest
 from chatrooms.event import event_id, identified, parse_id
-from chatrooms.storage.database import SQLite
+from chatrooms.storage.database import Database
 from chatrooms.storage.log import Log
 from chatrooms.storage.rules import acts_before
 
@@ -22,7 +22,7 @@ class Page(NamedTuple):
 class Audit:
     """Reads what the log has of acts. Access is the caller's to check."""
 
-    def __init__(self, database: SQLite, log: Log) -> None:
+    def __init__(self, database: Database, log: Log) -> None:
         self._database = database
         self._log = log
 

@@ -8,7 +8,7 @@ from chatrooms.errors import Forbidden, NotFound
 from chatrooms.rooms import Rooms
 from chatrooms.rulebook import Rulebook
 from chatrooms.rules import Rules
-from chatrooms.storage.database import SQLite
+from chatrooms.storage.database import Database
 from chatrooms.storage.rules import exists, rooms_for
 from chatrooms.tokens import Identity
 
@@ -16,7 +16,7 @@ from chatrooms.tokens import Identity
 class Directory:
     """Lists rooms, and looks one up."""
 
-    def __init__(self, database: SQLite, rooms: Rooms, rulebook: Rulebook) -> None:
+    def __init__(self, database: Database, rooms: Rooms, rulebook: Rulebook) -> None:
         self._database = database
         self._rooms = rooms
         self._rulebook = rulebook

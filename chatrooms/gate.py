@@ -19,7 +19,7 @@ from chatrooms.event import CONTROL, Event
 from chatrooms.hub import Hub, closing
 from chatrooms.limits import RateLimit
 from chatrooms.storage import revocations, tickets
-from chatrooms.storage.database import SQLite
+from chatrooms.storage.database import Database
 from chatrooms.tokens import Identity, Tokens
 
 TICKET_TTL = 30  # seconds
@@ -38,7 +38,7 @@ class _Order(msgspec.Struct, rename="camel"):
 class Gate:
     """Tokens and tickets in, identities out."""
 
-    def __init__(self, database: SQLite, hub: Hub, tokens: Tokens, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, database: Database, hub: Hub, tokens: Tokens, clock: Callable[[], float] = time.time) -> None:
         self._database = database
         self._hub = hub
         self._tokens = tokens

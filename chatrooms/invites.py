@@ -12,7 +12,7 @@ from chatrooms.errors import Conflict, NotFound
 from chatrooms.rules import Rank, Rules
 from chatrooms.storage import invites as stored
 from chatrooms.storage import rules as room_rules
-from chatrooms.storage.database import SQLite, Transaction
+from chatrooms.storage.database import Database, Transaction
 from chatrooms.storage.invites import Invite
 from chatrooms.storage.rules import rules_of
 from chatrooms.tokens import Identity
@@ -32,7 +32,7 @@ class Made(NamedTuple):
 class Invites:
     """Makes invites, takes them, and lets members go. All methods raise TooMany and Unavailable."""
 
-    def __init__(self, acts: Acts, database: SQLite) -> None:
+    def __init__(self, acts: Acts, database: Database) -> None:
         self._acts = acts
         self._database = database
 

@@ -22,7 +22,7 @@ from chatrooms.event import CONTROL, Event
 from chatrooms.hub import closing
 from chatrooms.rooms import Rooms
 from chatrooms.rules import Rank, Rules
-from chatrooms.storage.database import SQLite
+from chatrooms.storage.database import Database
 from chatrooms.storage.rules import rules_of
 from chatrooms.tokens import Identity
 
@@ -39,7 +39,7 @@ class Rulebook:
     stays true: who opens a stream in that time opens it under the rules as they are.
     """
 
-    def __init__(self, database: SQLite, rooms: Rooms, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, database: Database, rooms: Rooms, clock: Callable[[], float] = time.time) -> None:
         self._database = database
         self._rooms = rooms
         self._clock = clock

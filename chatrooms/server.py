@@ -35,9 +35,9 @@ from chatrooms.rooms import Rooms
 from chatrooms.roomsettings import RoomSettings
 from chatrooms.rulebook import Rulebook
 from chatrooms.signins import SignIns
-from chatrooms.storage.database import SQLite
 from chatrooms.storage.log import Log
 from chatrooms.storage.messages import MessageQueries
+from chatrooms.storage.sqlite import SQLite
 from chatrooms.tokens import MIN_SECRET_BYTES, Tokens
 
 DATABASE = "chatrooms.db"

@@ -19,7 +19,7 @@ from chatrooms.event import Event
 from chatrooms.gate import revoked
 from chatrooms.options import Options
 from chatrooms.storage import families
-from chatrooms.storage.database import SQLite, Transaction
+from chatrooms.storage.database import Database, Transaction
 from chatrooms.storage.log import Log
 from chatrooms.tokens import Tokens
 
@@ -39,7 +39,7 @@ class SignIns:
     """Begins, renews and ends sign-ins."""
 
     def __init__(
-        self, database: SQLite, log: Log, tokens: Tokens, secret: str, options: Options,
+        self, database: Database, log: Log, tokens: Tokens, secret: str, options: Options,
         clock: Callable[[], float] = time.time,
     ) -> None:  # fmt: skip
         self._database = database

@@ -13,8 +13,8 @@ from chatrooms import options
 from chatrooms.errors import ConfigError
 from chatrooms.server import DATABASE, DAY, lock
 from chatrooms.storage import backup as copies
-from chatrooms.storage.database import SQLite
 from chatrooms.storage.log import Log
+from chatrooms.storage.sqlite import SQLite
 
 
 def backup(argv: Sequence[str]) -> int:

@@ -24,7 +24,8 @@ from chatrooms.passwords import Passwords
 from chatrooms.server import DATABASE
 from chatrooms.storage import accounts, families
 from chatrooms.storage.accounts import Account, AccountQueries
-from chatrooms.storage.database import SQLite
+from chatrooms.storage.database import Database
+from chatrooms.storage.sqlite import SQLite
 from chatrooms.tokens import ROLES
 
 
@@ -54,7 +55,7 @@ async def _run(args: Namespace, settings: Options) -> str:
         await database.close()
 
 
-async def _add(database: SQLite, args: Namespace) -> str:
+async def _add(database: Database, args: Namespace) -> str:
     email = names.email(args.email) if args.email else None
     hashed = await _hashed(_password())
     account = new_account(names.username(args.name), email, hashed, args.role)
@@ -63,7 +64,7 @@ async def _add(database: SQLite, args: Namespace) -> str:
     return f"{account.username} is {account.user_id}, {account.role}"
 
 
-async def _change(database: SQLite, args: Namespace, settings: Options) -> str:
+async def _change(database: Database, args: Namespace, settings: Options) -> str:
     account = await _find(database, args.name)
     hashed = await _hashed(_password()) if args.action == "passwd" else ""
     async with database.transaction() as tx:
@@ -78,7 +79,7 @@ async def _change(database: SQLite, args: Namespace, settings: Options) -> str:
     return f"{account.username}: done"
 
 
-async def _find(database: SQLite, name: str) -> Account:
+async def _find(database: Database, name: str) -> Account:
     stored = AccountQueries(database)
     account = await stored.by_name(names.folded(name)) or await stored.by_email(name.casefold())
     account = account or await stored.by_id(name)

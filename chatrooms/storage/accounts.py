@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from chatrooms.errors import Conflict
 from chatrooms.names import folded
-from chatrooms.storage.database import SQLite, Transaction
+from chatrooms.storage.database import Database, Transaction
 
 _COLUMNS = "user_id, username, email, password_hash, role, state"
 
@@ -26,7 +26,7 @@ class Account(NamedTuple):
 class AccountQueries:
     """What is asked about accounts outside a transaction."""
 
-    def __init__(self, database: SQLite) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
 
     async def by_name(self, folded_name: str) -> Account | None:

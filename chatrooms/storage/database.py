@@ -6,29 +6,12 @@ between engines (schema, triggers) stands in numbered migration files.
 
 from __future__ import annotations
 
-import asyncio
-import logging
-import sqlite3
-import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager, suppress
-from functools import partial
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
 from importlib import resources
-from pathlib import Path
-from typing import Any, Protocol, TypeVar
-
-import aiosqlite
-
-from chatrooms.errors import ConfigError, Unavailable
+from typing import Any, Protocol
 
 Row = tuple[Any, ...]
-_Statement = tuple[str, list[dict[str, object]]]
-T = TypeVar("T")
-
-BUSY_TIMEOUT = 5.0  # seconds to wait for another program's write lock on an SQLite file
-TURN_TIMEOUT = 5.0  # seconds to wait for the writes of this process that came before
-
-log = logging.getLogger(__name__)
 
 
 class Transaction(Protocol):
@@ -44,151 +27,23 @@ class Transaction(Protocol):
         """Runs one statement for each row."""
 
 
-class SQLite:
-    """An SQLite file in WAL mode: one connection that writes, one that reads.
-
-    Every commit is on disk before it returns (`synchronous=FULL`). Deleted text is overwritten in
-    the file (`secure_delete`).
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._turn = asyncio.Lock()
+class Database(Protocol):
+    """One engine. Commits are on disk when they return; what fails on its side raises Unavailable."""
 
     async def open(self) -> None:
-        """Opens the file, makes or upgrades its schema. Raises ConfigError when it cannot."""
-        try:
-            self._writer = await self._connect()
-            await self._migrate()
-            self._reader = await self._connect()
-        except sqlite3.Error as error:
-            raise ConfigError(f"cannot open the database {self._path}: {error}") from None
-        self._version = -1
-        await self.changed_elsewhere()
+        """Connects, and makes or upgrades the schema. Raises ConfigError when it cannot."""
 
     async def close(self) -> None:
-        async with self._turn:
-            await self._reader.close()
-            await self._writer.close()
+        """Lets go of it, after the transaction under way."""
 
     async def fetch(self, sql: str, *args: object) -> list[Row]:
-        """The rows of a query, as of the last commit. Raises Unavailable."""
-        try:
-            return await _fetch(self._reader, sql, args)
-        except sqlite3.OperationalError as error:
-            raise _away(error) from error
+        """The rows of a query, as of the last commit."""
+
+    def transaction(self) -> AbstractAsyncContextManager[Transaction]:
+        """A write transaction: committed on leaving, rolled back on an exception."""
 
     async def changed_elsewhere(self) -> bool:
-        """Whether another program has committed since the last call."""
-        # Seen from the connection that writes, only others change this number.
-        ((version,),) = await _fetch(self._writer, "pragma data_version", ())
-        before, self._version = self._version, version
-        return bool(before != version)
-
-    @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Transaction]:
-        """One write transaction at a time: committed on leaving, rolled back on an exception.
-
-        Raises Unavailable when the file is locked for too long, the disk is full or fails.
-        """
-        await self._take_turn()
-        tx = _SQLiteTransaction(self._writer)
-        try:
-            yield tx
-            await tx.commit()
-        except sqlite3.OperationalError as error:
-            await tx.roll_back()
-            raise _away(error) from error
-        except BaseException:
-            await tx.roll_back()
-            raise
-        finally:
-            self._turn.release()
-
-    async def _take_turn(self) -> None:
-        try:
-            async with asyncio.timeout(TURN_TIMEOUT):
-                await self._turn.acquire()
-        except TimeoutError as error:
-            raise _away(error) from error
-
-    async def _connect(self) -> _Connection:
-        connection = _Connection(partial(sqlite3.connect, self._path, BUSY_TIMEOUT, isolation_level=None), 64)
-        # Or a server that nobody closed would keep its process from ending.
-        connection._thread.daemon = True
-        await connection
-        for pragma in ("journal_mode=wal", "synchronous=full", "secure_delete=on", "cache_size=-16384"):
-            await connection.execute(f"pragma {pragma}")
-        return connection
-
-    async def _migrate(self) -> None:
-        await self._writer.execute(
-            "create table if not exists migrations (number integer primary key, applied_at integer not null)"
-        )
-        done = {number for (number,) in await _fetch(self._writer, "select number from migrations", ())}
-        for number, script in migrations("sqlite"):
-            if number not in done:
-                applied = f"insert into migrations values ({number}, {int(time.time())});"
-                await self._writer.executescript(f"begin immediate; {script} {applied} commit;")
-
-
-class _Connection(aiosqlite.Connection):
-    """Takes whole pieces of work into aiosqlite's thread: each way there and back costs a turn of the loop."""
-
-    async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        result: T = await self._execute(work, self._conn)  # type: ignore[no-untyped-call]
-        return result
-
-
-class _SQLiteTransaction:
-    """Holds writes back until a query needs them, or the commit: mostly all go in one piece of work.
-
-    So the file is locked for as short as can be, never while the event loop does something else
-    but for transactions that query. A write that fails is raised by the query or the commit after it.
-    """
-
-    def __init__(self, connection: _Connection) -> None:
-        self._connection = connection
-        self._held: list[_Statement] = []
-        self._begun = False
-
-    async def fetch(self, sql: str, *args: object) -> list[Row]:
-        return await self._run(lambda connection: connection.execute(sql, _numbered(args)).fetchall())
-
-    async def execute(self, sql: str, *args: object) -> None:
-        self._held.append((sql, [_numbered(args)]))
-
-    async def executemany(self, sql: str, rows: Iterable[Sequence[object]]) -> None:
-        self._held.append((sql, [_numbered(row) for row in rows]))
-
-    async def commit(self) -> None:
-        if self._begun or self._held:
-            await self._run(lambda connection: connection.execute("commit"))
-
-    async def roll_back(self) -> None:
-        """Takes everything back. A commit that failed (disk full) may have done so by itself."""
-        if self._begun:
-            with suppress(sqlite3.OperationalError):
-                await self._connection.run(lambda connection: connection.execute("rollback"))
-
-    async def _run(self, last: Callable[[sqlite3.Connection], T]) -> T:
-        held, self._held = self._held, []
-        begun, self._begun = self._begun, True
-        return await self._connection.run(partial(_work, held, begun, last))
-
-
-def _work(
-    statements: Sequence[_Statement],
-    begun: bool,
-    last: Callable[[sqlite3.Connection], T],
-    connection: sqlite3.Connection,
-) -> T:
-    """In the connection's thread: begins if need be, runs the statements, then the last."""
-    if not begun:
-        connection.execute("begin immediate")
-    for sql, rows in statements:
-        connection.executemany(sql, rows)
-    return last(connection)
+        """Whether another program may have committed since the last call."""
 
 
 def migrations(engine: str) -> list[tuple[int, str]]:
@@ -196,17 +51,3 @@ def migrations(engine: str) -> list[tuple[int, str]]:
     folder = resources.files("chatrooms.storage") / "migrations" / engine
     scripts = [entry for entry in folder.iterdir() if entry.name.endswith(".sql")]
     return sorted((int(script.name[:4]), script.read_text()) for script in scripts)
-
-
-async def _fetch(connection: aiosqlite.Connection, sql: str, args: Sequence[object]) -> list[Row]:
-    return list(await connection.execute_fetchall(sql, _numbered(args)))  # type: ignore[arg-type]
-
-
-def _away(error: Exception) -> Unavailable:
-    log.warning("the database fails: %s", error or "its writes take too long")
-    return Unavailable("unavailable", "The database does not answer right now.", retry_after=1)
-
-
-def _numbered(args: Sequence[object]) -> dict[str, object]:
-    """`$1` is a parameter named "1" to SQLite."""
-    return {str(number): value for number, value in enumerate(args, 1)}

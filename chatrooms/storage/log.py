@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from chatrooms.errors import Problem, Unavailable
 from chatrooms.event import Event, Position
-from chatrooms.storage.database import Row, SQLite, Transaction
+from chatrooms.storage.database import Database, Row, Transaction
 
 MAX_GROUP = 512  # events in one commit
 PROBE = 1.0  # seconds between two looks at a database that failed
@@ -64,7 +64,7 @@ class Log:
     has removed; both change in the same step in which `listener` gets the events.
     """
 
-    def __init__(self, database: SQLite, listener: Listener, on_health: HealthListener = lambda well: None) -> None:
+    def __init__(self, database: Database, listener: Listener, on_health: HealthListener = lambda well: None) -> None:
         self._database = database
         self._listener = listener
         self._on_health = on_health

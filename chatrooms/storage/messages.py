@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chatrooms.storage.database import Row, SQLite, Transaction
+from chatrooms.storage.database import Database, Row, Transaction
 
 _OF_ROOM = "from event_topics t join events e on e.seq = t.seq where t.topic = $1 and e.type = 'room-message'"
 
@@ -10,7 +10,7 @@ _OF_ROOM = "from event_topics t join events e on e.seq = t.seq where t.topic = $
 class MessageQueries:
     """What is asked of the log about messages. A row is (seq, data)."""
 
-    def __init__(self, database: SQLite) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
 
     async def before(self, topic: str, seq: int, limit: int) -> list[Row]:

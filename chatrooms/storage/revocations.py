@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chatrooms.storage.database import SQLite, Transaction
+from chatrooms.storage.database import Database, Transaction
 
 
 async def add(tx: Transaction, session: str, expires_at: int) -> None:
@@ -11,11 +11,11 @@ async def add(tx: Transaction, session: str, expires_at: int) -> None:
     await tx.execute(sql, session, expires_at)
 
 
-async def sessions(database: SQLite) -> set[str]:
+async def sessions(database: Database) -> set[str]:
     return {session for (session,) in await database.fetch("select session from revocations")}
 
 
-async def blocked_users(database: SQLite) -> set[str]:
+async def blocked_users(database: Database) -> set[str]:
     """The users whose account is disabled or deleted."""
     return {user_id for (user_id,) in await database.fetch("select user_id from accounts where state <> 'active'")}
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from chatrooms.rules import FOREVER, Rank, Rules
-from chatrooms.storage.database import Row, SQLite, Transaction
+from chatrooms.storage.database import Database, Row, Transaction
 
 BAN, MUTE = "ban", "mute"
 
@@ -50,7 +50,7 @@ async def rules_of(source: Source, room_id: str) -> Rules:
     )
 
 
-async def exists(database: SQLite, room_id: str) -> bool:
+async def exists(database: Database, room_id: str) -> bool:
     """Whether a room has had messages, or was made by somebody."""
     return bool(await database.fetch("select 1 from rooms where room_id = $1", room_id))
 

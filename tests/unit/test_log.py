@@ -13,8 +13,9 @@ import pytest
 from chatrooms.errors import NotFound, Unavailable
 from chatrooms.event import Event, Position
 from chatrooms.storage import log as logs
-from chatrooms.storage.database import SQLite, Transaction
+from chatrooms.storage.database import Transaction
 from chatrooms.storage.log import Log
+from chatrooms.storage.sqlite import SQLite
 
 pytestmark = pytest.mark.gen_test(timeout=30)
 

@@ -16,10 +16,11 @@ from chatrooms.hub import Hub
 from chatrooms.options import Options
 from chatrooms.rooms import Rooms
 from chatrooms.rulebook import Rulebook
-from chatrooms.storage.database import Row, SQLite
+from chatrooms.storage.database import Row
 from chatrooms.storage.log import Log
 from chatrooms.storage.messages import MessageQueries
 from chatrooms.storage.rules import BAN, restrict
+from chatrooms.storage.sqlite import SQLite
 from chatrooms.tokens import Identity
 
 pytestmark = pytest.mark.gen_test(timeout=30)
