@@ -12,7 +12,10 @@ from chatrooms.errors import BadRequest, TooLarge, UnsupportedMediaType
 MAX_BYTES = 256 << 10  # of a body that has no limit of its own
 MAX_DEPTH = 32
 
-_BRACKETS_AND_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+# A string that never ends counts as one too: looking for its end from each of its quotes would
+# take time that grows with the square of the body.
+_BRACKETS_AND_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[\[\]{}]', re.DOTALL)
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 T = TypeVar("T")
@@ -22,7 +25,7 @@ def parse(data: bytes, content_type: str, shape: type[T], most: int = MAX_BYTES)
     """The JSON object in `data`, as a `shape`, whatever Content-Type says.
 
     Raises UnsupportedMediaType for multipart; TooLarge above `most` bytes; BadRequest for what is
-    not JSON in UTF-8, not an object, nested deeper than MAX_DEPTH, or of wrong types.
+    not JSON in UTF-8, not an object, nested deeper than MAX_DEPTH, of wrong types, or holds NUL.
     """
     if content_type.lower().startswith("multipart/"):
         raise UnsupportedMediaType("unsupported-media-type", "Send the body as JSON.")
@@ -30,7 +33,10 @@ def parse(data: bytes, content_type: str, shape: type[T], most: int = MAX_BYTES)
         raise TooLarge("too-large", f"The body is larger than {most} bytes.")
     if data.count(b"[") + data.count(b"{") > MAX_DEPTH and _depth(data) > MAX_DEPTH:
         raise BadRequest("bad-json", f"The body is nested deeper than {MAX_DEPTH}.")
+    if b"\\u0000" in data and _NUL.search(data):
+        raise BadRequest("bad-field", "The body has a NUL character.")
     try:
+        data.decode()  # msgspec looks only at the fields that it reads
         return msgspec.json.decode(data, type=shape)
     except msgspec.ValidationError as error:
         raise BadRequest("bad-field", f"The body is not as expected: {_printable(error)}.") from None

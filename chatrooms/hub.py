@@ -23,7 +23,7 @@ from chatrooms.topic import Topic
 # Events that change the text of an earlier one: what was encoded before must not be sent again.
 REWRITES = frozenset({"message-edited", "message-deleted"})
 
-RECONNECT_HOLD = 1.5  # seconds, beyond the grace, that who was asked to reconnect is expected back
+LONGEST_RETRY = 1.5  # seconds: the most that `retry:` asks for when a stream opens
 TOLD_AT_ONCE = 200  # streams that are told something before the event loop gets its turn
 RETRY_AFTER = 5.0  # seconds, for who finds the server full
 
@@ -219,4 +219,4 @@ def _tell_expiring(stream: Stream) -> None:
 
 
 def _end_expired(stream: Stream) -> None:
-    stream.finish(closing("token-expired", True), RECONNECT_HOLD)
+    stream.finish(closing("token-expired", True), LONGEST_RETRY)

@@ -14,7 +14,7 @@ import msgspec
 from chatrooms import sse
 from chatrooms.errors import Conflict, NotFound, Unavailable
 from chatrooms.event import Event, event_id, identified, parse_id
-from chatrooms.hub import Hub, closing
+from chatrooms.hub import LONGEST_RETRY, Hub, closing
 from chatrooms.limits import RateLimit
 from chatrooms.options import Options
 from chatrooms.presence import Key, Presence
@@ -26,7 +26,7 @@ POLL_EVENTS = 200  # events in one answer to a poll, its `system` included
 REPLACEMENTS = 10  # of a still open stream in REPLACEMENT_PERIOD; more is two pages that fight
 REPLACEMENT_PERIOD = 60.0
 TYPING_INTERVAL = 2.0  # seconds between two `typing` events of one user
-RETRY_MS = (500, 1500)  # reconnection time told to clients, at random between
+RETRY_MS = (500, int(LONGEST_RETRY * 1000))  # reconnection time told to clients, at random between
 DRAIN_RETRY_MS = (1000, 5000)
 
 
@@ -152,11 +152,12 @@ class Rooms:
             }
         )
 
-    def check_open(self, user_id: str) -> None:
-        """Raises Unavailable or TooMany when no more streams are taken."""
+    def check_open(self, seat: Seat) -> None:
+        """Raises Unavailable or TooMany when no more streams are taken; one that replaces another is."""
         if self.draining:
             raise Unavailable("draining", "The server is about to stop.", 5)
-        self.hub.check_room_for(user_id)
+        if self._same(seat) is None:
+            self.hub.check_room_for(seat.user_id)
 
     # Presence
 

@@ -161,7 +161,10 @@ def stored_secret(data_dir: Path) -> str:
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        return path.read_text().strip()
+        secret = path.read_text().strip()
+        if not secret:  # a crash between its making and its writing
+            raise ConfigError(f"--data-dir: {path} is empty: remove it to have a new one made") from None
+        return secret
     with os.fdopen(descriptor, "w") as file:
         file.write(secrets.token_hex(32) + "\n")
         file.flush()

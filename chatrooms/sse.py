@@ -10,6 +10,8 @@ import codecs
 import re
 from typing import NamedTuple
 
+MAX_RETRY_DIGITS = 15  # of a reconnection time that is read; int() raises beyond 4300
+
 _NEWLINES = re.compile(rb"\r\n|\r|\n")
 
 HEADERS = (
@@ -112,7 +114,7 @@ class Parser:
         elif field == "id" and "\0" not in value:
             self._id = value
         elif field == "retry" and value.isascii() and value.isdigit():
-            self.retry = int(value)
+            self.retry = int(value[:MAX_RETRY_DIGITS])
 
     def _dispatch(self) -> ServerEvent | None:
         self.last_event_id = self._id

@@ -31,10 +31,10 @@ class Sweep:
         if topic.dirty or not topic.streams:
             return
         topic.dirty = True
+        self._topics.append((topic, iter(list(topic.streams)), topic.end))
         if not self._scheduled:
             self._scheduled = True
             self._loop.call_soon(self._slice)
-        self._topics.append((topic, iter(list(topic.streams)), topic.end))
 
     def serve(self, stream: Stream) -> None:
         """Gives one live stream what it lacks, up to one write."""
@@ -55,6 +55,7 @@ class Sweep:
             if topic.end > swept_to:
                 # Streams early in the list may lack what came meanwhile.
                 self.mark(topic)
+        # What was served may have marked topics itself (a leave): one slice at a time is scheduled.
         self._scheduled = bool(self._topics)
         if self._scheduled:
             self._loop.call_soon(self._slice)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from http.client import responses
 from typing import Any, TypeVar
 
 import msgspec
-from tornado.web import HTTPError, RequestHandler
+from tornado.httputil import HTTPServerRequest
+from tornado.web import Application, HTTPError, RequestHandler
 
 from chatrooms import body, names
 from chatrooms.errors import BadRequest, Forbidden, Problem, Unauthorized, Unavailable
 from chatrooms.handlers.access import Access
+from chatrooms.logs import printable
 from chatrooms.server import Server
 from chatrooms.tokens import Identity
 
@@ -28,11 +31,18 @@ _STATUS_PROBLEMS = {
 }
 _INTERNAL = ("internal", "Something went wrong on the server.")
 
+log = logging.getLogger(__name__)
+
 T = TypeVar("T")
 
 
 class Handler(RequestHandler):
     """A request to the server. Problems raised by a method become their JSON answer."""
+
+    def __init__(self, application: Application, request: HTTPServerRequest, **settings: Any) -> None:
+        # Bodies are JSON whatever Content-Type says: Tornado's reading of forms only refuses some.
+        request._parse_body = _nothing  # type: ignore[method-assign]
+        super().__init__(application, request, **settings)
 
     @property
     def server(self) -> Server:
@@ -67,6 +77,13 @@ class Handler(RequestHandler):
             self.set_header(name, value)
         self.set_status(204)
 
+    def decode_argument(self, value: bytes, name: str | None = None) -> str:
+        """A part of the path; bytes that are no UTF-8 become characters that no id may have.
+
+        So they are refused where ids are checked, after 401 and 403.
+        """
+        return value.decode(errors="surrogateescape")
+
     # Who asks
 
     def identity(self) -> Identity:
@@ -80,15 +97,22 @@ class Handler(RequestHandler):
             if scheme.lower() != "bearer" or not token.strip():
                 raise Unauthorized("token-invalid", "The Authorization header must be: Bearer <token>.")
             return self.server.tokens.verify(token.strip())
-        token = self.query("token") or self.query("access_token")
+        token = self._query_token()
         if token:
             return self.server.tokens.verify(token)
         token = self.get_cookie(COOKIE) or ""
         if token:
+            who = self.server.tokens.verify(token)
             if self.request.method not in SAFE_METHODS:
                 self.access.check_same_origin(self.request)
-            return self.server.tokens.verify(token)
+            return who
         raise Unauthorized("token-missing", "A token is needed: Authorization: Bearer <token>.")
+
+    def _query_token(self) -> str:
+        try:
+            return self.query("token") or self.query("access_token")
+        except BadRequest:
+            raise Unauthorized("token-invalid", "The token is not valid.") from None
 
     def username(self, who: Identity, given: str | None, client_id: str | None) -> str:
         """The name shown: the token's, else the one given, else that of the client's stream, else the userId."""
@@ -152,7 +176,9 @@ class Handler(RequestHandler):
 
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
         if not isinstance(value, Problem | HTTPError):
-            super().log_exception(typ, value, tb)
+            # Not Tornado's own line: it shows the query, which may hold a token.
+            where = printable(self.request.path)
+            log.error("%s %s failed", self.request.method, where, exc_info=(typ, value, tb))
 
     def on_finish(self) -> None:
         if self.server.ready:
@@ -166,6 +192,10 @@ class Unknown(Handler):
         await super().prepare()
         if self.request.method != "OPTIONS":
             raise HTTPError(404)
+
+
+def _nothing() -> None:
+    pass
 
 
 def check_same_user(who: Identity, user_id: str | None) -> None:

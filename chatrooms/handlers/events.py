@@ -27,12 +27,12 @@ class Events(Handler):
         history = self.number("history", 0, 0, MAX_HISTORY)
         asked = self._asked()
         try:
-            self.server.rooms.check_open(who.user_id)
+            self.server.rooms.check_open(seat)
             start = await self.server.rooms.start_of(seat.room_id, asked, history)
             if self.query("poll") == "1":
                 self.answer(await self.server.rooms.poll(seat, start))
                 return
-            self.server.rooms.check_open(who.user_id)  # again: others came while the log was read
+            self.server.rooms.check_open(seat)  # again: others came while the log was read
         except (TooMany, Unavailable) as problem:
             if not asked:
                 raise

@@ -17,6 +17,8 @@ from typing import Any, Protocol
 
 import aiosqlite
 
+from chatrooms.errors import ConfigError
+
 Row = tuple[Any, ...]
 
 BUSY_TIMEOUT = 5.0  # seconds to wait for another program's write lock on an SQLite file
@@ -47,10 +49,13 @@ class SQLite:
         self._turn = asyncio.Lock()
 
     async def open(self) -> None:
-        """Opens the file, makes or upgrades its schema."""
-        self._writer = await self._connect()
-        await self._migrate()
-        self._reader = await self._connect()
+        """Opens the file, makes or upgrades its schema. Raises ConfigError when it is no database."""
+        try:
+            self._writer = await self._connect()
+            await self._migrate()
+            self._reader = await self._connect()
+        except sqlite3.Error as error:
+            raise ConfigError(f"--data-dir: {self._path}: {error}") from None
 
     async def close(self) -> None:
         async with self._turn:

@@ -239,6 +239,7 @@ class _Group:
     def __init__(self, head: int) -> None:
         self.head = head
         self.added: list[Event] = []
+        self._inserted = 0
         self._known: dict[str, Event] = {}
 
     async def look_up(self, tx: Transaction, jobs: Sequence[_Job]) -> None:
@@ -252,6 +253,8 @@ class _Group:
     async def run(self, tx: Transaction, job: _Job) -> list[Appended] | Problem:
         events = job.events
         if job.command is not None:
+            # A command must find what stands before it: a deletion erases an edit of the same group.
+            await self.insert(tx)
             try:
                 events = [*events, *await job.command(tx)]
             except Problem as problem:
@@ -259,16 +262,18 @@ class _Group:
         return [self._add(event) for event in events]
 
     async def insert(self, tx: Transaction) -> None:
-        if not self.added:
+        """Writes what was added since the last call."""
+        events, self._inserted = self.added[self._inserted :], len(self.added)
+        if not events:
             return
         now = time.time_ns() // 1_000_000
         await tx.executemany(
             "insert into events (seq, type, data, key, ref, created_at) values ($1, $2, $3, $4, $5, $6)",
-            [(e.seq, e.type, e.data.decode(), e.key, e.ref, now) for e in self.added],
+            [(e.seq, e.type, e.data.decode(), e.key, e.ref, now) for e in events],
         )
         await tx.executemany(
             "insert into event_topics (topic, seq) values ($1, $2)",
-            [(topic, e.seq) for e in self.added for topic in e.topics],
+            [(topic, e.seq) for e in events for topic in e.topics],
         )
 
     def _add(self, event: Event) -> Appended:
