@@ -1,115 +1,126 @@
-"""Accounts: signing in, and staying signed in.
-
-A refresh token is `<family>.<number>.<mac>`: the successor of number n is number n+1, so it is the
-same each time it is asked for. A token stays good until its successor has been used; parallel tabs
-and lost answers do no harm, and one that comes back later was stolen: its family ends.
-"""
+"""Accounts: guests, sign-up, sign-in, passwords, and their end."""
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import secrets
-import time
-from collections.abc import Callable
-from typing import NamedTuple
 
 from chatrooms import names
-from chatrooms.errors import Forbidden, Unauthorized
+from chatrooms.errors import Conflict, Forbidden, NotFound, Unauthorized
+from chatrooms.event import Event
+from chatrooms.gate import blocked
 from chatrooms.limits import RateLimit
 from chatrooms.options import Options
-from chatrooms.storage import families
-from chatrooms.storage.database import SQLite
-from chatrooms.tokens import Tokens
+from chatrooms.passwords import Passwords
+from chatrooms.signins import SignedIn, SignIns
+from chatrooms.storage import accounts as queries
+from chatrooms.storage.accounts import Account, AccountQueries
+from chatrooms.storage.database import SQLite, Transaction
+from chatrooms.storage.log import Log
+from chatrooms.tokens import Identity
 
 MINUTE = 60.0
 
 
-class SignedIn(NamedTuple):
-    """What a sign-in gives. `expires_in` is the access token's time in seconds."""
-
-    token: str
-    refresh_token: str
-    expires_in: int
-    user_id: str
-    username: str | None
-    role: str
-
-
 class Accounts:
-    """Signs people in and renews their tokens."""
+    """The registered users of a server, and its guests."""
 
-    def __init__(
-        self, database: SQLite, tokens: Tokens, secret: str, options: Options,
-        clock: Callable[[], float] = time.time,
-    ) -> None:  # fmt: skip
+    def __init__(self, database: SQLite, log: Log, signins: SignIns, options: Options) -> None:
         self._database = database
-        self._tokens = tokens
-        self._key = hmac.digest(secret.encode(), b"chatrooms refresh tokens", hashlib.sha256)
-        self._token_ttl: float = options.token_ttl
-        self._refresh_ttl: float = options.refresh_ttl
+        self._log = log
+        self._signins = signins
+        self._stored = AccountQueries(database)
+        self._passwords = Passwords()
         self._guests = options.guests
         self._guest_rate = RateLimit(options.guests_a_minute, MINUTE)
-        self._clock = clock
+        self._rate = RateLimit(options.signins_a_minute, MINUTE)
+
+    def close(self) -> None:
+        self._passwords.close()
 
     async def guest(self, username: str, address: str) -> SignedIn:
         """A new user with that name and no password.
 
-        Raises Forbidden `guests-off`, BadRequest for the name, TooMany for the caller's address.
+        Raises Forbidden `guests-off`, BadRequest, Conflict `name-taken`, TooMany for the address.
         """
         if not self._guests:
             raise Forbidden("guests-off", "Guests are not allowed here: sign in instead.")
         username = names.username(username)
         self._guest_rate.spend(address)
-        return await self._begin(f"guest-{secrets.token_hex(8)}", username, "user")
+        if await self._stored.by_name(names.folded(username)) is not None:
+            raise Conflict("name-taken", "A registered user has that name.")
+        return await self._signins.begin(f"guest-{secrets.token_hex(8)}", username, "user")
 
-    async def refresh(self, refresh_token: str) -> SignedIn:
-        """New tokens for a refresh token. Raises Unauthorized `refresh-invalid`."""
-        name, number = self._parse(refresh_token)
+    async def sign_up(self, username: str, email: str, password: str, address: str) -> SignedIn:
+        """A new account. Raises BadRequest, Conflict `name-taken`, TooMany for the address."""
+        username, email = names.username(username), names.email(email)
+        self._rate.spend(f"address {address}")
+        hashed = await self._passwords.hash(password)
+        account = new_account(username, email, hashed, "user")
         async with self._database.transaction() as tx:
-            family = await families.find(tx, name)
-            if family is None or family.revoked or family.expires_at <= self._clock():
-                raise _refused()
-            if number < family.used:
-                await families.revoke(tx, name)
-            else:
-                await families.use(tx, name, number, self._refresh_expiry())
-        if number < family.used:
-            raise _refused()
-        return self._signed_in(family, number + 1)
+            await queries.add(tx, account)
+        return await self._signins.begin(account.user_id, account.username, account.role)
 
-    async def forget_expired(self) -> None:
-        """Removes sign-ins that can no longer be renewed."""
+    async def sign_in(self, name: str, password: str, address: str) -> SignedIn:
+        """A sign-in by user name or email.
+
+        Raises Unauthorized, the same and after the same time for an unknown name and a wrong
+        password; Forbidden `account-disabled`; TooMany for the address and for the name.
+        """
+        folded = names.folded(name)
+        self._rate.spend(f"address {address}")
+        self._rate.spend(f"name {folded}")
+        account = await self._find(name)
+        if not await self._passwords.verify(account.password_hash if account else None, password):
+            raise Unauthorized("credentials-invalid", "The name or the password is wrong.")
+        assert account is not None
+        if account.state != "active":
+            raise Forbidden("account-disabled", "This account is disabled.")
+        return await self._signins.begin(account.user_id, account.username, account.role)
+
+    async def change_password(self, who: Identity, current: str, new: str) -> SignedIn:
+        """A new password; all sign-ins of the account end but the one this begins.
+
+        Raises Unauthorized for a wrong current one, BadRequest for a bad new one, NotFound for a
+        user without an account.
+        """
+        account = await self._own(who, current)
+        hashed = await self._passwords.hash(new)
         async with self._database.transaction() as tx:
-            await families.forget_expired(tx, int(self._clock()))
+            await queries.set_password(tx, account.user_id, hashed)
+        await self._signins.end_all(account.user_id)
+        return await self._signins.begin(account.user_id, account.username, account.role)
 
-    async def _begin(self, user_id: str, username: str, role: str) -> SignedIn:
-        name = secrets.token_urlsafe(12)
-        family = families.Family(name, user_id, username, role, -1, False, self._refresh_expiry())
-        async with self._database.transaction() as tx:
-            await families.add(tx, family)
-        return self._signed_in(family, 0)
+    async def delete(self, who: Identity, password: str) -> None:
+        """Removes the caller's account and what it tells of a person; its messages stay.
 
-    def _signed_in(self, family: families.Family, number: int) -> SignedIn:
-        token = self._tokens.sign(family.user_id, family.username, family.role, self._token_ttl, family.family)
-        renewal = f"{family.family}.{number}.{self._mac(family.family, number)}"
-        return SignedIn(token, renewal, int(self._token_ttl), family.user_id, family.username, family.role)
+        Raises Unauthorized for a wrong password, NotFound for a user without an account.
+        """
+        account = await self._own(who, password)
 
-    def _parse(self, refresh_token: str) -> tuple[str, int]:
-        family, _, rest = refresh_token.partition(".")
-        number, _, mac = rest.partition(".")
-        if not (number.isascii() and number.isdigit() and len(number) < 16 and mac.isascii()):
-            raise _refused()
-        if not hmac.compare_digest(mac, self._mac(family, int(number))):
-            raise _refused()
-        return family, int(number)
+        async def command(tx: Transaction) -> list[Event]:
+            await queries.erase(tx, account.user_id)
+            return [blocked(account.user_id)]
 
-    def _mac(self, family: str, number: int) -> str:
-        return hmac.digest(self._key, f"{family}.{number}".encode(), hashlib.sha256).hex()
+        await self._log.append((), command)
+        await self._signins.end_all(account.user_id)
 
-    def _refresh_expiry(self) -> int:
-        return int(self._clock() + self._refresh_ttl)
+    async def _find(self, name: str) -> Account | None:
+        if "@" in name:
+            account = await self._stored.by_email(name.strip().casefold())
+            if account is not None:
+                return account
+        return await self._stored.by_name(names.folded(name))
+
+    async def _own(self, who: Identity, password: str) -> Account:
+        account = await self._stored.by_id(who.user_id)
+        if account is None:
+            raise NotFound("not-found", "This user has no account here.")
+        self._rate.spend(f"name {names.folded(account.username)}")
+        if not await self._passwords.verify(account.password_hash, password):
+            raise Unauthorized("credentials-invalid", "The password is wrong.")
+        return account
 
 
-def _refused() -> Unauthorized:
-    return Unauthorized("refresh-invalid", "The refresh token is not valid any more: sign in again.")
+def new_account(username: str, email: str | None, password_hash: str, role: str) -> Account:
+    """An account that is not stored yet; `username` and `email` are normalised."""
+    return Account(f"user-{secrets.token_hex(8)}", username, email, password_hash, role, "active")

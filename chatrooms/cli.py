@@ -7,12 +7,13 @@ import sys
 from collections.abc import Callable, Sequence
 
 from chatrooms import __version__
-from chatrooms.commands import data, serve, talk, token
+from chatrooms.commands import data, serve, talk, token, user
 from chatrooms.errors import ConfigError
 
 COMMANDS: dict[str, tuple[Callable[[Sequence[str]], int], str]] = {
     "serve": (serve.main, "run the server"),
     "token": (token.main, "print a signed token"),
+    "user": (user.main, "add and manage accounts"),
     "tail": (talk.tail, "show a room as it goes"),
     "send": (talk.send, "say something in a room"),
     "backup": (data.backup, "copy the database of a running server to a file"),

@@ -172,7 +172,7 @@ class Hub:
         """Lets a stream live on until then (seconds since 1970)."""
         stream.expires_at = expires_at
         stream.warned = False
-        self._pulse.schedule(stream)
+        self._pulse.schedule(stream, extended=True)
 
     # What streams tell their keeper
 

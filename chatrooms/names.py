@@ -14,6 +14,7 @@ MAX_ID = 64
 MAX_USERNAME = 32
 MAX_USER_ID = 255
 MAX_CLIENT_MESSAGE_ID = 255
+MAX_EMAIL = 254
 
 _PLAIN_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}\Z")
 _PLAIN_NAME = re.compile(r"[!-~](?:[ -~]{0,30}[!-~])?\Z")
@@ -87,10 +88,24 @@ def message_text(value: str, max_bytes: int) -> str:
 
 def same_name(a: str, b: str) -> bool:
     """Whether two display names are the same to a person: NFC, trimmed, case folded."""
-    return _folded(a) == _folded(b)
+    return folded(a) == folded(b)
 
 
-def _folded(name: str) -> str:
+def email(value: str) -> str:
+    """An email address, folded: one @ with something on both sides, at most 254 characters (RFC 5321).
+
+    Whether it exists only a letter to it can tell. Raises BadRequest.
+    """
+    address = value.strip().casefold()
+    name, _, domain = address.partition("@")
+    unfit = any(_unprintable(c) or c.isspace() for c in address)
+    if not name or not domain or "@" in domain or unfit or len(address) > MAX_EMAIL:
+        raise BadRequest("bad-field", "email must be an email address.")
+    return address
+
+
+def folded(name: str) -> str:
+    """What two display names have in common that are the same to a person."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name.strip()).casefold())
 
 

@@ -97,8 +97,18 @@ OPTIONS: tuple[Option, ...] = (
     Option("secret", text, None, "key that signs and checks JWTs; made and kept in data-dir when absent", True),
     Option("token-ttl", seconds, 900.0, "how long an access token is good"),
     Option("refresh-ttl", seconds, 30 * 86400.0, "how long a refresh token is good"),
+    Option("jwt-algorithm", one_of("RS256", "ES256", "EdDSA"), None, "also accept tokens signed so, with jwt-keys"),
+    Option("jwt-keys", text, None, "file with the public key (PEM) or keys (JWKS) of jwt-algorithm"),
+    Option("jwt-audience", text, None, "aud claim that every token must have"),
+    Option("jwt-issuer", text, None, "iss claim that every token must have"),
     Option("allow-guests", flag, None, "whether anyone may pick a name and talk; default: only on loopback"),
     Option("guest-rate", whole, None, "guest sign-ins a minute and address; default 300 on loopback, else 30"),
+    Option(
+        "signin-rate",
+        whole,
+        None,
+        "sign-ins and sign-ups a minute, by address and by name; default 300 on loopback, else 10",
+    ),
     Option("allowed-origins", words, None, "origins of other pages that may call; default: loopback ones on loopback"),
     Option("allowed-hosts", words, None, "Host names served; default: loopback names on loopback, else any"),
     Option("trusted-proxies", networks, (), "proxies whose X-Forwarded-For and -Proto are believed"),
@@ -137,6 +147,8 @@ class Options:
             setattr(self, option.attribute, _resolve(option, overrides, environ))
         if bool(self.ssl_cert) != bool(self.ssl_key):
             raise ConfigError("--ssl-cert and --ssl-key go together")
+        if bool(self.jwt_algorithm) != bool(self.jwt_keys):
+            raise ConfigError("--jwt-algorithm and --jwt-keys go together")
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(name)
@@ -154,6 +166,12 @@ class Options:
     @property
     def guests(self) -> bool:
         return self.loopback if self.allow_guests is None else bool(self.allow_guests)
+
+    @property
+    def signins_a_minute(self) -> int:
+        if self.signin_rate is not None:
+            return int(self.signin_rate)
+        return 300 if self.loopback else 10
 
     @property
     def guests_a_minute(self) -> int:

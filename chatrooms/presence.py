@@ -60,15 +60,21 @@ class Presence:
     def count(self) -> int:
         return len(self._members)
 
-    def enter(self, user_id: str, username: str) -> Member:
-        """Counts one more stream of that member; the first one is a join."""
+    def enter(self, user_id: str, username: str, returning: bool = False) -> Member:
+        """Counts one more stream of that member; the first one is a join.
+
+        Who comes back after the server's restart did not leave: the others are told the state.
+        """
         key = (user_id, username)
         member = self._members.get(key)
         if member is None:
             member = self._members[key] = Member(key)
             if self.count <= LISTED:
                 self._listed = None
-            self._tell("user-joined", member)
+            if returning:
+                self._tell_state_soon()
+            else:
+                self._tell("user-joined", member)
         if member.leaving is not None:
             member.leaving.cancel()
             member.leaving = None
@@ -144,9 +150,7 @@ class Presence:
 
     def _tell(self, event: str, member: Member) -> None:
         if self._is_large():
-            if self._due is None:
-                loop = asyncio.get_running_loop()
-                self._due = loop.call_later(PRESENCE_INTERVAL, self._tell_state)
+            self._tell_state_soon()
             return
         user_id, username = member.key
         data = {
@@ -154,6 +158,10 @@ class Presence:
             "timestamp": time.time_ns() // 1_000_000, "onlineCount": self.count,
         }  # fmt: skip
         self._announce(sse.encode(msgspec.json.encode(data), event))
+
+    def _tell_state_soon(self) -> None:
+        if self._due is None:
+            self._due = asyncio.get_running_loop().call_later(PRESENCE_INTERVAL, self._tell_state)
 
     def _tell_state(self) -> None:
         """The state of a large room; its members only when those that are listed have changed."""

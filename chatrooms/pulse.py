@@ -59,10 +59,16 @@ class Pulse:
             random.choice(self._phases).append(stream)
         self.schedule(stream)
 
-    def schedule(self, stream: Stream) -> None:
-        """Looks at the stream when its warning or its end is due; to be called when that moved."""
+    def schedule(self, stream: Stream, extended: bool = False) -> None:
+        """Looks at the stream when its warning or its end is due; to be called when that moved.
+
+        One that was just extended by a short token is warned after half of it: at once, the
+        answer to a warning would bring the next.
+        """
         if stream.expires_at:
-            due = stream.expires_at if stream.warned else stream.expires_at - WARNING
+            left = stream.expires_at - self._clock()
+            warning = left / 2 if extended else WARNING
+            due = stream.expires_at if stream.warned else stream.expires_at - min(WARNING, warning)
             if due <= self._clock():
                 self._loop.call_soon(self._expire, stream)
             else:

@@ -21,11 +21,13 @@ from chatrooms.presence import Key, Presence
 from chatrooms.storage.log import Log
 from chatrooms.storage.messages import MessageQueries
 from chatrooms.stream import Stream
+from chatrooms.tokens import Identity
 
 POLL_EVENTS = 200  # events in one answer to a poll, its `system` included
 REPLACEMENTS = 10  # of a still open stream in REPLACEMENT_PERIOD; more is two pages that fight
 REPLACEMENT_PERIOD = 60.0
 TYPING_INTERVAL = 2.0  # seconds between two `typing` events of one user
+SETTLING = 15.0  # seconds after the start in which those who resume were here before
 RETRY_MS = (500, int(LONGEST_RETRY * 1000))  # reconnection time told to clients, at random between
 DRAIN_RETRY_MS = (1000, 5000)
 
@@ -37,19 +39,21 @@ class Seat(NamedTuple):
     user_id: str
     username: str
     client_id: str
+    session: str
     expires_at: float
 
 
 class Start(NamedTuple):
     """Where a stream starts: after the event `position`.
 
-    `recovered` is true when there was nothing to resume, or all of it follows; `missed` counts
-    what follows, and is None when that cannot be known.
+    `resumed` says that it is the position asked for; `recovered` is true when there was nothing to
+    resume, or all of it follows; `missed` counts what follows, None when that cannot be known.
     """
 
     position: int
     recovered: bool
     missed: int | None
+    resumed: bool = False
 
 
 class Room:
@@ -85,6 +89,7 @@ class Rooms:
         self._heartbeat: float = options.heartbeat
         self._live: dict[str, Room] = {}
         self._replaced: OrderedDict[tuple[str, str, str], deque[float]] = OrderedDict()
+        self._settled_at = time.monotonic() + SETTLING + self.leave_grace
         self._typing = RateLimit(1, TYPING_INTERVAL)
 
     # Reading
@@ -97,7 +102,7 @@ class Rooms:
         """
         wanted = parse_id(asked) if asked else None
         if wanted is not None and self._log.knows(wanted):
-            return Start(wanted.seq, True, await self._missed(room_id, wanted.seq))
+            return Start(wanted.seq, True, await self._missed(room_id, wanted.seq), True)
         position = self._log.head
         if history:
             first = await self._messages.nth_last(topic_of(room_id), history)
@@ -115,7 +120,8 @@ class Rooms:
         `head` is the response head. A stream of the same client ends as `replaced`.
         """
         room = self._room(seat.room_id)
-        member = room.presence.enter(seat.user_id, seat.username)
+        returning = start.resumed and time.monotonic() < self._settled_at
+        member = room.presence.enter(seat.user_id, seat.username, returning)
         old = self._same(seat)
         if old is not None:
             old.finish(closing("replaced", False))
@@ -123,7 +129,7 @@ class Rooms:
         topic.snapshot = room.presence.snapshot
         stream = Stream(self.hub, sock, topic, start.position)
         stream.user_id, stream.client_id, stream.member = seat.user_id, seat.client_id, member
-        stream.expires_at = seat.expires_at
+        stream.session, stream.expires_at = seat.session, seat.expires_at
         stream.id = secrets.token_urlsafe(12)
         id = event_id(self._log.epoch, start.position)
         first = sse.encode(self._system(room, seat, start, stream.id), "system", id, self._retry())
@@ -181,11 +187,12 @@ class Rooms:
             data = {"roomId": room_id, "userId": user_id, "username": username}
             room.announce(sse.encode(msgspec.json.encode(data), "typing"))
 
-    def extend(self, user_id: str, client_id: str, expires_at: float) -> int:
-        """Lets the streams of a user's client live until then; returns how many there are."""
-        streams = [s for s in self.hub.streams_of(user_id) if s.client_id == client_id]
+    def extend(self, who: Identity, client_id: str) -> int:
+        """Lets the streams of a user's client live as long as its new token; returns how many there are."""
+        streams = [s for s in self.hub.streams_of(who.user_id) if s.client_id == client_id]
         for stream in streams:
-            self.hub.extend(stream, expires_at)
+            stream.session = who.session
+            self.hub.extend(stream, who.expires_at)
         return len(streams)
 
     def username_of(self, user_id: str, client_id: str) -> str | None:

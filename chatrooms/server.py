@@ -19,12 +19,15 @@ from chatrooms import sse
 from chatrooms.accounts import Accounts
 from chatrooms.ai.offline import Offline
 from chatrooms.errors import ConfigError
+from chatrooms.gate import Gate
 from chatrooms.hub import Hub, closing
 from chatrooms.messages import Messages
 from chatrooms.metrics import Metrics
 from chatrooms.options import Options
+from chatrooms.publickeys import load
 from chatrooms.replies import Replies
 from chatrooms.rooms import Rooms
+from chatrooms.signins import SignIns
 from chatrooms.storage.database import SQLite
 from chatrooms.storage.log import Log
 from chatrooms.storage.messages import MessageQueries
@@ -35,6 +38,7 @@ SECRET_FILE = "secret"
 LOCK_FILE = "lock"
 DAY = 86400.0
 HOUSEKEEPING = 3600.0  # seconds between two rounds of retention
+WATCH = 0.5  # seconds between two looks for what other programs changed
 DRAIN_STEP = 0.05  # seconds between two lots of streams that are ended in a drain
 
 log = logging.getLogger(__name__)
@@ -54,11 +58,12 @@ class Server:
         secret = options.secret or stored_secret(self.data_dir)
         check_secret(secret, options.loopback)
         self._secret = secret
-        self.tokens = Tokens(secret)
+        public = load(options.jwt_algorithm, Path(options.jwt_keys)) if options.jwt_algorithm else None
+        self.tokens = Tokens(secret, public, options.jwt_audience, options.jwt_issuer)
         self.ready = False
         self.draining = False
         self._starting: asyncio.Task[None] | None = None
-        self._housekeeping: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         """Opens the database and begins to serve; harmless when that has happened."""
@@ -78,10 +83,13 @@ class Server:
         stored = MessageQueries(self.database)
         self.rooms = Rooms(self.hub, self.log, stored, options)
         self.messages = Messages(self.log, stored, options)
-        self.accounts = Accounts(self.database, self.tokens, self._secret, options)
+        self.gate = Gate(self.database, self.hub, self.tokens)
+        await self.gate.reload()
+        self.signins = SignIns(self.database, self.log, self.tokens, self._secret, options)
+        self.accounts = Accounts(self.database, self.log, self.signins, options)
         self.replies = Replies(Offline(options.ai_delay), options.max_reply_bytes)
         self.metrics = Metrics(self.hub, self.log)
-        self._housekeeping = asyncio.create_task(self._keep_house())
+        self._tasks = [asyncio.create_task(self._keep_house()), asyncio.create_task(self._watch_database())]
         self.ready = True
 
     def _tell_health(self, well: bool) -> None:
@@ -107,12 +115,13 @@ class Server:
         """Ends what is left, commits what waits, and lets go of the data folder."""
         if self.ready:
             self.ready = False
-            assert self._housekeeping is not None
-            self._housekeeping.cancel()
+            for task in self._tasks:
+                task.cancel()
             for stream in list(self.hub.streams):
                 stream.finish(closing("draining", True))
             self.hub.stop()
             await self.replies.close()
+            self.accounts.close()
             await self.log.close()
             await self.database.close()
         self._lock.close()
@@ -122,12 +131,23 @@ class Server:
     async def _keep_house(self) -> None:
         while True:
             try:
-                await self.accounts.forget_expired()
+                await self.signins.forget_expired()
+                await self.gate.forget_expired()
                 if self.options.retention:
                     await self._forget_old()
             except Exception as error:  # tried again next time
                 log.warning("housekeeping failed: %s", error)
             await asyncio.sleep(HOUSEKEEPING)
+
+    async def _watch_database(self) -> None:
+        """Sees what other programs, such as `chatrooms user disable`, did to the database."""
+        while True:
+            await asyncio.sleep(WATCH)
+            try:
+                if await self.database.changed_elsewhere():
+                    await self.gate.reload()
+            except Exception as error:
+                log.debug("the database cannot be watched: %s", error)
 
     async def _forget_old(self) -> None:
         cutoff = time.time() - self.options.retention * DAY

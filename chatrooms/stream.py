@@ -42,12 +42,13 @@ class Stream:
     position    the seq of the last durable event that it has
     whispers    the topic's count of ephemerals up to which it has seen all
     stalled_at  loop time since which the socket has taken nothing, or 0
+    session     the sign-in that opened it
     expires_at  when its right to live ends, in seconds since 1970
     """
 
     __slots__ = (
         "_keeper", "_loop", "_rest", "_socket", "client_id", "cursor", "expires_at", "id",
-        "member", "position", "queued", "stalled_at", "topic", "user_id", "warned", "whispers",
+        "member", "position", "queued", "session", "stalled_at", "topic", "user_id", "warned", "whispers",
     )  # fmt: skip
 
     def __init__(self, keeper: Keeper, sock: socket.socket, topic: Topic, position: int) -> None:
@@ -65,6 +66,7 @@ class Stream:
         self.warned = False
         self.id = ""
         self.user_id = ""
+        self.session = ""
         self.client_id = ""
         self.member: Member | None = None
 

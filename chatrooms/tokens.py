@@ -1,11 +1,13 @@
 """Access tokens: JWT in, `Identity` out, and back. No I/O.
 
-One algorithm is accepted, the one that is configured (RFC 8725, 3.1). Of a claim that stands twice
-in a payload the last one counts, as in Python's json.
+HS256 with the server's secret is accepted, and one other algorithm with public keys when that is
+configured; the algorithm picks the key, never the other way round (RFC 8725, 3.1). Of a claim that
+stands twice in a payload the last one counts, as in Python's json.
 """
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -30,14 +32,14 @@ class Identity(NamedTuple):
     """Who is asking, as a token says it.
 
     `username` is None when the token leaves the name open; `expires_at` is in seconds since 1970;
-    `family` names the sign-in that the token came from, or is None for tokens made elsewhere.
+    `session` names the sign-in that the token came from; a token made elsewhere is one of its own.
     """
 
     user_id: str
     username: str | None
     role: str
     expires_at: float
-    family: str | None
+    session: str
 
     @property
     def trusted(self) -> bool:
@@ -45,15 +47,30 @@ class Identity(NamedTuple):
         return self.role in ("service", "admin")
 
 
+class PublicKeys(NamedTuple):
+    """Keys of an identity provider: `keys` by key id, or the only one by ""."""
+
+    algorithm: str
+    keys: Mapping[str, Any]
+
+
 class Tokens:
-    """Signs and verifies access tokens with one secret.
+    """Signs and verifies access tokens.
+
+    `audience` and `issuer`, when given, must stand in every token.
 
     Verified tokens are remembered (bounded), because a signature is the same each time; whether
     one has expired is asked each time anew.
     """
 
-    def __init__(self, secret: str, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, secret: str, public: PublicKeys | None = None, audience: str | None = None,
+        issuer: str | None = None, clock: Callable[[], float] = time.time,
+    ) -> None:  # fmt: skip
         self._secret = secret
+        self._public = public
+        self._audience = audience
+        self._issuer = issuer
         self._clock = clock
         self._verified: OrderedDict[str, Identity] = OrderedDict()
 
@@ -63,7 +80,7 @@ class Tokens:
         username: str | None,
         role: str = "user",
         ttl: float = 900,
-        family: str | None = None,
+        session: str | None = None,
     ) -> str:
         """A token for that user, good for `ttl` seconds."""
         now = self._clock()
@@ -71,8 +88,12 @@ class Tokens:
         claims["exp"] = int(now + ttl)
         if username is not None:
             claims["username"] = username
-        if family is not None:
-            claims["fam"] = family
+        if session is not None:
+            claims["fam"] = session
+        if self._audience is not None:
+            claims["aud"] = self._audience
+        if self._issuer is not None:
+            claims["iss"] = self._issuer
         return jwt.encode(claims, self._secret, algorithm=ALGORITHM)
 
     def verify(self, token: str) -> Identity:
@@ -82,7 +103,7 @@ class Tokens:
         """
         identity = self._verified.get(token)
         if identity is None:
-            identity = _identity(self._decode(token))
+            identity = _identity(self._decode(token), token)
             self._verified[token] = identity
             if len(self._verified) > CACHED:
                 self._verified.popitem(last=False)
@@ -95,10 +116,13 @@ class Tokens:
         if len(token) > MAX_TOKEN:
             raise _invalid("The token is too long.")
         try:
+            algorithm, key = self._key(jwt.get_unverified_header(token))
             decoded = jwt.decode_complete(
                 token,
-                self._secret,
-                algorithms=[ALGORITHM],
+                key,
+                algorithms=[algorithm],
+                audience=self._audience,
+                issuer=self._issuer,
                 # Expiry is checked by our clock; `sub` may be an integer here; without a configured
                 # audience or issuer these claims say nothing to us.
                 options={
@@ -106,8 +130,8 @@ class Tokens:
                     "verify_exp": False,
                     "verify_sub": False,
                     "verify_jti": False,
-                    "verify_aud": False,
-                    "verify_iss": False,
+                    "verify_aud": self._audience is not None,
+                    "verify_iss": self._issuer is not None,
                 },
             )
         except jwt.MissingRequiredClaimError:
@@ -121,8 +145,20 @@ class Tokens:
         payload: Mapping[str, Any] = decoded["payload"]
         return payload
 
+    def _key(self, header: Mapping[str, Any]) -> tuple[str, Any]:
+        """The algorithm and the key for a token; raises Unauthorized when there is none."""
+        algorithm = header.get("alg")
+        if algorithm == ALGORITHM:
+            return ALGORITHM, self._secret
+        if self._public is not None and algorithm == self._public.algorithm:
+            kid = header.get("kid", "")
+            key = self._public.keys.get(kid if isinstance(kid, str) else "") or self._public.keys.get("")
+            if key is not None:
+                return self._public.algorithm, key
+        raise _invalid("The token is not signed in a way that is accepted here.")
 
-def _identity(claims: Mapping[str, Any]) -> Identity:
+
+def _identity(claims: Mapping[str, Any], token: str) -> Identity:
     try:
         user_id = names.user_id(claims["userId"] if "userId" in claims else claims.get("sub"))
         username = claims.get("username")
@@ -133,8 +169,10 @@ def _identity(claims: Mapping[str, Any]) -> Identity:
     role = claims.get("role", "user")
     if role not in ROLES:
         raise _invalid("The token has an unknown role.")
-    family = claims.get("fam")
-    return Identity(user_id, username, role, _expiry(claims["exp"]), family if isinstance(family, str) else None)
+    session = claims.get("fam")
+    if not isinstance(session, str):
+        session = "token:" + hashlib.sha256(token.encode()).hexdigest()[:32]
+    return Identity(user_id, username, role, _expiry(claims["exp"]), session)
 
 
 def _expiry(value: object) -> float:

@@ -5,45 +5,147 @@ from __future__ import annotations
 import msgspec
 
 from chatrooms import names
-from chatrooms.accounts import SignedIn
-from chatrooms.errors import NotFound
-from chatrooms.handlers.base import Handler
+from chatrooms.errors import BadRequest, NotFound
+from chatrooms.gate import TICKET_TTL
+from chatrooms.handlers.base import COOKIE, Handler
+from chatrooms.signins import SignedIn
 
 
 class GuestBody(msgspec.Struct):
     username: str
 
 
+class SignUpBody(msgspec.Struct):
+    username: str
+    email: str
+    password: str
+
+
+class SignInBody(msgspec.Struct):
+    password: str
+    username: str = ""
+    email: str = ""
+
+
 class RefreshBody(msgspec.Struct, rename="camel"):
     refresh_token: str
 
 
-class ExtendBody(msgspec.Struct, rename="camel"):
+class ClientBody(msgspec.Struct, rename="camel"):
     client_id: str
 
 
-class Guest(Handler):
+class PasswordBody(msgspec.Struct, rename="camel"):
+    current_password: str
+    new_password: str
+
+
+class DeleteBody(msgspec.Struct):
+    password: str
+
+
+class _AuthHandler(Handler):
+    """Answers with tokens, and keeps the cookie of pages in step."""
+
+    @property
+    def address(self) -> str:
+        return self.access.address(self.request)
+
+    def give(self, signed_in: SignedIn, status: int = 200) -> None:
+        if self.get_cookie(COOKIE):
+            self.set_token_cookie(signed_in.token)
+        self.answer(_tokens(signed_in), status)
+
+    def set_token_cookie(self, token: str) -> None:
+        secure = self.access.scheme(self.request) == "https"
+        ttl = int(self.server.options.token_ttl)
+        self.set_cookie(COOKIE, token, max_age=ttl, path="/", httponly=True, samesite="Lax", secure=secure)
+
+
+class Guest(_AuthHandler):
     async def post(self) -> None:
         body = self.body(GuestBody)
-        address = self.access.address(self.request)
-        self.answer(_tokens(await self.server.accounts.guest(body.username, address)), 201)
+        self.answer(_tokens(await self.server.accounts.guest(body.username, self.address)), 201)
 
 
-class Refresh(Handler):
+class SignUp(_AuthHandler):
+    async def post(self) -> None:
+        body = self.body(SignUpBody)
+        signed_in = await self.server.accounts.sign_up(body.username, body.email, body.password, self.address)
+        self.answer(_tokens(signed_in), 201)
+
+
+class SignIn(_AuthHandler):
+    """Signs in by name or email; sets the cookie for pages."""
+
+    async def post(self) -> None:
+        body = self.body(SignInBody)
+        name = body.email or body.username
+        if not name:
+            raise BadRequest("bad-field", "Give username or email.")
+        signed_in = await self.server.accounts.sign_in(name, body.password, self.address)
+        self.set_token_cookie(signed_in.token)
+        # The second shape is where clients of other servers look for it.
+        data = {"access_token": signed_in.token, "refresh_token": signed_in.refresh_token}
+        self.answer({**_tokens(signed_in), "data": data})
+
+
+class Refresh(_AuthHandler):
     async def post(self) -> None:
         body = self.body(RefreshBody)
-        self.answer(_tokens(await self.server.accounts.refresh(body.refresh_token)))
+        self.give(await self.server.signins.refresh(body.refresh_token))
 
 
-class Extend(Handler):
+class SignOut(_AuthHandler):
+    async def post(self) -> None:
+        who = self.identity()
+        await self.server.signins.end(who.session, who.expires_at)
+        self.clear_cookie(COOKIE, path="/", httponly=True, samesite="Lax")
+        self.set_status(204)
+
+
+class Ticket(_AuthHandler):
+    """A one-use ticket, so that no token stands in a stream's URL."""
+
+    async def post(self) -> None:
+        who = self.identity()
+        self.answer({"ticket": await self.server.gate.ticket(who), "expiresIn": TICKET_TTL}, 201)
+
+
+class Extend(_AuthHandler):
     """Keeps the streams of a client open until its fresh token expires."""
 
     async def post(self) -> None:
         who = self.identity()
-        client_id = names.client_id(self.body(ExtendBody).client_id)
-        if not self.server.rooms.extend(who.user_id, client_id, who.expires_at):
+        client_id = names.client_id(self.body(ClientBody).client_id)
+        if not self.server.rooms.extend(who, client_id):
             raise NotFound("not-found", "This clientId has no open stream.")
         self.answer({"expiresAt": int(who.expires_at * 1000)})
+
+
+class Password(_AuthHandler):
+    """Changes the password; every other sign-in of the account ends."""
+
+    async def post(self) -> None:
+        who = self.identity()
+        body = self.body(PasswordBody)
+        self.give(await self.server.accounts.change_password(who, body.current_password, body.new_password))
+
+
+class Me(_AuthHandler):
+    """Who the token says you are; DELETE removes the account."""
+
+    async def get(self) -> None:
+        who = self.identity()
+        self.answer(
+            {"userId": who.user_id, "username": who.username, "role": who.role, "expiresAt": int(who.expires_at * 1000)}
+        )
+
+    async def delete(self) -> None:
+        who = self.identity()
+        await self.server.accounts.delete(who, self.body(DeleteBody).password)
+        self.clear_cookie(COOKIE, path="/", httponly=True, samesite="Lax")
+        self.set_status(204)
 
 
 def _tokens(signed_in: SignedIn) -> dict[str, object]:
@@ -59,4 +161,10 @@ ROUTES = [
     (r"/api/auth/guest", Guest),
     (r"/api/auth/refresh", Refresh),
     (r"/api/auth/extend", Extend),
+    (r"/api/signup", SignUp),
+    (r"/api/signin", SignIn),
+    (r"/api/auth/signout", SignOut),
+    (r"/api/auth/ticket", Ticket),
+    (r"/api/auth/password", Password),
+    (r"/api/auth/me", Me),
 ]

@@ -96,17 +96,22 @@ class Handler(RequestHandler):
             scheme, _, token = header.partition(" ")
             if scheme.lower() != "bearer" or not token.strip():
                 raise Unauthorized("token-invalid", "The Authorization header must be: Bearer <token>.")
-            return self.server.tokens.verify(token.strip())
+            return self.server.gate.verify(token.strip())
         token = self._query_token()
         if token:
-            return self.server.tokens.verify(token)
+            return self.server.gate.verify(token)
         token = self.get_cookie(COOKIE) or ""
         if token:
-            who = self.server.tokens.verify(token)
+            who = self.server.gate.verify(token)
             if self.request.method not in SAFE_METHODS:
                 self.access.check_same_origin(self.request)
             return who
         raise Unauthorized("token-missing", "A token is needed: Authorization: Bearer <token>.")
+
+    async def stream_identity(self) -> Identity:
+        """Who asks for a stream: a one-use ticket serves, too."""
+        ticket = self.query("ticket")
+        return await self.server.gate.redeem(ticket) if ticket else self.identity()
 
     def _query_token(self) -> str:
         try:

@@ -22,7 +22,7 @@ class Events(Handler):
     """Opens a room's stream, or answers a poll."""
 
     async def get(self) -> None:
-        who = self.identity()
+        who = await self.stream_identity()
         seat = self._seat(who)
         history = self.number("history", 0, 0, MAX_HISTORY)
         asked = self._asked()
@@ -38,6 +38,7 @@ class Events(Handler):
                 raise
             self._refuse_softly(asked, problem)
             return
+        self.server.gate.check(who)  # again: it may have been shut out meanwhile
         self.server.rooms.admit(seat)
         sock = take_socket(self)
         if sock is not None:
@@ -53,7 +54,7 @@ class Events(Handler):
         username = names.username(username or None)
         client_id = self.query("clientId")
         client_id = names.client_id(client_id) if client_id else secrets.token_urlsafe(9)
-        return Seat(room_id, who.user_id, who.username or username, client_id, who.expires_at)
+        return Seat(room_id, who.user_id, who.username or username, client_id, who.session, who.expires_at)
 
     def _asked(self) -> str:
         """The position asked for: the header's, else the query's, else none."""

@@ -56,6 +56,8 @@ class SQLite:
             self._reader = await self._connect()
         except sqlite3.Error as error:
             raise ConfigError(f"--data-dir: {self._path}: {error}") from None
+        self._version = -1
+        await self.changed_elsewhere()
 
     async def close(self) -> None:
         async with self._turn:
@@ -65,6 +67,13 @@ class SQLite:
     async def fetch(self, sql: str, *args: object) -> list[Row]:
         """The rows of a query, as of the last commit."""
         return await _fetch(self._reader, sql, args)
+
+    async def changed_elsewhere(self) -> bool:
+        """Whether another program has committed since the last call."""
+        # Seen from the connection that writes, only others change this number.
+        ((version,),) = await _fetch(self._writer, "pragma data_version", ())
+        before, self._version = self._version, version
+        return bool(before != version)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:

@@ -1,10 +1,13 @@
-"""Queries about refresh families: one row a sign-in."""
+"""Queries about refresh families: one row a sign-in that is alive."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
+from chatrooms.storage import revocations
 from chatrooms.storage.database import Transaction
+
+_COLUMNS = "family, user_id, username, role, used, expires_at"
 
 
 class Family(NamedTuple):
@@ -18,25 +21,17 @@ class Family(NamedTuple):
     username: str | None
     role: str
     used: int
-    revoked: bool
     expires_at: int
 
 
 async def add(tx: Transaction, family: Family) -> None:
-    sql = """insert into refresh_families (family, user_id, username, role, used, revoked, expires_at)
-    values ($1, $2, $3, $4, $5, $6, $7)"""
-    await tx.execute(
-        sql,
-        family.family, family.user_id, family.username, family.role, family.used,
-        int(family.revoked), family.expires_at,
-    )  # fmt: skip
+    sql = f"insert into refresh_families ({_COLUMNS}) values ($1, $2, $3, $4, $5, $6)"
+    await tx.execute(sql, *family)
 
 
 async def find(tx: Transaction, family: str) -> Family | None:
-    sql = """select family, user_id, username, role, used, revoked, expires_at
-    from refresh_families where family = $1"""
-    rows = await tx.fetch(sql, family)
-    return Family._make(rows[0])._replace(revoked=bool(rows[0][5])) if rows else None
+    rows = await tx.fetch(f"select {_COLUMNS} from refresh_families where family = $1", family)
+    return Family._make(rows[0]) if rows else None
 
 
 async def use(tx: Transaction, family: str, number: int, expires_at: int) -> None:
@@ -44,8 +39,18 @@ async def use(tx: Transaction, family: str, number: int, expires_at: int) -> Non
     await tx.execute(sql, family, number, expires_at)
 
 
-async def revoke(tx: Transaction, family: str) -> None:
-    await tx.execute("update refresh_families set revoked = 1 where family = $1", family)
+async def end(tx: Transaction, family: str, expires_at: int) -> None:
+    """Ends a sign-in; its access tokens are refused until that time, when all have expired."""
+    await tx.execute("delete from refresh_families where family = $1", family)
+    await revocations.add(tx, family, expires_at)
+
+
+async def end_all(tx: Transaction, user_id: str, expires_at: int) -> list[str]:
+    """Ends all sign-ins of a user; returns them."""
+    rows = await tx.fetch("select family from refresh_families where user_id = $1", user_id)
+    for (family,) in rows:
+        await end(tx, family, expires_at)
+    return [family for (family,) in rows]
 
 
 async def forget_expired(tx: Transaction, now: int) -> None:

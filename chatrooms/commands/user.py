@@ -1,0 +1,119 @@
+"""`user`: accounts from the command line, while the server runs or not.
+
+It writes to the database; a running server sees that within a second and ends the streams of who
+lost the right to them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import os
+import sys
+import time
+from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
+from pathlib import Path
+
+from chatrooms import names
+from chatrooms.accounts import new_account
+from chatrooms.errors import ConfigError, Problem
+from chatrooms.options import Options
+from chatrooms.passwords import Passwords
+from chatrooms.server import DATABASE
+from chatrooms.storage import accounts, families
+from chatrooms.storage.accounts import Account, AccountQueries
+from chatrooms.storage.database import SQLite
+from chatrooms.tokens import ROLES
+
+
+def main(argv: Sequence[str]) -> int:
+    """`user add|passwd|role|disable|enable NAME`; returns the exit status."""
+    parser = _parser()
+    args = parser.parse_args(argv)
+    settings = Options({"data_dir": args.data_dir}, os.environ)
+    Path(settings.data_dir).mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        print(asyncio.run(_run(args, settings)))
+    except Problem as problem:
+        raise ConfigError(problem.sentence) from None
+    return 0
+
+
+async def _run(args: Namespace, settings: Options) -> str:
+    database = SQLite(Path(settings.data_dir) / DATABASE)
+    await database.open()
+    try:
+        if args.action == "add":
+            return await _add(database, args)
+        return await _change(database, args, settings)
+    finally:
+        await database.close()
+
+
+async def _add(database: SQLite, args: Namespace) -> str:
+    email = names.email(args.email) if args.email else None
+    hashed = await _hashed(_password())
+    account = new_account(names.username(args.name), email, hashed, args.role)
+    async with database.transaction() as tx:
+        await accounts.add(tx, account)
+    return f"{account.username} is {account.user_id}, {account.role}"
+
+
+async def _change(database: SQLite, args: Namespace, settings: Options) -> str:
+    account = await _find(database, args.name)
+    hashed = await _hashed(_password()) if args.action == "passwd" else ""
+    async with database.transaction() as tx:
+        if args.action == "passwd":
+            await accounts.set_password(tx, account.user_id, hashed)
+        elif args.action == "role":
+            await accounts.set_role(tx, account.user_id, args.role)
+        else:
+            await accounts.set_state(tx, account.user_id, "active" if args.action == "enable" else "disabled")
+        # Whatever it was, tokens that were given out before must not outlive it.
+        await families.end_all(tx, account.user_id, int(time.time() + settings.token_ttl) + 1)
+    return f"{account.username}: done"
+
+
+async def _find(database: SQLite, name: str) -> Account:
+    stored = AccountQueries(database)
+    account = await stored.by_name(names.folded(name)) or await stored.by_email(name.casefold())
+    account = account or await stored.by_id(name)
+    if account is None:
+        raise ConfigError(f"there is no account {name!r}")
+    return account
+
+
+async def _hashed(password: str) -> str:
+    passwords = Passwords()
+    try:
+        return await passwords.hash(password)
+    finally:
+        passwords.close()
+
+
+def _password() -> str:
+    """The password, from the terminal without an echo, else the first line of standard input."""
+    if sys.stdin.isatty():
+        return getpass.getpass("Password: ")
+    return sys.stdin.readline().rstrip("\n")
+
+
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(prog="chatrooms user", description="Manage accounts.")
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    for action, help in (
+        ("add", "add an account; asks for its password"),
+        ("passwd", "set a password; ends the account's sign-ins"),
+        ("role", "set the role; ends the account's sign-ins"),
+        ("disable", "shut an account out; its streams end within a second"),
+        ("enable", "let a disabled account in again"),
+    ):
+        sub = actions.add_parser(action, help=help)
+        sub.add_argument("name", help="user name" if action == "add" else "user name, email or user id")
+        sub.add_argument("--data-dir", help="the server's data folder (default ./data)")
+        if action in ("add", "role"):
+            sub.add_argument("--role", choices=ROLES, default="user", required=action == "role")
+        if action == "add":
+            sub.add_argument("--email", help="an address to sign in with, too")
+    return parser

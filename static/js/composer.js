@@ -1,0 +1,144 @@
+import { byId, showText } from './dom.js';
+import { recall, remember } from './storage.js';
+
+const MOST_BYTES = 16_384;
+const TALLEST_PX = 200;
+const encoder = new TextEncoder();
+
+/** The box where messages are written, new ones and edits of old ones. */
+export class Composer {
+  #form = byId('composer');
+  #input = byId('composer-input');
+  #onSend;
+  #onEdit;
+  #onTyping;
+  #lastOwn;
+  #editing = null;
+  #draft = '';
+  #draftName;
+
+  /**
+   * @param {{roomId: string, onSend: (text: string) => void,
+   *   onEdit: (entry: object, text: string) => Promise<void>, onTyping: () => void,
+   *   lastOwn: () => object | undefined, signal: AbortSignal}} options
+   */
+  constructor({ roomId, onSend, onEdit, onTyping, lastOwn, signal }) {
+    this.#onSend = onSend;
+    this.#onEdit = onEdit;
+    this.#onTyping = onTyping;
+    this.#lastOwn = lastOwn;
+    this.#draftName = `draft.${roomId}`;
+    this.#input.placeholder = `Message ${roomId}`;
+    this.#form.addEventListener('submit', (event) => this.#submit(event), { signal });
+    this.#input.addEventListener('input', () => this.#onInput(), { signal });
+    this.#input.addEventListener('keydown', (event) => this.#onKey(event), { signal });
+    byId('editing-cancel').addEventListener('click', () => this.#stopEditing(), { signal });
+    this.#stopEditing();
+    this.#put(recall(globalThis.sessionStorage, this.#draftName) ?? '');
+  }
+
+  focus() {
+    this.#input.focus();
+  }
+
+  /** Puts an own message into the box to change it. */
+  edit(entry) {
+    if (!this.#editing) this.#draft = this.#input.value;
+    this.#editing = entry;
+    byId('editing').hidden = false;
+    byId('editing-text').textContent = entry.message;
+    byId('composer-send').setAttribute('aria-label', 'Save the change');
+    this.#put(entry.message);
+    this.#input.focus();
+  }
+
+  #onInput() {
+    this.#fit();
+    showText(byId('composer-error'), this.#excess());
+    if (this.#editing) return;
+    remember(globalThis.sessionStorage, this.#draftName, this.#input.value || null);
+    if (this.#input.value.trim()) this.#onTyping();
+  }
+
+  #onKey(event) {
+    if (event.isComposing || event.keyCode === 229) return; // Safari ends a composition before its Enter
+    const plain = !event.shiftKey && !event.ctrlKey && !event.altKey && !event.metaKey;
+    if (event.key === 'Enter' && !event.shiftKey && !event.altKey) this.#submit(event);
+    else if (event.key === 'Escape' && this.#editing) this.#cancel(event);
+    else if (event.key === 'ArrowUp' && plain && !this.#input.value && !this.#editing) this.#editLast(event);
+  }
+
+  #editLast(event) {
+    const entry = this.#lastOwn();
+    if (!entry) return;
+    event.preventDefault();
+    this.edit(entry);
+  }
+
+  #cancel(event) {
+    event.preventDefault();
+    event.stopPropagation();
+    this.#stopEditing();
+  }
+
+  #submit(event) {
+    event.preventDefault();
+    const text = this.#input.value.trim();
+    if (!text || this.#excess()) return;
+    if (this.#editing) this.#save(this.#editing, text);
+    else this.#send(text);
+    this.#input.focus();
+  }
+
+  #send(text) {
+    this.#put('');
+    remember(globalThis.sessionStorage, this.#draftName, null);
+    this.#onSend(text);
+  }
+
+  async #save(entry, text) {
+    if (text !== entry.message) {
+      try {
+        await this.#onEdit(entry, text);
+      } catch (error) {
+        showText(byId('composer-error'), `The change was not saved: ${error.message}`);
+        return;
+      }
+    }
+    if (this.#editing === entry) this.#stopEditing();
+  }
+
+  #stopEditing() {
+    if (this.#editing) this.#put(this.#draft);
+    this.#editing = null;
+    this.#draft = '';
+    byId('editing').hidden = true;
+    byId('composer-send').setAttribute('aria-label', 'Send message');
+  }
+
+  #put(text) {
+    this.#input.value = text;
+    this.#input.setSelectionRange(text.length, text.length);
+    showText(byId('composer-error'), '');
+    this.#fit();
+  }
+
+  #fit() {
+    fitHeight(this.#input);
+    byId('composer-send').disabled = !this.#input.value.trim();
+  }
+
+  #excess() {
+    const bytes = encoder.encode(this.#input.value.trim()).length;
+    if (bytes <= MOST_BYTES) return '';
+    const over = (bytes - MOST_BYTES).toLocaleString();
+    const most = MOST_BYTES.toLocaleString();
+    return `This message is ${over} bytes too long. Up to ${most} fit; please shorten or split it.`;
+  }
+}
+
+/** Makes a textarea as high as its text, up to a bound. @param {HTMLTextAreaElement} area */
+export function fitHeight(area) {
+  area.style.height = 'auto';
+  area.style.height = `${Math.min(area.scrollHeight, TALLEST_PX)}px`;
+}

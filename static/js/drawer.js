@@ -1,0 +1,88 @@
+/**
+ * A side panel: part of the page where `docked` matches, else a modal drawer over it with a scrim,
+ * Escape, and focus that goes in and comes back.
+ */
+export class Drawer {
+  #panel;
+  #opener;
+  #docked;
+  #open;
+
+  /**
+   * @param {{panel: HTMLElement, opener: HTMLElement, scrim: HTMLElement, docked: MediaQueryList,
+   *   open?: boolean}} parts
+   *   `open`: whether it starts open where it is docked
+   */
+  constructor({ panel, opener, scrim, docked, open = false }) {
+    this.#panel = panel;
+    this.#opener = opener;
+    this.#docked = docked;
+    this.#open = open && docked.matches;
+    opener.addEventListener('click', () => this.toggle());
+    scrim.addEventListener('click', () => this.dismiss());
+    panel.querySelector('[data-close]').addEventListener('click', () => this.close());
+    document.addEventListener('keydown', (event) => this.#onKey(event));
+    docked.addEventListener('change', () => this.#onResize(open));
+    this.#apply();
+  }
+
+  get modal() {
+    return this.#open && !this.#docked.matches;
+  }
+
+  toggle() {
+    if (this.#open) this.close();
+    else this.open();
+  }
+
+  open() {
+    this.#open = true;
+    this.#apply();
+    const target = this.#panel.querySelector('textarea') ?? this.#panel.querySelector('[data-close]');
+    target.focus();
+  }
+
+  /** Also a no-op on a closed one. */
+  close() {
+    if (!this.#open) return;
+    const hadFocus = this.modal || this.#panel.contains(document.activeElement);
+    this.#open = false;
+    this.#apply();
+    if (hadFocus) this.#opener.focus();
+  }
+
+  /** Closes it where it covers the page, leaves it where it is docked. */
+  dismiss() {
+    if (this.modal) this.close();
+  }
+
+  #onKey(event) {
+    if (event.key === 'Escape' && this.modal) {
+      event.preventDefault();
+      this.close();
+    }
+  }
+
+  #onResize(openWhenDocked) {
+    this.#open = openWhenDocked && this.#docked.matches;
+    this.#apply();
+  }
+
+  #apply() {
+    const { modal } = this;
+    this.#panel.classList.toggle('open', this.#open);
+    this.#opener.setAttribute('aria-expanded', String(this.#open));
+    this.#panel.setAttribute('role', modal ? 'dialog' : 'complementary');
+    if (modal) this.#panel.setAttribute('aria-modal', 'true');
+    else this.#panel.removeAttribute('aria-modal');
+    settle(this.#panel.parentElement);
+  }
+}
+
+/** Only a modal drawer can be used while there is one; a closed panel never. */
+function settle(container) {
+  const modal = container.querySelector('[aria-modal]');
+  for (const part of container.querySelectorAll('.panel, .conversation')) {
+    part.inert = modal ? part !== modal : part.matches('.panel:not(.open)');
+  }
+}

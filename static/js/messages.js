@@ -1,0 +1,152 @@
+import { byId } from './dom.js';
+import { oncePerFrame } from './frames.js';
+import { renderRow } from './message-row.js';
+import { PinnedScroll } from './pinned-scroll.js';
+import { rowsOf } from './rows.js';
+
+const QUIET_MS = 600;
+const NEAR_TOP_PX = 400;
+
+/**
+ * Shows a timeline: rows that did not change keep their elements, so that screen readers hear only
+ * what is new, and the reader's place in the list stays.
+ */
+export class MessageList {
+  #timeline;
+  #actions;
+  #loadOlder;
+  #log = byId('log');
+  #list = byId('messages');
+  #scroll;
+  #drawn = new Map();
+  #unseen = 0;
+  #drawSoon = oncePerFrame(() => this.#draw());
+  #loading = false;
+  #complete = false;
+  #refused = false;
+  #quiet = null;
+
+  /**
+   * @param {{timeline: import('./timeline.js').Timeline,
+   *   actions: import('./message-row.js').MessageActions,
+   *   loadOlder: () => Promise<boolean>, signal: AbortSignal}} options
+   *   `loadOlder` puts older messages into the timeline and says whether there are more
+   */
+  constructor({ timeline, actions, loadOlder, signal }) {
+    this.#timeline = timeline;
+    this.#actions = actions;
+    this.#loadOlder = loadOlder;
+    this.#list.replaceChildren();
+    this.#scroll = new PinnedScroll(this.#log, signal);
+    this.#log.addEventListener('scroll', () => this.#onScroll(), { signal, passive: true });
+    byId('jump').addEventListener('click', () => this.toEnd(), { signal });
+    byId('empty').hidden = true;
+    byId('log-top-text').textContent = '';
+  }
+
+  /** Draws soon, once for many changes. @param {{fresh?: number}} [change] messages of others that came in */
+  update({ fresh = 0 } = {}) {
+    if (!this.#scroll.pinned) this.#unseen += fresh;
+    this.#drawSoon();
+  }
+
+  /**
+   * What comes now is a replay, not to be read out.
+   * @param {{anew?: boolean}} [options] whether the timeline was begun anew
+   */
+  replaying({ anew = false } = {}) {
+    this.#hush();
+    if (anew) this.#complete = false;
+    this.update();
+  }
+
+  toEnd() {
+    this.#scroll.toEnd();
+    this.#showJump();
+  }
+
+  #onScroll() {
+    this.#showJump();
+    this.#fillNearTop();
+  }
+
+  #draw() {
+    if (this.#scroll.pinned && this.#timeline.trim()) this.#complete = false;
+    const rows = rowsOf(this.#timeline.entries);
+    this.#scroll.during(this.#list, () => this.#reconcile(rows));
+    byId('empty').hidden = rows.some((row) => row.kind === 'message' || row.kind === 'draft');
+    byId('log-top-text').textContent = this.#complete && rows.length ? 'This is where the room begins.' : '';
+    this.#showJump();
+    if (!this.#refused) this.#fillNearTop();
+  }
+
+  #reconcile(rows) {
+    const keep = new Set(rows.map((row) => row.key));
+    for (const [key, { node }] of this.#drawn) {
+      if (!keep.has(key)) {
+        node.remove();
+        this.#drawn.delete(key);
+      }
+    }
+    let cursor = this.#list.firstChild;
+    for (const row of rows) {
+      const node = this.#nodeFor(row);
+      if (node === cursor) cursor = cursor.nextSibling;
+      else this.#list.insertBefore(node, cursor);
+    }
+  }
+
+  #nodeFor(row) {
+    const version = `${row.kind} ${row.entry.version} ${row.first}`;
+    const old = this.#drawn.get(row.key);
+    if (old?.version === version) return old.node;
+    const node = old?.node ?? renderRow(row, this.#context(row));
+    if (old) morph(old.node, renderRow(row, this.#context(row)));
+    this.#drawn.set(row.key, { node, version });
+    return node;
+  }
+
+  #context({ entry }) {
+    return { own: this.#timeline.isOwn(entry), actions: this.#actions };
+  }
+
+  #fillNearTop() {
+    if (this.#log.scrollTop < NEAR_TOP_PX && !this.#loading && !this.#complete && this.#timeline.oldestId) this.#fill();
+  }
+
+  async #fill() {
+    this.#loading = true;
+    this.#hush();
+    byId('log-top-text').textContent = 'Loading older messages…';
+    try {
+      this.#complete = !(await this.#loadOlder());
+      this.#refused = false;
+    } catch {
+      this.#refused = true; // The next scroll tries again.
+    }
+    this.#loading = false;
+    this.update();
+  }
+
+  #hush() {
+    this.#log.setAttribute('aria-live', 'off');
+    clearTimeout(this.#quiet);
+    this.#quiet = setTimeout(() => this.#log.setAttribute('aria-live', 'polite'), QUIET_MS);
+  }
+
+  #showJump() {
+    if (this.#scroll.pinned) this.#unseen = 0;
+    byId('jump').hidden = this.#scroll.pinned;
+    const noun = this.#unseen === 1 ? 'message' : 'messages';
+    byId('jump-text').textContent = this.#unseen ? `${this.#unseen} new ${noun}` : 'Jump to latest';
+  }
+}
+
+/** Gives `node` the look of `next`, keeping the element itself and, where it can, the focus in it. */
+function morph(node, next) {
+  const label = node.contains(document.activeElement) && document.activeElement.getAttribute('aria-label');
+  for (const { name } of [...node.attributes]) if (!next.hasAttribute(name)) node.removeAttribute(name);
+  for (const { name, value } of next.attributes) node.setAttribute(name, value);
+  node.replaceChildren(...next.childNodes);
+  if (label) [...node.querySelectorAll('button')].find((button) => button.getAttribute('aria-label') === label)?.focus();
+}

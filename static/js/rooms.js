@@ -1,0 +1,89 @@
+import { byId, element } from './dom.js';
+
+const REFRESH_MS = 20_000;
+const MOST_SHOWN = 30;
+const ROOM_PATTERN = /^(?! )[\p{L}\p{M}\p{N}._: -]{1,64}(?<! )$/u;
+
+/** The room's own address, to link and to share. @param {string} roomId */
+export function roomUrl(roomId) {
+  return `/?room=${encodeURIComponent(roomId)}`;
+}
+
+/** @returns {string} the room named in this page's address, or '' */
+export function roomInUrl() {
+  return new URLSearchParams(location.search).get('room')?.trim() ?? '';
+}
+
+/**
+ * What is wrong with a room name, or ''.
+ * @param {string} roomId
+ */
+export function roomProblem(roomId) {
+  if (!roomId) return 'Please name a room.';
+  if (ROOM_PATTERN.test(roomId)) return '';
+  return 'A room name has 1 to 64 letters, digits, spaces or the signs . _ - :';
+}
+
+/**
+ * How many are in a room, or null when nobody is.
+ * @param {number} count
+ */
+export function onlineBadge(count) {
+  return count ? element('span', { class: 'count' }, String(count), element('span', { class: 'sr-only' }, ' online')) : null;
+}
+
+/** The list of rooms beside the conversation, kept fresh while the page is seen. */
+export class RoomList {
+  #api;
+  #current;
+  #go;
+
+  /**
+   * @param {{api: import('./api.js').Api, current: string, go: (roomId: string) => void, signal: AbortSignal}} options
+   */
+  constructor({ api, current, go, signal }) {
+    this.#api = api;
+    this.#current = current;
+    this.#go = go;
+    const timer = setInterval(() => document.hidden || this.refresh(), REFRESH_MS);
+    signal.addEventListener('abort', () => clearInterval(timer));
+    byId('room-form').addEventListener('submit', (event) => this.#submit(event), { signal });
+    byId('room-form-input').value = '';
+    this.#draw([]);
+  }
+
+  async refresh() {
+    const rooms = await this.#api.rooms().catch(() => null);
+    if (rooms) this.#draw(rooms);
+  }
+
+  #submit(event) {
+    event.preventDefault();
+    const input = byId('room-form-input');
+    const roomId = input.value.trim().normalize('NFC');
+    input.setCustomValidity(roomProblem(roomId));
+    if (input.reportValidity()) this.#go(roomId);
+    input.addEventListener('input', () => input.setCustomValidity(''), { once: true });
+  }
+
+  #draw(rooms) {
+    const known = rooms.some((room) => room.roomId === this.#current);
+    const all = known ? rooms : [{ roomId: this.#current }, ...rooms];
+    byId('room-list').replaceChildren(...all.slice(0, MOST_SHOWN).map((room) => this.#row(room)));
+  }
+
+  #row({ roomId, onlineCount }) {
+    const current = roomId === this.#current;
+    const link = element(
+      'a', { href: roomUrl(roomId), 'aria-current': current ? 'page' : null },
+      element('bdi', {}, roomId),
+      current ? null : onlineBadge(onlineCount),
+    );
+    link.addEventListener('click', (event) => {
+      if (event.metaKey || event.ctrlKey || event.shiftKey) return;
+      event.preventDefault();
+      this.#go(roomId);
+    });
+    return element('li', {}, link);
+  }
+}

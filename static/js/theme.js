@@ -1,0 +1,17 @@
+import { remember } from './storage.js';
+
+const systemDark = matchMedia('(prefers-color-scheme: dark)');
+
+/** Wires every `[data-theme-toggle]` button to flip the page between light and dark. */
+export function installThemeToggles() {
+  for (const button of document.querySelectorAll('[data-theme-toggle]')) {
+    button.addEventListener('click', flip);
+  }
+}
+
+function flip() {
+  const root = document.documentElement;
+  const current = root.dataset.theme ?? (systemDark.matches ? 'dark' : 'light');
+  root.dataset.theme = current === 'dark' ? 'light' : 'dark';
+  remember(globalThis.localStorage, 'theme', root.dataset.theme);
+}

@@ -1,0 +1,166 @@
+const MOST_ENTRIES = 1000;
+const MOST_IN_NOTICE = 200;
+
+/**
+ * @typedef {object} Entry
+ * @property {string} key stays the same for the life of the entry, also when a pending one is confirmed
+ * @property {'message' | 'notice' | 'draft'} kind
+ * @property {number} version grows with every change
+ * @property {number} timestamp milliseconds since 1970
+ */
+
+/**
+ * What a room shows, in order: messages and notices of the log, replies being written by the
+ * assistant, then own messages that the log has not shown yet. No DOM.
+ */
+export class Timeline {
+  #userId;
+  #log = [];
+  #drafts = new Map();
+  #pending = [];
+  #byId = new Map();
+  #notices = 0;
+  #versions = 0;
+
+  /** @param {string} userId whose messages may be pending */
+  constructor(userId) {
+    this.#userId = String(userId);
+  }
+
+  /** @returns {Entry[]} */
+  get entries() {
+    return [...this.#log, ...this.#drafts.values(), ...this.#pending];
+  }
+
+  /** The oldest message's id, where older history ends. @returns {string | undefined} */
+  get oldestId() {
+    return this.#log.find((entry) => entry.kind === 'message')?.id;
+  }
+
+  /** The newest own message that can be edited. */
+  get lastOwn() {
+    return this.entries.findLast((entry) => this.isOwn(entry) && entry.id);
+  }
+
+  isOwn(entry) {
+    return entry.kind === 'message' && String(entry.userId) === this.#userId && !entry.isFromBot;
+  }
+
+  /** Begins anew with these messages; what is still pending stays. */
+  reset(messages) {
+    this.#log = [];
+    this.#byId.clear();
+    this.#drafts.clear();
+    for (const message of messages) this.add(message);
+  }
+
+  /** A message of the log. @returns {boolean} false when it was known already */
+  add(message) {
+    const known = this.#byId.has(message.id);
+    const pending = this.#takePending(message);
+    if (known) return false;
+    if (message.messageId) this.#drafts.delete(message.messageId);
+    const entry = pending ?? this.#newMessage(message.id);
+    this.#change(entry, { ...message, state: 'confirmed' });
+    this.#log.push(entry);
+    this.#byId.set(entry.id, entry);
+    return true;
+  }
+
+  /** Older messages, oldest first, in front of the others. */
+  prepend(messages) {
+    const fresh = messages.filter((message) => !this.#byId.has(message.id));
+    const entries = fresh.map((message) => this.#newMessage(message.id, { ...message, state: 'confirmed' }));
+    this.#log.unshift(...entries);
+    for (const entry of entries) this.#byId.set(entry.id, entry);
+  }
+
+  edit({ messageId, message, editedAt }) {
+    const entry = this.#find(messageId);
+    if (entry) this.#change(entry, { message, editedAt });
+  }
+
+  remove(messageId) {
+    const entry = this.#find(messageId);
+    if (!entry) return;
+    this.#byId.delete(messageId);
+    this.#log = this.#log.filter((other) => other !== entry);
+    this.#pending = this.#pending.filter((other) => other !== entry);
+  }
+
+  /** An own message, shown at once. @param {{clientMessageId: string, message: string, username: string}} message */
+  queue(message) {
+    const values = { ...message, userId: this.#userId, timestamp: Date.now(), state: 'sending' };
+    this.#pending.push(this.#newMessage(message.clientMessageId, values));
+  }
+
+  /** The server has it; its place is known when the stream shows it. */
+  markSent(clientMessageId, { id, timestamp }) {
+    this.#changePending(clientMessageId, { state: 'sent', id, timestamp });
+  }
+
+  markFailed(clientMessageId, reason) {
+    this.#changePending(clientMessageId, { state: 'failed', reason });
+  }
+
+  /** Takes a failed one off the list, to send it again or not at all. */
+  unqueue(clientMessageId) {
+    this.#pending = this.#pending.filter((entry) => entry.clientMessageId !== clientMessageId);
+  }
+
+  /** @param {'joined' | 'left'} what many in a row become one notice */
+  notice(what, { userId, username, timestamp }) {
+    let entry = this.#log.at(-1);
+    if (entry?.kind !== 'notice' || entry.people.length >= MOST_IN_NOTICE) {
+      entry = { key: `notice-${this.#notices++}`, kind: 'notice', version: 0, timestamp, people: [] };
+      this.#log.push(entry);
+    }
+    this.#change(entry, { people: [...entry.people, { what, userId, username }] });
+  }
+
+  /** A piece of a reply that the assistant writes in the room. */
+  chunk({ messageId, chunk, index, isFinal, reset }) {
+    const draft = this.#drafts.get(messageId) ?? this.#newDraft(messageId);
+    if (!reset && index <= draft.index) return;
+    this.#change(draft, { message: reset ? chunk : draft.message + chunk, index, done: Boolean(isFinal) });
+    this.#drafts.set(messageId, draft);
+  }
+
+  /** Forgets the oldest beyond a bound. @returns {boolean} whether there were any */
+  trim() {
+    const surplus = this.#log.splice(0, Math.max(0, this.#log.length - MOST_ENTRIES));
+    for (const entry of surplus) this.#byId.delete(entry.id);
+    return surplus.length > 0;
+  }
+
+  #newMessage(key, values) {
+    const entry = { key, kind: 'message' };
+    this.#change(entry, values);
+    return entry;
+  }
+
+  #newDraft(messageId) {
+    return { key: messageId, kind: 'draft', version: 0, timestamp: Date.now(), message: '', index: -1 };
+  }
+
+  #find(id) {
+    return this.#byId.get(id) ?? this.#pending.find((entry) => entry.id === id);
+  }
+
+  #takePending({ clientMessageId, userId }) {
+    if (!clientMessageId || String(userId) !== this.#userId) return undefined;
+    const index = this.#pending.findIndex((entry) => entry.clientMessageId === clientMessageId);
+    return index < 0 ? undefined : this.#pending.splice(index, 1)[0];
+  }
+
+  #changePending(clientMessageId, values) {
+    const entry = this.#pending.find((other) => other.clientMessageId === clientMessageId);
+    if (entry) this.#change(entry, values);
+  }
+
+  /** Versions are never used twice, so that what was drawn before a reset is told apart. */
+  #change(entry, values) {
+    this.#versions += 1;
+    Object.assign(entry, values, { version: this.#versions });
+  }
+}

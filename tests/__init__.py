@@ -1,0 +1,1 @@
+"""The tests: `unit` opens no socket, `integration` speaks real HTTP."""

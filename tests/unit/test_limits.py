@@ -1,0 +1,69 @@
+"""Rate limits."""
+
+from __future__ import annotations
+
+import pytest
+
+from chatrooms.errors import TooMany
+from chatrooms.limits import REMEMBERED, RateLimit
+
+
+class Clock:
+    """A time that passes when told."""
+
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_rate_may_be_used_at_once_and_refills_evenly() -> None:
+    """After half the period half of it is there again."""
+    clock = Clock()
+    limit = RateLimit(10, 10.0, clock)
+    limit.spend("a", 10)
+    with pytest.raises(TooMany) as refused:
+        limit.spend("a")
+    assert refused.value.retry_after == pytest.approx(1.0)
+    clock.now += 5
+    limit.spend("a", 5)
+    with pytest.raises(TooMany):
+        limit.spend("a")
+
+
+def test_refusal_counts_nothing() -> None:
+    """Who is refused is not put back further."""
+    clock = Clock()
+    limit = RateLimit(2, 10.0, clock)
+    limit.spend("a", 2)
+    for _ in range(10):
+        with pytest.raises(TooMany):
+            limit.spend("a")
+    clock.now += 5
+    limit.spend("a")
+
+
+def test_keys_do_not_share() -> None:
+    """One user's haste is not another's."""
+    limit = RateLimit(1, 10.0, Clock())
+    limit.spend("a")
+    limit.spend("b")
+    with pytest.raises(TooMany):
+        limit.spend("a")
+
+
+def test_zero_turns_it_off() -> None:
+    """As for every limit."""
+    limit = RateLimit(0, 10.0, Clock())
+    for _ in range(1000):
+        limit.spend("a", 1000)
+
+
+def test_least_recently_used_key_is_forgotten() -> None:
+    """Memory is bounded whatever keys come."""
+    limit = RateLimit(1, 1e9, Clock())
+    for number in range(REMEMBERED + 1):
+        limit.spend(str(number))
+    limit.spend("0")
+    with pytest.raises(TooMany):
+        limit.spend(str(REMEMBERED))
