@@ -10,16 +10,15 @@ import ssl
 from collections.abc import Sequence
 from pathlib import Path
 
-from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 
 from chatrooms import logs, options
 from chatrooms.app import application
 from chatrooms.errors import ConfigError
+from chatrooms.handlers.front import Front
 from chatrooms.server import Server
 
 BACKLOG = 4096  # the default of 128 drops connections in a storm
-MAX_BODY = 2 << 20  # bytes; each route has its own lower bound
 ADDRESSES = {"localhost": ("127.0.0.1", "::1")}
 
 log = logging.getLogger(__name__)
@@ -37,7 +36,7 @@ def main(argv: Sequence[str]) -> int:
 async def _serve(settings: options.Options) -> None:
     server = Server(settings, Path(settings.data_dir))
     try:
-        http = HTTPServer(application(server), ssl_options=_tls(settings), max_body_size=MAX_BODY)
+        http = Front(application(server), settings.write_timeout, _tls(settings))
         sockets = _listen(settings)
         await server.start()
         http.add_sockets(sockets)
