@@ -25,9 +25,9 @@ from chatrooms.handlers.accept import Acceptor
 from chatrooms.handlers.wire import BODY_TOO_LARGE, HEAD_TOO_LARGE, TARGET_TOO_LONG, TLSWire, Wire
 from chatrooms.stream import tune
 
-MAX_HEAD = 32 << 10  # bytes of a request's line and headers
+MAX_HEAD = 16 << 10  # bytes of a request's line and headers; reading 32 KiB of them takes 50 ms
 MAX_HEADERS = 100
-MAX_TARGET = 16 << 10  # characters of a path with its query; a token may have 8192
+MAX_TARGET = 12 << 10  # characters of a path with its query; a token may have 8192
 MAX_BODY = 2 << 20  # bytes; each route has its own lower bound
 CHECK_INTERVAL = 1.0  # seconds between two looks at the deadlines
 
