@@ -60,10 +60,11 @@ class Presence:
     def count(self) -> int:
         return len(self._members)
 
-    def enter(self, user_id: str, username: str, returning: bool = False) -> Member:
+    def enter(self, user_id: str, username: str, returns: bool = False) -> Member:
         """Counts one more stream of that member; the first one is a join.
 
-        Who comes back after the server's restart did not leave: the others are told the state.
+        One that `returns` to a server that has just started never left, for the others: they are
+        told the state instead.
         """
         key = (user_id, username)
         member = self._members.get(key)
@@ -71,7 +72,7 @@ class Presence:
             member = self._members[key] = Member(key)
             if self.count <= LISTED:
                 self._listed = None
-            if returning:
+            if returns:
                 self._tell_state_soon()
             else:
                 self._tell("user-joined", member)

@@ -27,9 +27,9 @@ POLL_EVENTS = 200  # events in one answer to a poll, its `system` included
 REPLACEMENTS = 10  # of a still open stream in REPLACEMENT_PERIOD; more is two pages that fight
 REPLACEMENT_PERIOD = 60.0
 TYPING_INTERVAL = 2.0  # seconds between two `typing` events of one user
-SETTLING = 15.0  # seconds after the start in which those who resume were here before
 RETRY_MS = (500, int(LONGEST_RETRY * 1000))  # reconnection time told to clients, at random between
 DRAIN_RETRY_MS = (1000, 5000)
+SETTLING = 10.0  # seconds after the start in which who resumes was here before it
 
 
 class Seat(NamedTuple):
@@ -46,14 +46,15 @@ class Seat(NamedTuple):
 class Start(NamedTuple):
     """Where a stream starts: after the event `position`.
 
-    `resumed` says that it is the position asked for; `recovered` is true when there was nothing to
-    resume, or all of it follows; `missed` counts what follows, None when that cannot be known.
+    `recovered` is true when there was nothing to resume, or all of it follows; `missed` counts
+    what follows, and is None when that cannot be known. `resumes` is true when a position was given
+    and is known.
     """
 
     position: int
     recovered: bool
     missed: int | None
-    resumed: bool = False
+    resumes: bool = False
 
 
 class Room:
@@ -70,6 +71,8 @@ class Room:
 
     def stream_ended(self, stream: Stream, hold: float) -> None:
         assert stream.member is not None
+        if self._rooms.draining:
+            return  # they will be back in another process: nobody is told that they left
         self.presence.release(stream.member, hold + self._rooms.leave_grace)
 
     def _emptied(self) -> None:
@@ -85,11 +88,12 @@ class Rooms:
         self.presence_limit: int = options.presence_limit
         self.draining = False
         self._log = log
+        self._first_head = log.head
+        self._settled = time.monotonic() + SETTLING
         self._messages = messages
         self._heartbeat: float = options.heartbeat
         self._live: dict[str, Room] = {}
         self._replaced: OrderedDict[tuple[str, str, str], deque[float]] = OrderedDict()
-        self._settled_at = time.monotonic() + SETTLING + self.leave_grace
         self._typing = RateLimit(1, TYPING_INTERVAL)
 
     # Reading
@@ -120,8 +124,7 @@ class Rooms:
         `head` is the response head. A stream of the same client ends as `replaced`.
         """
         room = self._room(seat.room_id)
-        returning = start.resumed and time.monotonic() < self._settled_at
-        member = room.presence.enter(seat.user_id, seat.username, returning)
+        member = room.presence.enter(seat.user_id, seat.username, self._returns(start))
         old = self._same(seat)
         if old is not None:
             old.finish(closing("replaced", False))
@@ -243,6 +246,10 @@ class Rooms:
     async def _missed(self, room_id: str, position: int) -> int:
         in_tail = self.hub.count_in_tail(topic_of(room_id), position)
         return await self._log.count(topic_of(room_id), position) if in_tail is None else in_tail
+
+    def _returns(self, start: Start) -> bool:
+        """Whether who starts there was here before this process, which has only just started."""
+        return start.resumes and 0 < start.position <= self._first_head and time.monotonic() < self._settled
 
     def _same(self, seat: Seat) -> Stream | None:
         return self.hub.stream_of(topic_of(seat.room_id), seat.user_id, seat.client_id)

@@ -18,7 +18,7 @@ import msgspec
 from chatrooms import sse
 from chatrooms.accounts import Accounts
 from chatrooms.ai.offline import Offline
-from chatrooms.errors import ConfigError
+from chatrooms.errors import ConfigError, Unavailable
 from chatrooms.gate import Gate
 from chatrooms.hub import Hub, closing
 from chatrooms.messages import Messages
@@ -66,11 +66,19 @@ class Server:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
-        """Opens the database and begins to serve; harmless when that has happened."""
-        if not self.ready:
-            if self._starting is None:
-                self._starting = asyncio.create_task(self._start())
-            await asyncio.shield(self._starting)
+        """Opens the database and begins to serve; harmless when that has happened.
+
+        Raises ConfigError or Unavailable when the database cannot be had; then it may be tried again.
+        """
+        if self.ready:
+            return
+        starting = self._starting = self._starting or asyncio.create_task(self._start())
+        try:
+            await asyncio.shield(starting)
+        except Exception:
+            if self._starting is starting:
+                self._starting = None
+            raise
 
     async def _start(self) -> None:
         options = self.options
@@ -78,7 +86,11 @@ class Server:
         await self.database.open()
         self.hub = Hub(options.heartbeat, options.write_timeout, options.max_streams, options.max_streams_per_user)
         self.log = Log(self.database, self.hub.publish, self._tell_health)
-        await self.log.open()
+        try:
+            await self.log.open()
+        except Unavailable:
+            await self.database.close()
+            raise
         self.hub.start(self.log)
         stored = MessageQueries(self.database)
         self.rooms = Rooms(self.hub, self.log, stored, options)

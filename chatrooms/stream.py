@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
 from chatrooms.topic import BEHIND, Batch, Topic
@@ -104,6 +105,8 @@ class Stream:
     def finish(self, last: bytes, hold: float = 0.0) -> None:
         """Writes a last frame if the socket takes it, and closes."""
         self.write(last)
+        if self._socket is not None and not self.stalled_at:
+            say_goodbye(self._socket)
         self.close(hold)
 
     def close(self, hold: float = 0.0) -> None:
@@ -186,6 +189,13 @@ def tune(sock: socket.socket, write_timeout: float) -> None:
     if write_timeout and hasattr(socket, "TCP_USER_TIMEOUT"):
         # Or the kernel retries into a dead network for 15 minutes (RFC 5482).
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(write_timeout * 1000))
+
+
+def say_goodbye(sock: socket.socket) -> None:
+    """Tells a TLS peer that this is the end and no cut (RFC 8446, 6.1), without waiting for its answer."""
+    if isinstance(sock, ssl.SSLSocket):
+        with suppress(OSError, ValueError):  # among them SSLWantReadError: the answer is not there yet
+            sock.unwrap()
 
 
 def _only_tls_housekeeping(sock: ssl.SSLSocket) -> bool:

@@ -14,7 +14,7 @@ from tornado.netutil import bind_sockets
 
 from chatrooms import logs, options
 from chatrooms.app import application
-from chatrooms.errors import ConfigError
+from chatrooms.errors import ConfigError, Unavailable
 from chatrooms.handlers.front import Front
 from chatrooms.server import Server
 
@@ -38,7 +38,7 @@ async def _serve(settings: options.Options) -> None:
     try:
         http = Front(application(server), settings.write_timeout, _tls(settings))
         sockets = _listen(settings)
-        await server.start()
+        await _start(server)
         http.add_sockets(sockets)
         port = sockets[0].getsockname()[1]
         scheme = "https" if settings.ssl_cert else "http"
@@ -51,6 +51,13 @@ async def _serve(settings: options.Options) -> None:
     finally:
         await server.stop()
     log.info("stopped")
+
+
+async def _start(server: Server) -> None:
+    try:
+        await server.start()
+    except Unavailable as problem:
+        raise ConfigError(f"cannot start: {problem.__cause__ or problem}") from None
 
 
 def _listen(settings: options.Options) -> list:  # type: ignore[type-arg]

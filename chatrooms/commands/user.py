@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import getpass
 import os
+import sqlite3
 import sys
 import time
 from argparse import ArgumentParser, Namespace
@@ -37,6 +38,8 @@ def main(argv: Sequence[str]) -> int:
         print(asyncio.run(_run(args, settings)))
     except Problem as problem:
         raise ConfigError(problem.sentence) from None
+    except sqlite3.Error as error:
+        raise ConfigError(f"the database did not take it: {error}") from None
     return 0
 
 

@@ -8,6 +8,7 @@ from tornado.iostream import IOStream
 from tornado.web import RequestHandler
 
 from chatrooms.logs import log_access
+from chatrooms.stream import say_goodbye
 
 
 def take_socket(handler: RequestHandler) -> socket.socket | None:
@@ -37,6 +38,7 @@ def refuse(sock: socket.socket, data: bytes) -> None:
     """Writes a short last answer and closes."""
     try:
         sock.send(data)
+        say_goodbye(sock)
     except OSError:
         pass
     finally:

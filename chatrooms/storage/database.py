@@ -7,6 +7,7 @@ between engines (schema, triggers) stands in numbered migration files.
 from __future__ import annotations
 
 import asyncio
+import logging
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Iterable, Sequence
@@ -17,11 +18,14 @@ from typing import Any, Protocol
 
 import aiosqlite
 
-from chatrooms.errors import ConfigError
+from chatrooms.errors import ConfigError, Unavailable
 
 Row = tuple[Any, ...]
 
 BUSY_TIMEOUT = 5.0  # seconds to wait for another program's write lock on an SQLite file
+TURN_TIMEOUT = 5.0  # seconds to wait for the writes of this process that came before
+
+log = logging.getLogger(__name__)
 
 
 class Transaction(Protocol):
@@ -49,13 +53,13 @@ class SQLite:
         self._turn = asyncio.Lock()
 
     async def open(self) -> None:
-        """Opens the file, makes or upgrades its schema. Raises ConfigError when it is no database."""
+        """Opens the file, makes or upgrades its schema. Raises ConfigError when it cannot."""
         try:
             self._writer = await self._connect()
             await self._migrate()
             self._reader = await self._connect()
         except sqlite3.Error as error:
-            raise ConfigError(f"--data-dir: {self._path}: {error}") from None
+            raise ConfigError(f"cannot open the database {self._path}: {error}") from None
         self._version = -1
         await self.changed_elsewhere()
 
@@ -65,8 +69,11 @@ class SQLite:
             await self._writer.close()
 
     async def fetch(self, sql: str, *args: object) -> list[Row]:
-        """The rows of a query, as of the last commit."""
-        return await _fetch(self._reader, sql, args)
+        """The rows of a query, as of the last commit. Raises Unavailable."""
+        try:
+            return await _fetch(self._reader, sql, args)
+        except sqlite3.OperationalError as error:
+            raise _away(error) from error
 
     async def changed_elsewhere(self) -> bool:
         """Whether another program has committed since the last call."""
@@ -77,17 +84,38 @@ class SQLite:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
-        """One write transaction at a time: committed on leaving, rolled back on an exception."""
-        async with self._turn:
+        """One write transaction at a time: committed on leaving, rolled back on an exception.
+
+        Raises Unavailable when the file is locked for too long, the disk is full or fails.
+        """
+        await self._take_turn()
+        try:
             await self._writer.execute("begin immediate")
-            try:
+            async with self._rolled_back():
                 yield _SQLiteTransaction(self._writer)
                 await self._writer.execute("commit")
-            except BaseException:
-                # A failed commit (disk full) may have rolled back by itself.
-                with suppress(sqlite3.OperationalError):
-                    await self._writer.execute("rollback")
-                raise
+        except sqlite3.OperationalError as error:
+            raise _away(error) from error
+        finally:
+            self._turn.release()
+
+    async def _take_turn(self) -> None:
+        try:
+            async with asyncio.timeout(TURN_TIMEOUT):
+                await self._turn.acquire()
+        except TimeoutError as error:
+            raise _away(error) from error
+
+    @asynccontextmanager
+    async def _rolled_back(self) -> AsyncIterator[None]:
+        """Takes the transaction back when something fails."""
+        try:
+            yield
+        except BaseException:
+            # A failed commit (disk full) may have rolled back by itself.
+            with suppress(sqlite3.OperationalError):
+                await self._writer.execute("rollback")
+            raise
 
     async def _connect(self) -> aiosqlite.Connection:
         connection = aiosqlite.connect(self._path, isolation_level=None, timeout=BUSY_TIMEOUT)
@@ -132,6 +160,11 @@ def migrations(engine: str) -> list[tuple[int, str]]:
 
 async def _fetch(connection: aiosqlite.Connection, sql: str, args: Sequence[object]) -> list[Row]:
     return list(await connection.execute_fetchall(sql, _numbered(args)))  # type: ignore[arg-type]
+
+
+def _away(error: Exception) -> Unavailable:
+    log.warning("the database fails: %s", error or "its writes take too long")
+    return Unavailable("unavailable", "The database does not answer right now.", retry_after=1)
 
 
 def _numbered(args: Sequence[object]) -> dict[str, object]:

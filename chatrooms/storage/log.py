@@ -186,18 +186,26 @@ class Log:
         return jobs
 
     async def _commit_or_split(self, jobs: list[_Job]) -> None:
-        """Commits a group; a group that fails is tried one by one, so that one bad row fails alone."""
+        """Commits a group; one that fails is tried one by one, so that one bad row fails alone.
+
+        Not when the database is away: each try would wait for it as long as the first.
+        """
         try:
             await self._commit(jobs)
+        except Unavailable as problem:
+            self._fail(jobs, problem)
         except Exception as error:
             if len(jobs) > 1:
                 for job in jobs:
                     await self._commit_or_split([job])
                 return
             log.error("append failed: %s: %s", type(error).__name__, error)
-            problem = Unavailable("unavailable", "The database did not take the write.", retry_after=1)
-            _answer(jobs[0], problem)
-            self._fell_ill()
+            self._fail(jobs, Unavailable("unavailable", "The database did not take the write.", retry_after=1))
+
+    def _fail(self, jobs: list[_Job], problem: Unavailable) -> None:
+        for job in jobs:
+            _answer(job, problem)
+        self._fell_ill()
 
     def _fell_ill(self) -> None:
         if self._probe is None and not self._closing:

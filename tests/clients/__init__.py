@@ -1,0 +1,1 @@
+"""Clients that people really use, dropped and resumed."""

@@ -1,0 +1,113 @@
+"""Every client hands its user each message once, whatever happens to its connection and to the server."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+
+from tests.clients import readers
+from tests.clients.proxy import Proxy
+from tests.clients.readers import Hear
+from tests.process import ServerProcess, token
+from tests.wire import Caller, eventually, within
+
+Client = Callable[[str, Hear], Coroutine[Any, Any, None]]
+
+BURST = 200  # messages, in the midst of which a connection is cut
+
+needs_curl = pytest.mark.skipif(not shutil.which("curl"), reason="there is no curl")
+needs_node = pytest.mark.skipif(not shutil.which("node"), reason="there is no node")
+needs_package = pytest.mark.skipif(
+    not (readers.HERE / "node_modules" / "eventsource").is_dir(), reason="npm install --prefix tests/clients is needed"
+)
+needs_chromium = pytest.mark.skipif(not readers.CHROMIUM, reason="there is no Chromium")
+
+
+@pytest.mark.parametrize(
+    "client",
+    [
+        pytest.param(readers.curl, id="curl", marks=needs_curl),
+        pytest.param(readers.npm_eventsource, id="npm eventsource", marks=[needs_node, needs_package]),
+        pytest.param(readers.node_fetch, id="node fetch", marks=needs_node),
+        pytest.param(readers.python_httpx_sse, id="httpx-sse"),
+        pytest.param(readers.chromium, id="Chromium", marks=needs_chromium),
+    ],
+)
+@within(90)
+async def test_every_message_comes_once_over_cuts_and_restarts(client: Client, tmp_path: Path) -> None:
+    """Over a cut, a cut within a burst, a drain with a restart and a kill -9: nothing lacks, nothing comes twice."""
+    with ServerProcess(tmp_path / "data", "--message-rate", "0", "--drain", "0.2") as server:
+        async with Proxy(server.port) as proxy:
+            scene = Scene(server, proxy)
+            async with asyncio.TaskGroup() as group:
+                reading = group.create_task(client(scene.url, scene.heard.append))
+                await scene.play()
+                reading.cancel()
+        assert not server.tracebacks(), server.tracebacks()
+
+
+class Scene:
+    """What happens to a client, and what it should have heard at each point."""
+
+    def __init__(self, server: ServerProcess, proxy: Proxy) -> None:
+        query = {"roomId": "lobby", "username": "reader", "clientId": "reader", "token": token("reader")}
+        self.url = f"http://127.0.0.1:{proxy.port}/events?{urlencode(query)}"
+        self.heard: list[str] = []
+        self._server = server
+        self._proxy = proxy
+        self._writer = Caller(server.url, "writer")
+        self._said = 0
+
+    async def play(self) -> None:
+        await eventually(self._is_there)
+        await self._say(5)
+        await self._hears_all()
+        self._proxy.cut()
+        await self._say(5)
+        await self._hears_all()
+
+        burst = asyncio.create_task(self._say(BURST))
+        heard = len(self.heard)
+        await eventually(lambda: _true(len(self.heard) > heard + BURST // 4))
+        self._proxy.cut()
+        await burst
+        await self._hears_all()
+
+        await self._say(5)
+        assert await asyncio.to_thread(self._server.terminate) == 0
+        await asyncio.to_thread(self._server.start)
+        await self._say(5)
+        await self._hears_all()
+
+        await self._say(5)
+        self._server.kill()
+        await asyncio.to_thread(self._server.start)
+        await self._say(5)
+        await self._hears_all()
+
+    async def _is_there(self) -> bool:
+        return await self._writer.metric("chatrooms_streams") == 1
+
+    async def _say(self, count: int) -> None:
+        self._writer.close()  # the server may be another one by now
+        for _ in range(count):
+            answer = await self._writer.post("lobby", f"m{self._said}")
+            assert answer.status == 201, answer
+            self._said += 1
+
+    async def _hears_all(self) -> None:
+        """Waits for what is said now; all before it must have come, once and in order."""
+        said = f"m{self._said}"
+        await self._say(1)
+        await eventually(lambda: _true(said in self.heard))
+        assert self.heard == [f"m{n}" for n in range(self._said)]
+
+
+async def _true(holds: bool) -> bool:
+    return holds

@@ -1,0 +1,161 @@
+"""The same streams under TLS, where would-block, readable and end mean other things."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import socket
+import ssl
+import subprocess
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests.faults.conftest import Serve
+from tests.wire import LIMIT, Caller, Reader, eventually, texts, within
+
+MESSAGES = 3_000
+SMALL = 4096  # bytes of SO_RCVBUF
+RECORD = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"  # how a handshake begins
+
+
+class Tls(NamedTuple):
+    """A self-signed certificate for 127.0.0.1, and who trusts it."""
+
+    options: tuple[str, ...]
+    context: ssl.SSLContext
+
+
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> Tls:
+    folder = tmp_path_factory.mktemp("tls")
+    cert, key = _self_signed(folder)
+    return Tls(("--ssl-cert", str(cert), "--ssl-key", str(key)), ssl.create_default_context(cafile=cert))
+
+
+@within(60)
+async def test_a_stream_under_tls_is_live_and_resumes(serve: Serve, tls: Tls) -> None:
+    """Messages come as they are said; a stream that was cut goes on after its last id."""
+    server = serve(*tls.options)
+    caller = Caller(server.url, "writer", tls.context)
+    reader = Reader(server.url, "lobby", "reader", tls.context)
+    await reader.connect()
+    await reader.until(lambda r: bool(r.of_type("system")))
+    for n in range(5):
+        await caller.post("lobby", f"m{n}")
+        await reader.until(lambda r, n=n: len(r.messages) > n)  # type: ignore[misc]
+    for cut in range(1, 20):
+        reader.cut()
+        await caller.fill("lobby", 5 + (cut - 1) * 100, 5 + cut * 100)
+        await reader.connect()
+        await reader.until(lambda r, cut=cut: len(r.messages) >= 5 + cut * 100 - 50)  # type: ignore[misc]
+    await reader.until(lambda r: len(r.messages) >= 1905)
+    assert texts(reader.messages) == [f"m{n}" for n in range(1905)]
+
+
+@within(60)
+async def test_a_slow_reader_under_tls_gets_everything(serve: Serve, tls: Tls) -> None:
+    """A reader slower than the writer, behind a small buffer, misses and repeats nothing."""
+    server = serve(*tls.options, "--heartbeat", "0.25")
+    caller = Caller(server.url, "writer", tls.context)
+    reader = Reader(server.url, "lobby", "slow", tls.context, receive_buffer=SMALL)
+    await reader.connect()
+    await reader.until(lambda r: bool(r.of_type("system")))
+    await caller.fill("lobby", 0, MESSAGES, size=400)
+    while len(reader.messages) < MESSAGES:
+        assert await reader.read(777)
+    await caller.post("lobby", f"m{MESSAGES}")
+    await reader.until(lambda r: len(r.messages) > MESSAGES)
+    assert texts(reader.messages) == [f"m{n}" for n in range(MESSAGES + 1)]
+    assert reader.connections == 1
+
+
+@within(60)
+async def test_a_stalled_reader_under_tls_is_ended_and_resumes(serve: Serve, tls: Tls) -> None:
+    """One that reads nothing is ended after write-timeout; what it lacks is there when it is back."""
+    server = serve(*tls.options, "--write-timeout", "2", "--heartbeat", "0")
+    caller = Caller(server.url, "writer", tls.context)
+    reader = Reader(server.url, "lobby", "stalled", tls.context, receive_buffer=SMALL)
+    await reader.connect()
+    await caller.fill("lobby", 0, MESSAGES, size=400)
+    await eventually(lambda: _streams(caller, 0))
+    await reader.follow(lambda r: len(r.messages) >= MESSAGES)
+    assert texts(reader.messages) == [f"m{n}" for n in range(MESSAGES)]
+    assert reader.connections == 2
+
+
+@within(60)
+async def test_a_drain_under_tls_ends_streams_in_order(serve: Serve, tls: Tls) -> None:
+    """`closing` comes whole, then TLS's own goodbye: nothing that looks like an attack on the connection."""
+    server = serve(*tls.options, "--drain", "0.2")
+    reader = Reader(server.url, "lobby", "reader", tls.context)
+    body = asyncio.create_task(asyncio.to_thread(_read_to_goodbye, server.port, reader.request(), tls.context))
+    caller = Caller(server.url, "caller", tls.context)
+    await eventually(lambda: _streams(caller, 1))
+    server.signal(signal.SIGTERM)
+    assert await asyncio.to_thread(server.wait) == 0
+    last = (await body).split(b"\n\n")[-2].split(b"\n")
+    assert b"event: closing" in last
+    data = next(line for line in last if line.startswith(b"data: "))
+    assert json.loads(data[6:]) == {"reason": "draining", "reconnect": True}
+
+
+@within(60)
+async def test_rude_peers_under_tls_leave_nothing_behind(serve: Serve, tls: Tls) -> None:
+    """Junk, a reset, plain text, a handshake that stops: all end without a leak or a fault in the log."""
+    server = serve(*tls.options, "--heartbeat", "0", "--leave-grace", "0")
+    caller = Caller(server.url, "caller", tls.context)
+    for n in range(20):
+        reader = Reader(server.url, "lobby", f"rude-{n}", tls.context)
+        await reader.connect()
+        await reader.until(lambda r: bool(r.of_type("system")))
+        if n % 2:
+            reader.send(b"junk")
+            while await reader.read():
+                pass
+        reader.cut()
+        await _plain(server.port, b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", wait=True)
+        await _plain(server.port, RECORD, wait=False)
+    await eventually(lambda: _streams(caller, 0))
+    assert not [line for line in server.log if " ERROR " in line]
+
+
+def _read_to_goodbye(port: int, request: bytes, context: ssl.SSLContext) -> bytes:
+    """The whole answer. Raises ssl.SSLEOFError when the connection ends without close_notify."""
+    with socket.create_connection(("127.0.0.1", port), LIMIT) as plain:
+        sock = context.wrap_socket(plain, server_hostname="127.0.0.1", suppress_ragged_eofs=False)
+        with sock:
+            sock.sendall(request)
+            received = b""
+            while chunk := sock.recv(1 << 16):
+                received += chunk
+            return received
+
+
+async def _plain(port: int, data: bytes, wait: bool) -> None:
+    """Sends bytes that are no TLS, or only its beginning."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(data)
+    try:
+        if wait:
+            await asyncio.wait_for(reader.read(), LIMIT)
+    except ConnectionError:
+        pass
+    writer.close()
+
+
+async def _streams(caller: Caller, count: int) -> bool:
+    return await caller.metric("chatrooms_streams") == count
+
+
+def _self_signed(folder: Path) -> tuple[Path, Path]:
+    cert, key = folder / "cert.pem", folder / "key.pem"
+    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=chatrooms"
+    names = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(cert)]
+    try:
+        subprocess.run([*command.split(), *names], check=True, capture_output=True)
+    except FileNotFoundError:
+        pytest.skip("there is no openssl command to make a certificate with")
+    return cert, key

@@ -1,0 +1,131 @@
+"""Signing out, and the right of a live stream to live (section 2)."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from asyncio.subprocess import PIPE
+
+import pytest
+
+from tests.helpers.chat import Chat
+from tests.integration.test_accounts import ADA, bearer, me, sign_in, sign_up
+
+
+@pytest.mark.gen_test
+async def test_sign_out_ends_tokens_and_streams_of_that_sign_in(chat: Chat) -> None:
+    """And of no other."""
+    phone, desk = await sign_up(chat), (await sign_in(chat)).data
+    on_phone = await chat.read(token=phone["token"], username="Ada", clientId="phone")
+    on_desk = await chat.read(token=desk["token"], username="Ada", clientId="desk")
+    await on_phone.event("system")
+    await on_desk.event("system")
+    answer = await chat.post("/api/auth/signout", None, None, headers=bearer(phone["token"]))
+    assert answer.status == 204
+    assert await on_phone.event("closing") == {"reason": "revoked", "reconnect": False}
+    assert (await me(chat, phone["token"])).code == "token-revoked"
+    assert (await chat.post("/api/auth/refresh", {"refreshToken": phone["refreshToken"]}, None)).status == 401
+    await chat.say("lobby", "still here")
+    await on_desk.message("still here")
+    assert (await me(chat, desk["token"])).status == 200
+
+
+@pytest.mark.gen_test
+async def test_token_made_elsewhere_can_be_signed_out(chat: Chat) -> None:
+    """It is a sign-in of its own."""
+    one, other = chat.token("carl"), chat.token("carl", "Carl")
+    assert (await chat.post("/api/auth/signout", None, None, headers=bearer(one))).status == 204
+    assert (await me(chat, one)).code == "token-revoked"
+    assert (await me(chat, other)).status == 200
+
+
+@pytest.mark.gen_test
+async def test_sign_out_outlives_a_restart(chat: Chat) -> None:
+    """Who is shut out stands in the database."""
+    token = (await sign_up(chat))["token"]
+    await chat.post("/api/auth/signout", None, None, headers=bearer(token))
+    await chat.server.gate.reload()
+    assert (await me(chat, token)).code == "token-revoked"
+
+
+@pytest.mark.gen_test
+async def test_cookie_reads_and_writes_only_from_our_own_pages(chat: Chat) -> None:
+    """A write by cookie needs a same-origin Origin (CSRF)."""
+    await sign_up(chat)
+    cookie = {"Cookie": (await sign_in(chat)).headers["Set-Cookie"].partition(";")[0]}
+    body = {"message": "hi"}
+    path = "/api/rooms/lobby/messages"
+    own = {"Origin": f"http://127.0.0.1:{chat.port}"}
+    assert (await chat.get(path, None, headers=cookie)).status == 200
+    assert (await chat.post(path, body, None, headers=cookie)).code == "bad-origin"
+    assert (await chat.post(path, body, None, headers={**cookie, "Origin": "https://evil.example"})).status == 403
+    assert (await chat.post(path, body, None, headers={**cookie, **own})).status == 201
+
+
+@pytest.mark.gen_test
+async def test_refresh_renews_the_cookie(chat: Chat) -> None:
+    """So that a native EventSource outlives its first token."""
+    await sign_up(chat)
+    signed_in = await sign_in(chat)
+    cookie = {"Cookie": signed_in.headers["Set-Cookie"].partition(";")[0]}
+    refresh = {"refreshToken": signed_in.data["refreshToken"]}
+    answer = await chat.post("/api/auth/refresh", refresh, None, headers=cookie)
+    assert answer.headers["Set-Cookie"].startswith(f"chatrooms_token={answer.data['token']}")
+
+
+@pytest.mark.gen_test
+async def test_ticket_opens_one_stream(chat: Chat) -> None:
+    """Once; and not for a call that is no stream."""
+    ticket = (await chat.post("/api/auth/ticket", None)).data
+    assert ticket["expiresIn"] == 30
+    path = f"/events?ticket={ticket['ticket']}&roomId=lobby&username=Ann"
+    assert (await chat.get(path.replace("/events", "/api/rooms"), None)).code == "token-missing"
+    reader = await chat.read(token="", ticket=ticket["ticket"], username="Ann")
+    assert (await reader.event("system"))["userId"] == "alice"
+    assert (await chat.get(path, None)).code == "ticket-invalid"
+
+
+@pytest.mark.gen_test
+async def test_ticket_of_who_signed_out_is_void(chat: Chat) -> None:
+    """It is checked again when it is redeemed."""
+    token = (await sign_up(chat))["token"]
+    ticket = (await chat.post("/api/auth/ticket", None, None, headers=bearer(token))).data["ticket"]
+    await chat.post("/api/auth/signout", None, None, headers=bearer(token))
+    answer = await chat.get(f"/events?ticket={ticket}&roomId=lobby&username=Ada", None)
+    assert (answer.status, answer.code) == (401, "token-revoked")
+
+
+@pytest.mark.gen_test
+async def test_disabling_from_the_command_line_ends_streams(chat: Chat) -> None:
+    """`chatrooms user` writes to the database of the running server, which sees it by itself."""
+    token = (await sign_up(chat))["token"]
+    reader = await chat.read(token=token, username="Ada")
+    await reader.event("system")
+    await _user(chat, "disable", "ada")
+    assert (await reader.event("closing"))["reason"] == "revoked"
+    assert (await me(chat, token)).code == "token-revoked"
+    assert (await sign_in(chat)).code == "account-disabled"
+    assert (await sign_in(chat, "wrong horse")).code == "credentials-invalid"
+    await _user(chat, "enable", "ADA@example.org")
+    await _user(chat, "role", "Ada", "--role", "admin")
+    signed_in = await sign_in(chat)
+    while signed_in.status != 200:
+        signed_in = await sign_in(chat)
+    assert signed_in.data["user"]["role"] == "admin"
+
+
+@pytest.mark.gen_test
+async def test_user_added_on_the_command_line_signs_in(chat: Chat) -> None:
+    """With the password from standard input."""
+    await chat.get("/readyz", None)
+    await _user(chat, "add", "Root", "--role", "admin", password=ADA["password"])
+    assert (await sign_in(chat, name="root")).data["user"]["role"] == "admin"
+    await _user(chat, "passwd", "Root", password="another horse")
+    assert (await sign_in(chat, "another horse", "root")).status == 200
+
+
+async def _user(chat: Chat, *args: str, password: str = "") -> None:
+    command = [sys.executable, "-m", "chatrooms", "user", *args, "--data-dir", str(chat.server.data_dir)]
+    process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, stderr=PIPE)
+    _, complaint = await process.communicate(password.encode() + b"\n")
+    assert process.returncode == 0, complaint.decode()
