@@ -25,6 +25,7 @@ from chatrooms.messages import Messages
 from chatrooms.metrics import Metrics
 from chatrooms.options import Options
 from chatrooms.publickeys import load
+from chatrooms.quotas import Quotas
 from chatrooms.replies import Replies
 from chatrooms.rooms import Rooms
 from chatrooms.signins import SignIns
@@ -94,7 +95,8 @@ class Server:
         self.hub.start(self.log)
         stored = MessageQueries(self.database)
         self.rooms = Rooms(self.hub, self.log, stored, options)
-        self.messages = Messages(self.log, stored, options)
+        self.quotas = Quotas(options)
+        self.messages = Messages(self.log, stored, self.quotas, options)
         self.gate = Gate(self.database, self.hub, self.tokens)
         await self.gate.reload()
         self.signins = SignIns(self.database, self.log, self.tokens, self._secret, options)

@@ -23,7 +23,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     # core
     ("stream", "sweep", "pulse", "catchup", "hub"),
     # domain
-    ("presence", "rooms", "messages", "gate", "signins", "accounts", "replies", "ai", "ai.*"),
+    ("presence", "rooms", "messages", "gate", "quotas", "signins", "accounts", "replies", "ai", "ai.*"),
     # the whole server
     ("metrics", "server"),
     # HTTP
