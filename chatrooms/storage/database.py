@@ -10,17 +10,20 @@ import asyncio
 import logging
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from importlib import resources
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import aiosqlite
 
 from chatrooms.errors import ConfigError, Unavailable
 
 Row = tuple[Any, ...]
+_Statement = tuple[str, list[dict[str, object]]]
+T = TypeVar("T")
 
 BUSY_TIMEOUT = 5.0  # seconds to wait for another program's write lock on an SQLite file
 TURN_TIMEOUT = 5.0  # seconds to wait for the writes of this process that came before
@@ -89,13 +92,16 @@ class SQLite:
         Raises Unavailable when the file is locked for too long, the disk is full or fails.
         """
         await self._take_turn()
+        tx = _SQLiteTransaction(self._writer)
         try:
-            await self._writer.execute("begin immediate")
-            async with self._rolled_back():
-                yield _SQLiteTransaction(self._writer)
-                await self._writer.execute("commit")
+            yield tx
+            await tx.commit()
         except sqlite3.OperationalError as error:
+            await tx.roll_back()
             raise _away(error) from error
+        except BaseException:
+            await tx.roll_back()
+            raise
         finally:
             self._turn.release()
 
@@ -106,19 +112,8 @@ class SQLite:
         except TimeoutError as error:
             raise _away(error) from error
 
-    @asynccontextmanager
-    async def _rolled_back(self) -> AsyncIterator[None]:
-        """Takes the transaction back when something fails."""
-        try:
-            yield
-        except BaseException:
-            # A failed commit (disk full) may have rolled back by itself.
-            with suppress(sqlite3.OperationalError):
-                await self._writer.execute("rollback")
-            raise
-
-    async def _connect(self) -> aiosqlite.Connection:
-        connection = aiosqlite.connect(self._path, isolation_level=None, timeout=BUSY_TIMEOUT)
+    async def _connect(self) -> _Connection:
+        connection = _Connection(partial(sqlite3.connect, self._path, BUSY_TIMEOUT, isolation_level=None), 64)
         # Or a server that nobody closed would keep its process from ending.
         connection._thread.daemon = True
         await connection
@@ -137,18 +132,63 @@ class SQLite:
                 await self._writer.executescript(f"begin immediate; {script} {applied} commit;")
 
 
+class _Connection(aiosqlite.Connection):
+    """Takes whole pieces of work into aiosqlite's thread: each way there and back costs a turn of the loop."""
+
+    async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        result: T = await self._execute(work, self._conn)  # type: ignore[no-untyped-call]
+        return result
+
+
 class _SQLiteTransaction:
-    def __init__(self, connection: aiosqlite.Connection) -> None:
+    """Holds writes back until a query needs them, or the commit: mostly all go in one piece of work.
+
+    So the file is locked for as short as can be, never while the event loop does something else
+    but for transactions that query. A write that fails is raised by the query or the commit after it.
+    """
+
+    def __init__(self, connection: _Connection) -> None:
         self._connection = connection
+        self._held: list[_Statement] = []
+        self._begun = False
 
     async def fetch(self, sql: str, *args: object) -> list[Row]:
-        return await _fetch(self._connection, sql, args)
+        return await self._run(lambda connection: connection.execute(sql, _numbered(args)).fetchall())
 
     async def execute(self, sql: str, *args: object) -> None:
-        await self._connection.execute(sql, _numbered(args))
+        self._held.append((sql, [_numbered(args)]))
 
     async def executemany(self, sql: str, rows: Iterable[Sequence[object]]) -> None:
-        await self._connection.executemany(sql, [_numbered(row) for row in rows])
+        self._held.append((sql, [_numbered(row) for row in rows]))
+
+    async def commit(self) -> None:
+        if self._begun or self._held:
+            await self._run(lambda connection: connection.execute("commit"))
+
+    async def roll_back(self) -> None:
+        """Takes everything back. A commit that failed (disk full) may have done so by itself."""
+        if self._begun:
+            with suppress(sqlite3.OperationalError):
+                await self._connection.run(lambda connection: connection.execute("rollback"))
+
+    async def _run(self, last: Callable[[sqlite3.Connection], T]) -> T:
+        held, self._held = self._held, []
+        begun, self._begun = self._begun, True
+        return await self._connection.run(partial(_work, held, begun, last))
+
+
+def _work(
+    statements: Sequence[_Statement],
+    begun: bool,
+    last: Callable[[sqlite3.Connection], T],
+    connection: sqlite3.Connection,
+) -> T:
+    """In the connection's thread: begins if need be, runs the statements, then the last."""
+    if not begun:
+        connection.execute("begin immediate")
+    for sql, rows in statements:
+        connection.executemany(sql, rows)
+    return last(connection)
 
 
 def migrations(engine: str) -> list[tuple[int, str]]:
