@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -39,6 +40,7 @@ async def _serve(settings: options.Options) -> None:
         http = Front(application(server), settings.write_timeout, _tls(settings))
         sockets = _listen(settings)
         await _start(server)
+        gc.freeze()  # or each full collection looks at all modules again, with the event loop held
         http.add_sockets(sockets)
         port = sockets[0].getsockname()[1]
         scheme = "https" if settings.ssl_cert else "http"

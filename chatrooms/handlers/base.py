@@ -76,7 +76,7 @@ class Handler(RequestHandler):
             raise Unavailable("draining", "The server is stopping.", 5)
         await self.server.start()
 
-    async def options(self, *_args: str) -> None:
+    async def options(self, *_args: str, **_named: str) -> None:
         """The answer to a CORS preflight; its headers are those of every answer."""
         for name, value in self.access.preflight_headers(self.request):
             self.set_header(name, value)

@@ -17,6 +17,9 @@ from chatrooms.cli import main
 STARTED = 2.0  # seconds in which the server opens its database; what counts is what comes after
 
 
+LONG = 0.03  # seconds of processor time after which a callback is named
+
+
 class Watch:
     """Times every callback of every event loop in this process."""
 
@@ -30,6 +33,8 @@ class Watch:
         self._run(handle)
         processor, now = time.thread_time() - processor, time.monotonic()
         if clock > self._since:
+            if processor > LONG:
+                print(f"held for {processor:.4f} s: {handle!r}", file=sys.stderr)
             self.processor, self.clock = max(self.processor, processor), max(self.clock, now - clock)
 
 

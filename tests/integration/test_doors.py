@@ -27,6 +27,8 @@ EVERYWHERE = [
     ("PUT", "/api/rooms"),
     ("OPTIONS", "/api/rooms"),
     ("OPTIONS", "/nowhere"),
+    ("OPTIONS", "/"),
+    ("OPTIONS", "/static/index.html"),
 ]
 PAGES = ("/", "/static/index.html", "/static/nothing", "/docs")
 OUTSIDE = [
