@@ -18,7 +18,7 @@ class Quotas:
         self._streams = RateLimit(options.streams_a_period, STREAM_PERIOD)
         self._refusals = RateLimit(options.streams_a_period, STREAM_PERIOD)
         self._rooms = RateLimit(options.room_rate, ROOM_PERIOD)
-        self._replies = RateLimit(options.reply_rate, REPLY_PERIOD)
+        self._replies = RateLimit(options.replies_a_minute, REPLY_PERIOD)
 
     def open_stream(self, who: Identity) -> None:
         """Counts a stream, or a poll."""

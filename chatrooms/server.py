@@ -17,17 +17,24 @@ import msgspec
 
 from chatrooms import sse
 from chatrooms.accounts import Accounts
+from chatrooms.acts import Acts
 from chatrooms.ai.offline import Offline
+from chatrooms.audit import Audit
+from chatrooms.directory import Directory
 from chatrooms.errors import ConfigError, Unavailable
 from chatrooms.gate import Gate
 from chatrooms.hub import Hub, closing
+from chatrooms.invites import Invites
 from chatrooms.messages import Messages
 from chatrooms.metrics import Metrics
+from chatrooms.moderation import Moderation
 from chatrooms.options import Options
 from chatrooms.publickeys import load
 from chatrooms.quotas import Quotas
 from chatrooms.replies import Replies
 from chatrooms.rooms import Rooms
+from chatrooms.roomsettings import RoomSettings
+from chatrooms.rulebook import Rulebook
 from chatrooms.signins import SignIns
 from chatrooms.storage.database import SQLite
 from chatrooms.storage.log import Log
@@ -97,6 +104,7 @@ class Server:
         self.rooms = Rooms(self.hub, self.log, stored, options)
         self.quotas = Quotas(options)
         self.messages = Messages(self.log, stored, self.quotas, options)
+        self._start_rules()
         self.gate = Gate(self.database, self.hub, self.tokens)
         await self.gate.reload()
         self.signins = SignIns(self.database, self.log, self.tokens, self._secret, options)
@@ -105,6 +113,15 @@ class Server:
         self.metrics = Metrics(self.hub, self.log)
         self._tasks = [asyncio.create_task(self._keep_house()), asyncio.create_task(self._watch_database())]
         self.ready = True
+
+    def _start_rules(self) -> None:
+        self.rulebook = Rulebook(self.database, self.rooms)
+        self.directory = Directory(self.database, self.rooms, self.rulebook)
+        acts = Acts(self.log, self.options)
+        self.room_settings = RoomSettings(acts, self.rooms)
+        self.moderation = Moderation(acts, self.hub)
+        self.invites = Invites(acts, self.database)
+        self.audit = Audit(self.database, self.log)
 
     def _tell_health(self, well: bool) -> None:
         """Streams stay open while the database is away, and say so."""

@@ -7,6 +7,7 @@ import gc
 import logging
 import os
 import signal
+import socket
 import ssl
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from tornado.netutil import bind_sockets
 
 from chatrooms import logs, options
 from chatrooms.app import application
+from chatrooms.commands import descriptors
 from chatrooms.errors import ConfigError, Unavailable
 from chatrooms.handlers.front import Front
 from chatrooms.server import Server
@@ -35,6 +37,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 async def _serve(settings: options.Options) -> None:
+    descriptors.allow(settings.max_streams)
     server = Server(settings, Path(settings.data_dir))
     try:
         http = Front(application(server), settings.write_timeout, _tls(settings))
@@ -62,9 +65,10 @@ async def _start(server: Server) -> None:
         raise ConfigError(f"cannot start: {problem.__cause__ or problem}") from None
 
 
-def _listen(settings: options.Options) -> list:  # type: ignore[type-arg]
+def _listen(settings: options.Options) -> list[socket.socket]:
     """Sockets for each address, all on one port."""
-    sockets, port = [], settings.port
+    sockets: list[socket.socket] = []
+    port = settings.port
     for address in ADDRESSES.get(settings.address, (settings.address,)):
         try:
             sockets += bind_sockets(port, address, backlog=BACKLOG)

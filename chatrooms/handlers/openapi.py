@@ -64,7 +64,8 @@ def document(routes: Sequence[tuple[Any, ...]]) -> Json:
     paths: Json = {}
     for pattern, handler, method, calls in found:
         path, names = _path(pattern, _parameter_names(getattr(handler, method)))
-        paths.setdefault(path, {})[method] = _operation(handler, method, names, calls, by_shape)
+        operation = _operation(handler, method, names, calls, by_shape)
+        paths.setdefault(path, {})[method] = {"operationId": method + re.sub(r"\W+", "-", path), **operation}
     return {
         "openapi": "3.1.0",
         "info": {"title": "chatrooms", "version": __version__},
@@ -82,7 +83,6 @@ def _operation(
     handler: type[RequestHandler], method: str, names: Sequence[str], calls: Sequence[Asked], by_shape: dict[type, Json]
 ) -> Json:
     operation: Json = {
-        "operationId": method + handler.__name__,
         "summary": _summary(handler, method),
         "tags": [handler.__module__.rpartition(".")[2]],
         "parameters": [_parameter("path", name, {"type": "string"}, True) for name in names] + _asked(calls),

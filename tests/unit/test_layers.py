@@ -17,13 +17,32 @@ MAX_LINES = 320
 # From the ground up; a module may import from its own layer and from those before it.
 LAYERS: tuple[tuple[str, ...], ...] = (
     # values: pure, no I/O
-    ("chatrooms", "errors", "event", "sse", "names", "body", "limits", "tokens", "options", "topic"),
+    ("chatrooms", "errors", "event", "sse", "names", "body", "limits", "tokens", "options", "topic", "rules", "act"),
     # infrastructure
     ("storage", "storage.*", "logs", "passwords", "publickeys"),
     # core
     ("stream", "sweep", "pulse", "catchup", "hub"),
     # domain
-    ("presence", "rooms", "messages", "gate", "quotas", "signins", "accounts", "replies", "ai", "ai.*"),
+    (
+        "presence",
+        "rooms",
+        "messages",
+        "slowmode",
+        "gate",
+        "quotas",
+        "signins",
+        "accounts",
+        "replies",
+        "ai",
+        "ai.*",
+        "rulebook",
+        "directory",
+        "acts",
+        "roomsettings",
+        "moderation",
+        "invites",
+        "audit",
+    ),
     # the whole server
     ("metrics", "server"),
     # HTTP
