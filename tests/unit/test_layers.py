@@ -24,24 +24,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("stream", "sweep", "pulse", "catchup", "hub"),
     # domain
     (
-        "presence",
-        "rooms",
-        "messages",
-        "slowmode",
-        "gate",
-        "quotas",
-        "signins",
-        "accounts",
-        "replies",
-        "ai",
-        "ai.*",
-        "rulebook",
-        "directory",
-        "acts",
-        "roomsettings",
-        "moderation",
-        "invites",
-        "audit",
+        "presence", "rooms", "messages", "slowmode", "replies", "ai", "ai.*", "gate", "quotas", "signins", "accounts",
+        "rulebook", "directory", "acts", "roomsettings", "moderation", "invites", "audit",
     ),
     # the whole server
     ("metrics", "server"),
@@ -49,7 +33,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("handlers", "handlers.*"),
     # the application, the command line, and a client of it all
     ("app", "client", "cli", "__main__", "commands", "commands.*"),
-)
+)  # fmt: skip
 WITH_TORNADO = ("app", "client", "cli", "__main__", "logs", "handlers", "handlers.*", "commands", "commands.*")
 
 
