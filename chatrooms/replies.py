@@ -9,10 +9,12 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator
 
 from chatrooms.ai.base import Prompt, Provider
-from chatrooms.errors import NotFound
+from chatrooms.errors import NotFound, Unavailable
 from chatrooms.tokens import Identity
 
 KEPT = 1000  # finished replies that can still be read
+MAX_RUNNING = 1000
+RETRY_AFTER = 5.0  # seconds, for who comes when MAX_RUNNING are being generated
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +73,9 @@ class Replies:
         self._jobs: dict[str, asyncio.Task[None]] = {}
 
     def start(self, who: Identity, prompt: Prompt, conversation_id: str | None) -> Reply:
-        """Begins to generate a reply."""
+        """Begins to generate a reply. Raises Unavailable `full` when too many are being generated."""
+        if len(self._jobs) >= MAX_RUNNING:
+            raise Unavailable("full", "Too many replies are being generated.", RETRY_AFTER)
         reply = Reply(who.user_id, conversation_id or secrets.token_urlsafe(12))
         self._replies[reply.id] = reply
         self._forget_old()

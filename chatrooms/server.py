@@ -30,6 +30,7 @@ from chatrooms.metrics import Metrics
 from chatrooms.moderation import Moderation
 from chatrooms.options import Options
 from chatrooms.publickeys import load
+from chatrooms.quotas import Quotas
 from chatrooms.replies import Replies
 from chatrooms.rooms import Rooms
 from chatrooms.roomsettings import RoomSettings
@@ -101,7 +102,8 @@ class Server:
         self.hub.start(self.log)
         stored = MessageQueries(self.database)
         self.rooms = Rooms(self.hub, self.log, stored, options)
-        self.messages = Messages(self.log, stored, options)
+        self.quotas = Quotas(options)
+        self.messages = Messages(self.log, stored, self.quotas, options)
         self._start_rules()
         self.gate = Gate(self.database, self.hub, self.tokens)
         await self.gate.reload()

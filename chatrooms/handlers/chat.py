@@ -42,6 +42,7 @@ class Chat(Handler):
         body = self.body(ChatBody)
         if not body.message.strip():
             raise BadRequest("empty-message", "The message is empty.")
+        self.server.quotas.reply(who)
         turns = [Turn(turn.role, turn.content) for turn in body.history[-HISTORY:]]
         prompt = Prompt(body.message, turns, body.model, body.temperature)
         reply = self.server.replies.start(who, prompt, body.conversation_id)
