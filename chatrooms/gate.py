@@ -26,6 +26,7 @@ TICKET_TTL = 30  # seconds
 TICKETS = 120  # of one user in a minute
 REVOKED = "session-revoked"
 BLOCKED = "user-blocked"
+CHANGED = "accounts-changed"
 
 
 class _Order(msgspec.Struct, rename="camel"):
@@ -46,12 +47,18 @@ class Gate:
         self._revoked: set[str] = set()
         self._blocked: set[str] = set()
         self._ticket_rate = RateLimit(TICKETS, 60.0)
+        self.stale = False  # whether another program has changed who is shut out
         hub.listen(CONTROL, self._obey)
 
     async def reload(self) -> None:
         """Reads who is shut out, and ends their streams."""
-        self._revoked = await revocations.sessions(self._database)
-        self._blocked = await revocations.blocked_users(self._database)
+        self.stale = False
+        try:
+            self._revoked = await revocations.sessions(self._database)
+            self._blocked = await revocations.blocked_users(self._database)
+        except BaseException:
+            self.stale = True
+            raise
         self._end_streams()
 
     def verify(self, token: str) -> Identity:
@@ -101,6 +108,8 @@ class Gate:
         elif event.type == BLOCKED:
             self._blocked.add(msgspec.json.decode(event.data, type=_Order).user_id)
             self._end_streams()
+        elif event.type == CHANGED:
+            self.stale = True
 
     def _end_streams(self) -> None:
         gone = [s for s in self._hub.streams if s.session in self._revoked or s.user_id in self._blocked]
@@ -116,6 +125,11 @@ def revoked(session: str) -> Event:
 def blocked(user_id: str) -> Event:
     """The order to end a user's streams and refuse its tokens."""
     return Event(BLOCKED, msgspec.json.encode({"userId": user_id}), (CONTROL,))
+
+
+def changed() -> Event:
+    """The order to read again who is shut out."""
+    return Event(CHANGED, b"{}", (CONTROL,))
 
 
 def _hash(ticket: str) -> str:

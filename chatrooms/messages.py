@@ -19,7 +19,8 @@ from chatrooms.rooms import topic_of
 from chatrooms.rules import Rank, Rules
 from chatrooms.storage import messages as queries
 from chatrooms.storage.database import Transaction
-from chatrooms.storage.log import ERASED, Command, Log
+from chatrooms.storage.group import Command
+from chatrooms.storage.log import ERASED, Log
 from chatrooms.tokens import Identity
 
 RATE_PERIOD = 10.0  # seconds in which `message-rate` counts

@@ -90,10 +90,19 @@ def networks(value: str) -> tuple[str, ...]:
     return words(value)
 
 
+def database_url(value: str) -> str:
+    if not value.startswith(("postgresql://", "postgres://")):
+        raise ValueError("a URL that begins with postgresql://")
+    return value
+
+
 OPTIONS: tuple[Option, ...] = (
     Option("port", port, 4000, "TCP port to listen on; 0 takes a free one"),
     Option("address", text, "localhost", "address to listen on; localhost is 127.0.0.1 and ::1"),
     Option("data-dir", text, "./data", "folder of the database and the secret; locked while in use"),
+    Option(
+        "database-url", database_url, None, "postgresql://…, which nodes may share; default: SQLite in data-dir", True
+    ),
     Option("secret", text, None, "key that signs and checks JWTs; made and kept in data-dir when absent", True),
     Option("token-ttl", seconds, 900.0, "how long an access token is good"),
     Option("refresh-ttl", seconds, 30 * 86400.0, "how long a refresh token is good"),
@@ -155,6 +164,8 @@ class Options:
             setattr(self, option.attribute, _resolve(option, overrides, environ))
         if bool(self.ssl_cert) != bool(self.ssl_key):
             raise ConfigError("--ssl-cert and --ssl-key go together")
+        if self.database_url and not self.secret:
+            raise ConfigError("--secret must be given with --database-url: all nodes sign with the same")
         if bool(self.jwt_algorithm) != bool(self.jwt_keys):
             raise ConfigError("--jwt-algorithm and --jwt-keys go together")
 

@@ -107,6 +107,8 @@ class Rooms:
         none, and `recovered` says so. Without one the start is before the last `history` messages.
         """
         wanted = parse_id(asked) if asked else None
+        if wanted is not None:
+            await self._log.reach(wanted)  # another node may have gone further
         if wanted is not None and self._log.knows(wanted):
             return Start(wanted.seq, True, await self._missed(room_id, wanted.seq), True)
         position = self._log.head

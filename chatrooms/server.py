@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import logging
-import os
 import random
-import secrets
-import tempfile
 import time
 from pathlib import Path
-from typing import IO
 
 import msgspec
 
@@ -20,6 +15,7 @@ from chatrooms.accounts import Accounts
 from chatrooms.acts import Acts
 from chatrooms.ai.offline import Offline
 from chatrooms.audit import Audit
+from chatrooms.datadir import Folder, stored_secret
 from chatrooms.directory import Directory
 from chatrooms.errors import ConfigError, Unavailable
 from chatrooms.gate import Gate
@@ -36,14 +32,11 @@ from chatrooms.rooms import Rooms
 from chatrooms.roomsettings import RoomSettings
 from chatrooms.rulebook import Rulebook
 from chatrooms.signins import SignIns
+from chatrooms.storage.engines import database_of
 from chatrooms.storage.log import Log
 from chatrooms.storage.messages import MessageQueries
-from chatrooms.storage.sqlite import SQLite
 from chatrooms.tokens import MIN_SECRET_BYTES, Tokens
 
-DATABASE = "chatrooms.db"
-SECRET_FILE = "secret"
-LOCK_FILE = "lock"
 DAY = 86400.0
 HOUSEKEEPING = 3600.0  # seconds between two rounds of retention
 WATCH = 0.5  # seconds between two looks for what other programs changed
@@ -60,9 +53,8 @@ class Server:
 
     def __init__(self, options: Options, data_dir: Path | None) -> None:
         self.options = options
-        self._temporary = tempfile.TemporaryDirectory(prefix="chatrooms-") if data_dir is None else None
-        self.data_dir = Path(self._temporary.name) if self._temporary else data_dir or Path()
-        self._lock = lock(self.data_dir)
+        self._folder = Folder(data_dir, needed=not options.database_url)
+        self.data_dir = self._folder.path
         secret = options.secret or stored_secret(self.data_dir)
         check_secret(secret, options.loopback)
         self._secret = secret
@@ -90,7 +82,7 @@ class Server:
 
     async def _start(self) -> None:
         options = self.options
-        self.database = SQLite(self.data_dir / DATABASE)
+        self.database = database_of(options.database_url, self.data_dir)
         await self.database.open()
         self.hub = Hub(options.heartbeat, options.write_timeout, options.max_streams, options.max_streams_per_user)
         self.log = Log(self.database, self.hub.publish, self._tell_health)
@@ -155,9 +147,7 @@ class Server:
             self.accounts.close()
             await self.log.close()
             await self.database.close()
-        self._lock.close()
-        if self._temporary is not None:
-            self._temporary.cleanup()
+        self._folder.close()
 
     async def _keep_house(self) -> None:
         while True:
@@ -175,7 +165,7 @@ class Server:
         while True:
             await asyncio.sleep(WATCH)
             try:
-                if await self.database.changed_elsewhere():
+                if await self.database.changed_elsewhere() or self.gate.stale:
                     await self.gate.reload()
             except Exception as error:
                 log.debug("the database cannot be watched: %s", error)
@@ -186,41 +176,6 @@ class Server:
         if removed:
             self.hub.forget()
             log.info("retention removed %d events", removed)
-
-
-def lock(data_dir: Path) -> IO[str]:
-    """Takes a data folder for this process, until the file returned is closed.
-
-    Raises ConfigError when another process has it, or when it cannot be made.
-    """
-    try:
-        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        file = open(data_dir / LOCK_FILE, "a")  # noqa: SIM115 - held open on purpose
-    except OSError as error:
-        raise ConfigError(f"--data-dir: {data_dir}: {error.strerror}") from None
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        file.close()
-        raise ConfigError(f"--data-dir: {data_dir} is in use by another process") from None
-    return file
-
-
-def stored_secret(data_dir: Path) -> str:
-    """The secret of a data folder, made at its first use: 256 random bits, mode 0600."""
-    path = data_dir / SECRET_FILE
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        secret = path.read_text().strip()
-        if not secret:  # a crash between its making and its writing
-            raise ConfigError(f"--data-dir: {path} is empty: remove it to have a new one made") from None
-        return secret
-    with os.fdopen(descriptor, "w") as file:
-        file.write(secrets.token_hex(32) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    return path.read_text().strip()
 
 
 def check_secret(secret: str, loopback: bool) -> None:

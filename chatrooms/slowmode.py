@@ -8,7 +8,7 @@ from chatrooms.errors import TooMany
 from chatrooms.event import Event
 from chatrooms.storage import rules as stored
 from chatrooms.storage.database import Transaction
-from chatrooms.storage.log import Command
+from chatrooms.storage.group import Command
 
 
 def paced(room_id: str, user_id: str, interval: float, events: Sequence[Event], now: int) -> Command:

@@ -10,11 +10,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from chatrooms import options
+from chatrooms.datadir import Folder, lock
 from chatrooms.errors import ConfigError
-from chatrooms.server import DATABASE, DAY, lock
+from chatrooms.server import DAY
 from chatrooms.storage import backup as copies
+from chatrooms.storage.database import Database
+from chatrooms.storage.engines import FILE, database_of
 from chatrooms.storage.log import Log
-from chatrooms.storage.sqlite import SQLite
 
 
 def backup(argv: Sequence[str]) -> int:
@@ -22,7 +24,7 @@ def backup(argv: Sequence[str]) -> int:
     parser = _parser("backup", "Copy the database, of a running server too, to a new file.")
     parser.add_argument("file", type=Path)
     args = parser.parse_args(argv)
-    size = copies.copy(_data_dir(args.data_dir) / DATABASE, args.file)
+    size = copies.copy(_data_dir(args.data_dir) / FILE, args.file)
     print(f"{args.file}: {size} bytes")
     return 0
 
@@ -34,7 +36,7 @@ def restore(argv: Sequence[str]) -> int:
     args = parser.parse_args(argv)
     data_dir = _data_dir(args.data_dir)
     with lock(data_dir):
-        epoch = copies.put_back(args.file, data_dir / DATABASE)
+        epoch = copies.put_back(args.file, data_dir / FILE)
     print(f"restored {args.file} as epoch {epoch}")
     return 0
 
@@ -45,15 +47,16 @@ def retention(argv: Sequence[str]) -> int:
     settings = options.Options(options.overrides(parser.parse_args(argv)), os.environ)
     if not settings.retention:
         raise ConfigError("--retention: give the number of days to keep")
-    data_dir = Path(settings.data_dir)
-    with lock(data_dir):
-        removed = asyncio.run(_forget(data_dir, settings.retention))
+    folder = Folder(Path(settings.data_dir), needed=not settings.database_url)
+    try:
+        removed = asyncio.run(_forget(database_of(settings.database_url, folder.path), settings.retention))
+    finally:
+        folder.close()
     print(f"removed {removed} events")
     return 0
 
 
-async def _forget(data_dir: Path, days: float) -> int:
-    database = SQLite(data_dir / DATABASE)
+async def _forget(database: Database, days: float) -> int:
     await database.open()
     log = Log(database, lambda events: None)
     await log.open()
@@ -71,4 +74,7 @@ def _parser(command: str, description: str) -> ArgumentParser:
 
 
 def _data_dir(given: str | None) -> Path:
-    return Path(options.Options({"data_dir": given}, os.environ).data_dir)
+    settings = options.Options({"data_dir": given}, os.environ)
+    if settings.database_url:
+        raise ConfigError("back up and restore a PostgreSQL database with pg_dump and pg_restore")
+    return Path(settings.data_dir)

@@ -7,8 +7,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from chatrooms.datadir import stored_secret
 from chatrooms.options import Options
-from chatrooms.server import stored_secret
 from chatrooms.tokens import ROLES, Tokens
 
 

@@ -19,22 +19,26 @@ from pathlib import Path
 from chatrooms import names
 from chatrooms.accounts import new_account
 from chatrooms.errors import ConfigError, Problem
+from chatrooms.gate import changed
 from chatrooms.options import Options
 from chatrooms.passwords import Passwords
-from chatrooms.server import DATABASE
 from chatrooms.storage import accounts, families
 from chatrooms.storage.accounts import Account, AccountQueries
 from chatrooms.storage.database import Database
-from chatrooms.storage.sqlite import SQLite
+from chatrooms.storage.engines import database_of
+from chatrooms.storage.log import Log
 from chatrooms.tokens import ROLES
+
+_UNUSED = {"CHATROOMS_SECRET": "no token is signed here"}  # or a shared database would ask for it
 
 
 def main(argv: Sequence[str]) -> int:
     """`user add|passwd|role|disable|enable NAME`; returns the exit status."""
     parser = _parser()
     args = parser.parse_args(argv)
-    settings = Options({"data_dir": args.data_dir}, os.environ)
-    Path(settings.data_dir).mkdir(mode=0o700, parents=True, exist_ok=True)
+    settings = Options({"data_dir": args.data_dir, "database_url": args.database_url}, {**os.environ, **_UNUSED})
+    if not settings.database_url:
+        Path(settings.data_dir).mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         print(asyncio.run(_run(args, settings)))
     except Problem as problem:
@@ -45,7 +49,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 async def _run(args: Namespace, settings: Options) -> str:
-    database = SQLite(Path(settings.data_dir) / DATABASE)
+    database = database_of(settings.database_url, Path(settings.data_dir))
     await database.open()
     try:
         if args.action == "add":
@@ -76,7 +80,17 @@ async def _change(database: Database, args: Namespace, settings: Options) -> str
             await accounts.set_state(tx, account.user_id, "active" if args.action == "enable" else "disabled")
         # Whatever it was, tokens that were given out before must not outlive it.
         await families.end_all(tx, account.user_id, int(time.time() + settings.token_ttl) + 1)
+    if database.shared:
+        await _tell(database)
     return f"{account.username}: done"
+
+
+async def _tell(database: Database) -> None:
+    """Lets the nodes know, each by the log; an SQLite file is watched by its one server."""
+    log = Log(database, lambda events: None)
+    await log.open()
+    await log.append([changed()])
+    await log.close()
 
 
 async def _find(database: Database, name: str) -> Account:
@@ -116,6 +130,7 @@ def _parser() -> ArgumentParser:
         sub = actions.add_parser(action, help=help)
         sub.add_argument("name", help="user name" if action == "add" else "user name, email or user id")
         sub.add_argument("--data-dir", help="the server's data folder (default ./data)")
+        sub.add_argument("--database-url", help="the server's database, when it is not in its data folder")
         if action in ("add", "role"):
             sub.add_argument("--role", choices=ROLES, default="user", required=action == "role")
         if action == "add":

@@ -14,11 +14,15 @@ from typing import Any, Protocol
 Row = tuple[Any, ...]
 
 
-class Transaction(Protocol):
-    """What may be done inside one transaction."""
+class Source(Protocol):
+    """What can be asked: the database, or a transaction in it."""
 
     async def fetch(self, sql: str, *args: object) -> list[Row]:
         """The rows of a query."""
+
+
+class Transaction(Source, Protocol):
+    """What may be done inside one transaction."""
 
     async def execute(self, sql: str, *args: object) -> None:
         """Runs one statement."""
@@ -27,8 +31,13 @@ class Transaction(Protocol):
         """Runs one statement for each row."""
 
 
-class Database(Protocol):
-    """One engine. Commits are on disk when they return; what fails on its side raises Unavailable."""
+class Database(Source, Protocol):
+    """One engine. Commits are on disk when they return; what fails on its side raises Unavailable.
+
+    `shared` says whether other nodes may append to the same log.
+    """
+
+    shared: bool
 
     async def open(self) -> None:
         """Connects, and makes or upgrades the schema. Raises ConfigError when it cannot."""
@@ -36,11 +45,11 @@ class Database(Protocol):
     async def close(self) -> None:
         """Lets go of it, after the transaction under way."""
 
-    async def fetch(self, sql: str, *args: object) -> list[Row]:
-        """The rows of a query, as of the last commit."""
-
     def transaction(self) -> AbstractAsyncContextManager[Transaction]:
         """A write transaction: committed on leaving, rolled back on an exception."""
+
+    def appending(self) -> AbstractAsyncContextManager[Transaction]:
+        """The transaction in which the log appends: nobody else appends from its begin to its end."""
 
     async def changed_elsewhere(self) -> bool:
         """Whether another program may have committed since the last call."""

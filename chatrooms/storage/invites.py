@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from chatrooms.storage.database import Row, Transaction
-from chatrooms.storage.rules import Source
+from chatrooms.storage.database import Row, Source, Transaction
 
 _COLUMNS = "hash, invite_id, room_id, created_by, created_at, expires_at, uses"
 

@@ -3,6 +3,9 @@
 Appends that arrive while one commit is under way go together in the next. A caller is answered,
 and the event handed to its readers, only after the commit: nobody sees an event that a crash can
 take back.
+
+Where other nodes append to the same log, each node takes from it what it lacks, in order: when it is
+rung for, before an append of its own (it sees the head under the lock), and once a second.
 """
 
 from __future__ import annotations
@@ -10,21 +13,22 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
 
-from chatrooms.errors import Problem, Unavailable
+from chatrooms.errors import Unavailable
 from chatrooms.event import Event, Position
-from chatrooms.storage.database import Database, Row, Transaction
+from chatrooms.storage.database import Database, Source, Transaction
+from chatrooms.storage.extent import Extent, between, extent_of
+from chatrooms.storage.group import Appended, Command, Group, Job, answer, event_of, size_of
 
 MAX_GROUP = 512  # events in one commit
 PROBE = 1.0  # seconds between two looks at a database that failed
 MAX_WAITING = 20_000  # events waiting for a commit; beyond it a write is refused, not queued
+LOOK = 1.0  # seconds between two looks for what other nodes have appended
+PAGE = 500  # events of other nodes taken at once; with more to take, none is appended
 ERASED = "erased"
 
-Command = Callable[[Transaction], Awaitable[Sequence[Event]]]
 Listener = Callable[[Sequence[Event]], None]
 HealthListener = Callable[[bool], None]
 
@@ -38,41 +42,33 @@ where t.topic = $1 and t.seq > $2 and t.seq <= $3 and e.type <> 'erased'"""
 log = logging.getLogger(__name__)
 
 
-class Appended(NamedTuple):
-    """What became of an event: the one in the log, and whether it had been there before."""
-
-    event: Event
-    repeated: bool
-
-
-class _Job:
-    """One caller's append: the events it brings, or a command that makes them in the transaction."""
-
-    __slots__ = ("command", "events", "future", "outcome")
-
-    def __init__(self, events: Sequence[Event], command: Command | None) -> None:
-        self.events = events
-        self.command = command
-        self.future: asyncio.Future[list[Appended]] = asyncio.get_running_loop().create_future()
-        self.outcome: list[Appended] | Problem = []
+class _FarBehind(Exception):
+    """Others have appended more than can be taken while the log is locked."""
 
 
 class Log:
     """Append, read, head, epoch.
 
-    `head` is the seq of the last committed event and `floor` that of the last one that retention
-    has removed; both change in the same step in which `listener` gets the events.
+    `head` is the seq of the last committed event that this node has taken, and `floor` that of the
+    last one that retention has removed; `head` changes in the step in which `listener` gets the events.
+    `on_append` is told, after that step, of what this node has appended.
     """
 
-    def __init__(self, database: Database, listener: Listener, on_health: HealthListener = lambda well: None) -> None:
+    def __init__(
+        self, database: Database, listener: Listener, on_health: HealthListener = lambda well: None,
+        on_append: Listener = lambda events: None,
+    ) -> None:  # fmt: skip
         self._database = database
         self._listener = listener
         self._on_health = on_health
+        self._on_append = on_append
         self._probe: asyncio.Task[None] | None = None
-        self._waiting: deque[_Job] = deque()
+        self._waiting: deque[Job] = deque()
         self._waiting_events = 0
         self._wake = asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
+        self._looking: asyncio.Task[None] | None = None
+        self._looked: asyncio.Future[None] | None = None
         self._closing = False
         self.epoch = ""
         self.head = 0
@@ -82,16 +78,17 @@ class Log:
         """Reads where the log stands, and starts to write."""
         async with self._database.transaction() as tx:
             await tx.execute("insert into meta values ('epoch', $1) on conflict (name) do nothing", new_epoch())
-            meta = {name: value for name, value in await tx.fetch("select name, value from meta")}
-            rows = await tx.fetch("select seq from sqlite_sequence where name = 'events'")
-        self.epoch = meta["epoch"]
-        self.floor = int(meta.get("floor", 0))
-        self.head = max(self.floor, rows[0][0] if rows else 0)
+            ((self.epoch,),) = await tx.fetch("select value from meta where name = 'epoch'")
+            self.head, self.floor = await extent_of(tx)
         self._writer = asyncio.create_task(self._write())
+        if self._database.shared:
+            self._looking = asyncio.create_task(self._look_now_and_then())
 
     async def close(self) -> None:
         """Commits what is waiting and stops."""
         self._closing = True
+        if self._looking is not None:
+            self._looking.cancel()
         self._wake.set()
         if self._writer is not None:
             await self._writer
@@ -115,11 +112,27 @@ class Log:
         """
         if self._closing or self._waiting_events > MAX_WAITING:
             raise Unavailable("unavailable", "The server cannot take writes right now.", retry_after=1)
-        job = _Job(events, command)
+        job = Job(events, command)
         self._waiting.append(job)
-        self._waiting_events += _size(job)
+        self._waiting_events += size_of(job)
         self._wake.set()
         return await job.future
+
+    def ring(self, seq: int) -> None:
+        """Somebody says that the log reaches that far: what is missing here is taken soon."""
+        if seq > self.head and self._looked is None and self._database.shared and not self._closing:
+            self._looked = asyncio.get_running_loop().create_future()
+            self._wake.set()
+
+    async def reach(self, position: Position) -> None:
+        """Returns when this node has taken all up to a position, if it is one of this log.
+
+        Raises Unavailable when the database does not say.
+        """
+        if position.epoch == self.epoch:
+            self.ring(position.seq)
+            if self._looked is not None and position.seq > self.head:
+                await asyncio.shield(self._looked)
 
     async def read(self, topic: str, after: int, limit: int) -> list[Event]:
         """The next events of a topic after a seq, oldest first, as they are now.
@@ -128,7 +141,7 @@ class Log:
         listener would reach a reader twice.
         """
         rows = await self._database.fetch(_READ, topic, after, self.head, limit)
-        return [_event(row, topic) for row in rows]
+        return [event_of(row, (topic,)) for row in rows]
 
     async def count(self, topic: str, after: int) -> int:
         """How many events a topic has after a seq, up to `head`."""
@@ -171,21 +184,61 @@ class Log:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            while self._waiting:
-                await self._commit_or_split(self._take_group())
+            while self._waiting or self._looked is not None:
+                await self._look()
+                if self._waiting:
+                    await self._commit_or_split(self._take_group())
             if self._closing:
                 return
 
-    def _take_group(self) -> list[_Job]:
+    async def _look_now_and_then(self) -> None:
+        """A wake-up may be lost: this is how late its events can be."""
+        while True:
+            await asyncio.sleep(LOOK)
+            self.ring(self.head + 1)
+
+    async def _look(self) -> None:
+        """Takes what other nodes have appended, if somebody has rung, and tells who waits for that."""
+        looked, self._looked = self._looked, None
+        if looked is None:
+            return
+        try:
+            await self._take_missing()
+        except Exception as error:
+            log.warning("what others have appended cannot be read: %s", error)
+            looked.set_exception(Unavailable("unavailable", "The database does not answer right now.", 1))
+            looked.exception()  # may be nobody's business
+            self._fell_ill()
+        else:
+            looked.set_result(None)
+
+    async def _take_missing(self) -> None:
+        await self._take(self._database, await extent_of(self._database))
+
+    async def _take(self, source: Source, extent: Extent) -> None:
+        """Hands what other nodes have appended to the listener, a page at a time."""
+        if extent.head < self.head:
+            log.error("the database has lost events: it ends at %d, and %d were here", extent.head, self.head)
+            raise Unavailable("unavailable", "The database has lost events.", retry_after=1)
+        self.floor = extent.floor
+        while self.head < extent.head:
+            end = min(extent.head, self.head + PAGE)
+            events = await between(source, self.head, end)
+            # From here on there is no await: what is read of the log ends where its readers are.
+            self.head = end
+            if events:
+                self._listener(events)
+
+    def _take_group(self) -> list[Job]:
         jobs, size = [], 0
         while self._waiting and size < MAX_GROUP:
             job = self._waiting.popleft()
             jobs.append(job)
-            size += _size(job)
-            self._waiting_events -= _size(job)
+            size += size_of(job)
+            self._waiting_events -= size_of(job)
         return jobs
 
-    async def _commit_or_split(self, jobs: list[_Job]) -> None:
+    async def _commit_or_split(self, jobs: list[Job]) -> None:
         """Commits a group; one that fails is tried one by one, so that one bad row fails alone.
 
         Not when the database is away: each try would wait for it as long as the first.
@@ -202,9 +255,9 @@ class Log:
             log.error("append failed: %s: %s", type(error).__name__, error)
             self._fail(jobs, Unavailable("unavailable", "The database did not take the write.", retry_after=1))
 
-    def _fail(self, jobs: list[_Job], problem: Unavailable) -> None:
+    def _fail(self, jobs: list[Job], problem: Unavailable) -> None:
         for job in jobs:
-            _answer(job, problem)
+            answer(job, problem)
         self._fell_ill()
 
     def _fell_ill(self) -> None:
@@ -217,7 +270,7 @@ class Log:
         while True:
             await asyncio.sleep(PROBE)
             try:
-                async with self._database.transaction() as tx:
+                async with self._database.appending() as tx:
                     await tx.execute("update meta set value = value where name = 'epoch'")
             except Exception as error:
                 log.debug("the database is still away: %s", error)
@@ -226,9 +279,18 @@ class Log:
                 self._on_health(True)
                 return
 
-    async def _commit(self, jobs: list[_Job]) -> None:
-        group = _Group(self.head)
-        async with self._database.transaction() as tx:
+    async def _commit(self, jobs: list[Job]) -> None:
+        while True:
+            try:
+                return await self._try_commit(jobs)
+            except _FarBehind:
+                await self._take_missing()
+
+    async def _try_commit(self, jobs: list[Job]) -> None:
+        async with self._database.appending() as tx:
+            if self._database.shared:
+                await self._meet(tx)
+            group = Group(self.head)
             await group.look_up(tx, jobs)
             for job in jobs:
                 job.outcome = await group.run(tx, job)
@@ -238,82 +300,18 @@ class Log:
         if group.added:
             self._listener(group.added)
         for job in jobs:
-            _answer(job, job.outcome)
+            answer(job, job.outcome)
+        if group.added:
+            self._on_append(group.added)
 
-
-class _Group:
-    """The events of one commit: numbers them in order and drops those already known by key."""
-
-    def __init__(self, head: int) -> None:
-        self.head = head
-        self.added: list[Event] = []
-        self._inserted = 0
-        self._known: dict[str, Event] = {}
-
-    async def look_up(self, tx: Transaction, jobs: Sequence[_Job]) -> None:
-        keys = [event.key for job in jobs for event in job.events if event.key is not None]
-        for start in range(0, len(keys), 500):
-            some = keys[start : start + 500]
-            places = ", ".join(f"${n}" for n in range(1, len(some) + 1))
-            rows = await tx.fetch(f"select seq, type, data, ref, key from events where key in ({places})", *some)
-            self._known.update((row[4], _event(row[:4])) for row in rows)
-
-    async def run(self, tx: Transaction, job: _Job) -> list[Appended] | Problem:
-        events = job.events
-        if job.command is not None:
-            # A command must find what stands before it: a deletion erases an edit of the same group.
-            await self.insert(tx)
-            try:
-                events = [*events, *await job.command(tx)]
-            except Problem as problem:
-                return problem
-        return [self._add(event) for event in events]
-
-    async def insert(self, tx: Transaction) -> None:
-        """Writes what was added since the last call."""
-        events, self._inserted = self.added[self._inserted :], len(self.added)
-        if not events:
-            return
-        now = time.time_ns() // 1_000_000
-        await tx.executemany(
-            "insert into events (seq, type, data, key, ref, created_at) values ($1, $2, $3, $4, $5, $6)",
-            [(e.seq, e.type, e.data.decode(), e.key, e.ref, now) for e in events],
-        )
-        await tx.executemany(
-            "insert into event_topics (topic, seq) values ($1, $2)",
-            [(topic, e.seq) for e in events for topic in e.topics],
-        )
-
-    def _add(self, event: Event) -> Appended:
-        if event.key is not None:
-            if first := self._known.get(event.key):
-                return Appended(first, True)
-            self._known[event.key] = event
-        self.head += 1
-        event.seq = self.head
-        self.added.append(event)
-        return Appended(event, False)
+    async def _meet(self, tx: Transaction) -> None:
+        """Under the lock: takes what other nodes have appended, so that this node's events come after."""
+        extent = await extent_of(tx)
+        if extent.head - self.head > PAGE:
+            raise _FarBehind
+        await self._take(tx, extent)
 
 
 def new_epoch() -> str:
     """A name for a new life of a database."""
     return secrets.token_hex(4)
-
-
-def _size(job: _Job) -> int:
-    """What a job counts for: a command makes about one event."""
-    return max(1, len(job.events))
-
-
-def _answer(job: _Job, outcome: list[Appended] | Problem) -> None:
-    if job.future.done():  # the caller went away
-        return
-    if isinstance(outcome, Problem):
-        job.future.set_exception(outcome)
-    else:
-        job.future.set_result(outcome)
-
-
-def _event(row: Row, topic: str = "") -> Event:
-    seq, type_, data, ref = row
-    return Event(type_, data.encode(), (topic,) if topic else (), ref=ref, seq=seq)

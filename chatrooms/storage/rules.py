@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
 
 from chatrooms.rules import FOREVER, Rank, Rules
-from chatrooms.storage.database import Database, Row, Transaction
+from chatrooms.storage.database import Database, Row, Source, Transaction
 
 BAN, MUTE = "ban", "mute"
 
@@ -25,12 +24,6 @@ select room_id from rooms r where room_id > $1 and ($2 = 1 or (
 order by room_id limit $5"""
 
 _RANKS = {"member": Rank.MEMBER, "moderator": Rank.MODERATOR}
-
-
-class Source(Protocol):
-    """What can be asked: the database, or a transaction in it."""
-
-    async def fetch(self, sql: str, *args: object) -> list[Row]: ...
 
 
 async def rules_of(source: Source, room_id: str) -> Rules:

@@ -7,7 +7,7 @@ import logging
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -32,6 +32,8 @@ class SQLite:
     Every commit is on disk before it returns (`synchronous=FULL`). Deleted text is overwritten in
     the file (`secure_delete`).
     """
+
+    shared = False
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -86,6 +88,10 @@ class SQLite:
             raise
         finally:
             self._turn.release()
+
+    def appending(self) -> AbstractAsyncContextManager[Transaction]:
+        """The same: there is one writer, and one process."""
+        return self.transaction()
 
     async def _take_turn(self) -> None:
         try:

@@ -22,9 +22,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture
-def app(request: pytest.FixtureRequest, io_loop: IOLoop, tmp_path: Path) -> Iterator[Application]:
+def app(
+    request: pytest.FixtureRequest, io_loop: IOLoop, tmp_path: Path, database_url: str | None
+) -> Iterator[Application]:
     """The application under test, closed after it."""
     options: dict[str, Any] = {"data_dir": tmp_path, "secret": SECRET, "ai_delay": 0.001}
+    options["database_url"] = database_url
     for mark in request.node.iter_markers("options"):
         options.update(mark.kwargs)
     made = make_app(**options)

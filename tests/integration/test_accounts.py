@@ -8,6 +8,8 @@ import pytest
 
 from tests.helpers.chat import Answer, Chat, gather
 
+pytestmark = pytest.mark.every_engine
+
 ADA = {"username": "Ada", "email": "ada@example.org", "password": "correct horse"}
 
 

@@ -9,7 +9,7 @@ import pytest
 from tests.helpers.chat import Chat, gather
 from tests.unit.test_tokens import FORGED
 
-pytestmark = pytest.mark.gen_test(timeout=30)
+pytestmark = [pytest.mark.gen_test(timeout=30), pytest.mark.every_engine]
 
 
 async def guest(chat: Chat, username: str = "Ann") -> dict[str, object]:

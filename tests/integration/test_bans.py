@@ -9,7 +9,7 @@ import pytest
 from tests.helpers.chat import Chat
 from tests.helpers.den import BANNED, DEN, MODERATOR, OWNER, TOM, do, ending, make_den, must
 
-pytestmark = pytest.mark.gen_test(timeout=30)
+pytestmark = [pytest.mark.gen_test(timeout=30), pytest.mark.every_engine]
 
 
 async def test_ban_ends_streams_and_keeps_out_until_it_is_lifted(chat: Chat) -> None:

@@ -7,7 +7,7 @@ import pytest
 from tests.helpers.chat import Chat, eventually, gather
 from tests.helpers.den import BANNED, DEN, MEMBER, MODERATOR, OWNER, STRANGER, TOM, do, make_den, must
 
-pytestmark = pytest.mark.gen_test(timeout=30)
+pytestmark = [pytest.mark.gen_test(timeout=30), pytest.mark.every_engine]
 
 ACCEPT = "/api/invites/accept"
 

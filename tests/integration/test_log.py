@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import subprocess
 import sys
@@ -140,3 +141,22 @@ async def test_two_servers_in_one_process_do_not_see_each_other(chat: Chat) -> N
     finally:
         await other.stop()
     assert not other.data_dir.exists()
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_erased_text_leaves_the_database_file(chat: Chat, tmp_path: Path) -> None:
+    """Nor does an old backup of a page remain: the bytes of the file are searched."""
+    posted = [await chat.say("lobby", f"zq-original-{n}") for n in range(2)]
+    paths = [f"/api/rooms/lobby/messages/{message['id']}" for message in posted]
+    await asyncio.gather(
+        chat.call("PATCH", paths[0], {"message": "zq-second"}),
+        chat.call("PATCH", paths[0], {"message": "zq-third"}),
+        chat.call("DELETE", paths[0]),
+        chat.call("PATCH", paths[1], {"message": "zq-kept"}),
+    )
+    assert (await chat.call("DELETE", paths[0])).status == 404
+    await chat.server.database.fetch("pragma wal_checkpoint(truncate)")
+    content = (tmp_path / "chatrooms.db").read_bytes() + (tmp_path / "chatrooms.db-wal").read_bytes()
+    assert b"zq-kept" in content
+    for gone in (b"zq-original", b"zq-second", b"zq-third"):
+        assert gone not in content

@@ -8,7 +8,7 @@ import pytest
 
 from tests.helpers.chat import Chat, gather
 
-pytestmark = pytest.mark.gen_test(timeout=30)
+pytestmark = [pytest.mark.gen_test(timeout=30), pytest.mark.every_engine]
 
 MESSAGES = "/api/rooms/lobby/messages"
 

@@ -26,7 +26,7 @@ async def test_health_and_readiness(chat: Chat) -> None:
 
 async def test_readiness_needs_the_database(chat: Chat) -> None:
     """A server without it takes no new work."""
-    await chat.server.database._reader.close()
+    await chat.server.database._reader.close()  # type: ignore[attr-defined]
     refused = await chat.get("/readyz", None)
     assert (refused.status, refused.code) == (503, "unavailable")
 

@@ -13,7 +13,7 @@ from chatrooms import topic as tails
 from tests.helpers.chat import Chat, eventually
 from tests.helpers.reader import Ended, Reader, data
 
-pytestmark = pytest.mark.gen_test(timeout=90)
+pytestmark = [pytest.mark.gen_test(timeout=90), pytest.mark.every_engine]
 
 MESSAGES = "/api/rooms/lobby/messages"
 

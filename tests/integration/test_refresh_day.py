@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -15,13 +16,27 @@ from chatrooms.server import Server
 from chatrooms.signins import SignedIn, SignIns
 from tests.helpers.chat import SECRET
 
+pytestmark = pytest.mark.every_engine
+
 HOUR = 3600.0
 
 
+class Place(NamedTuple):
+    """Where a server has its data: a database's URL, or a folder."""
+
+    url: str | None
+    folder: Path
+
+
+@pytest.fixture
+def place(tmp_path: Path, database_url: str | None) -> Place:
+    return Place(database_url, tmp_path)
+
+
 @asynccontextmanager
-async def signins(folder: Path, now: list[float]) -> AsyncIterator[SignIns]:
+async def signins(place: Place, now: list[float]) -> AsyncIterator[SignIns]:
     """Sign-ins of a real server, by a clock of ours."""
-    server = Server(Options({"secret": SECRET}, {}), folder)
+    server = Server(Options({"secret": SECRET, "database_url": place.url}, {}), place.folder)
     await server.start()
     server.tokens._clock = lambda: now[0]
     try:
@@ -31,9 +46,9 @@ async def signins(folder: Path, now: list[float]) -> AsyncIterator[SignIns]:
 
 
 @pytest.mark.gen_test
-async def test_parallel_refreshes_give_one_successor(tmp_path: Path) -> None:
+async def test_parallel_refreshes_give_one_successor(place: Place) -> None:
     """Twenty tabs at once: the same successor twenty times."""
-    async with signins(tmp_path, [1e9]) as made:
+    async with signins(place, [1e9]) as made:
         first = await made.begin("ada", "Ada", "user")
         answers = await asyncio.gather(*(made.refresh(first.refresh_token) for _ in range(20)))
         assert len({answer.refresh_token for answer in answers}) == 1
@@ -45,9 +60,9 @@ async def test_parallel_refreshes_give_one_successor(tmp_path: Path) -> None:
 
 
 @pytest.mark.gen_test
-async def test_lost_answer_does_no_harm(tmp_path: Path) -> None:
+async def test_lost_answer_does_no_harm(place: Place) -> None:
     """Who never saw the successor asks again with the old one."""
-    async with signins(tmp_path, [1e9]) as made:
+    async with signins(place, [1e9]) as made:
         first = await made.begin("ada", "Ada", "user")
         lost = await made.refresh(first.refresh_token)
         again = await made.refresh(first.refresh_token)
@@ -56,10 +71,10 @@ async def test_lost_answer_does_no_harm(tmp_path: Path) -> None:
 
 
 @pytest.mark.gen_test(timeout=30)
-async def test_two_browsers_stay_signed_in_for_a_day(tmp_path: Path) -> None:
+async def test_two_browsers_stay_signed_in_for_a_day(place: Place) -> None:
     """Each keeps its own copy of the refresh token and renews in its turn; nobody is ever signed out."""
     now = [1e9]
-    async with signins(tmp_path, now) as made:
+    async with signins(place, now) as made:
         first = await made.begin("ada", "Ada", "user")
         browsers: list[SignedIn] = [first, first]
         for step in range(int(24 * HOUR / 420)):
@@ -73,10 +88,10 @@ async def test_two_browsers_stay_signed_in_for_a_day(tmp_path: Path) -> None:
 
 
 @pytest.mark.gen_test
-async def test_refresh_token_ends_when_it_was_not_used_for_long(tmp_path: Path) -> None:
+async def test_refresh_token_ends_when_it_was_not_used_for_long(place: Place) -> None:
     """After refresh-ttl; every use renews that time."""
     now = [1e9]
-    async with signins(tmp_path, now) as made:
+    async with signins(place, now) as made:
         tokens = await made.begin("ada", "Ada", "user")
         for _ in range(3):
             now[0] += 29 * 24 * HOUR
@@ -87,9 +102,9 @@ async def test_refresh_token_ends_when_it_was_not_used_for_long(tmp_path: Path) 
 
 
 @pytest.mark.gen_test
-async def test_forged_refresh_tokens_are_refused(tmp_path: Path) -> None:
+async def test_forged_refresh_tokens_are_refused(place: Place) -> None:
     """Every part is covered by the code at its end."""
-    async with signins(tmp_path, [1e9]) as made:
+    async with signins(place, [1e9]) as made:
         good = (await made.begin("ada", "Ada", "user")).refresh_token
         family, number, mac = good.split(".")
         flipped = mac[:-1] + ("0" if mac[-1] != "0" else "1")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 
 import pytest
 
@@ -11,7 +10,7 @@ from chatrooms import topic as tails
 from tests.helpers.chat import Chat
 from tests.helpers.reader import Reader, data
 
-pytestmark = pytest.mark.gen_test(timeout=60)
+pytestmark = [pytest.mark.gen_test(timeout=60), pytest.mark.every_engine]
 
 
 async def read_messages(reader: Reader, count: int) -> list[str]:
@@ -222,21 +221,3 @@ async def test_stalled_reader_is_not_sent_text_that_was_erased(chat: Chat) -> No
     reader = await chat.join(lastEventId=start)
     await reader.event("message-deleted")
     assert b"secret" not in reader.body
-
-
-async def test_erased_text_leaves_the_database_file(chat: Chat, tmp_path: Path) -> None:
-    """Nor does an old backup of a page remain: the bytes of the file are searched."""
-    posted = [await chat.say("lobby", f"zq-original-{n}") for n in range(2)]
-    paths = [f"/api/rooms/lobby/messages/{message['id']}" for message in posted]
-    await asyncio.gather(
-        chat.call("PATCH", paths[0], {"message": "zq-second"}),
-        chat.call("PATCH", paths[0], {"message": "zq-third"}),
-        chat.call("DELETE", paths[0]),
-        chat.call("PATCH", paths[1], {"message": "zq-kept"}),
-    )
-    assert (await chat.call("DELETE", paths[0])).status == 404
-    await chat.server.database.fetch("pragma wal_checkpoint(truncate)")
-    content = (tmp_path / "chatrooms.db").read_bytes() + (tmp_path / "chatrooms.db-wal").read_bytes()
-    assert b"zq-kept" in content
-    for gone in (b"zq-original", b"zq-second", b"zq-third"):
-        assert gone not in content

@@ -13,7 +13,7 @@ from tests.helpers.chat import SECRET, Chat, gather
 from tests.helpers.den import DEN, MODERATOR, OWNER, STRANGER, do, make_den, must
 from tests.helpers.reader import data
 
-pytestmark = pytest.mark.gen_test(timeout=30)
+pytestmark = [pytest.mark.gen_test(timeout=30), pytest.mark.every_engine]
 
 
 async def test_room_is_made_once_and_then_changed_by_its_owner(chat: Chat) -> None:
@@ -117,13 +117,13 @@ async def test_acts_of_one_user_are_bounded(chat: Chat) -> None:
         await must(chat, "root", "PUT", f"{DEN}/bans/{n}")
 
 
-async def test_rules_survive_a_restart(chat: Chat, tmp_path: Path) -> None:
+async def test_rules_survive_a_restart(chat: Chat, tmp_path: Path, database_url: str | None) -> None:
     """They and the record of them are in the database."""
     await make_den(chat, private=True)
     rules = await chat.server.rulebook.of("den")
     entries = (await must(chat, OWNER, "GET", f"{DEN}/audit"))["entries"]
     await chat.server.stop()
-    server: Server = make_app(data_dir=tmp_path, secret=SECRET).settings["server"]
+    server: Server = make_app(data_dir=tmp_path, secret=SECRET, database_url=database_url).settings["server"]
     await server.start()
     try:
         assert await server.rulebook.of("den") == rules

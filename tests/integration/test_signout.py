@@ -11,6 +11,8 @@ import pytest
 from tests.helpers.chat import Chat
 from tests.integration.test_accounts import ADA, bearer, me, sign_in, sign_up
 
+pytestmark = pytest.mark.every_engine
+
 
 @pytest.mark.gen_test
 async def test_sign_out_ends_tokens_and_streams_of_that_sign_in(chat: Chat) -> None:
@@ -126,6 +128,8 @@ async def test_user_added_on_the_command_line_signs_in(chat: Chat) -> None:
 
 async def _user(chat: Chat, *args: str, password: str = "") -> None:
     command = [sys.executable, "-m", "chatrooms", "user", *args, "--data-dir", str(chat.server.data_dir)]
+    if chat.server.options.database_url:
+        command += ["--database-url", chat.server.options.database_url]
     process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, stderr=PIPE)
     _, complaint = await process.communicate(password.encode() + b"\n")
     assert process.returncode == 0, complaint.decode()

@@ -19,7 +19,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     # values: pure, no I/O
     ("chatrooms", "errors", "event", "sse", "names", "body", "limits", "tokens", "options", "topic", "rules", "act"),
     # infrastructure
-    ("storage", "storage.*", "logs", "passwords", "publickeys"),
+    ("storage", "storage.*", "logs", "passwords", "publickeys", "datadir"),
     # core
     ("stream", "sweep", "pulse", "catchup", "hub"),
     # domain

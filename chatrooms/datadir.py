@@ -1,0 +1,68 @@
+"""The data folder: one process has it, and it keeps the secret."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import tempfile
+from pathlib import Path
+from typing import IO
+
+from chatrooms.errors import ConfigError
+
+SECRET_FILE = "secret"
+LOCK_FILE = "lock"
+
+
+class Folder:
+    """The data folder of a server: locked, or a temporary one, or none when all is in a shared database.
+
+    Raises ConfigError when another process has it.
+    """
+
+    def __init__(self, path: Path | None, needed: bool) -> None:
+        self._temporary = tempfile.TemporaryDirectory(prefix="chatrooms-") if path is None and needed else None
+        self.path = Path(self._temporary.name) if self._temporary else path or Path()
+        self._lock = lock(self.path) if needed else None
+
+    def close(self) -> None:
+        if self._lock is not None:
+            self._lock.close()
+        if self._temporary is not None:
+            self._temporary.cleanup()
+
+
+def lock(data_dir: Path) -> IO[str]:
+    """Takes a data folder for this process, until the file returned is closed.
+
+    Raises ConfigError when another process has it, or when it cannot be made.
+    """
+    try:
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file = open(data_dir / LOCK_FILE, "a")  # noqa: SIM115 - held open on purpose
+    except OSError as error:
+        raise ConfigError(f"--data-dir: {data_dir}: {error.strerror}") from None
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise ConfigError(f"--data-dir: {data_dir} is in use by another process") from None
+    return file
+
+
+def stored_secret(data_dir: Path) -> str:
+    """The secret of a data folder, made at its first use: 256 random bits, mode 0600."""
+    path = data_dir / SECRET_FILE
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        secret = path.read_text().strip()
+        if not secret:  # a crash between its making and its writing
+            raise ConfigError(f"--data-dir: {path} is empty: remove it to have a new one made") from None
+        return secret
+    with os.fdopen(descriptor, "w") as file:
+        file.write(secrets.token_hex(32) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    return path.read_text().strip()
