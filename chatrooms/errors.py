@@ -43,9 +43,18 @@ CODES = frozenset(
         # 429 and 503, both with Retry-After
         "rate-limited",
         "too-many-streams",
+        "too-many-replies",
         "full",
         "draining",
         "unavailable",
+        # of replies, told in their stream
+        "ai-unreachable",
+        "ai-rejected",
+        "ai-busy",
+        "ai-failed",
+        "ai-cut",
+        "ai-timeout",
+        "interrupted",
         # 500, which should never be seen
         "internal",
     }

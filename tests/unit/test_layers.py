@@ -23,7 +23,23 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     # core
     ("stream", "sweep", "pulse", "catchup", "hub"),
     # domain
-    ("presence", "rooms", "messages", "gate", "signins", "accounts", "replies", "ai", "ai.*"),
+    (
+        "presence",
+        "rooms",
+        "messages",
+        "gate",
+        "signins",
+        "accounts",
+        "ai",
+        "ai.*",
+        "reply",
+        "replies",
+        "replyforms",
+        "replyqueue",
+        "replyrights",
+        "replystore",
+        "roomreplies",
+    ),
     # the whole server
     ("metrics", "server"),
     # HTTP
