@@ -1,0 +1,1 @@
+"""Measures chatrooms against its peers; see README.md."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from tornado.web import Application
 
-from chatrooms.handlers import auth, chat, events, operations, pages, rooms
+from chatrooms.handlers import auth, chat, events, invites, moderation, operations, pages, rooms
 from chatrooms.handlers.access import Access
 from chatrooms.handlers.base import Unknown
 from chatrooms.logs import log_access
@@ -33,7 +33,8 @@ def make_app(**options: Any) -> Application:
 def application(server: Server) -> Application:
     """The routes of a server."""
     routes = [
-        *events.ROUTES, *rooms.ROUTES, *auth.ROUTES, *chat.ROUTES, *operations.ROUTES, *pages.routes(),
+        *events.ROUTES, *rooms.ROUTES, *moderation.ROUTES, *invites.ROUTES,
+        *auth.ROUTES, *chat.ROUTES, *operations.ROUTES, *pages.routes(),
     ]  # fmt: skip
     return Application(
         routes,

@@ -31,7 +31,7 @@ def parse(data: bytes, content_type: str, shape: type[T], most: int = MAX_BYTES)
         raise UnsupportedMediaType("unsupported-media-type", "Send the body as JSON.")
     if len(data) > most:
         raise TooLarge("too-large", f"The body is larger than {most} bytes.")
-    if data.count(b"[") + data.count(b"{") > MAX_DEPTH and _depth(data) > MAX_DEPTH:
+    if data.count(b"[") + data.count(b"{") > MAX_DEPTH and _too_deep(data):
         raise BadRequest("bad-json", f"The body is nested deeper than {MAX_DEPTH}.")
     if b"\\u0000" in data and _NUL.search(data):
         raise BadRequest("bad-field", "The body has a NUL character.")
@@ -44,15 +44,17 @@ def parse(data: bytes, content_type: str, shape: type[T], most: int = MAX_BYTES)
         raise BadRequest("bad-json", "The body is not a JSON object in UTF-8.") from None
 
 
-def _depth(data: bytes) -> int:
-    depth = deepest = 0
-    for token in _BRACKETS_AND_STRINGS.findall(data):
-        if token in (b"[", b"{"):
+def _too_deep(data: bytes) -> bool:
+    depth = 0
+    for match in _BRACKETS_AND_STRINGS.finditer(data):
+        first = data[match.start()]
+        if first in b"[{":
             depth += 1
-            deepest = max(deepest, depth)
-        elif token in (b"]", b"}"):
+            if depth > MAX_DEPTH:
+                return True
+        elif first in b"]}":
             depth -= 1
-    return deepest
+    return False
 
 
 def _printable(error: Exception) -> str:

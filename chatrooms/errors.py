@@ -30,6 +30,8 @@ CODES = frozenset(
         "guests-off",
         "account-disabled",
         "not-author",
+        "banned",
+        "muted",
         "bad-host",
         "bad-origin",
         # 404, 405, 409, 413, 415
@@ -42,6 +44,7 @@ CODES = frozenset(
         "unsupported-media-type",
         # 429 and 503, both with Retry-After
         "rate-limited",
+        "slow-mode",
         "too-many-streams",
         "too-many-replies",
         "full",

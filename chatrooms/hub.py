@@ -164,6 +164,11 @@ class Hub:
         """The open streams of a user."""
         return iter(list(self._by_user.get(user_id, ())))
 
+    def readers(self, topic: str) -> list[Stream]:
+        """The open streams of a topic."""
+        found = self._topics.get(topic)
+        return list(found.streams) if found else []
+
     def stream_of(self, topic: str, user_id: str, client_id: str) -> Stream | None:
         """The open stream of a user's client on a topic; a client has one of each."""
         return self._by_client.get((topic, user_id, client_id))

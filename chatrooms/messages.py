@@ -8,12 +8,14 @@ from typing import NamedTuple
 
 import msgspec
 
-from chatrooms import names
+from chatrooms import names, slowmode
+from chatrooms.act import Act
 from chatrooms.errors import BadRequest, Forbidden, NotFound
 from chatrooms.event import Event, event_id, identified, parse_id
 from chatrooms.limits import RateLimit
 from chatrooms.options import Options
 from chatrooms.rooms import topic_of
+from chatrooms.rules import Rank, Rules
 from chatrooms.storage import messages as queries
 from chatrooms.storage import replies
 from chatrooms.storage.database import Transaction
@@ -75,15 +77,22 @@ class Messages:
         self._rate = RateLimit(options.message_rate, RATE_PERIOD)
         self._known: dict[str, None] = {}
 
-    async def post(self, who: Identity, username: str, room_id: str, drafts: Sequence[Draft]) -> list[Posted]:
+    async def post(
+        self, who: Identity, username: str, room_id: str, drafts: Sequence[Draft], rules: Rules
+    ) -> list[Posted]:
         """Writes messages, in one commit, and returns when they are durable.
 
         The same client_message_id of the same user and room is written once; the first is returned.
-        Raises BadRequest, TooLarge, TooMany, Unavailable; then none is written.
+        Raises BadRequest, TooLarge, TooMany (`slow-mode` by the room's rules), Unavailable; then
+        none is written.
         """
         events = [self._event(who, username, room_id, draft) for draft in drafts]
         self._count(who, len(events))
-        command = None if room_id in self._known else _adding(room_id)
+        pace = rules.pace(who)
+        if pace:
+            command: Command | None = slowmode.paced(room_id, who.user_id, pace, events, _now())
+        else:
+            command = None if room_id in self._known else _adding(room_id)
         appended = await self._log.append(events, command)
         self._remember(room_id)
         return [Posted(self._with_id(done.event.data, done.event.seq), done.repeated) for done in appended]
@@ -92,7 +101,7 @@ class Messages:
         """Replaces the text of a message; returns the message as it is now, as JSON.
 
         The old text leaves the log in the same commit. Raises NotFound; Forbidden for others than
-        the author and moderators.
+        the author, service and admin: a moderator may take words away, not put them into a mouth.
         """
         seq = self._seq(message_id)
         text = names.message_text(text, self._max_bytes)
@@ -101,7 +110,7 @@ class Messages:
 
         async def command(tx: Transaction) -> list[Event]:
             nonlocal edited
-            message = await self._owned(tx, who, room_id, seq)
+            message = await self._owned(tx, who, room_id, seq, who.trusted)
             message.message, message.edited_at = text, _now()
             edited = msgspec.json.encode(message)
             await queries.rewrite(tx, seq, "room-message", edited)
@@ -109,27 +118,30 @@ class Messages:
             for earlier, data in await queries.edits_of(tx, seq):
                 told = {**msgspec.json.decode(data), "message": text}
                 await queries.rewrite(tx, earlier, "message-edited", msgspec.json.encode(told))
-            return [self._change("message-edited", who, room_id, seq, {"message": text})]
+            changed = self._change("message-edited", who, room_id, seq, {"message": text})
+            return [changed, *self._recorded("message-edited", who, message, seq)]
 
         await self._log.append((), command)
         return self._with_id(edited, seq)
 
-    async def delete(self, who: Identity, room_id: str, message_id: str) -> None:
+    async def delete(self, who: Identity, room_id: str, message_id: str, rules: Rules) -> None:
         """Erases a message: its text, edited ones too, leaves the log in the same commit.
 
-        Raises NotFound; Forbidden for others than the author and moderators.
+        Raises NotFound; Forbidden for others than the author and the room's moderators.
         """
+        others = rules.rank(who) >= Rank.MODERATOR
         seq = self._seq(message_id)
         self._count(who, 1)
 
         async def command(tx: Transaction) -> list[Event]:
-            message = await self._owned(tx, who, room_id, seq)
+            message = await self._owned(tx, who, room_id, seq, others)
             message.message, message.deleted_at = "", _now()
             await queries.rewrite(tx, seq, ERASED, msgspec.json.encode(message))
             await _rewrite_reply(tx, message)
             for earlier, _ in await queries.edits_of(tx, seq):
                 await queries.rewrite(tx, earlier, ERASED, b"{}")
-            return [self._change("message-deleted", who, room_id, seq, {})]
+            changed = self._change("message-deleted", who, room_id, seq, {})
+            return [changed, *self._recorded("message-deleted", who, message, seq)]
 
         await self._log.append((), command)
 
@@ -174,12 +186,20 @@ class Messages:
         encoded = msgspec.json.encode({**data, **more, "timestamp": _now()})
         return Event(type, encoded, (topic_of(room_id),), ref=seq)
 
-    async def _owned(self, tx: Transaction, who: Identity, room_id: str, seq: int) -> RoomMessage:
+    def _recorded(self, action: str, who: Identity, message: RoomMessage, seq: int) -> list[Event]:
+        """The record of what was done to somebody else's message."""
+        if message.user_id == who.user_id:
+            return []
+        id = event_id(self._log.epoch, seq)
+        return [Act(message.room_id, action, who.user_id, _now(), message.user_id, message_id=id).record()]
+
+    async def _owned(self, tx: Transaction, who: Identity, room_id: str, seq: int, others: bool) -> RoomMessage:
+        """A message that `who` may change: an own one, or with `others` anybody's."""
         data = await queries.message_row(tx, topic_of(room_id), seq)
         if data is None:
             raise _no_message()
         message = msgspec.json.decode(data, type=RoomMessage)
-        if message.user_id != who.user_id and not who.trusted:
+        if message.user_id != who.user_id and not others:
             raise Forbidden("not-author", "Only the author or a moderator may change a message.")
         return message
 

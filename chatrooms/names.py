@@ -15,6 +15,7 @@ MAX_USERNAME = 32
 MAX_USER_ID = 255
 MAX_CLIENT_MESSAGE_ID = 255
 MAX_EMAIL = 254
+MAX_TITLE = 100
 
 _PLAIN_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}\Z")
 _PLAIN_NAME = re.compile(r"[!-~](?:[ -~]{0,30}[!-~])?\Z")
@@ -47,6 +48,16 @@ def username(value: str | None) -> str:
     if not any(_visible(c) for c in name):
         raise BadRequest("bad-field", "username has no visible character.")
     return name
+
+
+def title(value: str) -> str:
+    """The title of a room: trimmed, NFC, 1–100 characters, visible, no control or bidi override."""
+    title = unicodedata.normalize("NFC", value.strip())
+    if not 1 <= len(title) <= MAX_TITLE:
+        raise BadRequest("bad-field", f"title must have 1 to {MAX_TITLE} characters.")
+    if any(_unprintable(c) for c in title) or not any(_visible(c) for c in title):
+        raise BadRequest("bad-field", "title has a control character, or no visible one.")
+    return title
 
 
 def user_id(value: object) -> str:

@@ -123,6 +123,12 @@ class Presence:
                 self._due.cancel()
             self._emptied()
 
+    def expel(self, leaves: Callable[[str], bool]) -> None:
+        """Removes at once the members without a stream whose user `leaves` says must go."""
+        for member in [member for key, member in self._members.items() if leaves(key[0])]:
+            self.end_poll(member)
+            self.leave(member)
+
     def find(self, user_id: str) -> list[Member]:
         """The members of a user; it may use several names."""
         return [member for key, member in self._members.items() if key[0] == user_id]

@@ -46,7 +46,8 @@ class Pulse:
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
-        self._next += self._tick
+        # After a pause of the process, what was missed is not made up for.
+        self._next = max(self._next + self._tick, self._loop.time())
         self._timer = self._loop.call_at(self._next, self._on_tick)
 
     def stop(self) -> None:

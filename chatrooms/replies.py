@@ -86,6 +86,10 @@ class Replies:
     def waiting(self) -> int:
         return self._queue.waiting
 
+    def in_memory(self, reply_id: str) -> Reply:
+        """A running reply. Raises KeyError."""
+        return self._running[reply_id]
+
     def in_room(self, room_id: str) -> list[Reply]:
         """The running replies of a room."""
         return [reply for reply in self._running.values() if reply.row.room_id == room_id]

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import msgspec
 
 from chatrooms import sse
-from chatrooms.errors import Conflict, NotFound, Unavailable
+from chatrooms.errors import Conflict, Unavailable
 from chatrooms.event import Event, event_id, identified, parse_id
 from chatrooms.hub import LONGEST_RETRY, Hub, closing
 from chatrooms.limits import RateLimit
@@ -42,6 +42,7 @@ class Seat(NamedTuple):
     client_id: str
     session: str
     expires_at: float
+    trusted: bool = False
 
 
 class Start(NamedTuple):
@@ -139,7 +140,7 @@ class Rooms:
         topic.snapshot = room.snapshot
         stream = Stream(self.hub, sock, topic, start.position)
         stream.user_id, stream.client_id, stream.member = seat.user_id, seat.client_id, member
-        stream.session, stream.expires_at = seat.session, seat.expires_at
+        stream.session, stream.expires_at, stream.trusted = seat.session, seat.expires_at, seat.trusted
         stream.id = secrets.token_urlsafe(12)
         id = event_id(self._log.epoch, start.position)
         first = sse.encode(self._system(room, seat, start, stream.id), "system", id, self._retry())
@@ -189,6 +190,18 @@ class Rooms:
             room.presence.end_poll(member)
             room.presence.leave(member)
 
+    def expel(self, room_id: str, leaves: Callable[[str], bool], last: bytes) -> None:
+        """Ends streams with that last event and presence, at once, of those users that `leaves` names.
+
+        Trusted readers stay: they are above the rules of rooms.
+        """
+        for stream in self.hub.readers(topic_of(room_id)):
+            if not stream.trusted and leaves(stream.user_id):
+                stream.finish(last)
+        room = self._live.get(room_id)
+        if room is not None:
+            room.presence.expel(leaves)
+
     def typing(self, room_id: str, user_id: str, username: str) -> None:
         """Tells a room that somebody is typing. Raises TooMany when told less than 2 s ago."""
         self._typing.spend(f"{room_id}/{user_id}")
@@ -221,18 +234,18 @@ class Rooms:
         room = self._live.get(room_id)
         return room.presence.page(after, limit) if room else []
 
-    # The list of rooms
+    def live(self, after: str = "") -> list[str]:
+        """The ids of the rooms that somebody is in, in order, after one."""
+        return sorted(room_id for room_id in self._live if room_id > after)
 
-    async def page(self, after: str, limit: int) -> list[str]:
-        """The next room ids: those with messages, and those that somebody is in."""
-        stored = await self._messages.rooms(after, limit)
-        live = [room_id for room_id in self._live if room_id > after]
-        return sorted({*stored, *live})[:limit]
+    def is_live(self, room_id: str) -> bool:
+        """Whether somebody is in a room."""
+        return room_id in self._live
 
-    async def exists(self, room_id: str) -> None:
-        """Raises NotFound for a room that nobody is in and that has no messages."""
-        if room_id not in self._live and not await self._messages.room_exists(room_id):
-            raise NotFound("not-found", "There is no such room.")
+    def held_by_others(self, room_id: str, user_id: str) -> bool:
+        """Whether anybody but that user is in a room."""
+        room = self._live.get(room_id)
+        return room is not None and room.presence.count > len(room.presence.find(user_id))
 
     def drop(self, room: Room) -> None:
         """Forgets a room that nobody is in any more."""

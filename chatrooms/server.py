@@ -17,20 +17,27 @@ import msgspec
 
 from chatrooms import sse
 from chatrooms.accounts import Accounts
+from chatrooms.acts import Acts
 from chatrooms.ai import provider
+from chatrooms.audit import Audit
+from chatrooms.directory import Directory
 from chatrooms.errors import ConfigError, Unavailable
 from chatrooms.gate import Gate
 from chatrooms.hub import Hub, closing
+from chatrooms.invites import Invites
 from chatrooms.limits import Places
 from chatrooms.messages import Messages
 from chatrooms.metrics import Metrics
+from chatrooms.moderation import Moderation
 from chatrooms.options import Options
 from chatrooms.publickeys import load
 from chatrooms.replies import Replies
-from chatrooms.replyrights import OpenRooms, ReplyRights
+from chatrooms.replyrights import ReplyRights
 from chatrooms.replystore import ReplyStore
 from chatrooms.roomreplies import RoomReplies
 from chatrooms.rooms import Rooms
+from chatrooms.roomsettings import RoomSettings
+from chatrooms.rulebook import Rulebook
 from chatrooms.signins import SignIns
 from chatrooms.storage.database import SQLite
 from chatrooms.storage.log import Log
@@ -99,6 +106,7 @@ class Server:
         stored = MessageQueries(self.database)
         self.rooms = Rooms(self.hub, self.log, stored, options)
         self.messages = Messages(self.log, stored, options)
+        self._start_rules()
         self.gate = Gate(self.database, self.hub, self.tokens)
         await self.gate.reload()
         self.signins = SignIns(self.database, self.log, self.tokens, self._secret, options)
@@ -112,9 +120,18 @@ class Server:
         options = self.options
         self.replies = Replies(ReplyStore(self.database, self.log), provider(options), options)
         self.room_replies = RoomReplies(self.replies, self.rooms, self.messages, self.log)
-        self.reply_rights = ReplyRights(OpenRooms())
+        self.reply_rights = ReplyRights(self.rulebook)
         self.reply_readers = Places(options.max_streams, options.max_streams_per_user)
         await self.replies.open(alone=True)  # the data folder is locked: no other node can be alive
+
+    def _start_rules(self) -> None:
+        self.rulebook = Rulebook(self.database, self.rooms)
+        self.directory = Directory(self.database, self.rooms, self.rulebook)
+        acts = Acts(self.log, self.options)
+        self.room_settings = RoomSettings(acts, self.rooms)
+        self.moderation = Moderation(acts, self.hub)
+        self.invites = Invites(acts, self.database)
+        self.audit = Audit(self.database, self.log)
 
     def _tell_health(self, well: bool) -> None:
         """Streams stay open while the database is away, and say so."""

@@ -44,12 +44,14 @@ class Stream:
     whispers    the topic's count of ephemerals up to which it has seen all
     stalled_at  loop time since which the socket has taken nothing, or 0
     session     the sign-in that opened it
+    trusted     whether its reader is above the rules of rooms
     expires_at  when its right to live ends, in seconds since 1970
     """
 
     __slots__ = (
         "_keeper", "_loop", "_rest", "_socket", "client_id", "cursor", "expires_at", "id",
-        "member", "position", "queued", "session", "stalled_at", "topic", "user_id", "warned", "whispers",
+        "member", "position", "queued", "session", "stalled_at", "topic", "trusted", "user_id",
+        "warned", "whispers",
     )  # fmt: skip
 
     def __init__(self, keeper: Keeper, sock: socket.socket, topic: Topic, position: int) -> None:
@@ -68,6 +70,7 @@ class Stream:
         self.id = ""
         self.user_id = ""
         self.session = ""
+        self.trusted = False
         self.client_id = ""
         self.member: Member | None = None
 
@@ -186,6 +189,11 @@ def tune(sock: socket.socket, write_timeout: float) -> None:
     """Bounds what a stalled peer costs, and lets a silently dead one be noticed."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    give_up_after(sock, write_timeout)
+
+
+def give_up_after(sock: socket.socket, write_timeout: float) -> None:
+    """Ends a connection whose peer takes nothing for that time; 0 leaves it to the kernel."""
     if write_timeout and hasattr(socket, "TCP_USER_TIMEOUT"):
         # Or the kernel retries into a dead network for 15 minutes (RFC 5482).
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(write_timeout * 1000))

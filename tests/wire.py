@@ -125,12 +125,16 @@ class Reader:
         self.events: list[ServerEvent] = []
         self.messages: list[dict[str, Any]] = []
 
+    async def open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Makes a connection, in place of the present one, and says nothing yet."""
+        self.cut()
+        self._streams = await self._open()
+        return self._streams
+
     async def connect(self) -> None:
         """Opens the next connection and reads its head. Raises OSError, EOFError."""
-        self.cut()
         async with asyncio.timeout(LIMIT):
-            self._streams = await self._open()
-            reader, writer = self._streams
+            reader, writer = await self.open()
             writer.write(self.request())
             status, _ = parse_head(await reader.readuntil(b"\r\n\r\n"))
         assert status == 200, status

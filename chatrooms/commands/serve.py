@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import signal
+import socket
 import ssl
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,10 +16,14 @@ from tornado.netutil import bind_sockets
 
 from chatrooms import logs, options
 from chatrooms.app import application
+from chatrooms.commands import descriptors
 from chatrooms.errors import ConfigError, Unavailable
 from chatrooms.server import Server
+from chatrooms.stream import give_up_after
 
 BACKLOG = 4096  # the default of 128 drops connections in a storm
+IDLE_TIMEOUT = 75.0  # seconds that a connection may stay without a whole request head
+BODY_TIMEOUT = 60.0  # seconds that a body may take
 MAX_BODY = 2 << 20  # bytes; each route has its own lower bound
 ADDRESSES = {"localhost": ("127.0.0.1", "::1")}
 
@@ -35,9 +40,13 @@ def main(argv: Sequence[str]) -> int:
 
 
 async def _serve(settings: options.Options) -> None:
+    descriptors.allow(settings.max_streams)
     server = Server(settings, Path(settings.data_dir))
     try:
-        http = HTTPServer(application(server), ssl_options=_tls(settings), max_body_size=MAX_BODY)
+        http = HTTPServer(
+            application(server), ssl_options=_tls(settings), max_body_size=MAX_BODY,
+            idle_connection_timeout=IDLE_TIMEOUT, body_timeout=BODY_TIMEOUT,
+        )  # fmt: skip
         sockets = _listen(settings)
         await _start(server)
         http.add_sockets(sockets)
@@ -61,17 +70,20 @@ async def _start(server: Server) -> None:
         raise ConfigError(f"cannot start: {problem.__cause__ or problem}") from None
 
 
-def _listen(settings: options.Options) -> list:  # type: ignore[type-arg]
+def _listen(settings: options.Options) -> list[socket.socket]:
     """Sockets for each address, all on one port."""
-    sockets, port = [], settings.port
+    sockets: list[socket.socket] = []
+    port = settings.port
     for address in ADDRESSES.get(settings.address, (settings.address,)):
         try:
-            sockets += bind_sockets(port, address, backlog=BACKLOG)
+            sockets += map(descriptors.PatientSocket.of, bind_sockets(port, address, backlog=BACKLOG))
         except OSError as error:
             if address == "::1":  # a machine without IPv6
                 continue
             raise ConfigError(f"cannot listen on {address} port {port}: {error.strerror}") from None
         port = port or sockets[0].getsockname()[1]
+    for sock in sockets:
+        give_up_after(sock, settings.write_timeout)  # every connection inherits it
     return sockets
 
 

@@ -97,7 +97,7 @@ class Handler(RequestHandler):
             if scheme.lower() != "bearer" or not token.strip():
                 raise Unauthorized("token-invalid", "The Authorization header must be: Bearer <token>.")
             return self.server.gate.verify(token.strip())
-        token = self._query_token()
+        token = self._credential("token") or self._credential("access_token")
         if token:
             return self.server.gate.verify(token)
         token = self.get_cookie(COOKIE) or ""
@@ -110,14 +110,15 @@ class Handler(RequestHandler):
 
     async def stream_identity(self) -> Identity:
         """Who asks for a stream: a one-use ticket serves, too."""
-        ticket = self.query("ticket")
+        ticket = self._credential("ticket")
         return await self.server.gate.redeem(ticket) if ticket else self.identity()
 
-    def _query_token(self) -> str:
+    def _credential(self, name: str) -> str:
+        """A token or ticket in the query; what is no text is no good one."""
         try:
-            return self.query("token") or self.query("access_token")
+            return self.query(name)
         except BadRequest:
-            raise Unauthorized("token-invalid", "The token is not valid.") from None
+            raise Unauthorized("token-invalid", f"The {name} is not valid.") from None
 
     def username(self, who: Identity, given: str | None, client_id: str | None) -> str:
         """The name shown: the token's, else the one given, else that of the client's stream, else the userId."""

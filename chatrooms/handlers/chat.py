@@ -87,7 +87,7 @@ class Chat(ReplyHandler):
         if body.room_id is None:
             return await self.server.replies.start(who, name, prompt, conversation)
         room_id = names.room_id(body.room_id)
-        await self.server.reply_rights.rooms.check_write(who, room_id)
+        await self.server.reply_rights.check_ask(who, room_id)
         return await self.server.room_replies.ask(who, name, room_id, prompt, conversation)
 
 
@@ -103,7 +103,7 @@ class ChatReply(ReplyHandler):
     async def delete(self, reply_id: str) -> None:
         who = self.identity()
         reply = await self.server.replies.find(reply_id)
-        await self.server.reply_rights.check_change(who, reply)
+        await self.server.reply_rights.check_stop(who, reply)
         await self.server.replies.stop(reply, who.username or who.user_id)
         self.set_status(204)
 
@@ -121,13 +121,12 @@ class Regenerate(ReplyHandler):
     async def post(self, reply_id: str) -> None:
         who = self.identity()
         reply = await self.server.replies.find(reply_id)
-        await self.server.reply_rights.check_change(who, reply)
+        await self.server.reply_rights.check_repeat(who, reply)
         name = who.username or who.user_id
         if reply.row.room_id is None:
             prompt = self.server.replies.asked(reply)
             again = await self.server.replies.start(who, name, prompt, reply.row.conversation_id)
         else:
-            await self.server.reply_rights.rooms.check_write(who, reply.row.room_id)
             again = await self.server.room_replies.again(who, name, reply)
         await self.stream(who, again, ui=self.wants_ui_messages())
 

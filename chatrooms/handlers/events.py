@@ -11,7 +11,7 @@ from chatrooms.event import event_id, parse_id
 from chatrooms.handlers.base import Handler, check_same_user
 from chatrooms.handlers.detach import refuse, take_socket
 from chatrooms.hub import closing
-from chatrooms.rooms import Seat
+from chatrooms.rooms import Seat, Start
 from chatrooms.tokens import Identity
 
 MAX_HISTORY = 200
@@ -24,14 +24,17 @@ class Events(Handler):
     async def get(self) -> None:
         who = await self.stream_identity()
         seat = self._seat(who)
-        history = self.number("history", 0, 0, MAX_HISTORY)
         asked = self._asked()
         try:
+            await self.server.rulebook.readable(who, seat.room_id)
+            history = self.number("history", 0, 0, MAX_HISTORY)
             self.server.rooms.check_open(seat)
             start = await self.server.rooms.start_of(seat.room_id, asked, history)
             if self.query("poll") == "1":
-                self.answer(await self.server.rooms.poll(seat, start))
+                await self._poll(who, seat, start)
                 return
+            # Again, with no await from here until the stream is open: a ban that comes later finds it.
+            await self.server.rulebook.readable(who, seat.room_id)
             self.server.rooms.check_open(seat)  # again: others came while the log was read
         except (TooMany, Unavailable) as problem:
             if not asked:
@@ -44,6 +47,12 @@ class Events(Handler):
         if sock is not None:
             self.server.rooms.open(sock, seat, start, self._head())
 
+    async def _poll(self, who: Identity, seat: Seat, start: Start) -> None:
+        await self.server.rulebook.readable(who, seat.room_id)
+        page = await self.server.rooms.poll(seat, start)
+        await self.server.rulebook.readable(who, seat.room_id)  # by the rights at delivery
+        self.answer(page)
+
     def _seat(self, who: Identity) -> Seat:
         """Who wants to sit where. The checks for 403 come before those for 400."""
         check_same_user(who, self.query("userId") or None)
@@ -54,7 +63,7 @@ class Events(Handler):
         username = names.username(username or None)
         client_id = self.query("clientId")
         client_id = names.client_id(client_id) if client_id else secrets.token_urlsafe(9)
-        return Seat(room_id, who.user_id, who.username or username, client_id, who.session, who.expires_at)
+        return Seat(room_id, who.user_id, who.username or username, client_id, who.session, who.expires_at, who.trusted)
 
     def _asked(self) -> str:
         """The position asked for: the header's, else the query's, else none."""

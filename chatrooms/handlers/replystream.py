@@ -66,6 +66,7 @@ class ReplyHandler(Handler):
             while not reader.done:
                 if clock.ticked():
                     self.server.gate.check(who)
+                    await self.server.reply_rights.check_read(who, reply)
                     self._put(form.heartbeat() if clock.beats() else b"")
                 if reply.position and reply.position != position:
                     position = reply.position
@@ -73,7 +74,7 @@ class ReplyHandler(Handler):
                 await self._send(self._chunks(reader, form))
                 if not reader.behind and not reader.done:
                     await reader.wait()
-        except Problem as problem:  # signed out meanwhile
+        except Problem as problem:  # signed out or banned meanwhile
             return Ending(ERROR, code=problem.code, sentence=problem.sentence)
         finally:
             clock.stop()

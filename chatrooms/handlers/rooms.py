@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import base64
 import binascii
+from typing import Annotated
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from chatrooms import names
 from chatrooms.errors import BadRequest, TooMany
 from chatrooms.handlers.base import Handler
 from chatrooms.messages import Draft, Posted
 from chatrooms.presence import Key
+from chatrooms.roomsettings import Change
+from chatrooms.rules import Rules
 from chatrooms.tokens import Identity
 
 MAX_BATCH = 500
 MAX_BATCH_BYTES = 1 << 20
 MAX_PAGE = 200
+MAX_SLOW_MODE = 86_400  # seconds
 
 
 class PostBody(msgspec.Struct, rename="camel"):
@@ -50,32 +55,50 @@ class TypingBody(msgspec.Struct, rename="camel"):
     client_id: str | None = None
 
 
+class SettingsBody(msgspec.Struct, rename="camel"):
+    private: bool | UnsetType = UNSET
+    slow_mode: Annotated[float, msgspec.Meta(ge=0, le=MAX_SLOW_MODE)] | UnsetType = UNSET
+    title: str | UnsetType | None = UNSET
+
+
 class RoomList(Handler):
     async def get(self) -> None:
-        self.identity()
+        who = self.identity()
         limit = self.number("limit", 100, 1, MAX_PAGE)
-        ids = await self.server.rooms.page(self.query("after"), limit + 1)
+        ids = await self.server.directory.page(who, self.query("after"), limit + 1)
         rooms = [{"roomId": id, "onlineCount": self.server.rooms.online(id)} for id in ids[:limit]]
         self.answer({"rooms": rooms, "hasMore": len(ids) > limit})
 
 
 class RoomInfo(Handler):
     async def get(self, room_id: str) -> None:
-        self.identity()
+        who = self.identity()
         room_id = names.room_id(room_id)
-        await self.server.rooms.exists(room_id)
+        rules = await self.server.directory.find(who, room_id)
         members = self.server.rooms.members(room_id, None, MAX_PAGE)
         online = self.server.rooms.online(room_id)
-        info = {"roomId": room_id, "onlineCount": online, "members": _named(members)}
+        info = {**described(who, room_id, rules), "onlineCount": online, "members": _named(members)}
         if online > len(members):
             info["membersTruncated"] = True
         self.answer(info)
 
+    async def put(self, room_id: str) -> None:
+        who = self.identity()
+        room_id = names.room_id(room_id)
+        rules = await self.server.rulebook.readable(who, room_id)
+        self.server.room_settings.check(who, room_id, rules)
+        body = self.body(SettingsBody) if self.request.body else SettingsBody()
+        title = names.title(body.title) if body.title else None if body.title is not UNSET else UNSET
+        wanted = Change(body.private, body.slow_mode, title)
+        done = await self.server.room_settings.change(who, room_id, wanted)
+        self.answer(described(who, room_id, done.rules), 201 if done.created else 200)
+
 
 class MemberList(Handler):
     async def get(self, room_id: str) -> None:
-        self.identity()
+        who = self.identity()
         room_id = names.room_id(room_id)
+        await self.server.rulebook.readable(who, room_id)
         limit = self.number("limit", 100, 1, MAX_PAGE)
         after = _decoded(self.query("after"))
         page = self.server.rooms.members(room_id, after, limit + 1)
@@ -100,8 +123,9 @@ class Posting(Handler):
 
 class MessageList(Posting):
     async def get(self, room_id: str) -> None:
-        self.identity()
+        who = self.identity()
         room_id = names.room_id(room_id)
+        await self.server.rulebook.readable(who, room_id)
         limit = self.number("limit", 50, 1, MAX_PAGE)
         page = await self.server.messages.history(room_id, self.query("before"), self.query("after"), limit)
         messages = b",".join(page.messages)
@@ -111,10 +135,11 @@ class MessageList(Posting):
     async def post(self, room_id: str) -> None:
         who = self.identity()
         room_id = names.room_id(room_id)
+        rules = await self.server.rulebook.writable(who, room_id)
         body = self.body(PostBody)
         name = self.username(who, body.username, body.client_id)
         drafts = [Draft(body.message, body.client_message_id)]
-        (posted,) = await self.server.messages.post(who, name, room_id, drafts)
+        (posted,) = await self.server.messages.post(who, name, room_id, drafts, rules)
         await self.answer_mentions(who, name, room_id, [posted])
         self.answer(posted.data, 200 if posted.repeated else 201)
 
@@ -123,12 +148,13 @@ class Batch(Posting):
     async def post(self, room_id: str) -> None:
         who = self.identity()
         room_id = names.room_id(room_id)
+        rules = await self.server.rulebook.writable(who, room_id)
         body = self.body(BatchBody, MAX_BATCH_BYTES)
         if not 1 <= len(body.messages) <= MAX_BATCH:
             raise BadRequest("bad-field", f"messages must have 1 to {MAX_BATCH} entries.")
         name = self.username(who, body.username, body.client_id)
         drafts = [Draft(item.message, item.client_message_id) for item in body.messages]
-        posted = await self.server.messages.post(who, name, room_id, drafts)
+        posted = await self.server.messages.post(who, name, room_id, drafts, rules)
         await self.answer_mentions(who, name, room_id, posted)
         self.answer(b'{"messages":[' + b",".join(p.data for p in posted) + b"]}", _status(posted))
 
@@ -137,13 +163,15 @@ class Message(Handler):
     async def patch(self, room_id: str, message_id: str) -> None:
         who = self.identity()
         room_id = names.room_id(room_id)
+        await self.server.rulebook.writable(who, room_id)
         body = self.body(EditBody)
         self.answer(await self.server.messages.edit(who, room_id, message_id, body.message))
 
     async def delete(self, room_id: str, message_id: str) -> None:
         who = self.identity()
         room_id = names.room_id(room_id)
-        await self.server.messages.delete(who, room_id, message_id)
+        rules = await self.server.rulebook.readable(who, room_id)
+        await self.server.messages.delete(who, room_id, message_id, rules)
         self.set_status(204)
 
 
@@ -151,6 +179,7 @@ class Typing(Handler):
     async def post(self, room_id: str) -> None:
         who = self.identity()
         room_id = names.room_id(room_id)
+        await self.server.rulebook.writable(who, room_id)
         body = self.body(TypingBody) if self.request.body else TypingBody()
         name = self.username(who, body.username, body.client_id)
         try:
@@ -164,9 +193,22 @@ class Leave(Handler):
     async def post(self, room_id: str) -> None:
         who = self.identity()
         room_id = names.room_id(room_id)
+        await self.server.rulebook.readable(who, room_id)
         body = self.body(ClientBody)
         self.server.rooms.leave(room_id, who.user_id, names.client_id(body.client_id))
         self.set_status(204)
+
+
+def described(who: Identity, room_id: str, rules: Rules) -> dict[str, object]:
+    """A room as its rules have it; `role` is that of the caller in the room."""
+    role = rules.rank_of(who.user_id).name.lower()
+    return {
+        "roomId": room_id,
+        "private": rules.private,
+        "title": rules.title,
+        "slowMode": rules.slow_mode,
+        "role": role,
+    }
 
 
 def _status(posted: list[Posted]) -> int:

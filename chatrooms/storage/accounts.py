@@ -53,6 +53,12 @@ async def add(tx: Transaction, account: Account) -> None:
     await tx.execute(sql, *account, folded_name, time.time_ns() // 1_000_000)
 
 
+async def role_of(tx: Transaction, user_id: str) -> str | None:
+    """The role of an account, or None where there is none."""
+    rows = await tx.fetch("select role from accounts where user_id = $1", user_id)
+    return rows[0][0] if rows else None
+
+
 async def set_password(tx: Transaction, user_id: str, password_hash: str) -> None:
     await tx.execute("update accounts set password_hash = $2 where user_id = $1", user_id, password_hash)
 

@@ -117,7 +117,7 @@ class Log:
             raise Unavailable("unavailable", "The server cannot take writes right now.", retry_after=1)
         job = _Job(events, command)
         self._waiting.append(job)
-        self._waiting_events += len(events)
+        self._waiting_events += _size(job)
         self._wake.set()
         return await job.future
 
@@ -181,8 +181,8 @@ class Log:
         while self._waiting and size < MAX_GROUP:
             job = self._waiting.popleft()
             jobs.append(job)
-            size += max(1, len(job.events))
-            self._waiting_events -= len(job.events)
+            size += _size(job)
+            self._waiting_events -= _size(job)
         return jobs
 
     async def _commit_or_split(self, jobs: list[_Job]) -> None:
@@ -298,6 +298,11 @@ class _Group:
 def new_epoch() -> str:
     """A name for a new life of a database."""
     return secrets.token_hex(4)
+
+
+def _size(job: _Job) -> int:
+    """What a job counts for: a command makes about one event."""
+    return max(1, len(job.events))
 
 
 def _answer(job: _Job, outcome: list[Appended] | Problem) -> None:

@@ -29,14 +29,6 @@ class MessageQueries:
         rows = await self._database.fetch(sql, topic, count)
         return None if rows[0][0] is None else int(rows[0][0])
 
-    async def rooms(self, after: str, limit: int) -> list[str]:
-        """The ids of rooms that have messages, in order, after one."""
-        sql = "select room_id from rooms where room_id > $1 order by room_id limit $2"
-        return [room_id for (room_id,) in await self._database.fetch(sql, after, limit)]
-
-    async def room_exists(self, room_id: str) -> bool:
-        return bool(await self._database.fetch("select 1 from rooms where room_id = $1", room_id))
-
 
 async def add_room(tx: Transaction, room_id: str, created_at: int) -> None:
     """Notes a room at its first message; `created_at` in milliseconds since 1970."""

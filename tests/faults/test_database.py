@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import resource
+import signal
 import sqlite3
 from contextlib import closing
 
@@ -117,6 +118,25 @@ async def test_a_start_on_a_locked_database_ends_with_one_line(serve: Serve) -> 
         await asyncio.to_thread(server.start)
     assert server.log[-1] == "chatrooms: cannot start: database is locked"
     assert server.status == 2
+
+
+@within(60)
+async def test_a_stop_with_a_locked_database_is_orderly(serve: Serve) -> None:
+    """SIGTERM while posts wait for the lock: each gets an answer, streams are told, the status is 0."""
+    server = serve("--drain", "0.2")
+    reader = Reader(server.url, "lobby", "reader")
+    await reader.connect()
+    callers = [Caller(server.url, f"writer-{n}") for n in range(WRITERS)]
+    for caller in callers:
+        assert (await caller.post("lobby", "before")).status == 201
+    with closing(_locked(server)):
+        posts = [asyncio.create_task(caller.post("lobby", "while locked")) for caller in callers]
+        await asyncio.sleep(0)  # all have written their request
+        server.signal(signal.SIGTERM)
+        answers = await asyncio.gather(*posts)
+        assert {answer.status for answer in answers} == {503}
+        assert await asyncio.to_thread(server.wait) == 0
+    await reader.until(lambda r: bool(r.of_type("closing")))
 
 
 @pytest.mark.parametrize("restart", [False, True], ids=["space is back", "restart"])

@@ -25,6 +25,7 @@ class Reader:
         self._writer = writer
         self._parser = Parser()
         self._waiting: list[ServerEvent] = []
+        self._texts: list[str] = []
         self.seen: list[ServerEvent] = []
         self.head = b""
         self.first_write = b""
@@ -82,6 +83,8 @@ class Reader:
                 self._take(chunk)
         event = self._waiting.pop(0)
         self.seen.append(event)
+        if event.type == "room-message":
+            self._texts.append(data(event)["message"])
         return event
 
     async def until(self, wanted: Callable[[ServerEvent], bool]) -> ServerEvent:
@@ -121,7 +124,7 @@ class Reader:
 
     def messages(self) -> list[str]:
         """The texts of the room-messages seen."""
-        return [data(event)["message"] for event in self.seen if event.type == "room-message"]
+        return list(self._texts)
 
     def write(self, junk: bytes) -> None:
         """Sends bytes that a reader has no business to send."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -31,13 +33,22 @@ def app(request: pytest.FixtureRequest, io_loop: IOLoop, tmp_path: Path) -> Iter
 
 
 @pytest.fixture
-def chat(http_server: HTTPServer, http_port: int, app: Application, io_loop: IOLoop) -> Iterator[Chat]:
-    """Calls to the application under test, which has started."""
+def chat(
+    http_server: HTTPServer, http_port: int, app: Application, io_loop: IOLoop, caplog: pytest.LogCaptureFixture
+) -> Iterator[Chat]:
+    """Calls to the application under test, which has started.
+
+    A test fails when anything was raised in the event loop, or logged as an error, meanwhile.
+    """
     io_loop.run_sync(app.settings["server"].start)
+    faults: list[object] = []
 
     async def made() -> Chat:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context))
         return Chat(http_port, app.settings["server"])
 
     calls: Chat = io_loop.run_sync(made)
     yield calls
     calls.close()
+    assert faults == []
+    assert [record.getMessage() for record in caplog.get_records("call") if record.levelno >= logging.ERROR] == []

@@ -17,28 +17,16 @@ MAX_LINES = 320
 # From the ground up; a module may import from its own layer and from those before it.
 LAYERS: tuple[tuple[str, ...], ...] = (
     # values: pure, no I/O
-    ("chatrooms", "errors", "event", "sse", "names", "body", "limits", "tokens", "options", "topic"),
+    ("chatrooms", "errors", "event", "sse", "names", "body", "limits", "tokens", "options", "topic", "rules", "act"),
     # infrastructure
     ("storage", "storage.*", "logs", "passwords", "publickeys"),
     # core
     ("stream", "sweep", "pulse", "catchup", "hub"),
     # domain
     (
-        "presence",
-        "rooms",
-        "messages",
-        "gate",
-        "signins",
-        "accounts",
-        "ai",
-        "ai.*",
-        "reply",
-        "replies",
-        "replyforms",
-        "replyqueue",
-        "replyrights",
-        "replystore",
-        "roomreplies",
+        "presence", "rooms", "messages", "slowmode", "replies", "ai", "ai.*", "gate", "signins", "accounts",
+        "rulebook", "directory", "acts", "roomsettings", "moderation", "invites", "audit",
+        "reply", "replyforms", "replyqueue", "replyrights", "replystore", "roomreplies",
     ),
     # the whole server
     ("metrics", "server"),
@@ -46,7 +34,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("handlers", "handlers.*"),
     # the application, the command line, and a client of it all
     ("app", "client", "cli", "__main__", "commands", "commands.*"),
-)
+)  # fmt: skip
 WITH_TORNADO = ("app", "client", "cli", "__main__", "logs", "handlers", "handlers.*", "commands", "commands.*")
 
 

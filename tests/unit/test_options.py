@@ -11,7 +11,7 @@ from chatrooms.cli import main
 from chatrooms.errors import ConfigError
 from chatrooms.options import OPTIONS, Option, Options
 
-BAD = {
+BAD: dict[Any, list[str]] = {
     options.whole: ["-1", "x", "1.5", "", "²", "9" * 5000],
     options.port: ["65536", "-1", "http", ""],
     options.seconds: ["-1", "x", "nan", "inf", "1e10", ""],

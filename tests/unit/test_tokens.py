@@ -53,11 +53,16 @@ def header(**more: Any) -> str:
     return forge(CLAIMS, {"alg": "HS256", **more})
 
 
+def each(*values: Any) -> tuple[Any, ...]:
+    """The values, of whatever types."""
+    return values
+
+
 FORGED: dict[str, str] = {
     **{f"alg {alg!r}": forge(CLAIMS, {"alg": alg}) for alg in
-       ("none", "None", "NONE", "nOnE", ["HS256"], None, 1, {}, "hs256", "", "HS256 ", "RS256", "ES256", "EdDSA")},
+       each("none", "None", "NONE", "nOnE", ["HS256"], None, 1, {}, "hs256", "", "HS256 ", "RS256", "ES256", "EdDSA")},
     **{f"alg {alg} without signature": f"{b64(json.dumps({'alg': alg}).encode())}.{PAYLOAD}." for alg in
-       ("none", "None", "NONE", "HS256")},
+       each("none", "None", "NONE", "HS256")},
     "alg missing": forge(CLAIMS, {"typ": "JWT"}),
     "null signature": f"{HEAD}.{PAYLOAD}.",
     "signature stripped": f"{HEAD}.{PAYLOAD}",
@@ -78,7 +83,7 @@ FORGED: dict[str, str] = {
     "HS512": forge(CLAIMS, {"alg": "HS512"}, digest="sha512"),
     "HS512 signed, HS256 said": forge(CLAIMS, digest="sha512"),
     **{f"secret {secret!r}": forge(CLAIMS, secret=secret) for secret in
-       ("", "secret", "changeme", "password", "your-256-bit-secret", "dev", "test")},
+       each("", "secret", "changeme", "password", "your-256-bit-secret", "dev", "test")},
     "kid path traversal": forge(CLAIMS, {"alg": "HS256", "kid": "../../../../dev/null"}, secret=""),
     "kid SQL injection": forge(CLAIMS, {"alg": "HS256", "kid": "x' UNION SELECT 'a' --"}, secret="a"),
     "kid huge": header(kid="x" * (1 << 20)),
@@ -90,18 +95,18 @@ FORGED: dict[str, str] = {
     "b64 without crit": header(b64=False),
     "zip": header(zip="DEF"),
     **{f"exp {exp!r}": forge(claims(exp=exp)) for exp in
-       (NOW - 1, NOW, 0, -1, str(NOW + 900), [], None, ..., True, {}, float("nan"), float("inf"), 2**53)},
+       each(NOW - 1, NOW, 0, -1, str(NOW + 900), [], None, ..., True, {}, float("nan"), float("inf"), 2**53)},
     "exp 1e400": forge(b'{"userId":"alice","exp":1e400}'),
     "exp of 5000 digits": forge(b'{"userId":"alice","exp":' + b"9" * 5000 + b"}"),
     "nbf in the future": forge(claims(nbf=4102444800)),
-    **{f"nbf {nbf!r}": forge(claims(nbf=nbf)) for nbf in ([], {}, "x", float("inf"), float("nan"))},
-    **{f"iat {iat!r}": forge(claims(iat=iat)) for iat in ([], {}, "x", float("inf"), 4102444800)},
+    **{f"nbf {nbf!r}": forge(claims(nbf=nbf)) for nbf in each([], {}, "x", float("inf"), float("nan"))},
+    **{f"iat {iat!r}": forge(claims(iat=iat)) for iat in each([], {}, "x", float("inf"), 4102444800)},
     **{f"userId {user!r}": forge(claims(userId=user)) for user in
-       (..., None, "", [], {}, True, 1.5, "x" * 256, "a\0b", "a\nb")},
-    **{f"sub {user!r}": forge(claims(userId=..., sub=user)) for user in (None, "", [], {}, True)},
-    **{f"username {name!r}": forge(claims(username=name)) for name in ("", " ", 7, [], "x" * 33, "a\0", "\u202ea")},
-    **{f"role {role!r}": forge(claims(role=role)) for role in ("root", "", None, [], {}, 1, "Admin")},
-    **{f"payload {payload!r}": forge(payload) for payload in (b"", b"null", b"[]", b'"x"', b"1", b"{", b"\xff")},
+       each(..., None, "", [], {}, True, 1.5, "x" * 256, "a\0b", "a\nb")},
+    **{f"sub {user!r}": forge(claims(userId=..., sub=user)) for user in each(None, "", [], {}, True)},
+    **{f"username {name!r}": forge(claims(username=name)) for name in each("", " ", 7, [], "x" * 33, "a\0", "\u202ea")},
+    **{f"role {role!r}": forge(claims(role=role)) for role in each("root", "", None, [], {}, 1, "Admin")},
+    **{f"payload {payload!r}": forge(payload) for payload in each(b"", b"null", b"[]", b'"x"', b"1", b"{", b"\xff")},
     "payload 100000 deep": forge(b'{"exp":' + b"[" * 100_000 + b"]" * 100_000 + b"}"),
     "payload 2000 deep": forge(b'{"x":' + b"[" * 2000 + b"]" * 2000 + b',"exp":1e10,"userId":"a"}'),
     "header 2000 deep": forge(CLAIMS, b'{"alg":"HS256","x":' + b"[" * 2000 + b"]" * 2000 + b"}"),
@@ -127,9 +132,9 @@ def test_any_changed_byte_of_the_signature_is_noticed() -> None:
 
 @pytest.mark.parametrize("token", [GOOD + "=", GOOD[:-1] + chr(ord(GOOD[-1]) + 1)], ids=["padding", "unused bits"])
 def test_malleable_encoding_changes_nobody(token: str) -> None:
-    """Another spelling of the same signature is refused or means the same."""
+    """Another spelling of the same signature is refused or means the same, its sign-out, too."""
     try:
-        assert tokens().verify(token).user_id == "alice"
+        assert tokens().verify(token) == tokens().verify(GOOD)
     except Unauthorized:
         pass
 

@@ -1,0 +1,133 @@
+"""A child process that is pinned to one core, measured through /proc, and always ended."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+STOP_SECONDS = 3.0  # after SIGTERM; then SIGKILL, its data is thrown away in any case
+POLL_SECONDS = 0.02
+TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+
+
+class CouldNotRun(Exception):
+    """Something that a measurement needs did not start, or ended too early."""
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a server used: resident memory in KiB, processor time in seconds, of all its processes."""
+
+    resident_kib: int
+    peak_kib: int
+    cpu_seconds: float
+
+
+class Server:
+    """A context manager: the process runs inside the block and is gone, with its children, after it."""
+
+    def __init__(self, command: Sequence[str], core: int, log: Path, environment: dict[str, str] | None = None):
+        self._command = ["taskset", "--cpu-list", str(core), *command]
+        self._log = log
+        self._environment = {**os.environ, **(environment or {})}
+        self._child: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        with self._log.open("wb") as log:
+            self._child = start(self._command, log, self._environment)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._child is not None:
+            stop(self._child)
+
+    def wait_until(self, ready: Callable[[], bool], seconds: float) -> None:
+        """Return once `ready()` is true; CouldNotRun, with the end of the log, when it ends first or never is."""
+        deadline = time.monotonic() + seconds
+        while not ready():
+            if self.child.poll() is not None:
+                raise CouldNotRun(f"{self._command} ended with {self.child.returncode}:\n{self.log_end()}")
+            if time.monotonic() > deadline:
+                raise CouldNotRun(f"{self._command} was not ready after {seconds} s:\n{self.log_end()}")
+            time.sleep(POLL_SECONDS)
+
+    @property
+    def child(self) -> subprocess.Popen[bytes]:
+        assert self._child is not None, "used outside of its `with` block"
+        return self._child
+
+    def usage(self) -> Usage:
+        """Sum of the process and its children now; those that ended before are not in it."""
+        pids = family(self.child.pid)
+        return Usage(
+            resident_kib=sum(status_kib(pid, "VmRSS") for pid in pids),
+            peak_kib=sum(status_kib(pid, "VmHWM") for pid in pids),
+            cpu_seconds=sum(cpu_seconds(pid) for pid in pids),
+        )
+
+    def log_end(self, characters: int = 2000) -> str:
+        """The last lines that the process wrote."""
+        return self._log.read_text(errors="replace")[-characters:]
+
+
+def start(command: Sequence[str], log: IO[bytes], environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    """A child whose output goes to `log`."""
+    try:
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)
+    except OSError as error:
+        raise CouldNotRun(f"could not start {command[0]}: {error}") from error
+
+
+def stop(child: subprocess.Popen[Any]) -> None:
+    """End the process and its children, politely first; nothing happens when it has ended by itself."""
+    if child.poll() is not None:
+        return  # its id may belong to someone else by now
+    pids = family(child.pid)  # before the parent goes: its orphans could not be found afterwards
+    send(child.pid, signal.SIGTERM)
+    with suppress(subprocess.TimeoutExpired):
+        child.wait(STOP_SECONDS)
+    for pid in pids:
+        if pid != child.pid or child.returncode is None:
+            send(pid, signal.SIGKILL)
+    child.wait()
+
+
+def send(pid: int, number: signal.Signals) -> None:
+    """Signal one process, which may be gone already."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
+def family(pid: int) -> list[int]:
+    """The process and all its descendants that still run."""
+    pids = [pid]
+    for tasks in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):
+            for child in tasks.read_text().split():
+                pids += family(int(child))
+    return pids
+
+
+def status_kib(pid: int, field: str) -> int:
+    """One memory field of /proc/<pid>/status in KiB; 0 when the process is gone."""
+    with suppress(OSError):
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith(f"{field}:"):
+                return int(line.split()[1])
+    return 0
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time of all threads so far (proc(5), fields 14 and 15 of stat)."""
+    with suppress(OSError):
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / TICKS_PER_SECOND
+    return 0.0

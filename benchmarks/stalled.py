@@ -1,0 +1,77 @@
+"""What one reader that never reads costs the thousand others: `python -m benchmarks.stalled`.
+
+Twice the same load, without it and with it: latency of the others, and the server's memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import time
+from pathlib import Path
+from urllib.parse import urlencode, urlsplit
+
+from tests.process import ServerProcess, token
+from tests.wire import Caller, Reader
+
+READERS = 1_000
+TIMED = 100  # of them, those whose every delivery is timed
+RATE = 40  # messages a second
+SECONDS = 15
+MARK = b"sent@"
+
+
+class Timed(asyncio.Protocol):
+    """A reader that notes how old each message is when it comes, in seconds."""
+
+    def __init__(self, request: bytes, ages: list[float] | None) -> None:
+        self._request = request
+        self._ages = ages
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        transport.write(self._request)
+
+    def data_received(self, data: bytes) -> None:
+        if self._ages is not None:
+            now = time.monotonic()
+            self._ages += [now - float(rest[:20]) for rest in data.split(MARK)[1:] if len(rest) >= 20]
+
+
+async def measure(folder: Path, with_stalled: bool) -> tuple[float, float, int]:
+    """The median and the 99th percentile in milliseconds, and the most memory of the server in bytes."""
+    options = ("--message-rate", "0", "--max-streams-per-user", "0", "--write-timeout", "5")
+    with ServerProcess(folder, *options) as server:
+        ages: list[float] = []
+        where, bearer = urlsplit(server.url), token("crowd")
+        for n in range(READERS):
+            query = urlencode({"roomId": "lobby", "username": "crowd", "clientId": f"c{n}", "token": bearer})
+            request = f"GET /events?{query} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
+            reader = Timed(request, ages if n % (READERS // TIMED) == 0 else None)
+            await asyncio.get_running_loop().create_connection(lambda r=reader: r, where.hostname, where.port)  # type: ignore[misc,arg-type]
+        if with_stalled:
+            await Reader(server.url, "lobby", "stalled", receive_buffer=4096).connect()
+        await _post(Caller(server.url, "writer"))
+        ages.sort()
+        return ages[len(ages) // 2] * 1000, ages[len(ages) * 99 // 100] * 1000, server.memory("VmHWM")
+
+
+async def _post(caller: Caller) -> None:
+    loop = asyncio.get_running_loop()
+    begin = loop.time()
+    for n in range(RATE * SECONDS):
+        await asyncio.sleep(begin + n / RATE - loop.time())
+        # Padded, so that a second's messages fill a reader's buffers.
+        await caller.post("lobby", f"{MARK.decode()}{time.monotonic():020.9f} ".ljust(2000, "."))
+
+
+async def main() -> None:
+    print("| stalled readers | p50 ms | p99 ms | memory MiB |\n|---|---|---|---|")
+    for with_stalled in (False, True, False, True):
+        with tempfile.TemporaryDirectory() as folder:
+            p50, p99, memory = await measure(Path(folder), with_stalled)
+        print(f"| {int(with_stalled)} | {p50:.1f} | {p99:.1f} | {memory / (1 << 20):.1f} |", flush=True)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,0 +1,131 @@
+"""All measurements in turn: prints Markdown, writes results.json beside this file."""
+
+import argparse
+import json
+import os
+import platform
+import signal
+import sys
+import time
+from pathlib import Path
+
+import tornado
+
+from benchmarks.goals import verdicts
+from benchmarks.load import HERE, build
+from benchmarks.measure import Cores, measure
+from benchmarks.process import CouldNotRun
+from benchmarks.report import Figures, Results, table
+from benchmarks.scenarios import SCENARIOS, Scenario
+from benchmarks.servers import PEERS, Peer
+
+RESULTS = HERE / "results.json"
+DEFAULT_SERVERS = "chatrooms,nchan,tornado"
+
+
+def main() -> int:
+    """0 when everything could be measured, goals reached or not; 1 when something could not run."""
+    arguments = parse_arguments()
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))  # so that every `finally` runs
+    try:
+        measure_all(arguments)
+    except CouldNotRun as error:
+        print(f"could not run: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def parse_arguments() -> argparse.Namespace:
+    """The command line, with servers and scenarios looked up."""
+    parser = argparse.ArgumentParser(description="Compares chatrooms with its peers on this machine.")
+    parser.add_argument("--runs", type=int, default=3, help="how often each measurement is made; medians are shown")
+    parser.add_argument("--only", action="append", choices=[scenario.name for scenario in SCENARIOS])
+    parser.add_argument("--servers", default=DEFAULT_SERVERS, help=f"of {','.join(p.name for p in PEERS)}")
+    parser.add_argument("--quick", action="store_true", help="one run, a quarter of the messages")
+    arguments = parser.parse_args()
+    if arguments.quick:
+        arguments.runs = 1
+    names = arguments.servers.split(",")
+    if unknown := set(names) - {peer.name for peer in PEERS}:
+        parser.error(f"unknown server: {', '.join(sorted(unknown))}")
+    arguments.peers = [peer for peer in PEERS if peer.name in names]
+    arguments.scenarios = [s for s in SCENARIOS if not arguments.only or s.name in arguments.only]
+    return arguments
+
+
+def measure_all(arguments: argparse.Namespace) -> None:
+    """Scenario after scenario; each is printed as soon as it is complete."""
+    program = build(HERE / "load.c")
+    for peer in arguments.peers:
+        peer.prepare()
+    cores = choose_cores()
+    print(f"# Benchmarks\n\n{describe_machine(cores)}\n", flush=True)
+    everything = []
+    for scenario in arguments.scenarios:
+        results = measure_scenario(scenario, arguments, program, cores)
+        everything.append(results)
+        print("\n".join([table(results, arguments.peers), "", *verdicts(results)]), end="\n\n", flush=True)
+        write(everything, cores)
+
+
+def measure_scenario(scenario: Scenario, arguments: argparse.Namespace, program: Path, cores: Cores) -> Results:
+    """All runs of one scenario; the servers take turns, so that a slow minute of the machine hits them alike."""
+    results = Results(scenario, {})
+    for number in range(arguments.runs):
+        for peer in arguments.peers:
+            for variant in scenario.variants:
+                say(f"{scenario.name}, run {number + 1} of {arguments.runs}: {peer.name} {variant}")
+                figures = measure_one(scenario, peer, variant, arguments.quick, program, cores)
+                results.runs.setdefault((peer.name, variant), []).append(figures)
+    return results
+
+
+def measure_one(scenario: Scenario, peer: Peer, variant: str, quick: bool, program: Path, cores: Cores) -> Figures:
+    """One measurement; an error says which."""
+    try:
+        return measure(peer, scenario.load_for(peer.name, variant, quick), program, cores)
+    except CouldNotRun as error:
+        raise CouldNotRun(f"{scenario.name}, {peer.name} {variant}: {error}") from error
+
+
+def choose_cores() -> Cores:
+    """The first core for the server, the last for the load generator."""
+    available = sorted(os.sched_getaffinity(0))
+    if len(available) < 2:
+        say("only one core: server and load generator share it, the figures mean little")
+    return Cores(server=available[0], load=available[-1])
+
+
+def describe_machine(cores: Cores) -> str:
+    """What the figures depend on."""
+    return (
+        f"{time.strftime('%Y-%m-%d')}, {processor()}, Linux {platform.release()}, Python {platform.python_version()}, "
+        f"Tornado {tornado.version}; server on core {cores.server}, load generator on core {cores.load}, loopback."
+    )
+
+
+def processor() -> str:
+    """The processor's name."""
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()
+
+
+def write(everything: list[Results], cores: Cores) -> None:
+    """All figures of all runs, for whoever wants to look closer."""
+    content = {
+        "machine": describe_machine(cores),
+        "scenarios": {
+            results.scenario.name: {"/".join(filter(None, key)): runs for key, runs in results.runs.items()}
+            for results in everything
+        },
+    }
+    RESULTS.write_text(json.dumps(content, indent=1))
+
+
+def say(text: str) -> None:
+    """Progress goes to stderr; stdout is the report."""
+    print(text, file=sys.stderr, flush=True)

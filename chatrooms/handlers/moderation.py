@@ -1,0 +1,126 @@
+"""Moderation of rooms: kick, bans, mutes, moderators and the audit log."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated
+
+import msgspec
+
+from chatrooms import names
+from chatrooms.event import MAX_SEQ
+from chatrooms.handlers.base import Handler
+from chatrooms.rules import FOREVER, Rank
+from chatrooms.storage.rules import BAN, MUTE
+
+MAX_PAGE = 200
+MAX_SECONDS = 10 * 365 * 86_400  # of a ban or mute that ends
+
+
+class UserBody(msgspec.Struct, rename="camel"):
+    user_id: str | Annotated[int, msgspec.Meta(ge=-MAX_SEQ, le=MAX_SEQ)]
+
+
+class SecondsBody(msgspec.Struct):
+    seconds: Annotated[float, msgspec.Meta(gt=0, le=MAX_SECONDS)] | None = None
+
+
+class Kick(Handler):
+    """Takes somebody out of a room."""
+
+    async def post(self, room_id: str) -> None:
+        who = self.identity()
+        room_id = names.room_id(room_id)
+        await self.server.rulebook.ruled(who, room_id, Rank.MODERATOR)
+        user_id = names.user_id(self.body(UserBody).user_id)
+        await self.server.moderation.kick(who, room_id, user_id)
+        self.set_status(204)
+
+
+class RestrictionList(Handler):
+    """Who is banned or muted."""
+
+    def initialize(self, kind: str) -> None:
+        self.kind = kind
+
+    async def get(self, room_id: str) -> None:
+        who = self.identity()
+        rules = await self.server.rulebook.ruled(who, names.room_id(room_id), Rank.MODERATOR)
+        if self.kind == BAN:
+            self.answer({"bans": _listed(rules.bans, self.server.moderation.now())})
+        else:
+            self.answer({"mutes": _listed(rules.mutes, self.server.moderation.now())})
+
+
+class Restriction(Handler):
+    """One user's ban or mute."""
+
+    def initialize(self, kind: str) -> None:
+        self.kind = kind
+
+    async def put(self, room_id: str, user_id: str) -> None:
+        who = self.identity()
+        room_id = names.room_id(room_id)
+        await self.server.rulebook.ruled(who, room_id, Rank.MODERATOR)
+        user_id = names.user_id(user_id)
+        body = self.body(SecondsBody) if self.request.body else SecondsBody()
+        until = await self.server.moderation.restrict(who, room_id, self.kind, user_id, body.seconds)
+        self.answer({"roomId": room_id, "userId": user_id, "until": until})
+
+    async def delete(self, room_id: str, user_id: str) -> None:
+        who = self.identity()
+        room_id = names.room_id(room_id)
+        await self.server.rulebook.ruled(who, room_id, Rank.MODERATOR)
+        await self.server.moderation.lift(who, room_id, self.kind, names.user_id(user_id))
+        self.set_status(204)
+
+
+class Moderator(Handler):
+    """One user's right to moderate."""
+
+    async def put(self, room_id: str, user_id: str) -> None:
+        who = self.identity()
+        room_id = names.room_id(room_id)
+        await self.server.rulebook.ruled(who, room_id, Rank.OWNER)
+        await self.server.moderation.promote(who, room_id, names.user_id(user_id))
+        self.set_status(204)
+
+    async def delete(self, room_id: str, user_id: str) -> None:
+        who = self.identity()
+        room_id = names.room_id(room_id)
+        await self.server.rulebook.ruled(who, room_id, Rank.OWNER)
+        await self.server.moderation.demote(who, room_id, names.user_id(user_id))
+        self.set_status(204)
+
+
+class AuditLog(Handler):
+    """What was done in a room, newest first."""
+
+    async def get(self, room_id: str) -> None:
+        who = self.identity()
+        room_id = names.room_id(room_id)
+        await self.server.rulebook.ruled(who, room_id, Rank.MODERATOR)
+        limit = self.number("limit", 50, 1, MAX_PAGE)
+        page = await self.server.audit.page(room_id, self.query("before"), limit)
+        more = b"true" if page.has_more else b"false"
+        self.answer(b'{"entries":[' + b",".join(page.acts) + b'],"hasMore":' + more + b"}")
+
+
+def _listed(until: Mapping[str, float], now: float) -> list[dict[str, object]]:
+    """Those that are not over, by user id; `until` null is for ever."""
+    return [
+        {"userId": user_id, "until": None if end == FOREVER else int(end)}
+        for user_id, end in sorted(until.items())
+        if end > now
+    ]
+
+
+ROUTES = [
+    (r"/api/rooms/([^/]+)/kick", Kick),
+    (r"/api/rooms/([^/]+)/bans", RestrictionList, {"kind": BAN}),
+    (r"/api/rooms/([^/]+)/bans/([^/]+)", Restriction, {"kind": BAN}),
+    (r"/api/rooms/([^/]+)/mutes", RestrictionList, {"kind": MUTE}),
+    (r"/api/rooms/([^/]+)/mutes/([^/]+)", Restriction, {"kind": MUTE}),
+    (r"/api/rooms/([^/]+)/moderators/([^/]+)", Moderator),
+    (r"/api/rooms/([^/]+)/audit", AuditLog),
+]

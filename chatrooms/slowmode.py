@@ -1,0 +1,42 @@
+"""Slow mode: at most one message of a user in so many seconds, whichever node takes it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from chatrooms.errors import TooMany
+from chatrooms.event import Event
+from chatrooms.storage import rules as stored
+from chatrooms.storage.database import Transaction
+from chatrooms.storage.log import Command
+
+
+def paced(room_id: str, user_id: str, interval: float, events: Sequence[Event], now: int) -> Command:
+    """The check that goes before the messages of a user in a room with slow mode.
+
+    Messages that are in the log already do not count: saying one again is harmless. Raises TooMany
+    `slow-mode`. `interval` in seconds, `now` in milliseconds since 1970.
+    """
+    length = int(interval * 1000)
+
+    async def command(tx: Transaction) -> list[Event]:
+        new = await _new(tx, events)
+        if not new:
+            return []
+        last = await stored.last_post(tx, room_id, user_id)
+        wait = 0 if last is None else last + length - now
+        if wait > 0 or new > 1:
+            sentence = f"This room is in slow mode: one message in {interval:g} s."
+            raise TooMany("slow-mode", sentence, max(wait, 1) / 1000)
+        await stored.forget_posts(tx, room_id, now - length)
+        await stored.note_post(tx, room_id, user_id, now)
+        return []
+
+    return command
+
+
+async def _new(tx: Transaction, events: Sequence[Event]) -> int:
+    """How many of the events would be new in the log."""
+    keys = {event.key for event in events if event.key is not None}
+    keyless = sum(event.key is None for event in events)
+    return keyless + len(keys) - (len(await stored.known_keys(tx, sorted(keys))) if keys else 0)

@@ -1,0 +1,38 @@
+"""Callers that do not read their answer, or never finish their request."""
+
+from __future__ import annotations
+
+import os
+
+from tests.faults.conftest import Serve
+from tests.process import token
+from tests.wire import Caller, Reader, eventually, within
+
+CALLERS = 10
+SMALL = 4096  # bytes of SO_RCVBUF
+
+
+@within(60)
+async def test_a_caller_that_does_not_read_its_answer_is_ended(serve: Serve) -> None:
+    """A large answer that nobody takes holds its connection no longer than write-timeout."""
+    server = serve("--write-timeout", "2")
+    caller = Caller(server.url, "caller")
+    await caller.fill("lobby", 0, 100, size=10_000)
+    before = _descriptors(server.pid)
+    request = f"GET /api/rooms/lobby/messages?limit=100&token={token('slow')} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+    slow = [Reader(server.url, "lobby", "slow", receive_buffer=SMALL) for _ in range(CALLERS)]
+    for reader in slow:
+        await reader.open()
+        reader.send(request.encode())
+    await eventually(lambda: _true(_descriptors(server.pid) == before + CALLERS))
+    await eventually(lambda: _true(_descriptors(server.pid) <= before))
+    for reader in slow:
+        reader.cut()
+
+
+def _descriptors(pid: int) -> int:
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+async def _true(holds: bool) -> bool:
+    return holds

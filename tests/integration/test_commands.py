@@ -1,0 +1,143 @@
+"""The command line against a running server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chatrooms import __version__
+from chatrooms.cli import COMMANDS, main
+from chatrooms.tokens import Tokens
+from tests.helpers.chat import SECRET, Chat
+
+PATIENCE = 60.0  # seconds that another process may take
+
+
+async def run(chat: Chat, *arguments: str, **environment: str) -> Process:
+    """A command that is pointed at the server under test."""
+    env = {**os.environ, "CHATROOMS_URL": f"http://127.0.0.1:{chat.port}", **environment}
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "chatrooms", *arguments, stdin=PIPE, stdout=PIPE, stderr=PIPE, env=env
+    )
+
+
+async def ended(process: Process, text: str = "") -> tuple[int | None, str, str]:
+    """Its exit status, output and complaints."""
+    async with asyncio.timeout(PATIENCE):
+        out, err = await process.communicate(text.encode())
+    return process.returncode, out.decode(), err.decode()
+
+
+@pytest.mark.gen_test(timeout=90)
+async def test_what_is_sent_is_shown(chat: Chat) -> None:
+    """`send` prints the ids, `tail` shows history, then what comes; Ctrl-C ends it."""
+    assert (await ended(await run(chat, "send", "lobby", "hello", "--username", "Ann")))[0] == 0
+    tail = await run(chat, "tail", "lobby", "--json", "--username", "Bob")
+    assert tail.stdout is not None
+    shown: list[dict[str, Any]] = []
+    async with asyncio.timeout(PATIENCE):
+        while not any(event["event"] == "room-message" for event in shown):
+            shown.append(json.loads(await tail.stdout.readline()))
+        status, out, _ = await ended(await run(chat, "send", "lobby", "-", "--username", "Ann"), "one\n\ntwo\n")
+        assert (status, len(out.split())) == (0, 2)
+        while sum(event["event"] == "room-message" for event in shown) < 3:
+            shown.append(json.loads(await tail.stdout.readline()))
+    messages = [event["data"] for event in shown if event["event"] == "room-message"]
+    assert [(m["username"], m["message"]) for m in messages] == [("Ann", t) for t in ("hello", "one", "two")]
+    assert all(event["id"] == event["data"]["id"] for event in shown if event["event"] == "room-message")
+    tail.send_signal(signal.SIGINT)
+    assert (await ended(tail))[0] == 130
+
+
+@pytest.mark.gen_test(timeout=90)
+async def test_text_of_others_cannot_move_the_cursor(chat: Chat) -> None:
+    """Control characters are shown as a mark."""
+    await chat.say("lobby", "\x1b[2Jgone\nnext\x9b1m")
+    tail = await run(chat, "tail", "lobby", "--username", "Bob")
+    assert tail.stdout is not None
+    async with asyncio.timeout(PATIENCE):
+        line = await tail.stdout.readline()
+        while b"gone" not in line:
+            line = await tail.stdout.readline()
+        line += await tail.stdout.readline()
+    assert line.decode().endswith("alice: \ufffd[2Jgone\nnext\ufffd1m\n")
+    tail.kill()
+    await ended(tail)
+
+
+@pytest.mark.gen_test(timeout=90)
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [(["send", "lobby", "a", "--token", "x"], "token"), (["send", "a/b", "x"], "roomId"),
+     (["tail", "lobby", "--history", "500"], "history"), (["send", "lobby", "a", "--username", "x" * 33], "username")],
+)  # fmt: skip
+async def test_refusal_is_one_line_and_status_1(chat: Chat, arguments: list[str], said: str) -> None:
+    """The server's own sentence."""
+    if "--username" not in arguments:
+        arguments = [*arguments, "--username", "Ann"]
+    status, out, err = await ended(await run(chat, *arguments))
+    assert (status, out, err.count("\n")) == (1, "", 1)
+    assert said in err
+
+
+@pytest.mark.gen_test(timeout=90)
+async def test_printed_token_works(chat: Chat, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is signed with the secret that is given, or with that of the data folder."""
+    assert main(["token", "carl", "--username", "Carl", "--role", "agent", "--secret", SECRET]) == 0
+    token = capsys.readouterr().out.strip()
+    answer = await chat.get("/api/rooms", None, headers={"Authorization": f"Bearer {token}"})
+    assert answer.status == 200
+    assert Tokens(SECRET).verify(token)[:3] == ("carl", "Carl", "agent")
+    assert main(["token", "carl", "--data-dir", str(tmp_path)]) == 0
+    kept = (tmp_path / "secret").read_text().strip()
+    assert Tokens(kept).verify(capsys.readouterr().out.strip()).user_id == "carl"
+
+
+def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    """With what it does."""
+    for arguments in ([], ["--help"], ["-h"]):
+        assert main(arguments) == 0
+        shown = capsys.readouterr().out
+        assert all(f"  {name} " in shown and help in shown for name, (_, help) in COMMANDS.items())
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """And status 0 for it."""
+    with pytest.raises(SystemExit) as stopped:
+        main([name, "--help"])
+    assert stopped.value.code == 0
+    assert capsys.readouterr().out.startswith(f"usage: chatrooms {name}")
+
+
+def test_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """That of the package."""
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"chatrooms {__version__}\n"
+
+
+def test_unknown_command_is_status_2(capsys: pytest.CaptureFixture[str]) -> None:
+    """And the usage stands on standard error."""
+    assert main(["nonsense"]) == 2
+    assert "unknown command 'nonsense'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("days", ["0", "-1", "x"])
+def test_retention_needs_a_number_of_days(days: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Or it would remove everything by mistake."""
+    assert main(["retention", f"--retention={days}", f"--data-dir={tmp_path}"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_retention_removes_what_is_old(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """In an empty folder that is nothing."""
+    assert main(["retention", "--retention=1", f"--data-dir={tmp_path}"]) == 0
+    assert capsys.readouterr().out == "removed 0 events\n"

@@ -1,0 +1,213 @@
+"""The log: one order, appended in groups (storage/log.py)."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from chatrooms.errors import NotFound, Unavailable
+from chatrooms.event import Event, Position
+from chatrooms.storage import log as logs
+from chatrooms.storage.database import SQLite, Transaction
+from chatrooms.storage.log import Log
+
+pytestmark = pytest.mark.gen_test(timeout=30)
+
+TOPIC = "room:lobby"
+
+
+@asynccontextmanager
+async def opened(path: Path) -> AsyncIterator[tuple[Log, list[list[Event]]]]:
+    """A log of that file, and the groups that its listener was given."""
+    database = SQLite(path)
+    await database.open()
+    groups: list[list[Event]] = []
+    log = Log(database, lambda events: groups.append(list(events)))
+    await log.open()
+    try:
+        yield log, groups
+    finally:
+        await log.close()
+        await database.close()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "test.db"
+
+
+def event(text: str, key: str | None = None, topic: str = TOPIC, ref: int | None = None) -> Event:
+    return Event("room-message", b'{"message":"%s"}' % text.encode(), (topic,), key, ref)
+
+
+async def test_appends_at_the_same_time_are_one_group_in_order(path: Path) -> None:
+    """Numbered as they came, told to the listener in that order and before the answers."""
+    async with opened(path) as (log, groups):
+        first = asyncio.create_task(log.append([event("first")]))
+        rest = [asyncio.create_task(log.append([event(str(n)), event(f"{n}b")])) for n in range(20)]
+        await first
+        answers = await asyncio.gather(*rest)
+        seqs = [done.event.seq for answer in answers for done in answer]
+        assert seqs == list(range(2, 42))
+        assert log.head == 41
+        assert [e.seq for group in groups for e in group] == list(range(1, 42))
+        assert len(groups) <= 2
+        assert [e.seq for e in await log.read(TOPIC, 0, 100)] == list(range(1, 42))
+
+
+async def test_group_is_bounded(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that no commit takes long."""
+    monkeypatch.setattr(logs, "MAX_GROUP", 5)
+    async with opened(path) as (log, groups):
+        await asyncio.gather(*(log.append([event(str(n))]) for n in range(23)))
+        assert max(map(len, groups)) <= 5
+        assert sum(map(len, groups)) == 23
+
+
+async def test_repeated_key_is_the_first_event(path: Path) -> None:
+    """Within one append, within one group, and later; numbers have no gap from it."""
+    async with opened(path) as (log, groups):
+        same = await log.append([event("a", "k"), event("b", "k"), event("c")])
+        assert [(done.event.seq, done.repeated) for done in same] == [(1, False), (1, True), (2, False)]
+        answers = await asyncio.gather(*(log.append([event(str(n), "m")]) for n in range(10)))
+        assert {done.event.data for (done,) in answers} == {b'{"message":"0"}'}
+        assert sum(done.repeated for (done,) in answers) == 9
+        (again,) = await log.append([event("x", "k")])
+        assert (again.event.seq, again.event.data, again.repeated) == (1, b'{"message":"a"}', True)
+        assert sum(map(len, groups)) == log.head == 3
+
+
+async def test_failed_command_fails_alone(path: Path) -> None:
+    """Those that were in its group go through, and it leaves nothing."""
+
+    async def refuse(tx: Transaction) -> list[Event]:
+        raise NotFound("not-found", "No.")
+
+    async with opened(path) as (log, groups):
+        answers = await asyncio.gather(
+            log.append([event("a")]), log.append([event("never")], refuse), log.append([event("b")]),
+            return_exceptions=True,
+        )  # fmt: skip
+        assert isinstance(answers[1], NotFound)
+        assert [e.data for e in await log.read(TOPIC, 0, 10)] == [b'{"message":"a"}', b'{"message":"b"}']
+        assert [e.seq for group in groups for e in group] == [1, 2]
+
+
+async def test_broken_command_fails_alone(path: Path) -> None:
+    """The group is rolled back and each tried by itself."""
+
+    async def break_down(tx: Transaction) -> list[Event]:
+        await tx.execute("insert into meta values ('left', 'behind')")
+        raise sqlite3.IntegrityError("broken")
+
+    async with opened(path) as (log, groups):
+        answers = await asyncio.gather(
+            log.append([event("a", "k")]), log.append([], break_down), log.append([event("b", "k")]),
+            log.append([event("c")]), return_exceptions=True,
+        )  # fmt: skip
+        assert isinstance(answers[1], Unavailable)
+        assert [e.data for e in await log.read(TOPIC, 0, 10)] == [b'{"message":"a"}', b'{"message":"c"}']
+        assert not isinstance(answers[2], BaseException) and answers[2][0].repeated
+        assert [e.seq for group in groups for e in group] == [1, 2]
+        assert await log._database.fetch("select * from meta where name = 'left'") == []
+
+
+async def test_command_sees_what_stands_before_it_in_its_group(path: Path) -> None:
+    """Also events that are not committed yet."""
+    seen: list[list[int]] = []
+
+    async def look(tx: Transaction) -> list[Event]:
+        seen.append([seq for (seq,) in await tx.fetch("select seq from events order by seq")])
+        return [event("made", ref=1)]
+
+    async with opened(path) as (log, groups):
+        await asyncio.gather(log.append([event("a")]), log.append([event("b")], look), log.append([], look))
+        assert seen == [[1], [1, 2, 3]]
+        assert [e.seq for group in groups for e in group] == [1, 2, 3, 4]
+
+
+async def test_caller_that_went_away_changes_nothing(path: Path) -> None:
+    """Its event may be in the log; the others are answered."""
+    async with opened(path) as (log, _):
+        gone = asyncio.create_task(log.append([event("gone")]))
+        stays = asyncio.create_task(log.append([event("stays")]))
+        await asyncio.sleep(0)
+        gone.cancel()
+        (done,) = await stays
+        assert done.event.data == b'{"message":"stays"}'
+
+
+async def test_too_many_waiting_events_are_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a time to come back, and nothing of it is written."""
+    monkeypatch.setattr(logs, "MAX_WAITING", 3)
+    async with opened(path) as (log, _):
+        answers = await asyncio.gather(*(log.append([event(str(n))]) for n in range(10)), return_exceptions=True)
+        refused = [answer for answer in answers if isinstance(answer, Unavailable)]
+        assert len(refused) == 6 and refused[0].retry_after
+        assert log.head == 4
+        await log.append([event("again")])
+
+
+async def test_waiting_commands_are_bounded_like_events(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A flood of edits costs no more memory than one of messages."""
+    monkeypatch.setattr(logs, "MAX_WAITING", 3)
+
+    async def nothing(tx: Transaction) -> list[Event]:
+        return []
+
+    async with opened(path) as (log, _):
+        answers = await asyncio.gather(*(log.append([], nothing) for _ in range(10)), return_exceptions=True)
+        assert sum(isinstance(answer, Unavailable) for answer in answers) == 6
+
+
+async def test_closing_commits_what_waits_and_takes_no_more(path: Path) -> None:
+    """Nothing that was taken is lost."""
+    async with opened(path) as (log, _):
+        waiting = [asyncio.create_task(log.append([event(str(n))])) for n in range(10)]
+        await asyncio.sleep(0)
+        await log.close()
+        assert [answer[0].event.seq for answer in await asyncio.gather(*waiting)] == list(range(1, 11))
+        with pytest.raises(Unavailable):
+            await log.append([event("late")])
+
+
+async def test_reading_is_by_topic_and_bounded(path: Path) -> None:
+    """An event of two topics is read in both."""
+    async with opened(path) as (log, _):
+        await log.append([event("a"), event("b", topic="room:other"), Event("x", b"{}", (TOPIC, "room:other"))])
+        assert [e.seq for e in await log.read(TOPIC, 0, 10)] == [1, 3]
+        assert [e.seq for e in await log.read("room:other", 2, 10)] == [3]
+        assert [e.seq for e in await log.read(TOPIC, 0, 1)] == [1]
+        assert (await log.count(TOPIC, 0), await log.count(TOPIC, 1), await log.count("none", 0)) == (2, 1, 0)
+
+
+async def test_forgotten_events_raise_the_floor(path: Path) -> None:
+    """Positions before it are unknown, numbers are not used again, also after a restart."""
+    async with opened(path) as (log, _):
+        await log.append([event(str(n), str(n)) for n in range(2500)])
+        assert await log.forget(0) == 0
+        assert await log.forget(2**62) == 2500
+        assert (log.floor, log.head) == (2500, 2500)
+        assert await log.read(TOPIC, 0, 10) == []
+        assert [log.knows(Position(log.epoch, seq)) for seq in (2499, 2500, 2501)] == [False, True, False]
+    async with opened(path) as (log, _):
+        assert (log.floor, log.head) == (2500, 2500)
+        (done,) = await log.append([event("a", "0")])
+        assert (done.event.seq, done.repeated) == (2501, False)
+
+
+async def test_epoch_and_head_survive_a_restart(path: Path) -> None:
+    """And another database has another epoch."""
+    async with opened(path) as (log, _):
+        await log.append([event("a")])
+        epoch = log.epoch
+    async with opened(path) as (log, _):
+        assert (log.epoch, log.head) == (epoch, 1)
+        assert log.knows(Position(epoch, 1)) and not log.knows(Position("0", 1))
+    async with opened(path.with_name("other.db")) as (log, _):
+        assert log.epoch != epoch and log.head == 0
