@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,8 +15,9 @@ from tornado.ioloop import IOLoop
 from tornado.web import Application
 
 from chatrooms.app import make_app
+from chatrooms.sse import ServerEvent
+from tests.helpers.asking import begin, resume
 from tests.helpers.chat import SECRET, Chat, eventually
-from tests.helpers.reader import Reader
 from tests.helpers.talk import Talk
 from tests.helpers.upstream import FLOOD, ODD, WORDS, Upstream
 
@@ -54,12 +56,8 @@ async def ask(chat: Chat, model: str, **more: Any) -> Talk:
     return Talk.of(answer.body)
 
 
-async def begin(chat: Chat, model: str, user: str = "alice") -> tuple[Reader, str]:
-    """A reader of a reply that has begun, and the reply's id."""
-    body = json.dumps({"message": "Hello", "model": model}).encode()
-    head = f"POST /api/chat/stream HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {chat.token(user)}\r\n"
-    reader = await Reader.send(chat.port, f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
-    return reader, reader.head.decode().split("X-Message-Id: ")[1].split("\r\n")[0]
+def asked(model: str) -> dict[str, Any]:
+    return {"message": "Hello", "model": model}
 
 
 async def test_text_arrives_as_the_model_wrote_it(chat: Chat, upstream: Upstream) -> None:
@@ -132,12 +130,12 @@ async def test_a_fault_is_one_error_and_then_done(
 
 
 @pytest.mark.options(max_reply_bytes=100_000)
-@pytest.mark.parametrize("model", ["flood", "comments"])
-async def test_a_flood_is_cut_off(chat: Chat, upstream: Upstream, model: str) -> None:
+@pytest.mark.parametrize(("model", "code"), [("flood", "too-large"), ("comments", "ai-failed")])
+async def test_a_flood_is_cut_off(chat: Chat, upstream: Upstream, model: str, code: str) -> None:
     """Far too much is not read to its end, and what was read does not pile up."""
     talk = await ask(chat, model)
     assert talk.whole()
-    assert talk.said[0]["code"] == "too-large"
+    assert [part["code"] for part in talk.said] == [code]
     assert len(talk.text) <= 100_000
     assert upstream.sent < FLOOD / 50
 
@@ -151,7 +149,7 @@ async def test_a_server_that_is_not_there_is_an_error(chat: Chat, upstream: Upst
 @pytest.mark.parametrize("model", ["held", "hang"])
 async def test_stop_ends_the_work_upstream_within_a_second(chat: Chat, upstream: Upstream, model: str) -> None:
     """Before the first token, too; the reader learns who did it, and what there is is kept."""
-    reader, reply = await begin(chat, model)
+    reader, reply = await begin(chat, asked(model))
     if model == "held":
         await reader.until(lambda event: '"index":2' in event.data)
     await eventually(lambda: upstream.asked[model] == 1)
@@ -169,7 +167,7 @@ async def test_stop_ends_the_work_upstream_within_a_second(chat: Chat, upstream:
 
 
 async def test_fifty_readers_are_one_request(chat: Chat, upstream: Upstream) -> None:
-    first, reply = await begin(chat, "held")
+    first, reply = await begin(chat, asked("held"))
     await first.until(lambda event: '"index":2' in event.data)
     reading = [asyncio.create_task(chat.get(f"/api/chat/stream/{reply}")) for _ in range(49)]
     await eventually(lambda: chat.server.replies.in_memory(reply).readers == 50)
@@ -184,7 +182,7 @@ async def test_fifty_readers_are_one_request(chat: Chat, upstream: Upstream) -> 
 
 @pytest.mark.options(ai_orphan=0.3)
 async def test_a_private_reply_that_nobody_reads_is_stopped(chat: Chat, upstream: Upstream) -> None:
-    reader, reply = await begin(chat, "held")
+    reader, reply = await begin(chat, asked("held"))
     await reader.next()
     reader.close()
     await eventually(lambda: "held" in upstream.hung_up)
@@ -194,7 +192,7 @@ async def test_a_private_reply_that_nobody_reads_is_stopped(chat: Chat, upstream
 
 @pytest.mark.options(ai_orphan=0)
 async def test_closing_the_tab_stops_nothing(chat: Chat, upstream: Upstream) -> None:
-    reader, reply = await begin(chat, "held")
+    reader, reply = await begin(chat, asked("held"))
     await reader.next()
     reader.close()
     await eventually(lambda: chat.server.replies.in_memory(reply).readers == 0)
@@ -205,10 +203,10 @@ async def test_closing_the_tab_stops_nothing(chat: Chat, upstream: Upstream) -> 
 @pytest.mark.options(ai_replies_per_user=1, ai_replies=2, ai_queue=1)
 async def test_who_waits_is_told_the_place(chat: Chat, upstream: Upstream) -> None:
     """One at once for a user, two in all; one more waits and knows it, the next is refused."""
-    first, _ = await begin(chat, "held")
-    other, _ = await begin(chat, "held", "bob")
+    first, _ = await begin(chat, asked("held"))
+    other, _ = await begin(chat, asked("held"), "bob")
     await first.next()
-    waiting, reply = await begin(chat, "held")
+    waiting, reply = await begin(chat, asked("held"))
     assert json.loads((await waiting.next()).data) == {"type": "queued", "position": 1, "messageId": reply}
     refused = await chat.post("/api/chat/stream", {"message": "Hello"})
     assert (refused.status, refused.code) == (429, "too-many-replies") and "Retry-After" in refused.headers
@@ -221,7 +219,7 @@ async def test_who_waits_is_told_the_place(chat: Chat, upstream: Upstream) -> No
 
 
 async def test_a_reply_that_waits_can_be_stopped(chat: Chat, upstream: Upstream) -> None:
-    readers = [await begin(chat, "held") for _ in range(4)]
+    readers = [await begin(chat, asked("held")) for _ in range(4)]
     waiting, reply = readers[3]
     await waiting.next()
     assert (await chat.call("DELETE", f"/api/chat/stream/{reply}")).status == 204
@@ -251,3 +249,22 @@ async def test_signing_out_ends_the_reading(chat: Chat, upstream: Upstream) -> N
     talk = Talk.of((await reading).body)
     assert [part["code"] for part in talk.said] == ["token-revoked"] and talk.done == 1
     upstream.go.set()
+
+
+async def test_a_reader_dropped_anywhere_resumes_without_a_gap(chat: Chat, upstream: Upstream) -> None:
+    """Hung up at 100 random points and resumed each time by the last id: every index once, the text whole."""
+    upstream.pause = 0.005
+    dice = random.Random(4)
+    reader, reply = await begin(chat, asked("plain"))
+    events: list[ServerEvent] = []
+    for _ in range(100):
+        for _ in range(dice.randint(0, 3)):
+            if events and events[-1].data == "[DONE]":
+                break
+            events.append(await reader.next())
+        reader.close()
+        reader = await resume(chat, reply, events[-1].last_event_id if events else "")
+    events += await reader.rest()
+    talk = Talk([event for event in events if event.data != "[DONE]"] + events[-1:])
+    assert talk.text == "".join(WORDS) and talk.whole()
+    assert upstream.asked == {"plain": 1}
