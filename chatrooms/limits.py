@@ -52,10 +52,7 @@ class Places:
     @contextmanager
     def one_of(self, key: str) -> Iterator[None]:
         """Holds a place. Raises Unavailable `full`, TooMany `too-many-streams`."""
-        if self._most and self._taken.total() >= self._most:
-            raise Unavailable("full", "The server is full.", FULL_RETRY)
-        if self._most_per_key and self._taken[key] >= self._most_per_key:
-            raise TooMany("too-many-streams", "This user has too many open streams.", FULL_RETRY)
+        self.check(key)
         self._taken[key] += 1
         try:
             yield
@@ -63,3 +60,10 @@ class Places:
             self._taken[key] -= 1
             if not self._taken[key]:
                 del self._taken[key]
+
+    def check(self, key: str) -> None:
+        """Raises what `one_of` would."""
+        if self._most and self._taken.total() >= self._most:
+            raise Unavailable("full", "The server is full.", FULL_RETRY)
+        if self._most_per_key and self._taken[key] >= self._most_per_key:
+            raise TooMany("too-many-streams", "This user has too many open streams.", FULL_RETRY)

@@ -59,6 +59,7 @@ class _State(Collector):
         replies = self._replies
         yield GaugeMetricFamily("chatrooms_replies_running", "AI replies begun and not ended", replies.running)
         yield GaugeMetricFamily("chatrooms_replies_waiting", "AI replies that wait for their turn", replies.waiting)
+        yield GaugeMetricFamily("chatrooms_reply_readers", "Readers of running AI replies", replies.readers)
         ended = CounterMetricFamily("chatrooms_replies", "AI replies that have ended", labels=["state"])
         for state, count in replies.ended.items():
             ended.add_metric([state], count)

@@ -83,6 +83,11 @@ class Replies:
         return len(self._running)
 
     @property
+    def readers(self) -> int:
+        """Readers of running replies; in a room, the one that tells the room is among them."""
+        return sum(reply.readers for reply in self._running.values())
+
+    @property
     def waiting(self) -> int:
         return self._queue.waiting
 

@@ -33,9 +33,13 @@ class ReplyStore:
         self.node = secrets.token_hex(8)
 
     async def add(self, row: StoredReply) -> None:
-        """Raises Unavailable."""
-        async with self._database.transaction() as tx:
+        """Writes a new reply, in one commit with whatever else is written now. Raises Unavailable."""
+
+        async def command(tx: Transaction) -> list[Event]:
             await queries.add(tx, row, self.node, _now() + int(LEASE * 1000), _now())
+            return []
+
+        await self._log.append((), command)
 
     async def find(self, reply_id: str) -> StoredReply | None:
         return await queries.find(self._database, reply_id)
