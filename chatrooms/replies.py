@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import secrets
 import time
 from collections import Counter
@@ -27,6 +28,8 @@ LEASE_INTERVAL = LEASE / 3
 FINISH_RETRY = 1.0  # seconds until the end of a reply is written again, when the database is away
 CLOSING_TIME = 5.0  # seconds that the last writes may take when the server stops
 NOBODY = "server"  # who stopped a reply that nobody read
+
+_ID = re.compile(r"[\w-]{1,64}\Z", re.ASCII)
 
 log = logging.getLogger(__name__)
 
@@ -133,6 +136,8 @@ class Replies:
         """A reply, running or ended, also long ago. Raises NotFound, Unavailable."""
         reply = self._running.get(reply_id)
         if reply is None:
+            if not _ID.match(reply_id):
+                raise NotFound("not-found", "There is no such reply.")
             row = await self._store.find(reply_id)
             reply = self._running.get(reply_id)  # it may have been on its way into the row
             if reply is None and row is None:

@@ -24,7 +24,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("stream", "sweep", "pulse", "catchup", "hub"),
     # domain
     (
-        "presence", "rooms", "messages", "slowmode", "replies", "ai", "ai.*", "gate", "signins", "accounts",
+        "presence", "rooms", "messages", "slowmode", "replies", "ai", "ai.*", "gate", "quotas", "signins", "accounts",
         "rulebook", "directory", "acts", "roomsettings", "moderation", "invites", "audit",
         "reply", "replyforms", "replyqueue", "replyrights", "replystore", "roomreplies",
     ),
