@@ -206,7 +206,7 @@ class Messages:
         if data is None:
             raise _no_message()
         message = msgspec.json.decode(data, type=RoomMessage)
-        if message.user_id != who.user_id and not others:
+        if (message.user_id != who.user_id or message.is_from_bot) and not others:
             raise Forbidden("not-author", "Only the author or a moderator may change a message.")
         return message
 

@@ -22,6 +22,7 @@ from chatrooms.ai import provider
 from chatrooms.audit import Audit
 from chatrooms.directory import Directory
 from chatrooms.errors import ConfigError, Unavailable
+from chatrooms.event import CONTROL
 from chatrooms.gate import Gate
 from chatrooms.hub import Hub, closing
 from chatrooms.invites import Invites
@@ -124,6 +125,7 @@ class Server:
         self.room_replies = RoomReplies(self.replies, self.rooms, self.messages, self.log, self.quotas)
         self.reply_rights = ReplyRights(self.rulebook, self.quotas)
         self.reply_readers = Places(options.max_streams, options.max_streams_per_user)
+        self.hub.listen(CONTROL, self.replies.obey)
         await self.replies.open(alone=True)  # the data folder is locked: no other node can be alive
 
     def _start_rules(self) -> None:

@@ -37,11 +37,12 @@ class MessageBody(msgspec.Struct):
     """A message of the AI SDK; parts that are no text do not count."""
 
     role: str
+    content: str = ""
     parts: list[PartBody] = []
 
     @property
     def text(self) -> str:
-        return "".join(part.text for part in self.parts if part.type == "text")
+        return "".join(part.text for part in self.parts if part.type == "text") or self.content
 
 
 class ChatBody(msgspec.Struct, rename="camel"):
