@@ -32,7 +32,8 @@ class Rank(IntEnum):
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
     """The rules of one room, as they were when they were read; the defaults are those of any room.
 
-    stored     whether the room is in the database: it has had messages, or somebody made it
+    stored     whether the room is in the database: somebody made it, or it has had messages; the first
+               message changes no rules, so that rules at hand may still say no
     owner      None for a room that was made by use
     roles      members and moderators; the owner is not among them
     slow_mode  seconds between two messages of one user; 0 turns it off

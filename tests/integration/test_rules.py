@@ -47,6 +47,14 @@ async def test_room_that_exists_by_use_is_changed_by_service_and_admin_only(chat
     await must(chat, MODERATOR, "POST", f"{DEN}/kick", {"userId": STRANGER})
 
 
+async def test_room_is_found_after_its_first_message(chat: Chat) -> None:
+    """Though its rules were at hand before, when there was no such room."""
+    assert (await do(chat, STRANGER, "GET", DEN)).status == 404
+    await chat.say("den", "first", OWNER)
+    assert (await do(chat, STRANGER, "GET", DEN)).status == 200
+    assert (await do(chat, OWNER, "PUT", DEN, {"private": True})).code == "forbidden"
+
+
 async def test_room_that_others_are_in_cannot_be_taken(chat: Chat) -> None:
     """Being alone in it, one may make it one's own."""
     mine = await chat.join("den", OWNER)

@@ -24,23 +24,9 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("stream", "sweep", "pulse", "catchup", "hub"),
     # domain
     (
-        "presence",
-        "rooms",
-        "messages",
-        "slowmode",
-        "gate",
-        "signins",
-        "accounts",
-        "replies",
-        "ai",
-        "ai.*",
-        "rulebook",
-        "directory",
-        "acts",
-        "roomsettings",
-        "moderation",
-        "invites",
-        "audit",
+        "presence", "rooms", "messages", "slowmode", "replies", "ai", "ai.*", "gate", "signins", "accounts",
+        "rulebook", "directory", "acts", "roomsettings", "moderation", "invites", "audit",
+        "reply", "replyforms", "replyqueue", "replyrights", "replystore", "roomreplies",
     ),
     # the whole server
     ("metrics", "server"),
@@ -48,7 +34,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("handlers", "handlers.*"),
     # the application, the command line, and a client of it all
     ("app", "client", "cli", "__main__", "commands", "commands.*"),
-)
+)  # fmt: skip
 WITH_TORNADO = ("app", "client", "cli", "__main__", "logs", "handlers", "handlers.*", "commands", "commands.*")
 
 
