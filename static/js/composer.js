@@ -33,7 +33,6 @@ export class Composer {
     this.#onTyping = onTyping;
     this.#lastOwn = lastOwn;
     this.#draftName = `draft.${roomId}`;
-    this.#input.placeholder = `Message ${roomId}`;
     this.#form.addEventListener('submit', (event) => this.#submit(event), { signal });
     this.#input.addEventListener('input', () => this.#onInput(), { signal });
     this.#input.addEventListener('keydown', (event) => this.#onKey(event), { signal });
@@ -44,6 +43,11 @@ export class Composer {
     this.#tick();
     this.#stopEditing();
     this.#put(recall(globalThis.sessionStorage, this.#draftName) ?? '');
+  }
+
+  /** @param {string} name of the room */
+  name(name) {
+    this.#input.placeholder = `Message ${name}`;
   }
 
   focus() {

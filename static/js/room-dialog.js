@@ -21,6 +21,7 @@ export class RoomDialog {
   #onLeft;
   #tabs;
   #lists;
+  #touched = false;
 
   /**
    * @param {{info: import('./room-info.js').RoomInfo, moderation: import('./moderation.js').Moderation,
@@ -35,11 +36,13 @@ export class RoomDialog {
     this.#tabs = new Tabs(byId('room-tabs'), (name) => this.#load(name), signal);
     byId('open-room').addEventListener('click', () => this.open(), { signal });
     byId('room-settings').addEventListener('submit', (event) => this.#save(event), { signal });
+    byId('room-settings').addEventListener('input', () => { this.#touched = true; }, { signal });
     byId('give-up').addEventListener('click', () => this.#giveUp(), { signal });
     signal.addEventListener('abort', () => byId('room-dialog').close());
   }
 
   async open() {
+    this.#touched = false;
     this.#draw();
     this.#tabs.show('about');
     byId('room-dialog').showModal();
@@ -56,8 +59,8 @@ export class RoomDialog {
     byId('room-facts').hidden = owns;
     showText(byId('room-role'), ROLES[settings.role] ?? '');
     byId('give-up').hidden = !['member', 'moderator'].includes(settings.role);
-    if (owns) fillSettings(byId('room-settings').elements, settings);
-    else byId('room-facts').replaceChildren(...facts(this.#info.roomId, settings));
+    if (owns && !this.#touched) fillSettings(byId('room-settings').elements, settings);
+    if (!owns) byId('room-facts').replaceChildren(...facts(this.#info.roomId, settings));
   }
 
   async #load(name) {
@@ -76,9 +79,8 @@ export class RoomDialog {
       await this.#info.rules.change({
         title: title.value.trim() || null, private: access.value === 'private', slowMode: Number(slow.value),
       });
-      await this.#info.refresh();
-      this.#draw();
       byId('room-dialog').close();
+      await this.#info.refresh();
       toast('Room changed');
     });
   }

@@ -79,6 +79,7 @@ export class Room {
 
   #dress() {
     byId('room-title').textContent = this.#info.name;
+    this.#composer.name(this.#info.name);
     byId('room-lock').toggleAttribute('hidden', !this.#info.settings.private);
     byId('me-name').textContent = byId('me-name').title = this.#user.username;
     byId('me-avatar').replaceChildren(avatar(this.#user.userId, this.#user.username));
@@ -127,7 +128,7 @@ export class Room {
       }),
       onSent: (item, answer) => this.#change(() => this.#timeline.markSent(item.clientMessageId, answer)),
       onFailed: (item, error) => this.#onRefused(item, error),
-      onDelayed: (error) => { if (error.code === 'slow-mode') this.#composer.pause(error.retryAfterMs); },
+      onDelayed: (error) => this.#learn(error),
       signal,
     });
   }
@@ -195,7 +196,11 @@ export class Room {
   }
 
   /** What a refusal says about this user's rights. */
-  #learn({ code }) {
+  #learn({ code, retryAfterMs }) {
+    if (code === 'slow-mode') {
+      this.#composer.pause(retryAfterMs);
+      this.#info.refresh();
+    }
     if (code !== 'muted') return;
     this.#muted = true;
     this.#composer.close({ text: 'You are muted here: you can read, but not write.', icon: 'mute', mayCheck: true });
