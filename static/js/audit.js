@@ -1,4 +1,4 @@
-import { formatFull } from './dates.js';
+import { formatBrief, formatFull } from './dates.js';
 import { byId, element } from './dom.js';
 import { nameOf } from './people.js';
 import { inWords, untilWords } from './spans.js';
@@ -52,7 +52,9 @@ function row(act) {
   return element(
     'li', {},
     element('p', {}, person(act.actorId), ...words),
-    element('time', { class: 'hint', datetime: new Date(act.timestamp).toISOString() }, formatFull(act.timestamp)),
+    element('time', {
+      class: 'hint', datetime: new Date(act.timestamp).toISOString(), title: formatFull(act.timestamp),
+    }, formatBrief(act.timestamp)),
   );
 }
 

@@ -20,6 +20,7 @@ export class Composer {
   #draftName;
   #pausedUntil = 0;
   #ticking = null;
+  #closed = false;
 
   /**
    * @param {{roomId: string, onSend: (text: string) => void,
@@ -40,7 +41,6 @@ export class Composer {
     byId('composer-check').addEventListener('click', onCheck, { signal });
     signal.addEventListener('abort', () => clearInterval(this.#ticking));
     this.open();
-    this.#tick();
     this.#stopEditing();
     this.#put(recall(globalThis.sessionStorage, this.#draftName) ?? '');
   }
@@ -186,7 +186,7 @@ export class Composer {
 
   #tick() {
     const seconds = Math.ceil((this.#pausedUntil - Date.now()) / 1000);
-    byId('composer-wait').hidden = seconds <= 0;
+    byId('composer-wait').hidden = seconds <= 0 || this.#closed;
     const words = seconds > 0 ? `Slow mode: your next message in ${seconds} s` : '';
     if (byId('composer-wait-text').textContent !== words) byId('composer-wait-text').textContent = words;
     if (seconds <= 0) clearInterval(this.#ticking);
@@ -194,6 +194,8 @@ export class Composer {
   }
 
   #toggle(closed) {
+    this.#closed = closed;
+    this.#tick();
     byId('composer-closed').hidden = !closed;
     byId('composer-box').hidden = closed;
     byId('composer-hint').hidden = closed;

@@ -20,8 +20,7 @@ const REASONS = {
   'too-slow': ['Your connection could not keep up with this room.', 'Rejoin'],
 };
 
-/** What a closed stream means to a person, and what the button says that opens it again. */
-export function explainStop(reason) {
+function explainStop(reason) {
   return REASONS[reason] ?? [`The server closed the connection (${reason}).`, 'Rejoin'];
 }
 

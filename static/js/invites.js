@@ -1,5 +1,5 @@
 import { copy } from './clipboard.js';
-import { formatFull } from './dates.js';
+import { formatBrief } from './dates.js';
 import { byId, element } from './dom.js';
 import { submitting } from './modal.js';
 import { nameOf } from './people.js';
@@ -59,7 +59,7 @@ export class InviteList {
       element(
         'div', { class: 'fact' },
         element('p', {}, 'Link by ', element('bdi', {}, nameOf(createdBy))),
-        element('p', { class: 'hint' }, `${left} · until ${formatFull(expiresAt)}`),
+        element('p', { class: 'hint' }, `${left} · until ${formatBrief(expiresAt)}`),
       ),
       button,
     );

@@ -83,9 +83,8 @@ function renderMessage({ entry, first }, context) {
   const text = entry.isFromBot ? new RichText(entry.message).node : textOf(entry.message);
   if (entry.isFromBot) text.classList.add('message-text');
   const unfold = isLong(entry.message) ? fold(text) : null;
-  bubble.append(element('div', { class: 'message-line' }, text, unfold, footer(entry)));
   const note = replyNote(entry, context.asked ? actions : null);
-  if (note) bubble.append(note);
+  bubble.append(element('div', { class: 'message-line' }, text, unfold, note, footer(entry)));
   if (entry.state === 'failed') bubble.append(failure(entry, actions));
   if (entry.id) bubble.append(toolbar(entry, context));
   return li;

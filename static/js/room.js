@@ -1,9 +1,9 @@
-import { toast } from './announcer.js';
+import { announce, toast } from './announcer.js';
 import { avatar } from './avatar.js';
 import { copy } from './clipboard.js';
 import { Composer } from './composer.js';
 import { confirm } from './confirm.js';
-import { ConnectionLine, explainStop } from './connection.js';
+import { ConnectionLine } from './connection.js';
 import { byId } from './dom.js';
 import { randomId } from './ids.js';
 import { Members } from './members.js';
@@ -19,7 +19,12 @@ import { RoomStream } from './stream.js';
 import { Timeline } from './timeline.js';
 import { TypingLine, typingNotifier } from './typing.js';
 
-const SHUT = { banned: 'You are banned', forbidden: 'This room is private', private: 'This room is private' };
+const ASK = 'Ask its owner or a moderator for an invite link.';
+const SHUT = {
+  banned: ['You are banned', 'You cannot come into this room until the ban is over.', 'ban'],
+  forbidden: ['This room is private', ASK, 'lock'],
+  private: ['This room is private', ASK, 'lock'],
+};
 
 /** One visit to one room: puts its parts together and takes them down again. */
 export class Room {
@@ -59,7 +64,9 @@ export class Room {
     this.#composer = this.#makeComposer(signal);
     this.#stream = this.#openStream(go, onOut, signal);
     byId('shut').hidden = true;
+    byId('room-view').classList.remove('shut');
     byId('shut-go').addEventListener('click', onOut, { signal });
+    byId('shut-retry').addEventListener('click', () => this.#stream.open(), { signal });
     this.#info.addEventListener('change', () => this.#onInfo(), { signal });
     this.#dress();
     for (const item of this.#outbox.resume()) this.#timeline.queue({ ...item, username: this.#user.username });
@@ -106,6 +113,7 @@ export class Room {
     });
     const line = new ConnectionLine({ onRejoin: () => stream.open(), signal });
     const rooms = new RoomList({ api: this.#api, current: this.#roomId, go, signal });
+    info.addEventListener('change', () => rooms.redraw(), { signal });
     const events = new RoomEvents({
       api: this.#api, session, roomId: this.#roomId, clientId: this.#clientId, timeline: this.#timeline,
       list: this.#list, members: new Members({ self: this.#user, info, moderation, signal }),
@@ -177,13 +185,15 @@ export class Room {
       this.#outbox.hurry();
       if (!this.#muted) this.#composer.open();
     } else if (name === 'stopped' && this.#session.user) {
-      this.#composer.close({ text: 'You cannot write here: you are not in this room.', icon: 'lock' });
+      this.#composer.close({ text: 'You are not in this room any more.', icon: 'lock' });
     }
     if (!shut) return;
     byId('empty').hidden = true;
-    byId('shut-title').textContent = SHUT[reason];
-    [byId('shut-text').textContent] = explainStop(reason);
-    byId('shut-icon').setAttribute('href', reason === 'banned' ? '#icon-ban' : '#icon-lock');
+    const [title, text, icon] = SHUT[reason];
+    byId('shut-title').textContent = title;
+    byId('shut-text').textContent = text;
+    byId('shut-icon').setAttribute('href', `#icon-${icon}`);
+    announce(`${title}. ${text}`);
   }
 
   #onRefused({ clientMessageId, message }, error) {
@@ -203,7 +213,7 @@ export class Room {
     }
     if (code !== 'muted') return;
     this.#muted = true;
-    this.#composer.close({ text: 'You are muted here: you can read, but not write.', icon: 'mute', mayCheck: true });
+    this.#composer.close({ text: 'You are muted: you can read, but not write.', icon: 'mute', mayCheck: true });
   }
 
   /** Nothing tells of the end of a mute; the call that tells of typing is refused while it lasts. */

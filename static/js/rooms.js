@@ -46,6 +46,7 @@ export function noteAccess(roomId, isPrivate) {
 export class RoomList {
   #api;
   #current;
+  #rooms = [];
   #go;
 
   /**
@@ -67,6 +68,11 @@ export class RoomList {
     if (rooms) this.#draw(rooms);
   }
 
+  /** Draws it again: a room's access may have become known. */
+  redraw() {
+    this.#draw(this.#rooms);
+  }
+
   #submit(event) {
     event.preventDefault();
     const input = byId('room-form-input');
@@ -77,6 +83,7 @@ export class RoomList {
   }
 
   #draw(rooms) {
+    this.#rooms = rooms;
     const known = rooms.some((room) => room.roomId === this.#current);
     const all = known ? rooms : [{ roomId: this.#current }, ...rooms];
     const secret = new Set(recall(globalThis.sessionStorage, PRIVATE) ?? []);

@@ -1,4 +1,4 @@
-import { formatFull } from './dates.js';
+import { formatBrief } from './dates.js';
 
 const UNITS = [['day', 86_400], ['hour', 3600], ['minute', 60], ['second', 1]];
 
@@ -11,5 +11,5 @@ export function inWords(seconds) {
 
 /** @param {number | null | undefined} until milliseconds since 1970; none is for ever */
 export function untilWords(until) {
-  return until ? `until ${formatFull(until)}` : 'for ever';
+  return until ? `until ${formatBrief(until)}` : 'for ever';
 }
