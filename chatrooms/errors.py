@@ -46,9 +46,18 @@ CODES = frozenset(
         "rate-limited",
         "slow-mode",
         "too-many-streams",
+        "too-many-replies",
         "full",
         "draining",
         "unavailable",
+        # of replies, told in their stream
+        "ai-unreachable",
+        "ai-rejected",
+        "ai-busy",
+        "ai-failed",
+        "ai-cut",
+        "ai-timeout",
+        "interrupted",
         # 500, which should never be seen
         "internal",
     }

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
-from collections.abc import Callable
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
-from chatrooms.errors import TooMany
+from chatrooms.errors import TooMany, Unavailable
 
 REMEMBERED = 20_000  # keys; the least recently used are forgotten first
+FULL_RETRY = 5.0  # seconds, for who finds all places taken
 
 
 class RateLimit:
@@ -37,3 +39,31 @@ class RateLimit:
         if not allowed:
             wait = (spent + cost - self._rate) * self._period / self._rate
             raise TooMany("rate-limited", f"Too many requests: at most {self._rate} in {self._period:g} s.", wait)
+
+
+class Places:
+    """At most `most` at once, and `most_per_key` for each key; 0 turns a limit off."""
+
+    def __init__(self, most: int, most_per_key: int) -> None:
+        self._most = most
+        self._most_per_key = most_per_key
+        self._taken: Counter[str] = Counter()
+
+    @contextmanager
+    def one_of(self, key: str) -> Iterator[None]:
+        """Holds a place. Raises Unavailable `full`, TooMany `too-many-streams`."""
+        self.check(key)
+        self._taken[key] += 1
+        try:
+            yield
+        finally:
+            self._taken[key] -= 1
+            if not self._taken[key]:
+                del self._taken[key]
+
+    def check(self, key: str) -> None:
+        """Raises what `one_of` would."""
+        if self._most and self._taken.total() >= self._most:
+            raise Unavailable("full", "The server is full.", FULL_RETRY)
+        if self._most_per_key and self._taken[key] >= self._most_per_key:
+            raise TooMany("too-many-streams", "This user has too many open streams.", FULL_RETRY)

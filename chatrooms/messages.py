@@ -18,6 +18,7 @@ from chatrooms.quotas import Quotas
 from chatrooms.rooms import topic_of
 from chatrooms.rules import Rank, Rules
 from chatrooms.storage import messages as queries
+from chatrooms.storage import replies
 from chatrooms.storage.database import Transaction
 from chatrooms.storage.group import Command
 from chatrooms.storage.log import ERASED, Log
@@ -29,7 +30,10 @@ MAX_EDITS = 100  # of one message: each edit rewrites those before it
 
 
 class RoomMessage(msgspec.Struct, rename="camel", omit_defaults=True):
-    """The data of a `room-message` (section 3), without its id. Times in milliseconds since 1970."""
+    """The data of a `room-message` (section 3), without its id. Times in milliseconds since 1970.
+
+    Of an AI reply: `message_id` is the reply's, `state` how it ended when it is not complete.
+    """
 
     room_id: str
     user_id: str
@@ -39,6 +43,8 @@ class RoomMessage(msgspec.Struct, rename="camel", omit_defaults=True):
     client_message_id: str | None = None
     is_from_bot: bool = False
     message_id: str | None = None
+    state: str | None = None
+    stopped_by: str | None = None
     edited_at: int | None = None
     deleted_at: int | None = None
 
@@ -116,6 +122,7 @@ class Messages:
             message.message, message.edited_at = text, _now()
             edited = msgspec.json.encode(message)
             await queries.rewrite(tx, seq, "room-message", edited)
+            await _rewrite_reply(tx, message)
             for earlier, data in edits:
                 told = {**msgspec.json.decode(data), "message": text}
                 await queries.rewrite(tx, earlier, "message-edited", msgspec.json.encode(told))
@@ -138,12 +145,22 @@ class Messages:
             message = await self._owned(tx, who, room_id, seq, others)
             message.message, message.deleted_at = "", _now()
             await queries.rewrite(tx, seq, ERASED, msgspec.json.encode(message))
+            await _rewrite_reply(tx, message)
             for earlier, _ in await queries.edits_of(tx, seq):
                 await queries.rewrite(tx, earlier, ERASED, b"{}")
             changed = self._change("message-deleted", who, room_id, seq, {})
             return [changed, *self._recorded("message-deleted", who, message, seq)]
 
         await self._log.append((), command)
+
+    async def find(self, room_id: str, message_id: str) -> RoomMessage | None:
+        """A message as it is now; None for one that is not there, or not any more."""
+        position = parse_id(message_id)
+        if position is None or position.epoch != self._log.epoch:
+            return None
+        rows = await self._stored.after(topic_of(room_id), position.seq - 1, 1)
+        found = rows and rows[0][0] == position.seq
+        return msgspec.json.decode(rows[0][1], type=RoomMessage) if found else None
 
     async def history(self, room_id: str, before: str, after: str, limit: int) -> Page:
         """A page of a room's messages: the last ones, those before an id, or those after one.
@@ -190,7 +207,7 @@ class Messages:
         if data is None:
             raise _no_message()
         message = msgspec.json.decode(data, type=RoomMessage)
-        if message.user_id != who.user_id and not others:
+        if (message.user_id != who.user_id or message.is_from_bot) and not others:
             raise Forbidden("not-author", "Only the author or a moderator may change a message.")
         return message
 
@@ -227,6 +244,12 @@ class Messages:
 
     def _with_id(self, data: bytes, seq: int) -> bytes:
         return identified(data, event_id(self._log.epoch, seq))
+
+
+async def _rewrite_reply(tx: Transaction, message: RoomMessage) -> None:
+    """A reply says no more than its message does."""
+    if message.is_from_bot and message.message_id is not None:
+        await replies.rewrite(tx, message.message_id, message.message)
 
 
 def _no_message() -> NotFound:

@@ -10,6 +10,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from chatrooms.hub import Hub
+from chatrooms.replies import Replies
 from chatrooms.storage.log import Log
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -20,9 +21,9 @@ BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 class Metrics:
     """Counts requests, and reads the rest off the server when it is asked."""
 
-    def __init__(self, hub: Hub, log: Log) -> None:
+    def __init__(self, hub: Hub, log: Log, replies: Replies) -> None:
         self._registry = CollectorRegistry()
-        self._registry.register(_State(hub, log))
+        self._registry.register(_State(hub, log, replies))
         self._requests = Counter(
             "chatrooms_requests", "HTTP requests answered", ["method", "status"], registry=self._registry
         )
@@ -45,14 +46,26 @@ class Metrics:
 class _State(Collector):
     """What the hub and the log know, read when scraped: counting costs the hot path nothing."""
 
-    def __init__(self, hub: Hub, log: Log) -> None:
+    def __init__(self, hub: Hub, log: Log, replies: Replies) -> None:
         self._hub = hub
         self._log = log
+        self._replies = replies
 
     def collect(self) -> Iterator[Metric]:
         yield GaugeMetricFamily("chatrooms_streams", "Open streams", len(self._hub.streams))
         yield CounterMetricFamily("chatrooms_events", "Durable events published", self._hub.published)
         yield CounterMetricFamily("chatrooms_deliveries", "Frames written to live streams", self._hub.deliveries)
         yield GaugeMetricFamily("chatrooms_log_head", "Sequence number of the last event", self._log.head)
+        replies = self._replies
+        yield GaugeMetricFamily("chatrooms_replies_running", "AI replies begun and not ended", replies.running)
+        yield GaugeMetricFamily("chatrooms_replies_waiting", "AI replies that wait for their turn", replies.waiting)
+        yield GaugeMetricFamily("chatrooms_reply_readers", "Readers of running AI replies", replies.readers)
+        ended = CounterMetricFamily("chatrooms_replies", "AI replies that have ended", labels=["state"])
+        for state, count in replies.ended.items():
+            ended.add_metric([state], count)
+        yield ended
+        yield CounterMetricFamily(
+            "chatrooms_reply_tokens", "Tokens of AI replies, as told by the provider", replies.tokens
+        )
         usage = resource.getrusage(resource.RUSAGE_SELF)
         yield CounterMetricFamily("chatrooms_cpu_seconds", "Processor time used", usage.ru_utime + usage.ru_stime)

@@ -10,6 +10,7 @@ import argparse
 import ipaddress
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from chatrooms.errors import ConfigError
 
@@ -77,6 +78,13 @@ def one_of(*choices: str) -> Callable[[str], str]:
     return kind
 
 
+def base_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("an http or https address without a query")
+    return value
+
+
 def words(value: str) -> tuple[str, ...]:
     return tuple(word for word in value.replace(",", " ").split() if word)
 
@@ -139,8 +147,20 @@ OPTIONS: tuple[Option, ...] = (
     Option("write-timeout", seconds, 30.0, "how long a stream may accept nothing before it is ended"),
     Option("drain", seconds, 10.0, "time over which streams are closed when the server stops"),
     Option("retention", seconds, 0.0, "days that events are kept; 0: for ever"),
-    Option("ai", one_of("offline"), "offline", "who answers POST /api/chat/stream"),
+    Option("ai", one_of("offline", "openai"), "offline", "who answers: nobody clever, or an OpenAI-compatible server"),
+    Option("ai-base-url", base_url, None, "address of that server, as https://api.example.org/v1"),
+    Option("ai-model", text, None, "model that is asked when a client names none"),
+    Option("ai-api-key", text, None, "key for that server", True),
     Option("ai-delay", seconds, 0.04, "time between the words of the offline provider"),
+    Option("ai-first-token", seconds, 120.0, "how long the first words of a reply may take"),
+    Option("ai-idle", seconds, 60.0, "how long a reply may pause"),
+    Option("ai-timeout", seconds, 900.0, "how long a reply may take in all"),
+    Option("ai-orphan", seconds, 60.0, "how long a private reply goes on that nobody reads; 0: to its end"),
+    Option("ai-replies", whole, 100, "replies at once; more wait in a queue"),
+    Option("ai-replies-per-user", whole, 20, "replies at once of one user; more wait in the queue"),
+    Option("ai-queue", whole, 1000, "replies that may wait"),
+    Option("ai-queue-per-user", whole, 20, "replies of one user that may wait"),
+    Option("max-prompt-bytes", whole, 65_536, "UTF-8 bytes of one prompt; older entries of its history give way"),
     Option("max-reply-bytes", whole, 262_144, "UTF-8 bytes of one AI reply"),
     Option("ssl-cert", text, None, "certificate chain (PEM) to serve HTTPS"),
     Option("ssl-key", text, None, "private key (PEM) of ssl-cert"),
@@ -168,6 +188,8 @@ class Options:
             raise ConfigError("--secret must be given with --database-url: all nodes sign with the same")
         if bool(self.jwt_algorithm) != bool(self.jwt_keys):
             raise ConfigError("--jwt-algorithm and --jwt-keys go together")
+        if self.ai == "openai" and not self.ai_base_url:
+            raise ConfigError("--ai openai needs --ai-base-url")
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(name)

@@ -71,6 +71,10 @@ class Room:
         """Tells the streams that are open now."""
         self._rooms.hub.whisper(topic_of(self.room_id), frame)
 
+    def snapshot(self) -> bytes:
+        """What tells the present state to who may have missed ephemerals."""
+        return self.presence.snapshot() + self._rooms.ephemeral_state(self.room_id)
+
     def stream_ended(self, stream: Stream, hold: float) -> None:
         assert stream.member is not None
         if self._rooms.draining:
@@ -89,6 +93,8 @@ class Rooms:
         self.leave_grace: float = options.leave_grace
         self.presence_limit: int = options.presence_limit
         self.draining = False
+        # What else is going on in a room, for who comes or may have missed some; whole events.
+        self.ephemeral_state: Callable[[str], bytes] = lambda room_id: b""
         self._log = log
         self._first_head = log.head
         self._settled = time.monotonic() + SETTLING
@@ -133,14 +139,14 @@ class Rooms:
         if old is not None:
             old.finish(closing("replaced", False))
         topic = self.hub.topic(topic_of(seat.room_id))
-        topic.snapshot = room.presence.snapshot
+        topic.snapshot = room.snapshot
         stream = Stream(self.hub, sock, topic, start.position)
         stream.user_id, stream.client_id, stream.member = seat.user_id, seat.client_id, member
         stream.session, stream.expires_at, stream.trusted = seat.session, seat.expires_at, seat.trusted
         stream.id = secrets.token_urlsafe(12)
         id = event_id(self._log.epoch, start.position)
         first = sse.encode(self._system(room, seat, start, stream.id), "system", id, self._retry())
-        self.hub.open(stream, room, head + first)
+        self.hub.open(stream, room, head + first + self.ephemeral_state(seat.room_id))
 
     async def poll(self, seat: Seat, start: Start) -> bytes:
         """The JSON answer to a poll: `system`, then what follows the start, POLL_EVENTS in all."""

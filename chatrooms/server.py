@@ -13,14 +13,16 @@ import msgspec
 from chatrooms import sse
 from chatrooms.accounts import Accounts
 from chatrooms.acts import Acts
-from chatrooms.ai.offline import Offline
+from chatrooms.ai import provider
 from chatrooms.audit import Audit
 from chatrooms.datadir import Folder, stored_secret
 from chatrooms.directory import Directory
 from chatrooms.errors import ConfigError, Unavailable
+from chatrooms.event import CONTROL
 from chatrooms.gate import Gate
 from chatrooms.hub import Hub, closing
 from chatrooms.invites import Invites
+from chatrooms.limits import Places
 from chatrooms.messages import Messages
 from chatrooms.metrics import Metrics
 from chatrooms.moderation import Moderation
@@ -28,6 +30,9 @@ from chatrooms.options import Options
 from chatrooms.publickeys import load
 from chatrooms.quotas import Quotas
 from chatrooms.replies import Replies
+from chatrooms.replyrights import ReplyRights
+from chatrooms.replystore import ReplyStore
+from chatrooms.roomreplies import RoomReplies
 from chatrooms.rooms import Rooms
 from chatrooms.roomsettings import RoomSettings
 from chatrooms.rulebook import Rulebook
@@ -101,10 +106,19 @@ class Server:
         await self.gate.reload()
         self.signins = SignIns(self.database, self.log, self.tokens, self._secret, options)
         self.accounts = Accounts(self.database, self.log, self.signins, options)
-        self.replies = Replies(Offline(options.ai_delay), options.max_reply_bytes)
-        self.metrics = Metrics(self.hub, self.log)
+        await self._start_replies()
+        self.metrics = Metrics(self.hub, self.log, self.replies)
         self._tasks = [asyncio.create_task(self._keep_house()), asyncio.create_task(self._watch_database())]
         self.ready = True
+
+    async def _start_replies(self) -> None:
+        options = self.options
+        self.replies = Replies(ReplyStore(self.database, self.log), provider(options), options)
+        self.room_replies = RoomReplies(self.replies, self.rooms, self.messages, self.log, self.quotas)
+        self.reply_rights = ReplyRights(self.rulebook, self.quotas)
+        self.reply_readers = Places(options.max_streams, options.max_streams_per_user)
+        self.hub.listen(CONTROL, self.replies.obey)
+        await self.replies.open(alone=True)  # the data folder is locked: no other node can be alive
 
     def _start_rules(self) -> None:
         self.rulebook = Rulebook(self.database, self.rooms)
@@ -171,8 +185,9 @@ class Server:
                 log.debug("the database cannot be watched: %s", error)
 
     async def _forget_old(self) -> None:
-        cutoff = time.time() - self.options.retention * DAY
-        removed = await self.log.forget(int(cutoff * 1000))
+        cutoff = int((time.time() - self.options.retention * DAY) * 1000)
+        await self.replies.forget(cutoff)
+        removed = await self.log.forget(cutoff)
         if removed:
             self.hub.forget()
             log.info("retention removed %d events", removed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import NamedTuple, Protocol
 
 
@@ -13,6 +13,29 @@ class Turn(NamedTuple):
     content: str
 
 
+class Line(NamedTuple):
+    """One message of a room; `timestamp` in milliseconds since 1970."""
+
+    username: str
+    text: str
+    timestamp: int
+    from_bot: bool = False
+
+
+class Scene(NamedTuple):
+    """The room in which something is asked.
+
+    asker    the name of who asks
+    members  the names of who is there
+    recall   gives the last so many messages, oldest first, without the question
+    """
+
+    room_id: str
+    asker: str
+    members: Sequence[str]
+    recall: Callable[[int], Awaitable[Sequence[Line]]]
+
+
 class Prompt(NamedTuple):
     """What is to be answered. `model` and `temperature` are None when the client leaves them open."""
 
@@ -20,10 +43,44 @@ class Prompt(NamedTuple):
     history: Sequence[Turn] = ()
     model: str | None = None
     temperature: float | None = None
+    scene: Scene | None = None
+
+
+class Usage(NamedTuple):
+    """What a reply cost, in tokens."""
+
+    prompt_tokens: int
+    completion_tokens: int
+
+
+class ProviderError(Exception):
+    """A reply that failed upstream: a code of `errors.CODES` and a sentence for a person.
+
+    The sentence quotes nothing that the other server said: that may hold the prompt or the key.
+    """
+
+    def __init__(self, code: str, sentence: str) -> None:
+        super().__init__(code)
+        self.code = code
+        self.sentence = sentence
 
 
 class Provider(Protocol):
-    """Generates replies."""
+    """Generates replies. Closing the iterator ends the work behind it, within a second."""
 
-    def reply(self, prompt: Prompt) -> AsyncIterator[str]:
-        """The reply's pieces of text, none of them empty, as they come."""
+    def reply(self, prompt: Prompt) -> AsyncIterator[str | Usage]:
+        """The reply's pieces of text, none of them empty, as they come. Raises ProviderError."""
+
+    async def close(self) -> None:
+        """Lets go of what it holds."""
+
+
+def fitting(turns: Sequence[Turn], most: int) -> Sequence[Turn]:
+    """The last turns that have at most so many bytes of UTF-8 in all (0: any)."""
+    first, size = len(turns), 0
+    while first:
+        size += len(turns[first - 1].content.encode())
+        if most and size > most:
+            break
+        first -= 1
+    return turns[first:]

@@ -6,18 +6,21 @@ import re
 from typing import Annotated
 
 import msgspec
-from tornado.iostream import StreamClosedError
 
-from chatrooms import sse
+from chatrooms import names
 from chatrooms.ai.base import Prompt, Turn
 from chatrooms.errors import BadRequest
-from chatrooms.handlers.base import Handler
-from chatrooms.replies import Reply
+from chatrooms.handlers.replystream import ReplyHandler
+from chatrooms.reply import Reply
+from chatrooms.tokens import Identity
 
 HISTORY = 10  # the last entries that count
-MAX_CONVERSATION_ID = 128
+ROLES = ("user", "assistant", "system")
+MAX_BODY = 1 << 20  # a `useChat` page sends the whole conversation each time
 
 _INDEX = re.compile(r"-?[0-9]{1,9}\Z", re.ASCII)
+
+ConversationId = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
 
 
 class TurnBody(msgspec.Struct):
@@ -25,83 +28,130 @@ class TurnBody(msgspec.Struct):
     content: str
 
 
+class PartBody(msgspec.Struct):
+    type: str = ""
+    text: str = ""
+
+
+class MessageBody(msgspec.Struct):
+    """A message of the AI SDK; parts that are no text do not count."""
+
+    role: str
+    content: str = ""
+    parts: list[PartBody] = []
+
+    @property
+    def text(self) -> str:
+        return "".join(part.text for part in self.parts if part.type == "text") or self.content
+
+
 class ChatBody(msgspec.Struct, rename="camel"):
-    message: str
-    conversation_id: Annotated[str, msgspec.Meta(max_length=MAX_CONVERSATION_ID)] | None = None
+    """What is asked: `message` and `history`, or as a `useChat` page sends it, `messages` and `id`."""
+
+    message: str | None = None
+    conversation_id: ConversationId | None = None
     history: list[TurnBody] = []
-    model: str | None = None
+    model: Annotated[str, msgspec.Meta(max_length=128)] | None = None
     temperature: Annotated[float, msgspec.Meta(ge=0, le=2)] | None = None
     room_id: str | None = None
+    username: str | None = None
+    messages: list[MessageBody] | None = None
+    id: ConversationId | None = None
+
+    def prompt(self) -> Prompt:
+        """Raises BadRequest without a non-empty message."""
+        turns = [Turn(turn.role, turn.content) for turn in self.history]
+        message = self.message
+        if message is None and self.messages is not None:
+            turns = [Turn(m.role, m.text) for m in self.messages if m.text]
+            message = turns.pop().content if turns and turns[-1].role == "user" else ""
+        if message is None or not message.strip():
+            raise BadRequest("empty-message", "The message is empty.")
+        if any(turn.role not in ROLES for turn in turns):
+            raise BadRequest("bad-field", "role must be one of " + ", ".join(ROLES) + ".")
+        return Prompt(message, turns[-HISTORY:], self.model, self.temperature)
 
 
-class Chat(Handler):
+class Chat(ReplyHandler):
     """Begins a reply and streams it."""
 
     async def post(self) -> None:
         who = self.identity()
-        body = self.body(ChatBody)
-        if not body.message.strip():
-            raise BadRequest("empty-message", "The message is empty.")
+        body = self.body(ChatBody, MAX_BODY)
+        prompt = body.prompt()
+        name = self.username(who, body.username, None)
+        ui = body.messages is not None or self.wants_ui_messages()
         self.server.quotas.reply(who)
-        turns = [Turn(turn.role, turn.content) for turn in body.history[-HISTORY:]]
-        prompt = Prompt(body.message, turns, body.model, body.temperature)
-        reply = self.server.replies.start(who, prompt, body.conversation_id)
-        await write_reply(self, reply, -1)
+        self.server.reply_readers.check(who.user_id)  # before a reply begins that nobody would read
+        await self.stream(who, await self._begin(who, name, body, prompt), ui=ui)
+
+    async def _begin(self, who: Identity, name: str, body: ChatBody, prompt: Prompt) -> Reply:
+        conversation = body.conversation_id or body.id
+        if body.room_id is None:
+            return await self.server.replies.start(who, name, prompt, conversation)
+        room_id = names.room_id(body.room_id)
+        await self.server.reply_rights.check_ask(who, room_id)
+        return await self.server.room_replies.ask(who, name, room_id, prompt, conversation)
 
 
-class ChatReply(Handler):
-    """The rest of a reply, running or finished; or its end."""
+class ChatReply(ReplyHandler):
+    """The rest of a reply, running or ended; or its end."""
 
     async def get(self, reply_id: str) -> None:
-        reply = self.server.replies.get(self.identity(), reply_id)
+        who = await self.stream_identity()
+        reply = await self.server.replies.find(reply_id)
+        await self.server.reply_rights.check_read(who, reply)
+        await self.stream(who, reply, self._index(), self.wants_ui_messages())
+
+    async def delete(self, reply_id: str) -> None:
+        who = self.identity()
+        reply = await self.server.replies.find(reply_id)
+        await self.server.reply_rights.check_stop(who, reply)
+        await self.server.replies.stop(reply, who.username or who.user_id)
+        self.set_status(204)
+
+    def _index(self) -> int:
+        """The first index wanted: the AI SDK's form has no indexes and always begins at the beginning."""
         after = self.request.headers.get("Last-Event-ID") or self.query("after") or "-1"
         if not _INDEX.match(after):
             raise BadRequest("bad-field", "after must be the index of a chunk.")
-        await write_reply(self, reply, max(-1, int(after)))
-
-    async def delete(self, reply_id: str) -> None:
-        self.server.replies.stop(self.identity(), reply_id)
-        self.set_status(204)
+        return 0 if self.wants_ui_messages() else max(0, int(after) + 1)
 
 
-async def write_reply(handler: Handler, reply: Reply, after: int) -> None:
-    """Writes the chunks after an index as they come, how it ended, and `[DONE]`.
+class Regenerate(ReplyHandler):
+    """Begins another reply to the same question, and streams it."""
 
-    A reader that goes away stops only its own reading.
-    """
-    for name, value in sse.HEADERS:
-        handler.set_header(name, value)
-    handler.set_header("X-Message-Id", reply.id)
-    try:
-        await handler.flush()
-        async for index, text in reply.read(after):
-            handler.write(_chunk(reply, index, text))
-            await handler.flush()
-        handler.write(_ending(reply) + sse.encode(b"[DONE]"))
-        handler.finish()
-    except StreamClosedError:
-        pass
-
-
-def _chunk(reply: Reply, index: int, text: str) -> bytes:
-    data = {
-        "type": "content", "text": text, "messageId": reply.id,
-        "conversationId": reply.conversation_id, "index": index,
-    }  # fmt: skip
-    return sse.encode(msgspec.json.encode(data), "content", str(index))
+    async def post(self, reply_id: str) -> None:
+        who = self.identity()
+        reply = await self.server.replies.find(reply_id)
+        await self.server.reply_rights.check_repeat(who, reply)
+        self.server.quotas.reply(who)
+        self.server.reply_readers.check(who.user_id)
+        name = who.username or who.user_id
+        if reply.row.room_id is None:
+            prompt = self.server.replies.asked(reply)
+            again = await self.server.replies.start(who, name, prompt, reply.row.conversation_id)
+        else:
+            again = await self.server.room_replies.again(who, name, reply)
+        await self.stream(who, again, ui=self.wants_ui_messages())
 
 
-def _ending(reply: Reply) -> bytes:
-    """What stands between the last chunk and `[DONE]`: nothing for a complete reply."""
-    if reply.fault is not None:
-        code, sentence = reply.fault
-        return sse.encode(msgspec.json.encode({"type": "error", "code": code, "message": sentence}))
-    if reply.state == "stopped":
-        return sse.encode(msgspec.json.encode({"type": "stopped", "by": reply.stopped_by}))
-    return b""
+class Conversation(ReplyHandler):
+    """The reply that a conversation is getting now, from its beginning: a `useChat` page that resumes."""
+
+    async def get(self, conversation_id: str) -> None:
+        who = await self.stream_identity()
+        reply = self.server.replies.of_conversation(who.user_id, conversation_id)
+        if reply is None:
+            self.set_status(204)
+            return
+        await self.server.reply_rights.check_read(who, reply)
+        await self.stream(who, reply, ui=True)
 
 
 ROUTES = [
     (r"/api/chat/stream", Chat),
     (r"/api/chat/stream/([^/]+)", ChatReply),
+    (r"/api/chat/stream/([^/]+)/regenerate", Regenerate),
+    (r"/api/chat/stream/([^/]+)/stream", Conversation),
 ]

@@ -113,7 +113,15 @@ class MemberList(Handler):
         self.answer(answer)
 
 
-class MessageList(Handler):
+class Posting(Handler):
+    """Posts messages; those to the assistant are answered in the room."""
+
+    async def answer_mentions(self, who: Identity, name: str, room_id: str, posted: list[Posted]) -> None:
+        new = [one.data for one in posted if not one.repeated]
+        await self.server.room_replies.consider(who, name, room_id, new)
+
+
+class MessageList(Posting):
     async def get(self, room_id: str) -> None:
         who = self.identity()
         room_id = names.room_id(room_id)
@@ -132,10 +140,11 @@ class MessageList(Handler):
         name = self.username(who, body.username, body.client_id)
         drafts = [Draft(body.message, body.client_message_id)]
         (posted,) = await self.server.messages.post(who, name, room_id, drafts, rules)
+        await self.answer_mentions(who, name, room_id, [posted])
         self.answer(posted.data, 200 if posted.repeated else 201)
 
 
-class Batch(Handler):
+class Batch(Posting):
     async def post(self, room_id: str) -> None:
         who = self.identity()
         room_id = names.room_id(room_id)
@@ -146,6 +155,7 @@ class Batch(Handler):
         name = self.username(who, body.username, body.client_id)
         drafts = [Draft(item.message, item.client_message_id) for item in body.messages]
         posted = await self.server.messages.post(who, name, room_id, drafts, rules)
+        await self.answer_mentions(who, name, room_id, posted)
         self.answer(b'{"messages":[' + b",".join(p.data for p in posted) + b"]}", _status(posted))
 
 

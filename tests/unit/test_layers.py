@@ -26,6 +26,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     (
         "presence", "rooms", "messages", "slowmode", "replies", "ai", "ai.*", "gate", "quotas", "signins", "accounts",
         "rulebook", "directory", "acts", "roomsettings", "moderation", "invites", "audit",
+        "reply", "replyfollow", "replyforms", "replyqueue", "replyrights", "replystore", "roomreplies",
     ),
     # the whole server
     ("metrics", "server"),

@@ -1,0 +1,138 @@
+"""The provider for any OpenAI-compatible server: `POST <base>/chat/completions`, streaming."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager
+from typing import Any
+
+import httpx
+
+from chatrooms.ai.base import Line, Prompt, ProviderError, Scene, Turn, Usage, fitting
+from chatrooms.ai.deltas import Deltas
+
+CONTEXT = 30  # messages of a room that the model is shown
+CONNECT = 10.0  # seconds
+KEPT_ALIVE = 20  # idle connections
+OVERHEAD = 32  # times `max_bytes` that a body may have: each delta comes wrapped in JSON
+
+# The connection dropped under us; one that was kept alive may have been dead before we wrote.
+_DROPPED = (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError)
+
+
+class OpenAI:
+    """Asks the server at `base_url`, and no other: no redirect is followed, no proxy is used.
+
+    `key` may be empty, `model` is for prompts that name none. What a room's messages add to a prompt
+    stays within `max_prompt`; bodies beyond OVERHEAD times `max_bytes` are not read to their end
+    (bytes; 0: any).
+    """
+
+    def __init__(self, base_url: str, model: str, key: str, max_prompt: int, max_bytes: int) -> None:
+        self._url = base_url.rstrip("/") + "/chat/completions"
+        self._model = model
+        self._max_prompt = max_prompt
+        self._most = max_bytes * OVERHEAD + (1 << 20) if max_bytes else 0
+        # The body is counted as it comes, so it must come as it is.
+        headers = {"Accept": "text/event-stream", "Accept-Encoding": "identity"}
+        if key:
+            headers["Authorization"] = f"Bearer {key}"
+        self._http = httpx.AsyncClient(
+            headers=headers,
+            timeout=httpx.Timeout(CONNECT, read=None, pool=None),  # the caller knows how long to wait
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=KEPT_ALIVE),
+            follow_redirects=False,
+            trust_env=False,
+        )
+
+    async def close(self) -> None:
+        await self._http.aclose()
+
+    async def reply(self, prompt: Prompt) -> AsyncIterator[str | Usage]:
+        body = await self._body(prompt)
+        begun = False
+        for last_try in (False, True):
+            try:
+                async with aclosing(self._pieces(body)) as pieces:
+                    async for piece in pieces:
+                        begun = True
+                        yield piece
+                return
+            except _DROPPED:
+                if begun or last_try:
+                    raise ProviderError("ai-cut", "The model server dropped the connection.") from None
+            except (httpx.HTTPError, httpx.InvalidURL):
+                raise ProviderError("ai-unreachable", "The model server cannot be reached.") from None
+
+    async def _pieces(self, body: dict[str, Any]) -> AsyncGenerator[str | Usage, None]:
+        deltas, size = Deltas(), 0
+        async with self._asked(body) as response:
+            async for data in response.aiter_raw():
+                size += len(data)
+                if self._most and size > self._most:
+                    raise ProviderError("too-large", "The model server sent too much.")
+                if text := deltas.feed(data):
+                    yield text
+            framed = "transfer-encoding" in response.headers or "content-length" in response.headers
+        if text := deltas.rest():
+            yield text
+        if deltas.usage is not None:
+            yield deltas.usage
+        if not deltas.begun:
+            raise ProviderError("ai-failed", "The model server did not answer with a stream.")
+        if not deltas.finished and not framed:  # a close may be an end or a death: nobody said which
+            raise ProviderError("ai-cut", "The model server stopped in the middle.")
+
+    @asynccontextmanager
+    async def _asked(self, body: dict[str, Any]) -> AsyncIterator[httpx.Response]:
+        async with self._http.stream("POST", self._url, json=body) as response:
+            if response.status_code != 200:
+                raise _refusal(response.status_code)
+            yield response
+
+    async def _body(self, prompt: Prompt) -> dict[str, Any]:
+        said = await _said(prompt.scene, self._max_prompt)
+        turns = [*_scenery(prompt.scene), *said, *prompt.history, Turn("user", _asked_by(prompt))]
+        body: dict[str, Any] = {
+            "messages": [{"role": turn.role, "content": turn.content} for turn in turns],
+            "stream": True,
+            "stream_options": {"include_usage": True},
+        }
+        if model := prompt.model or self._model:
+            body["model"] = model
+        if prompt.temperature is not None:
+            body["temperature"] = prompt.temperature
+        return body
+
+
+def _refusal(status: int) -> ProviderError:
+    if status in (429, 503):
+        return ProviderError("ai-busy", f"The model server is busy ({status}): try again later.")
+    if status < 400:
+        return ProviderError("ai-rejected", f"The model server answered with a redirect ({status}), which is refused.")
+    if status < 500:
+        return ProviderError("ai-rejected", f"The model server refused the request ({status}).")
+    return ProviderError("ai-failed", f"The model server failed ({status}).")
+
+
+def _asked_by(prompt: Prompt) -> str:
+    return f"{prompt.scene.asker}: {prompt.message}" if prompt.scene else prompt.message
+
+
+def _scenery(scene: Scene | None) -> list[Turn]:
+    """What a model is told about the room."""
+    if scene is None:
+        return []
+    here = ", ".join(scene.members[:CONTEXT])
+    told = f"You are an assistant in the chat room {scene.room_id!r}. Present: {here}. Each message names its author."
+    return [Turn("system", told)]
+
+
+async def _said(scene: Scene | None, most: int) -> Sequence[Turn]:
+    """The last that was said in the room, up to CONTEXT messages and `most` bytes (0: any)."""
+    turns = [_turn(line) for line in await scene.recall(CONTEXT)] if scene else []
+    return fitting(turns, most)
+
+
+def _turn(line: Line) -> Turn:
+    return Turn("assistant", line.text) if line.from_bot else Turn("user", f"{line.username}: {line.text}")

@@ -1,0 +1,92 @@
+"""Queries about AI replies. Times are in milliseconds since 1970."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from chatrooms.storage.database import Row, SQLite, Transaction
+
+STREAMING = "streaming"
+
+_COLUMNS = (
+    "id, user_id, username, conversation_id, room_id, question, prompt, model, temperature, "
+    "state, stopped_by, code, sentence, text, lengths"
+)
+
+
+class StoredReply(NamedTuple):
+    """A row. `lengths` are those of its chunks, in characters, each followed by a comma."""
+
+    id: str
+    user_id: str
+    username: str
+    conversation_id: str
+    room_id: str | None
+    question: int | None
+    prompt: str
+    model: str | None
+    temperature: float | None
+    state: str = STREAMING
+    stopped_by: str = ""
+    code: str = ""
+    sentence: str = ""
+    text: str = ""
+    lengths: str = ""
+
+
+async def add(tx: Transaction, row: StoredReply, node: str, lease_until: int, now: int) -> None:
+    places = ", ".join(f"${n}" for n in range(1, len(row) + 4))
+    sql = f"insert into replies ({_COLUMNS}, node, lease_until, created_at) values ({places})"
+    await tx.execute(sql, *row, node, lease_until, now)
+
+
+async def find(database: SQLite, reply_id: str) -> StoredReply | None:
+    rows = await database.fetch(f"select {_COLUMNS} from replies where id = $1", reply_id)
+    return StoredReply(*rows[0]) if rows else None
+
+
+async def extend(tx: Transaction, grown: Sequence[tuple[str, str, str]]) -> None:
+    """Adds (text, lengths) to replies; each is (text, lengths, id)."""
+    await tx.executemany(
+        "update replies set text = text || $1, lengths = lengths || $2 where id = $3 and state = 'streaming'", grown
+    )
+
+
+async def finish(tx: Transaction, row: StoredReply, usage: tuple[int, int] | None, now: int) -> bool:
+    """Writes how a reply ended, and all of its text; false when it has ended already."""
+    prompt_tokens, completion_tokens = usage or (None, None)
+    found = await tx.fetch(
+        "update replies set state = $1, stopped_by = $2, code = $3, sentence = $4, text = $5, lengths = $6, "
+        "prompt_tokens = $7, completion_tokens = $8, ended_at = $9 where id = $10 and state = 'streaming' "
+        "returning 1",
+        row.state, row.stopped_by, row.code, row.sentence, row.text, row.lengths,
+        prompt_tokens, completion_tokens, now, row.id,
+    )  # fmt: skip
+    return bool(found)
+
+
+async def renew(tx: Transaction, node: str, lease_until: int) -> None:
+    """Extends the lease of a node on all its running replies."""
+    await tx.execute("update replies set lease_until = $1 where node = $2 and state = 'streaming'", lease_until, node)
+
+
+async def orphans(database: SQLite, node: str, now: int) -> list[StoredReply]:
+    """Running replies of other nodes whose lease ran out before `now`."""
+    sql = f"select {_COLUMNS} from replies where state = 'streaming' and lease_until < $1 and node <> $2"
+    return [_stored(row) for row in await database.fetch(sql, now, node)]
+
+
+async def rewrite(tx: Transaction, reply_id: str, text: str) -> None:
+    """Replaces the text of a reply that has ended: what it said before is gone."""
+    lengths = f"{len(text)}," if text else ""
+    await tx.execute("update replies set text = $1, lengths = $2 where id = $3", text, lengths, reply_id)
+
+
+async def forget_ended(tx: Transaction, before: int) -> None:
+    """Removes the replies that ended before that time."""
+    await tx.execute("delete from replies where ended_at < $1", before)
+
+
+def _stored(row: Row) -> StoredReply:
+    return StoredReply(*row)
