@@ -13,7 +13,7 @@ from chatrooms.messages import RoomMessage
 from chatrooms.reply import CUT_SHORT, ERROR, INTERRUPTED, STOPPED, Reply, lengths_of
 from chatrooms.rooms import topic_of
 from chatrooms.storage import replies as queries
-from chatrooms.storage.database import SQLite, Transaction
+from chatrooms.storage.database import Database, Transaction
 from chatrooms.storage.log import Log
 from chatrooms.storage.messages import add_room
 from chatrooms.storage.replies import StoredReply
@@ -37,7 +37,7 @@ class Stop(msgspec.Struct, rename="camel"):
 class ReplyStore:
     """Writes and reads the rows of replies. `node` is this process, which leases what it works on."""
 
-    def __init__(self, database: SQLite, log: Log) -> None:
+    def __init__(self, database: Database, log: Log) -> None:
         self._database = database
         self._log = log
         self.node = secrets.token_hex(8)

@@ -118,7 +118,8 @@ class Server:
         self.reply_rights = ReplyRights(self.rulebook, self.quotas)
         self.reply_readers = Places(options.max_streams, options.max_streams_per_user)
         self.hub.listen(CONTROL, self.replies.obey)
-        await self.replies.open(alone=True)  # the data folder is locked: no other node can be alive
+        # Where the data folder is locked, no other node can be alive.
+        await self.replies.open(alone=not self.database.shared)
 
     def _start_rules(self) -> None:
         self.rulebook = Rulebook(self.database, self.rooms)

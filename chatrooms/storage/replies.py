@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from chatrooms.storage.database import Row, SQLite, Transaction
+from chatrooms.storage.database import Database, Row, Transaction
 
 STREAMING = "streaming"
 
@@ -41,7 +41,7 @@ async def add(tx: Transaction, row: StoredReply, node: str, lease_until: int, no
     await tx.execute(sql, *row, node, lease_until, now)
 
 
-async def find(database: SQLite, reply_id: str) -> StoredReply | None:
+async def find(database: Database, reply_id: str) -> StoredReply | None:
     rows = await database.fetch(f"select {_COLUMNS} from replies where id = $1", reply_id)
     return StoredReply(*rows[0]) if rows else None
 
@@ -71,7 +71,7 @@ async def renew(tx: Transaction, node: str, lease_until: int) -> None:
     await tx.execute("update replies set lease_until = $1 where node = $2 and state = 'streaming'", lease_until, node)
 
 
-async def orphans(database: SQLite, node: str, now: int) -> list[StoredReply]:
+async def orphans(database: Database, node: str, now: int) -> list[StoredReply]:
     """Running replies of other nodes whose lease ran out before `now`."""
     sql = f"select {_COLUMNS} from replies where state = 'streaming' and lease_until < $1 and node <> $2"
     return [_stored(row) for row in await database.fetch(sql, now, node)]

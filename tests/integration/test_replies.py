@@ -10,7 +10,7 @@ from tests.helpers.asking import begin, resume
 from tests.helpers.chat import Chat
 from tests.helpers.talk import Talk
 
-pytestmark = pytest.mark.gen_test(timeout=30)
+pytestmark = [pytest.mark.gen_test(timeout=30), pytest.mark.every_engine]
 
 
 @pytest.mark.options(ai_delay=0.04)

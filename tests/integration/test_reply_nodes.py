@@ -14,7 +14,7 @@ from tests.helpers.asking import resume
 from tests.helpers.chat import Chat
 from tests.helpers.talk import Talk
 
-pytestmark = pytest.mark.gen_test(timeout=30)
+pytestmark = [pytest.mark.gen_test(timeout=30), pytest.mark.every_engine]
 
 
 async def begun(chat: Chat, reply: str, lease: float, room: str | None = None) -> StoredReply:
