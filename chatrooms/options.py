@@ -104,6 +104,12 @@ def database_url(value: str) -> str:
     return value
 
 
+def bus_url(value: str) -> str:
+    if not all(server.strip().startswith(("nats://", "tls://")) for server in value.split(",")):
+        raise ValueError("URLs that begin with nats:// or tls://, separated by commas")
+    return value
+
+
 OPTIONS: tuple[Option, ...] = (
     Option("port", port, 4000, "TCP port to listen on; 0 takes a free one"),
     Option("address", text, "localhost", "address to listen on; localhost is 127.0.0.1 and ::1"),
@@ -111,6 +117,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "database-url", database_url, None, "postgresql://…, which nodes may share; default: SQLite in data-dir", True
     ),
+    Option("bus-url", bus_url, None, "nats://…, several with commas; default: LISTEN/NOTIFY on PostgreSQL", True),
     Option("secret", text, None, "key that signs and checks JWTs; made and kept in data-dir when absent", True),
     Option("token-ttl", seconds, 900.0, "how long an access token is good"),
     Option("refresh-ttl", seconds, 30 * 86400.0, "how long a refresh token is good"),

@@ -8,7 +8,6 @@ import socket
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
-from typing import NamedTuple
 
 import msgspec
 
@@ -19,6 +18,7 @@ from chatrooms.hub import LONGEST_RETRY, Hub, closing
 from chatrooms.limits import RateLimit
 from chatrooms.options import Options
 from chatrooms.presence import Key, Presence
+from chatrooms.seat import Seat, Start
 from chatrooms.storage.log import Log
 from chatrooms.storage.messages import MessageQueries
 from chatrooms.stream import Stream
@@ -31,32 +31,6 @@ TYPING_INTERVAL = 2.0  # seconds between two `typing` events of one user
 RETRY_MS = (500, int(LONGEST_RETRY * 1000))  # reconnection time told to clients, at random between
 DRAIN_RETRY_MS = (1000, 5000)
 SETTLING = 10.0  # seconds after the start in which who resumes was here before it
-
-
-class Seat(NamedTuple):
-    """Who wants to read a room, and as whom."""
-
-    room_id: str
-    user_id: str
-    username: str
-    client_id: str
-    session: str
-    expires_at: float
-    trusted: bool = False
-
-
-class Start(NamedTuple):
-    """Where a stream starts: after the event `position`.
-
-    `recovered` is true when there was nothing to resume, or all of it follows; `missed` counts
-    what follows, and is None when that cannot be known. `resumes` is true when a position was given
-    and is known.
-    """
-
-    position: int
-    recovered: bool
-    missed: int | None
-    resumes: bool = False
 
 
 class Room:

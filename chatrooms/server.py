@@ -15,6 +15,7 @@ from chatrooms.accounts import Accounts
 from chatrooms.acts import Acts
 from chatrooms.ai import provider
 from chatrooms.audit import Audit
+from chatrooms.bus.choice import bus_of
 from chatrooms.datadir import Folder, stored_secret
 from chatrooms.directory import Directory
 from chatrooms.errors import ConfigError, Unavailable
@@ -26,6 +27,7 @@ from chatrooms.limits import Places
 from chatrooms.messages import Messages
 from chatrooms.metrics import Metrics
 from chatrooms.moderation import Moderation
+from chatrooms.nodes import Nodes
 from chatrooms.options import Options
 from chatrooms.publickeys import load
 from chatrooms.quotas import Quotas
@@ -90,7 +92,8 @@ class Server:
         self.database = database_of(options.database_url, self.data_dir)
         await self.database.open()
         self.hub = Hub(options.heartbeat, options.write_timeout, options.max_streams, options.max_streams_per_user)
-        self.log = Log(self.database, self.hub.publish, self._tell_health)
+        self.nodes = Nodes(bus_of(options.bus_url, options.database_url))
+        self.log = Log(self.database, self.hub.publish, self._tell_health, self.nodes.ring)
         try:
             await self.log.open()
         except Unavailable:
@@ -108,6 +111,8 @@ class Server:
         self.accounts = Accounts(self.database, self.log, self.signins, options)
         await self._start_replies()
         self.metrics = Metrics(self.hub, self.log, self.replies)
+        self.nodes.on_say, self.nodes.on_health = self.hub.whisper, self._tell_bus_health
+        await self.nodes.open(self.log)
         self._tasks = [asyncio.create_task(self._keep_house()), asyncio.create_task(self._watch_database())]
         self.ready = True
 
@@ -130,9 +135,20 @@ class Server:
         self.invites = Invites(acts, self.database)
         self.audit = Audit(self.database, self.log)
 
+    @property
+    def well(self) -> bool:
+        """Whether database and bus are there."""
+        return self.log.well and self.nodes.well
+
     def _tell_health(self, well: bool) -> None:
         """Streams stay open while the database is away, and say so."""
-        data = {"degraded": not well, "reason": "" if well else "The database does not take writes."}
+        self._tell_status(well, "The database does not take writes.")
+
+    def _tell_bus_health(self, well: bool) -> None:
+        self._tell_status(well, "The bus is away: what others write comes up to a second late.")
+
+    def _tell_status(self, well: bool, reason: str) -> None:
+        data = {"degraded": not well, "reason": "" if well else reason}
         self.hub.tell_all(sse.encode(msgspec.json.encode(data), "status"))
 
     async def drain(self) -> None:
@@ -161,6 +177,7 @@ class Server:
             await self.replies.close()
             self.accounts.close()
             await self.log.close()
+            await self.nodes.close()
             await self.database.close()
         self._folder.close()
 

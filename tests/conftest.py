@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.helpers.nats import Nats
 from tests.helpers.postgres import CannotRun, Postgres
 
 ENGINES = ("sqlite", "postgres")
@@ -29,6 +30,17 @@ def postgres() -> Iterator[Postgres]:
         pytest.skip(str(reason))
     yield server
     server.close()
+
+
+@pytest.fixture(scope="session")
+def nats() -> Iterator[Nats]:
+    """A real NATS server, for all tests of a session."""
+    try:
+        server = Nats()
+    except CannotRun as reason:
+        pytest.skip(str(reason))
+    yield server
+    server.kill()
 
 
 @pytest.fixture

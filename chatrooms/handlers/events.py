@@ -11,7 +11,7 @@ from chatrooms.event import event_id, parse_id
 from chatrooms.handlers.base import Handler, check_same_user
 from chatrooms.handlers.detach import refuse, take_socket
 from chatrooms.hub import closing
-from chatrooms.rooms import Seat, Start
+from chatrooms.seat import Seat, Start
 from chatrooms.tokens import Identity
 
 MAX_HISTORY = 200

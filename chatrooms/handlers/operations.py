@@ -28,7 +28,7 @@ class Ready(Handler):
         except Exception:
             well = False
         else:
-            well = self.server.log.well
+            well = self.server.well
         if not well:
             raise Unavailable("unavailable", "The database does not answer.", 5)
         self.answer({"status": "ready"})

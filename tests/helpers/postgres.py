@@ -35,7 +35,7 @@ class Postgres:
         self._process: subprocess.Popen[bytes] | None = None
         self._numbers = itertools.count(1)
         self._made: set[str] = set()
-        self.port = _free_port()
+        self.port = free_port()
         try:
             if self._user:
                 shutil.chown(self._folder, self._user)
@@ -138,7 +138,8 @@ class Postgres:
         return programs
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A TCP port that nobody listens on."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         port: int = sock.getsockname()[1]

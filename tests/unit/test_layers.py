@@ -19,12 +19,13 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     # values: pure, no I/O
     ("chatrooms", "errors", "event", "sse", "names", "body", "limits", "tokens", "options", "topic", "rules", "act"),
     # infrastructure
-    ("storage", "storage.*", "logs", "passwords", "publickeys", "datadir"),
+    ("storage", "storage.*", "bus", "bus.*", "logs", "passwords", "publickeys", "datadir"),
     # core
     ("stream", "sweep", "pulse", "catchup", "hub"),
     # domain
     (
-        "presence", "rooms", "messages", "slowmode", "replies", "ai", "ai.*", "gate", "quotas", "signins", "accounts",
+        "presence", "seat", "nodes", "rooms", "messages", "slowmode", "replies", "ai", "ai.*", "gate", "quotas",
+        "signins", "accounts",
         "rulebook", "directory", "acts", "roomsettings", "moderation", "invites", "audit",
         "reply", "replyfollow", "replyforms", "replyqueue", "replyrights", "replystore", "roomreplies",
     ),

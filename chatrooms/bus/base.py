@@ -1,0 +1,35 @@
+"""The doorbell between nodes.
+
+A bus is not trusted with anything that must not be lost: the log has all that is durable, each node
+looks into it once a second, and whatever else is sent is only news of the moment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+ALL = "all"  # the channel of every node; each has one more, by its name
+MAX_WAITING = 10_000  # messages that wait to be sent; the oldest are dropped
+
+Hear = Callable[[bytes], None]  # is given each message, in the event loop, and does not raise
+Health = Callable[[bool], None]  # is told when the bus goes away, and when it is back
+
+
+class Bus(Protocol):
+    """Takes short messages from node to node.
+
+    - It may lose messages, repeat them, and bring those of different nodes in any order.
+    - `send` never blocks and never raises; what cannot be sent soon is dropped.
+    - After it was away it says so (`Health`), because then something was missed.
+    - A message is any bytes of UTF-8 without NUL, of any length up to 1 MiB.
+    """
+
+    async def open(self, node: str, hear: Hear, health: Health) -> None:
+        """Begins to listen as that node. Raises ConfigError when it cannot be reached."""
+
+    async def close(self) -> None:
+        """Stops; what waits to be sent is sent if that can be done at once."""
+
+    def send(self, channel: str, message: bytes) -> None:
+        """Sends to ALL nodes, or to one by its name; the sender may hear it, too."""

@@ -1,0 +1,25 @@
+"""Which bus a server uses."""
+
+from __future__ import annotations
+
+from chatrooms.bus.base import Bus
+from chatrooms.bus.local import LocalBus
+from chatrooms.errors import ConfigError
+
+
+def bus_of(bus_url: str | None, database_url: str | None) -> Bus:
+    """NATS where it is given, else LISTEN/NOTIFY of a PostgreSQL database, else none.
+
+    Raises ConfigError when what it needs is not installed.
+    """
+    if bus_url:
+        try:
+            from chatrooms.bus.nats import NatsBus
+        except ImportError:
+            raise ConfigError("--bus-url: NATS needs nats-py: pip install 'chatrooms[nats]'") from None
+        return NatsBus(bus_url)
+    if database_url:
+        from chatrooms.bus.postgres import PostgresBus
+
+        return PostgresBus(database_url)
+    return LocalBus()

@@ -1,0 +1,96 @@
+"""The nodes of one database: what they tell each other over the bus.
+
+Only news of the moment: that the log has grown, who came and went, what is typed. All of it may be
+lost; the log is looked into once a second, and presence is read again from its table (`neighbours.py`).
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from chatrooms.bus.base import ALL, Bus
+from chatrooms.event import Event
+from chatrooms.storage.log import Log
+
+log = logging.getLogger(__name__)
+
+
+class Ring(msgspec.Struct, tag="ring", tag_field="is"):
+    """The log reaches that far."""
+
+    node: str
+    seq: int
+
+
+class Say(msgspec.Struct, tag="say", tag_field="is"):
+    """An ephemeral frame for the open streams of a topic."""
+
+    node: str
+    topic: str
+    frame: str
+
+
+News = Ring | Say
+
+
+class Nodes:
+    """This node's voice and ear. `name` is new with each life of the process.
+
+    `on_say` is given each ephemeral frame of another node and its topic; `on_health` is told when the
+    bus goes away, and when it is back.
+    """
+
+    def __init__(self, bus: Bus) -> None:
+        self.name = secrets.token_hex(6)
+        self.well = True
+        self.on_say: Callable[[str, bytes], None] = lambda topic, frame: None
+        self.on_health: Callable[[bool], None] = lambda well: None
+        self._bus = bus
+        self._log: Log | None = None
+
+    async def open(self, log: Log) -> None:
+        """Begins to listen. Raises ConfigError when the bus cannot be reached."""
+        self._log = log
+        await self._bus.open(self.name, self._hear, self._tell_health)
+        log.ring(log.head + 1)  # what was appended before somebody listened here
+
+    async def close(self) -> None:
+        await self._bus.close()
+
+    def ring(self, events: Sequence[Event]) -> None:
+        """Tells all nodes that this one has appended events."""
+        self._send(ALL, Ring(self.name, events[-1].seq))
+
+    def say(self, nodes: Sequence[str], topic: str, frame: bytes) -> None:
+        """Gives an ephemeral frame to the readers of a topic on other nodes."""
+        for node in nodes:
+            self._send(node, Say(self.name, topic, frame.decode()))
+
+    def _send(self, channel: str, news: News) -> None:
+        self._bus.send(channel, msgspec.json.encode(news))
+
+    def _hear(self, message: bytes) -> None:
+        try:
+            news = msgspec.json.decode(message, type=News)
+        except msgspec.MsgspecError:
+            log.warning("the bus brought what is not ours")
+            return
+        if news.node != self.name:
+            self._take(news)
+
+    def _take(self, news: News) -> None:
+        if isinstance(news, Ring):
+            assert self._log is not None
+            self._log.ring(news.seq)
+        else:
+            self.on_say(news.topic, news.frame.encode())
+
+    def _tell_health(self, well: bool) -> None:
+        self.well = well
+        if well and self._log is not None:
+            self._log.ring(self._log.head + 1)  # a ring may have been missed
+        self.on_health(well)
