@@ -34,14 +34,29 @@ class Say(msgspec.Struct, tag="say", tag_field="is"):
     frame: str
 
 
-News = Ring | Say
+class Seen(msgspec.Struct, tag="seen", tag_field="is"):
+    """Who came to that node and who left it, as (roomId, userId, username)."""
+
+    node: str
+    come: list[tuple[str, str, str]]
+    gone: list[tuple[str, str, str]]
+
+
+class Buried(msgspec.Struct, tag="buried", tag_field="is"):
+    """A node is dead, with all who were there."""
+
+    node: str
+    dead: str
+
+
+News = Ring | Say | Seen | Buried
 
 
 class Nodes:
     """This node's voice and ear. `name` is new with each life of the process.
 
     `on_say` is given each ephemeral frame of another node and its topic; `on_health` is told when the
-    bus goes away, and when it is back.
+    bus goes away, and when it is back; `on_seen` and `on_buried` of presence there.
     """
 
     def __init__(self, bus: Bus) -> None:
@@ -49,6 +64,8 @@ class Nodes:
         self.well = True
         self.on_say: Callable[[str, bytes], None] = lambda topic, frame: None
         self.on_health: Callable[[bool], None] = lambda well: None
+        self.on_seen: Callable[[Seen], None] = lambda seen: None
+        self.on_buried: Callable[[str], None] = lambda node: None
         self._bus = bus
         self._log: Log | None = None
 
@@ -70,6 +87,14 @@ class Nodes:
         for node in nodes:
             self._send(node, Say(self.name, topic, frame.decode()))
 
+    def tell_seen(self, come: list[tuple[str, str, str]], gone: list[tuple[str, str, str]]) -> None:
+        """Tells who came to this node, and who left it."""
+        self._send(ALL, Seen(self.name, come, gone))
+
+    def tell_buried(self, node: str) -> None:
+        """Tells that a node is dead."""
+        self._send(ALL, Buried(self.name, node))
+
     def _send(self, channel: str, news: News) -> None:
         self._bus.send(channel, msgspec.json.encode(news))
 
@@ -86,8 +111,12 @@ class Nodes:
         if isinstance(news, Ring):
             assert self._log is not None
             self._log.ring(news.seq)
-        else:
+        elif isinstance(news, Say):
             self.on_say(news.topic, news.frame.encode())
+        elif isinstance(news, Seen):
+            self.on_seen(news)
+        elif news.dead != self.name:  # else it was asleep: it takes a new lease with its next beat
+            self.on_buried(news.dead)
 
     def _tell_health(self, well: bool) -> None:
         self.well = well

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import time
+from collections import Counter
 from collections.abc import Callable
 from itertools import islice
 
@@ -25,13 +26,19 @@ Key = tuple[str, str]
 
 
 class Member:
-    """One person in one room: its open streams, and the timer of its leaving while it has none."""
+    """One person in one room: its open streams, and the timer of its leaving while it has none.
 
-    __slots__ = ("key", "leaving", "listed", "polling", "streams")
+    here   whether it is in the room on this node
+    nodes  the other nodes on which it is, too
+    """
+
+    __slots__ = ("here", "key", "leaving", "listed", "nodes", "polling", "streams")
 
     def __init__(self, key: Key) -> None:
         self.key = key
         self.streams = 0
+        self.here = False
+        self.nodes: frozenset[str] = frozenset()
         self.listed = False
         self.leaving: asyncio.TimerHandle | None = None
         self.polling: asyncio.TimerHandle | None = None
@@ -40,16 +47,21 @@ class Member:
 class Presence:
     """The members of one room.
 
-    `announce` gives a frame to the room's streams; `emptied` is called when the last member left.
+    `announce` gives a frame to the room's streams of this node; `emptied` is called when the last
+    member left; `report` is told who came to this node (True) or left it. `nodes` counts the members
+    on each other node.
     """
 
     def __init__(
-        self, room_id: str, limit: int, announce: Callable[[bytes], None], emptied: Callable[[], None]
-    ) -> None:
+        self, room_id: str, limit: int, announce: Callable[[bytes], None], emptied: Callable[[], None],
+        report: Callable[[Key, bool], None] = lambda key, here: None,
+    ) -> None:  # fmt: skip
         self._room_id = room_id
         self._limit = limit
         self._announce = announce
         self._emptied = emptied
+        self._report = report
+        self.nodes: Counter[str] = Counter()
         self._members: dict[Key, Member] = {}
         self._listed: bytes | None = None
         self._told = b""
@@ -67,15 +79,10 @@ class Presence:
         told the state instead.
         """
         key = (user_id, username)
-        member = self._members.get(key)
-        if member is None:
-            member = self._members[key] = Member(key)
-            if self.count <= LISTED:
-                self._listed = None
-            if returns:
-                self._tell_state_soon()
-            else:
-                self._tell("user-joined", member)
+        member = self._members.get(key) or self._add(key, returns)
+        if not member.here:
+            member.here = True
+            self._report(key, True)
         if member.leaving is not None:
             member.leaving.cancel()
             member.leaving = None
@@ -112,8 +119,57 @@ class Presence:
         if member.leaving is not None:
             member.leaving.cancel()
             member.leaving = None
-        if member.streams or self._members.get(member.key) is not member:
+        if member.streams or not member.here or self._members.get(member.key) is not member:
             return
+        member.here = False
+        self._report(member.key, False)
+        if not member.nodes:
+            self._remove(member)
+
+    def enter_elsewhere(self, key: Key, node: str) -> None:
+        """Notes that a member is on another node."""
+        member = self._members.get(key) or self._add(key, False)
+        if node not in member.nodes:
+            member.nodes |= {node}
+            self.nodes[node] += 1
+
+    def leave_elsewhere(self, key: Key, node: str) -> None:
+        """Notes that a member is not on another node any more; it leaves if it is nowhere else."""
+        member = self._members.get(key)
+        if member is None or node not in member.nodes:
+            return
+        member.nodes -= {node}
+        self.nodes[node] -= 1
+        if not self.nodes[node]:
+            del self.nodes[node]
+        if not member.nodes and not member.here:
+            self._remove(member)
+
+    def on_node(self, node: str) -> set[Key]:
+        """The members that are on another node."""
+        if node not in self.nodes:
+            return set()
+        return {key for key, member in self._members.items() if node in member.nodes}
+
+    def is_elsewhere(self, user_id: str) -> bool:
+        """Whether a user is in the room on another node."""
+        return any(member.nodes for member in self.find(user_id))
+
+    def here(self) -> list[Key]:
+        """The members that are on this node."""
+        return [key for key, member in self._members.items() if member.here]
+
+    def _add(self, key: Key, returns: bool) -> Member:
+        member = self._members[key] = Member(key)
+        if self.count <= LISTED:
+            self._listed = None
+        if returns:
+            self._tell_state_soon()
+        else:
+            self._tell("user-joined", member)
+        return member
+
+    def _remove(self, member: Member) -> None:
         del self._members[member.key]
         if member.listed:
             self._listed = None

@@ -18,7 +18,7 @@ from chatrooms.messages import Messages, RoomMessage
 from chatrooms.quotas import Quotas
 from chatrooms.replies import Replies, check_ended
 from chatrooms.reply import Ending, Reader, Reply
-from chatrooms.rooms import Rooms, topic_of
+from chatrooms.rooms import Rooms
 from chatrooms.storage.log import Log
 from chatrooms.tokens import Identity
 
@@ -147,7 +147,7 @@ class RoomReplies:
         self._announce(_chunk(reply, start, reader.index, reader.index - 1))
 
     def _announce(self, chunk: _Chunk) -> None:
-        self._rooms.hub.whisper(topic_of(chunk.room_id), _frame(chunk))
+        self._rooms.tell(chunk.room_id, _frame(chunk))
 
 
 class _Chunk(msgspec.Struct, rename="camel"):

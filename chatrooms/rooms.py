@@ -39,7 +39,7 @@ class Room:
     def __init__(self, rooms: Rooms, room_id: str) -> None:
         self._rooms = rooms
         self.room_id = room_id
-        self.presence = Presence(room_id, rooms.presence_limit, self.announce, self._emptied)
+        self.presence = Presence(room_id, rooms.presence_limit, self.announce, self._emptied, self._report)
 
     def announce(self, frame: bytes) -> None:
         """Tells the streams that are open now."""
@@ -55,6 +55,9 @@ class Room:
             return  # they will be back in another process: nobody is told that they left
         self.presence.release(stream.member, hold + self._rooms.leave_grace)
 
+    def _report(self, key: Key, here: bool) -> None:
+        self._rooms.on_presence(self.room_id, key, here)
+
     def _emptied(self) -> None:
         self._rooms.drop(self)
 
@@ -69,6 +72,9 @@ class Rooms:
         self.draining = False
         # What else is going on in a room, for who comes or may have missed some; whole events.
         self.ephemeral_state: Callable[[str], bytes] = lambda room_id: b""
+        # Who comes to this node, and leaves it; and what is told to the readers on others.
+        self.on_presence: Callable[[str, Key, bool], None] = lambda room_id, key, here: None
+        self.on_tell: Callable[[list[str], str, bytes], None] = lambda nodes, topic, frame: None
         self._log = log
         self._first_head = log.head
         self._settled = time.monotonic() + SETTLING
@@ -181,10 +187,15 @@ class Rooms:
     def typing(self, room_id: str, user_id: str, username: str) -> None:
         """Tells a room that somebody is typing. Raises TooMany when told less than 2 s ago."""
         self._typing.spend(f"{room_id}/{user_id}")
+        data = {"roomId": room_id, "userId": user_id, "username": username}
+        self.tell(room_id, sse.encode(msgspec.json.encode(data), "typing"))
+
+    def tell(self, room_id: str, frame: bytes) -> None:
+        """Gives an ephemeral frame to the readers of a room, on whatever node."""
         room = self._live.get(room_id)
         if room is not None:
-            data = {"roomId": room_id, "userId": user_id, "username": username}
-            room.announce(sse.encode(msgspec.json.encode(data), "typing"))
+            room.announce(frame)
+            self.on_tell(list(room.presence.nodes), topic_of(room_id), frame)
 
     def extend(self, who: Identity, client_id: str) -> int:
         """Lets the streams of a user's client live as long as its new token; returns how many there are."""
@@ -222,6 +233,14 @@ class Rooms:
         """Whether anybody but that user is in a room."""
         room = self._live.get(room_id)
         return room is not None and room.presence.count > len(room.presence.find(user_id))
+
+    def presences(self) -> list[tuple[str, Presence]]:
+        """The rooms that somebody is in, on whatever node, and who that is."""
+        return [(room_id, room.presence) for room_id, room in self._live.items()]
+
+    def presence_of(self, room_id: str) -> Presence:
+        """Who is in a room; for who is about to enter it."""
+        return self._room(room_id).presence
 
     def drop(self, room: Room) -> None:
         """Forgets a room that nobody is in any more."""

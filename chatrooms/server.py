@@ -27,6 +27,7 @@ from chatrooms.limits import Places
 from chatrooms.messages import Messages
 from chatrooms.metrics import Metrics
 from chatrooms.moderation import Moderation
+from chatrooms.neighbours import Neighbours
 from chatrooms.nodes import Nodes
 from chatrooms.options import Options
 from chatrooms.publickeys import load
@@ -111,8 +112,7 @@ class Server:
         self.accounts = Accounts(self.database, self.log, self.signins, options)
         await self._start_replies()
         self.metrics = Metrics(self.hub, self.log, self.replies)
-        self.nodes.on_say, self.nodes.on_health = self.hub.whisper, self._tell_bus_health
-        await self.nodes.open(self.log)
+        await self._meet_nodes()
         self._tasks = [asyncio.create_task(self._keep_house()), asyncio.create_task(self._watch_database())]
         self.ready = True
 
@@ -125,6 +125,14 @@ class Server:
         self.hub.listen(CONTROL, self.replies.obey)
         # Where the data folder is locked, no other node can be alive.
         await self.replies.open(alone=not self.database.shared)
+
+    async def _meet_nodes(self) -> None:
+        self.nodes.on_say, self.nodes.on_health = self.hub.whisper, self._tell_bus_health
+        self.rooms.on_tell = self.nodes.say
+        self.neighbours = Neighbours(self.database, self.nodes, self.rooms) if self.database.shared else None
+        await self.nodes.open(self.log)
+        if self.neighbours is not None:
+            await self.neighbours.open()
 
     def _start_rules(self) -> None:
         self.rulebook = Rulebook(self.database, self.rooms)
@@ -145,6 +153,8 @@ class Server:
         self._tell_status(well, "The database does not take writes.")
 
     def _tell_bus_health(self, well: bool) -> None:
+        if well and self.neighbours is not None:
+            self.neighbours.refresh()
         self._tell_status(well, "The bus is away: what others write comes up to a second late.")
 
     def _tell_status(self, well: bool, reason: str) -> None:
@@ -177,6 +187,8 @@ class Server:
             await self.replies.close()
             self.accounts.close()
             await self.log.close()
+            if self.neighbours is not None:
+                await self.neighbours.close()
             await self.nodes.close()
             await self.database.close()
         self._folder.close()

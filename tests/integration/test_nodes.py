@@ -1,0 +1,164 @@
+"""Several nodes on one database: the same rooms, one presence (section 10)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import pytest
+from tornado.httpserver import HTTPServer
+from tornado.testing import bind_unused_port
+
+from chatrooms import neighbours
+from chatrooms.app import make_app
+from tests.helpers.chat import SECRET, Chat, eventually
+from tests.helpers.nats import Nats
+from tests.helpers.reader import Reader, data
+
+pytestmark = pytest.mark.gen_test(timeout=60)
+
+Cluster = Callable[[int], Any]
+
+
+@asynccontextmanager
+async def started(count: int, **options: Any) -> AsyncIterator[list[Chat]]:
+    """Nodes in one process, each with its own port."""
+    async with AsyncExitStack() as stack:
+        chats = []
+        for _ in range(count):
+            app = make_app(secret=SECRET, ai_delay=0.001, **options)
+            server = app.settings["server"]
+            await server.start()
+            stack.push_async_callback(server.stop)
+            sock, port = bind_unused_port()
+            http = HTTPServer(app)
+            http.add_sockets([sock])
+            stack.callback(http.stop)
+            chat = Chat(port, server)
+            stack.callback(chat.close)
+            chats.append(chat)
+        yield chats
+
+
+@pytest.fixture(params=["postgres", "nats"])
+def cluster(request: pytest.FixtureRequest, postgres_url: str) -> Cluster:
+    options: dict[str, Any] = {"database_url": postgres_url, "leave_grace": 0.2}
+    if request.param == "nats":
+        nats: Nats = request.getfixturevalue("nats")
+        options["bus_url"] = f"{nats.url}/{request.node.name.encode().hex()[:60]}"
+    return lambda count: started(count, **options)
+
+
+def members(chat: Chat, room: str = "lobby") -> list[str]:
+    return [name for _, name in chat.server.rooms.members(room, None, 100)]
+
+
+def ids(reader: Reader) -> list[str]:
+    return [data(event)["id"] for event in reader.seen if event.type == "room-message"]
+
+
+async def take(reader: Reader, count: int) -> None:
+    """Reads until that many messages have come."""
+    while len(ids(reader)) < count:
+        await reader.event("room-message")
+
+
+async def test_nodes_serve_one_room(cluster: Cluster) -> None:
+    """The same ids in the same order, wherever they are written and read."""
+    async with cluster(2) as (one, two):
+        readers = [await one.join(user="ann"), await two.join(user="ben")]
+        posted = await asyncio.gather(*(chat.say("lobby", f"{n}") for n in range(20) for chat in (one, two)))
+        for reader in readers:
+            await take(reader, 40)
+        assert ids(readers[0]) == ids(readers[1])
+        assert sorted(ids(readers[0])) == sorted(message["id"] for message in posted)
+
+
+async def test_reader_resumes_on_another_node(cluster: Cluster) -> None:
+    """Also when that one has not heard yet of the last that it saw."""
+    async with cluster(2) as (one, two):
+        last = (await one.say_all("lobby", [str(n) for n in range(50)]))[39]["id"]
+        reader = await two.join(user="ann", lastEventId=last)
+        assert data(reader.seen[0])["recovered"] is True
+        await take(reader, 10)
+
+
+async def test_presence_is_one(cluster: Cluster) -> None:
+    """Counts, joins and leaves over all nodes; a member of two nodes is one, and leaves once."""
+    async with cluster(2) as (one, two):
+        ann = await one.join(user="ann")
+        ben = await two.join(user="ben")
+        await ann.event("user-joined")
+        await eventually(lambda: members(one) == members(two) == ["ann", "ben"])
+        ann_too = await two.join(user="ann", clientId="tab2")
+        assert data(ann_too.seen[0])["onlineCount"] == 2
+        assert {member["username"] for member in data(ann_too.seen[0])["members"]} == {"ann", "ben"}
+        await eventually(lambda: one.server.rooms.presence_of("lobby").is_elsewhere("ann"))
+        ann.close()
+        await eventually(lambda: not one.server.rooms.presence_of("lobby").here())
+        assert members(one) == members(two) == ["ann", "ben"]
+        ann_too.close()
+        left = await ben.event("user-left")
+        assert (left["username"], left["onlineCount"]) == ("ann", 1)
+        await eventually(lambda: members(one) == ["ben"])
+        assert [event.type for event in ben.seen].count("user-left") == 1
+
+
+async def test_typing_reaches_readers_on_other_nodes(cluster: Cluster) -> None:
+    async with cluster(2) as (one, two):
+        ben = await two.join(user="ben")
+        await eventually(lambda: members(one) == ["ben"])
+        await one.post("/api/rooms/lobby/typing", {}, "ann")
+        assert (await ben.event("typing"))["userId"] == "ann"
+
+
+async def test_reply_in_a_room_is_seen_on_other_nodes(cluster: Cluster) -> None:
+    """Its chunks, and the message that it becomes."""
+    async with cluster(2) as (one, two):
+        ben = await two.join(user="ben")
+        await eventually(lambda: members(one) == ["ben"])
+        await one.say("lobby", "@ai hello")
+        await ben.event("bot-chunk")
+        while not (await ben.event("room-message")).get("isFromBot"):
+            pass
+
+
+async def test_kick_and_sign_out_reach_every_node(cluster: Cluster) -> None:
+    """Whichever node takes the order."""
+    async with cluster(2) as (one, two):
+        ben = await two.join(user="ben")
+        answer = await one.call("POST", "/api/rooms/lobby/kick", {"userId": "ben"}, "root", role="admin")
+        assert answer.status == 204
+        assert (await ben.event("closing"))["reason"] == "kicked"
+
+
+async def test_members_of_a_dead_node_leave_once(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """But for those who are elsewhere by then."""
+    monkeypatch.setattr(neighbours, "LEASE", 1.5)
+    monkeypatch.setattr(neighbours, "BEAT", 0.3)
+    async with cluster(3) as (one, two, dead):
+        watcher = await one.join(user="watcher")
+        await dead.join(user="ann")
+        await dead.join(user="ben")
+        await eventually(lambda: members(one) == members(two) == ["ann", "ben", "watcher"])
+        await dead.server.neighbours.close()  # it does not beat any more, nor say who left
+        await two.join(user="ben")
+        left = await watcher.event("user-left")
+        assert left["username"] == "ann"
+        await eventually(lambda: members(one) == members(two) == ["ben", "watcher"])
+        assert [data(e)["username"] for e in watcher.seen if e.type == "user-left"] == ["ann"]
+
+
+async def test_node_that_slept_is_there_again(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was buried; its next beat takes a new lease, and says again who is there."""
+    async with cluster(2) as (one, two):
+        await one.join(user="ann")
+        await eventually(lambda: members(two) == ["ann"])
+        async with two.server.database.transaction() as tx:
+            await tx.execute("delete from nodes where node = $1", one.server.nodes.name)
+            await tx.execute("delete from presence where node = $1", one.server.nodes.name)
+        two.server.neighbours._drop(one.server.nodes.name)
+        assert members(two) == []
+        await eventually(lambda: members(two) == ["ann"])
