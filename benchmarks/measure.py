@@ -58,6 +58,7 @@ def usage_figures(started: Usage, opened: Usage, done: Usage, figures: dict[str,
         "grown_kib": done.resident_kib - opened.resident_kib,
         "connect_cpu_seconds": opened.cpu_seconds - started.cpu_seconds,
         "cpu_seconds": cpu,
+        "foreign_seconds": max(done.core_busy_seconds - opened.core_busy_seconds - cpu, 0.0),
         "cpu_us_per_delivery": cpu * 1e6 / figures["delivered"],
     }
 

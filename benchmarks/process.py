@@ -27,6 +27,7 @@ class Usage:
     resident_kib: int
     peak_kib: int
     cpu_seconds: float
+    core_busy_seconds: float  # of its core, whoever used it
 
 
 class Server:
@@ -34,6 +35,7 @@ class Server:
 
     def __init__(self, command: Sequence[str], core: int, log: Path, environment: dict[str, str] | None = None):
         self._command = ["taskset", "--cpu-list", str(core), *command]
+        self._core = core
         self._log = log
         self._environment = {**os.environ, **(environment or {})}
         self._child: subprocess.Popen[bytes] | None = None
@@ -71,6 +73,7 @@ class Server:
             resident_kib=sum(status_kib(pid, "VmRSS") for pid in pids),
             peak_kib=sum(status_kib(pid, "VmHWM") for pid in pids),
             cpu_seconds=sum(cpu_seconds(pid) for pid in pids),
+            core_busy_seconds=core_busy_seconds(self._core),
         )
 
     def log_end(self, characters: int = 2000) -> str:
@@ -123,6 +126,15 @@ def status_kib(pid: int, field: str) -> int:
             if line.startswith(f"{field}:"):
                 return int(line.split()[1])
     return 0
+
+
+def core_busy_seconds(core: int) -> float:
+    """What all programs together, the kernel included, have used of a core (proc(5), /proc/stat)."""
+    for line in Path("/proc/stat").read_text().splitlines():
+        if line.startswith(f"cpu{core} "):
+            user, nice, system, _idle, _iowait, *others = (int(field) for field in line.split()[1:9])
+            return (user + nice + system + sum(others)) / TICKS_PER_SECOND
+    return 0.0
 
 
 def cpu_seconds(pid: int) -> float:

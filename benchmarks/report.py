@@ -8,6 +8,7 @@ from benchmarks.scenarios import Scenario
 from benchmarks.servers import Peer
 
 Figures = dict[str, float]
+CALM_PART = 0.05  # of its core that others may have before the figures say more about them than about the server
 REFERENCES = {"nchan": "nchan", "tornado": "Tornado"}
 NAMES = {"deliveries_per_s": "deliveries/s", "p99_ms": "p99", "cpu_seconds": "CPU"}
 COLUMNS: dict[str, Callable[[Figures], str]] = {
@@ -21,6 +22,7 @@ COLUMNS: dict[str, Callable[[Figures], str]] = {
     "KiB/stream": lambda f: f"{f['kib_per_stream']:.1f}",
     "seconds": lambda f: f"{f['elapsed_s']:.2f}",
     "CPU s": lambda f: f"{f['cpu_seconds']:.2f}",
+    "others' CPU s": lambda f: f"{f['foreign_seconds']:.2f}",
     "CPU µs/delivery": lambda f: f"{f['cpu_us_per_delivery']:.2f}",
     "bytes/delivery": lambda f: f"{f['bytes_per_delivery']:.0f}",
 }
@@ -49,6 +51,18 @@ class Results:
         pairs = zip(self.runs.get(one, []), self.runs.get(other, []), strict=False)
         differences = [a[figure] - b[figure] for a, b in pairs]
         return median(differences) if differences else None
+
+
+def contention(results: Results) -> list[str]:
+    """A warning when other programs had a noticeable part of the server's core during some measurement."""
+    parts = [run["foreign_seconds"] / run["elapsed_s"] for runs in results.runs.values() for run in runs]
+    disturbed = sum(part > CALM_PART for part in parts)
+    if not disturbed:
+        return []
+    return [
+        f"- UNRELIABLE: in {disturbed} of {len(parts)} measurements other programs had more than {CALM_PART:.0%} of the"
+        f" server's core, up to {max(parts):.0%}: neither PASS nor MISS means much here, ratios included"
+    ]
 
 
 def table(results: Results, peers: list[Peer]) -> str:

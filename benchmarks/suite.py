@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from pathlib import Path
+from typing import TypeVar
 
 import tornado
 
@@ -15,9 +16,11 @@ from benchmarks.goals import verdicts
 from benchmarks.load import HERE, build
 from benchmarks.measure import Cores, measure
 from benchmarks.process import CouldNotRun
-from benchmarks.report import Figures, Results, table
+from benchmarks.report import Figures, Results, contention, table
 from benchmarks.scenarios import SCENARIOS, Scenario
 from benchmarks.servers import PEERS, Peer
+
+T = TypeVar("T")
 
 RESULTS = HERE / "results.json"
 DEFAULT_SERVERS = "chatrooms,nchan,tornado"
@@ -66,7 +69,11 @@ def measure_all(arguments: argparse.Namespace) -> None:
     for scenario in arguments.scenarios:
         results = measure_scenario(scenario, arguments, program, cores)
         everything.append(results)
-        print("\n".join([table(results, arguments.peers), "", *verdicts(results)]), end="\n\n", flush=True)
+        print(
+            "\n".join([table(results, arguments.peers), "", *verdicts(results), *contention(results)]),
+            end="\n\n",
+            flush=True,
+        )
         write(everything, cores)
 
 
@@ -74,12 +81,18 @@ def measure_scenario(scenario: Scenario, arguments: argparse.Namespace, program:
     """All runs of one scenario; the servers take turns, so that a slow minute of the machine hits them alike."""
     results = Results(scenario, {})
     for number in range(arguments.runs):
-        for peer in arguments.peers:
-            for variant in scenario.variants:
+        for peer in rotated(arguments.peers, number):
+            for variant in rotated(list(scenario.variants), number):
                 say(f"{scenario.name}, run {number + 1} of {arguments.runs}: {peer.name} {variant}")
                 figures = measure_one(scenario, peer, variant, arguments.quick, program, cores)
                 results.runs.setdefault((peer.name, variant), []).append(figures)
     return results
+
+
+def rotated(things: list[T], number: int) -> list[T]:
+    """The same things, beginning with another one each run: who comes first must not matter."""
+    start = number % len(things)
+    return things[start:] + things[:start]
 
 
 def measure_one(scenario: Scenario, peer: Peer, variant: str, quick: bool, program: Path, cores: Cores) -> Figures:

@@ -10,10 +10,11 @@ import msgspec
 
 from chatrooms import names, slowmode
 from chatrooms.act import Act
-from chatrooms.errors import BadRequest, Forbidden, NotFound
+from chatrooms.errors import BadRequest, Conflict, Forbidden, NotFound
 from chatrooms.event import Event, event_id, identified, parse_id
 from chatrooms.limits import RateLimit
 from chatrooms.options import Options
+from chatrooms.quotas import Quotas
 from chatrooms.rooms import topic_of
 from chatrooms.rules import Rank, Rules
 from chatrooms.storage import messages as queries
@@ -24,6 +25,7 @@ from chatrooms.tokens import Identity
 
 RATE_PERIOD = 10.0  # seconds in which `message-rate` counts
 KNOWN_ROOMS = 10_000  # rooms remembered to be in the database
+MAX_EDITS = 100  # of one message: each edit rewrites those before it
 
 
 class RoomMessage(msgspec.Struct, rename="camel", omit_defaults=True):
@@ -70,9 +72,10 @@ class Page(NamedTuple):
 class Messages:
     """Writes and reads messages. Access to the room is the caller's to check."""
 
-    def __init__(self, log: Log, stored: queries.MessageQueries, options: Options) -> None:
+    def __init__(self, log: Log, stored: queries.MessageQueries, quotas: Quotas, options: Options) -> None:
         self._log = log
         self._stored = stored
+        self._quotas = quotas
         self._max_bytes: int = options.max_message_bytes
         self._rate = RateLimit(options.message_rate, RATE_PERIOD)
         self._known: dict[str, None] = {}
@@ -92,7 +95,7 @@ class Messages:
         if pace:
             command: Command | None = slowmode.paced(room_id, who.user_id, pace, events, _now())
         else:
-            command = None if room_id in self._known else _adding(room_id)
+            command = None if room_id in self._known else self._adding(who, room_id)
         appended = await self._log.append(events, command)
         self._remember(room_id)
         return [Posted(self._with_id(done.event.data, done.event.seq), done.repeated) for done in appended]
@@ -100,8 +103,9 @@ class Messages:
     async def edit(self, who: Identity, room_id: str, message_id: str, text: str) -> bytes:
         """Replaces the text of a message; returns the message as it is now, as JSON.
 
-        The old text leaves the log in the same commit. Raises NotFound; Forbidden for others than
-        the author, service and admin: a moderator may take words away, not put them into a mouth.
+        The old text leaves the log in the same commit. Raises NotFound; Conflict after MAX_EDITS;
+        Forbidden for others than the author, service and admin: a moderator may take words away,
+        not put them into a mouth.
         """
         seq = self._seq(message_id)
         text = names.message_text(text, self._max_bytes)
@@ -111,11 +115,14 @@ class Messages:
         async def command(tx: Transaction) -> list[Event]:
             nonlocal edited
             message = await self._owned(tx, who, room_id, seq, who.trusted)
+            edits = await queries.edits_of(tx, seq)
+            if len(edits) >= MAX_EDITS:
+                raise Conflict("conflict", f"This message was edited {MAX_EDITS} times: write a new one.")
             message.message, message.edited_at = text, _now()
             edited = msgspec.json.encode(message)
             await queries.rewrite(tx, seq, "room-message", edited)
             await _rewrite_reply(tx, message)
-            for earlier, data in await queries.edits_of(tx, seq):
+            for earlier, data in edits:
                 told = {**msgspec.json.decode(data), "message": text}
                 await queries.rewrite(tx, earlier, "message-edited", msgspec.json.encode(told))
             changed = self._change("message-edited", who, room_id, seq, {"message": text})
@@ -199,7 +206,7 @@ class Messages:
         if data is None:
             raise _no_message()
         message = msgspec.json.decode(data, type=RoomMessage)
-        if message.user_id != who.user_id and not others:
+        if (message.user_id != who.user_id or message.is_from_bot) and not others:
             raise Forbidden("not-author", "Only the author or a moderator may change a message.")
         return message
 
@@ -220,6 +227,15 @@ class Messages:
         if not who.trusted:
             self._rate.spend(who.user_id, messages)
 
+    def _adding(self, who: Identity, room_id: str) -> Command:
+        async def command(tx: Transaction) -> list[Event]:
+            if not await queries.has_room(tx, room_id):
+                self._quotas.make_room(who)
+                await queries.add_room(tx, room_id, _now())
+            return []
+
+        return command
+
     def _remember(self, room_id: str) -> None:
         if len(self._known) >= KNOWN_ROOMS:
             self._known.clear()
@@ -227,14 +243,6 @@ class Messages:
 
     def _with_id(self, data: bytes, seq: int) -> bytes:
         return identified(data, event_id(self._log.epoch, seq))
-
-
-def _adding(room_id: str) -> Command:
-    async def command(tx: Transaction) -> list[Event]:
-        await queries.add_room(tx, room_id, _now())
-        return []
-
-    return command
 
 
 async def _rewrite_reply(tx: Transaction, message: RoomMessage) -> None:

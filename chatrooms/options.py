@@ -124,6 +124,14 @@ OPTIONS: tuple[Option, ...] = (
     Option("leave-grace", seconds, 2.0, "how long a member may be without a stream before it leaves; 0: at once"),
     Option("max-streams", whole, 10_000, "open streams in this process"),
     Option("max-streams-per-user", whole, 200, "open streams of one user"),
+    Option(
+        "stream-rate",
+        whole,
+        None,
+        "streams and polls of one user in 10 s; default 10 times max-streams-per-user on loopback, else twice",
+    ),
+    Option("room-rate", whole, 500, "new rooms of one user in an hour; service and admin are exempt"),
+    Option("reply-rate", whole, None, "AI replies of one user in a minute; default 1000 on loopback, else 60"),
     Option("presence-limit", whole, 200, "members of a room above which joins are no longer told one by one"),
     Option("max-message-bytes", whole, 16_384, "UTF-8 bytes of one message"),
     Option("message-rate", whole, 120, "messages of one user in 10 s; service and admin are exempt"),
@@ -188,6 +196,18 @@ class Options:
     @property
     def guests(self) -> bool:
         return self.loopback if self.allow_guests is None else bool(self.allow_guests)
+
+    @property
+    def streams_a_period(self) -> int:
+        if self.stream_rate is not None:
+            return int(self.stream_rate)
+        return int(self.max_streams_per_user) * (10 if self.loopback else 2)
+
+    @property
+    def replies_a_minute(self) -> int:
+        if self.reply_rate is not None:
+            return int(self.reply_rate)
+        return 1000 if self.loopback else 60
 
     @property
     def signins_a_minute(self) -> int:

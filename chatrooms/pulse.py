@@ -11,6 +11,8 @@ from collections.abc import Callable
 from chatrooms import sse
 from chatrooms.stream import Stream
 
+UNHEARD = 1.5  # heartbeats without an acknowledgement after which a peer is gone: seen at the second
+MIN_UNHEARD = 2.0  # seconds; networks may be slow
 TICK = 0.25  # seconds between looks at the clock
 WARNING = 60.0  # seconds before its end that a stream is told (section 3, token-expiring)
 
@@ -97,8 +99,12 @@ class Pulse:
         if not streams:
             return
         frame = sse.encode(b'{"timestamp":%d}' % (time.time_ns() // 1_000_000), "heartbeat")
+        longest = max(MIN_UNHEARD, UNHEARD * self._heartbeat)
         for stream in streams:
-            stream.write(frame)
+            if stream.unheard(longest):
+                stream.close()
+            else:
+                stream.write(frame)
         streams[:] = [stream for stream in streams if stream.open]
 
     def _end_stalled(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import secrets
 import time
 from collections import Counter
@@ -15,11 +16,13 @@ import msgspec
 
 from chatrooms.ai.base import Prompt, Provider, ProviderError, Turn, Usage, fitting
 from chatrooms.errors import Conflict, NotFound, TooLarge, Unavailable
+from chatrooms.event import Event
 from chatrooms.options import Options
 from chatrooms.reply import COMPLETE, CUT_SHORT, ERROR, STOPPED, Ending, Reply
+from chatrooms.replyfollow import ReplyFollower
 from chatrooms.replyqueue import ReplyQueue
-from chatrooms.replystore import LEASE, ReplyStore
-from chatrooms.storage.replies import StoredReply
+from chatrooms.replystore import LEASE, STOP, ReplyStore, Stop
+from chatrooms.storage.replies import STREAMING, StoredReply
 from chatrooms.tokens import Identity
 
 SAVE_INTERVAL = 0.25  # seconds between two writes of what replies have grown by
@@ -27,6 +30,8 @@ LEASE_INTERVAL = LEASE / 3
 FINISH_RETRY = 1.0  # seconds until the end of a reply is written again, when the database is away
 CLOSING_TIME = 5.0  # seconds that the last writes may take when the server stops
 NOBODY = "server"  # who stopped a reply that nobody read
+
+_ID = re.compile(r"[\w-]{1,64}\Z", re.ASCII)
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +56,7 @@ class Replies:
         self._provider = provider
         self._options = options
         self._queue = ReplyQueue(options)
+        self._elsewhere = ReplyFollower(store)
         self._running: dict[str, Reply] = {}
         self._jobs: dict[str, asyncio.Task[None]] = {}
         self._generations: dict[str, asyncio.Task[Ending]] = {}
@@ -76,6 +82,7 @@ class Replies:
             self._end(reply, CUT_SHORT)
         if self._jobs:
             await asyncio.wait(list(self._jobs.values()), timeout=CLOSING_TIME)
+        self._elsewhere.close()
         await self._provider.close()
 
     @property
@@ -133,18 +140,34 @@ class Replies:
         """A reply, running or ended, also long ago. Raises NotFound, Unavailable."""
         reply = self._running.get(reply_id)
         if reply is None:
+            if not _ID.match(reply_id):
+                raise NotFound("not-found", "There is no such reply.")
             row = await self._store.find(reply_id)
             reply = self._running.get(reply_id)  # it may have been on its way into the row
             if reply is None and row is None:
                 raise NotFound("not-found", "There is no such reply.")
-        return reply or Reply.ended(cast(StoredReply, row))
+            if reply is None and row is not None:
+                reply = self._elsewhere.follow(row) if row.state == STREAMING else Reply.ended(row)
+        return cast(Reply, reply)
 
     async def stop(self, reply: Reply, by: str) -> None:
-        """Ends a reply and its generation, and returns when that is durable. Harmless when it has ended."""
+        """Ends a reply and its generation, and returns when that is durable. Harmless when it has ended.
+
+        One that another node writes is ended there, a moment later.
+        """
         job = self._jobs.get(reply.id)
         if job is not None:
             self._end(reply, Ending(STOPPED, by))
             await asyncio.wait([job], timeout=CLOSING_TIME)
+        elif reply.ending is None:
+            await self._store.order(Stop(reply.id, by))
+
+    def obey(self, event: Event) -> None:
+        """Ends a reply that was stopped on another node."""
+        if event.type == STOP:
+            order = msgspec.json.decode(event.data, type=Stop)
+            if reply := self._running.get(order.reply_id):
+                self._end(reply, Ending(STOPPED, order.by))
 
     def asked(self, reply: Reply) -> Prompt:
         """What a private reply, or one without a question in its room, was asked. Raises Conflict while it runs."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from chatrooms.errors import Forbidden, NotFound
+from chatrooms.quotas import Quotas
 from chatrooms.reply import Reply
 from chatrooms.rulebook import Rulebook
 from chatrooms.rules import Rank
@@ -12,8 +13,9 @@ from chatrooms.tokens import Identity
 class ReplyRights:
     """A private reply is its author's; one in a room is read by the room, and ended by its moderators too."""
 
-    def __init__(self, rulebook: Rulebook) -> None:
+    def __init__(self, rulebook: Rulebook, quotas: Quotas) -> None:
         self._rulebook = rulebook
+        self._quotas = quotas
 
     async def check_read(self, who: Identity, reply: Reply) -> None:
         """Raises NotFound for private replies of others, Forbidden for those in rooms closed to one."""
@@ -39,5 +41,7 @@ class ReplyRights:
             await self.check_ask(who, reply.row.room_id)
 
     async def check_ask(self, who: Identity, room_id: str) -> None:
-        """Raises Forbidden for those who may not write in a room."""
-        await self._rulebook.writable(who, room_id)
+        """Raises Forbidden for those who may not write in a room; TooMany for too many new rooms."""
+        rules = await self._rulebook.writable(who, room_id)
+        if not rules.stored:
+            self._quotas.make_room(who)

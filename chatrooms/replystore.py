@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from chatrooms.event import Event
+from chatrooms.event import CONTROL, Event
 from chatrooms.messages import RoomMessage
 from chatrooms.reply import CUT_SHORT, ERROR, INTERRUPTED, STOPPED, Reply, lengths_of
 from chatrooms.rooms import topic_of
@@ -22,6 +22,16 @@ BOT_ID = "assistant"
 BOT_NAME = "Assistant"
 LEASE = 15.0  # seconds that a node is trusted to live after it was last heard of
 EVERYBODY = 1 << 53  # milliseconds since 1970 by which all leases have run out
+
+
+STOP = "reply-stopped"
+
+
+class Stop(msgspec.Struct, rename="camel"):
+    """The order to stop a reply: the data of a STOP event in the topic `control`."""
+
+    reply_id: str
+    by: str
 
 
 class ReplyStore:
@@ -69,6 +79,10 @@ class ReplyStore:
             return [_message(row, row.room_id)]
 
         await self._log.append((), command)
+
+    async def order(self, stop: Stop) -> None:
+        """Tells the node that writes a reply to stop it. Raises Unavailable."""
+        await self._log.append([Event(STOP, msgspec.json.encode(stop), (CONTROL,))])
 
     async def end_orphans(self, alone: bool) -> int:
         """Ends the replies of dead nodes as `interrupted`, with the text that they left; says how many.

@@ -15,6 +15,7 @@ from chatrooms.ai.base import Line, Prompt, Scene
 from chatrooms.errors import NotFound, Problem
 from chatrooms.event import event_id, parse_id
 from chatrooms.messages import Messages, RoomMessage
+from chatrooms.quotas import Quotas
 from chatrooms.replies import Replies, check_ended
 from chatrooms.reply import Ending, Reader, Reply
 from chatrooms.rooms import Rooms, topic_of
@@ -34,11 +35,12 @@ class RoomReplies:
     `told` is how far a room has been told of each running reply: who comes later gets that at once.
     """
 
-    def __init__(self, replies: Replies, rooms: Rooms, messages: Messages, log: Log) -> None:
+    def __init__(self, replies: Replies, rooms: Rooms, messages: Messages, log: Log, quotas: Quotas) -> None:
         self._replies = replies
         self._rooms = rooms
         self._messages = messages
         self._log = log
+        self._quotas = quotas
         self._told: dict[Reply, int] = {}
         self._tellers: set[asyncio.Task[None]] = set()
         replies.on_start, replies.on_end = self._begin, self._end
@@ -47,7 +49,7 @@ class RoomReplies:
     async def consider(self, who: Identity, name: str, room_id: str, posted: Sequence[bytes]) -> None:
         """Answers those new messages that are for the assistant; each is a `room-message` as JSON.
 
-        One that finds the queue full goes unanswered: the message itself stands.
+        One that is over a limit goes unanswered: the message itself stands.
         """
         for data in posted:
             if b"@" not in data:
@@ -55,6 +57,7 @@ class RoomReplies:
             message = msgspec.json.decode(data, type=_Posted)
             if _MENTION.match(message.message):
                 try:
+                    self._quotas.reply(who)
                     await self._answer(who, name, room_id, message)
                 except Problem:
                     pass

@@ -22,6 +22,7 @@ from chatrooms.ai import provider
 from chatrooms.audit import Audit
 from chatrooms.directory import Directory
 from chatrooms.errors import ConfigError, Unavailable
+from chatrooms.event import CONTROL
 from chatrooms.gate import Gate
 from chatrooms.hub import Hub, closing
 from chatrooms.invites import Invites
@@ -31,6 +32,7 @@ from chatrooms.metrics import Metrics
 from chatrooms.moderation import Moderation
 from chatrooms.options import Options
 from chatrooms.publickeys import load
+from chatrooms.quotas import Quotas
 from chatrooms.replies import Replies
 from chatrooms.replyrights import ReplyRights
 from chatrooms.replystore import ReplyStore
@@ -105,7 +107,8 @@ class Server:
         self.hub.start(self.log)
         stored = MessageQueries(self.database)
         self.rooms = Rooms(self.hub, self.log, stored, options)
-        self.messages = Messages(self.log, stored, options)
+        self.quotas = Quotas(options)
+        self.messages = Messages(self.log, stored, self.quotas, options)
         self._start_rules()
         self.gate = Gate(self.database, self.hub, self.tokens)
         await self.gate.reload()
@@ -119,9 +122,10 @@ class Server:
     async def _start_replies(self) -> None:
         options = self.options
         self.replies = Replies(ReplyStore(self.database, self.log), provider(options), options)
-        self.room_replies = RoomReplies(self.replies, self.rooms, self.messages, self.log)
-        self.reply_rights = ReplyRights(self.rulebook)
+        self.room_replies = RoomReplies(self.replies, self.rooms, self.messages, self.log, self.quotas)
+        self.reply_rights = ReplyRights(self.rulebook, self.quotas)
         self.reply_readers = Places(options.max_streams, options.max_streams_per_user)
+        self.hub.listen(CONTROL, self.replies.obey)
         await self.replies.open(alone=True)  # the data folder is locked: no other node can be alive
 
     def _start_rules(self) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+import struct
 from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
@@ -16,6 +17,9 @@ from chatrooms.topic import BEHIND, Batch, Topic
 
 if TYPE_CHECKING:
     from chatrooms.presence import Member
+
+# Of struct tcp_info (linux/tcp.h): segments not acknowledged, milliseconds since the last acknowledgement.
+_UNACKED, _LAST_ACK, _TCP_INFO_BYTES = 24, 56, 60
 
 SEND_BUFFER = 64 << 10  # bytes the kernel holds for a reader that does not read
 
@@ -104,6 +108,17 @@ class Stream:
         if 0 <= sent < len(data):
             self._rest = data[sent:]
             self._wait_writable()
+
+    def unheard(self, seconds: float) -> bool:
+        """Whether the peer's machine has acknowledged nothing for so long, though something was sent."""
+        if self._socket is None or not hasattr(socket, "TCP_INFO"):
+            return False
+        try:
+            info = self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
+        except OSError:  # no TCP
+            return False
+        unacked, last_ack = (struct.unpack_from("=I", info, place)[0] for place in (_UNACKED, _LAST_ACK))
+        return bool(unacked) and last_ack > seconds * 1000
 
     def finish(self, last: bytes, hold: float = 0.0) -> None:
         """Writes a last frame if the socket takes it, and closes."""

@@ -11,6 +11,7 @@ import threading
 import time
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 import jwt
 
@@ -29,6 +30,8 @@ class ServerProcess:
     `status` is how the last one exited.
     """
 
+    script = "run.py"
+
     def __init__(self, data_dir: Path, *options: str) -> None:
         self.data_dir = data_dir
         self.options = options
@@ -40,7 +43,7 @@ class ServerProcess:
         self._heard = threading.Event()
         self._serves = False
 
-    def __enter__(self) -> ServerProcess:
+    def __enter__(self) -> Self:
         self.start()
         return self
 
@@ -62,7 +65,7 @@ class ServerProcess:
         """Starts the process and returns when it serves. Raises RuntimeError with its log when it does not."""
         self._heard.clear()
         self._serves = False
-        command = [sys.executable, "run.py", "--address", "127.0.0.1", "--port", str(self.port)]
+        command = [sys.executable, self.script, "--address", "127.0.0.1", "--port", str(self.port)]
         environ = {name: value for name, value in os.environ.items() if not name.startswith("CHATROOMS_")}
         self._process = subprocess.Popen(
             [*command, "--data-dir", str(self.data_dir), *self.options],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -11,20 +12,16 @@ import ssl
 from collections.abc import Sequence
 from pathlib import Path
 
-from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 
 from chatrooms import logs, options
 from chatrooms.app import application
 from chatrooms.commands import descriptors
 from chatrooms.errors import ConfigError, Unavailable
+from chatrooms.handlers.front import Front
 from chatrooms.server import Server
-from chatrooms.stream import give_up_after
 
 BACKLOG = 4096  # the default of 128 drops connections in a storm
-IDLE_TIMEOUT = 75.0  # seconds that a connection may stay without a whole request head
-BODY_TIMEOUT = 60.0  # seconds that a body may take
-MAX_BODY = 2 << 20  # bytes; each route has its own lower bound
 ADDRESSES = {"localhost": ("127.0.0.1", "::1")}
 
 log = logging.getLogger(__name__)
@@ -43,12 +40,10 @@ async def _serve(settings: options.Options) -> None:
     descriptors.allow(settings.max_streams)
     server = Server(settings, Path(settings.data_dir))
     try:
-        http = HTTPServer(
-            application(server), ssl_options=_tls(settings), max_body_size=MAX_BODY,
-            idle_connection_timeout=IDLE_TIMEOUT, body_timeout=BODY_TIMEOUT,
-        )  # fmt: skip
+        http = Front(application(server), settings.write_timeout, _tls(settings))
         sockets = _listen(settings)
         await _start(server)
+        gc.freeze()  # or each full collection looks at all modules again, with the event loop held
         http.add_sockets(sockets)
         port = sockets[0].getsockname()[1]
         scheme = "https" if settings.ssl_cert else "http"
@@ -76,14 +71,12 @@ def _listen(settings: options.Options) -> list[socket.socket]:
     port = settings.port
     for address in ADDRESSES.get(settings.address, (settings.address,)):
         try:
-            sockets += map(descriptors.PatientSocket.of, bind_sockets(port, address, backlog=BACKLOG))
+            sockets += bind_sockets(port, address, backlog=BACKLOG)
         except OSError as error:
             if address == "::1":  # a machine without IPv6
                 continue
             raise ConfigError(f"cannot listen on {address} port {port}: {error.strerror}") from None
         port = port or sockets[0].getsockname()[1]
-    for sock in sockets:
-        give_up_after(sock, settings.write_timeout)  # every connection inherits it
     return sockets
 
 

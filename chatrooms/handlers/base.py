@@ -19,6 +19,7 @@ from chatrooms.server import Server
 from chatrooms.tokens import Identity
 
 COOKIE = "chatrooms_token"
+NOTHING = "default-src 'none'; frame-ancestors 'none'"  # the policy of what is no page
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 # Tornado's own refusals, in our words.
@@ -30,6 +31,8 @@ _STATUS_PROBLEMS = {
     413: ("too-large", "The request is too large."),
 }
 _INTERNAL = ("internal", "Something went wrong on the server.")
+
+_NOT_HERE = RequestHandler._unimplemented_method
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +61,8 @@ class Handler(RequestHandler):
         self.clear_header("Server")
         self.set_header("X-Content-Type-Options", "nosniff")
         self.set_header("Cache-Control", "no-store")
+        self.set_header("Referrer-Policy", "no-referrer")
+        self.set_header("Content-Security-Policy", NOTHING)
         for name, value in self.access.cors_headers(self.request):
             self.set_header(name, value)
 
@@ -71,7 +76,7 @@ class Handler(RequestHandler):
             raise Unavailable("draining", "The server is stopping.", 5)
         await self.server.start()
 
-    async def options(self, *_args: str) -> None:
+    async def options(self, *_args: str, **_named: str) -> None:
         """The answer to a CORS preflight; its headers are those of every answer."""
         for name, value in self.access.preflight_headers(self.request):
             self.set_header(name, value)
@@ -169,9 +174,16 @@ class Handler(RequestHandler):
             self._problem(error.code, error.sentence, error.retry_after)
         elif isinstance(error, HTTPError) or status_code != 500:
             self.set_status(status_code, responses.get(status_code, "Error"))
+            if status_code == 405:
+                self.set_header("Allow", ", ".join(self._methods()))
             self._problem(*_STATUS_PROBLEMS.get(status_code, _INTERNAL))
         else:
             self._problem(*_INTERNAL)
+
+    def _methods(self) -> list[str]:
+        """What may be done here."""
+        mine = [name for name in self.SUPPORTED_METHODS if getattr(type(self), name.lower()) != _NOT_HERE]
+        return sorted(mine)
 
     def _problem(self, code: str, sentence: str, retry_after: float | None = None) -> None:
         if retry_after is not None:

@@ -37,11 +37,12 @@ class MessageBody(msgspec.Struct):
     """A message of the AI SDK; parts that are no text do not count."""
 
     role: str
+    content: str = ""
     parts: list[PartBody] = []
 
     @property
     def text(self) -> str:
-        return "".join(part.text for part in self.parts if part.type == "text")
+        return "".join(part.text for part in self.parts if part.type == "text") or self.content
 
 
 class ChatBody(msgspec.Struct, rename="camel"):
@@ -80,6 +81,7 @@ class Chat(ReplyHandler):
         prompt = body.prompt()
         name = self.username(who, body.username, None)
         ui = body.messages is not None or self.wants_ui_messages()
+        self.server.quotas.reply(who)
         self.server.reply_readers.check(who.user_id)  # before a reply begins that nobody would read
         await self.stream(who, await self._begin(who, name, body, prompt), ui=ui)
 
@@ -123,6 +125,7 @@ class Regenerate(ReplyHandler):
         who = self.identity()
         reply = await self.server.replies.find(reply_id)
         await self.server.reply_rights.check_repeat(who, reply)
+        self.server.quotas.reply(who)
         self.server.reply_readers.check(who.user_id)
         name = who.username or who.user_id
         if reply.row.room_id is None:

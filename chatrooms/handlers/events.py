@@ -28,6 +28,7 @@ class Events(Handler):
         try:
             await self.server.rulebook.readable(who, seat.room_id)
             history = self.number("history", 0, 0, MAX_HISTORY)
+            self.server.quotas.open_stream(who)
             self.server.rooms.check_open(seat)
             start = await self.server.rooms.start_of(seat.room_id, asked, history)
             if self.query("poll") == "1":
@@ -39,7 +40,7 @@ class Events(Handler):
         except (TooMany, Unavailable) as problem:
             if not asked:
                 raise
-            self._refuse_softly(asked, problem)
+            self._refuse_softly(who, asked, problem)
             return
         self.server.gate.check(who)  # again: it may have been shut out meanwhile
         self.server.rooms.admit(seat)
@@ -72,13 +73,14 @@ class Events(Handler):
     def _head(self) -> bytes:
         return sse.head(tuple(self.access.cors_headers(self.request)))
 
-    def _refuse_softly(self, asked: str, problem: Problem) -> None:
-        """A refusal that passes, told as a stream that ends.
+    def _refuse_softly(self, who: Identity, asked: str, problem: Problem) -> None:
+        """A refusal that passes, told as a stream that ends; to who does not wait, TooMany.
 
         A native EventSource gives up for good on any other status than 200 (WHATWG, 9.2.3).
         """
         if self.query("poll") == "1":
             raise problem
+        self.server.quotas.refuse_softly(who)
         log = self.server.log
         id = asked if parse_id(asked) else event_id(log.epoch, log.head)
         frame = closing(problem.code, True, id, random.randint(*SOFT_RETRY_MS))

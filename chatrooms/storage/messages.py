@@ -36,6 +36,10 @@ async def add_room(tx: Transaction, room_id: str, created_at: int) -> None:
     await tx.execute(sql, room_id, created_at)
 
 
+async def has_room(tx: Transaction, room_id: str) -> bool:
+    return bool(await tx.fetch("select 1 from rooms where room_id = $1", room_id))
+
+
 async def message_row(tx: Transaction, topic: str, seq: int) -> bytes | None:
     """The data of a message of that topic, or None when it is not there (any more)."""
     sql = f"select e.data {_OF_ROOM} and t.seq = $2"

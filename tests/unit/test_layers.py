@@ -24,9 +24,9 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("stream", "sweep", "pulse", "catchup", "hub"),
     # domain
     (
-        "presence", "rooms", "messages", "slowmode", "replies", "ai", "ai.*", "gate", "signins", "accounts",
+        "presence", "rooms", "messages", "slowmode", "replies", "ai", "ai.*", "gate", "quotas", "signins", "accounts",
         "rulebook", "directory", "acts", "roomsettings", "moderation", "invites", "audit",
-        "reply", "replyforms", "replyqueue", "replyrights", "replystore", "roomreplies",
+        "reply", "replyfollow", "replyforms", "replyqueue", "replyrights", "replystore", "roomreplies",
     ),
     # the whole server
     ("metrics", "server"),

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from chatrooms import names
 from chatrooms.errors import BadRequest, TooLarge
+from tests.helpers.limit import time_limit
 
 ID_KINDS = [names.room_id, names.client_id]
 
@@ -121,3 +122,17 @@ def test_message_text_is_never_changed(text: str) -> None:
 def test_names_are_the_same_to_a_person(a: str, b: str, same: bool) -> None:
     """Composition, case and outer spaces make no difference."""
     assert names.same_name(a, b) is same
+
+
+@pytest.mark.parametrize("check", [names.username, names.room_id, names.client_id, names.email])
+def test_hostile_name_takes_no_more_time_than_its_size(check: Callable[[str], str]) -> None:
+    """200 KB of marks on one letter took 20 s to normalise, and anyone may send a name."""
+    with time_limit(2), pytest.raises(BadRequest):
+        check("a" + "\u0301\u0323" * 60_000 + "@")
+
+
+def test_names_of_any_length_are_compared_at_once() -> None:
+    """Sign-in folds what it is given."""
+    with time_limit(2):
+        assert not names.same_name("a" + "\u0301\u0323" * 60_000, "a")
+        assert names.same_name(" " * 500 + "Åsa", "a\u030asa")

@@ -27,6 +27,9 @@ class Written:
     def write(self, frame: bytes) -> None:
         self.frames.append(frame)
 
+    def unheard(self, seconds: float) -> bool:
+        return False
+
     def close(self) -> None:
         self.open = False
 

@@ -1,0 +1,122 @@
+"""The front door: connections in, requests to the application, and bounds on both."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Awaitable, Iterable
+from typing import Any
+
+from tornado.http1connection import HTTP1ServerConnection
+from tornado.httpserver import HTTPServer
+from tornado.httputil import (
+    HTTPConnection,
+    HTTPHeaders,
+    HTTPInputError,
+    HTTPMessageDelegate,
+    RequestStartLine,
+    ResponseStartLine,
+)
+from tornado.netutil import ssl_wrap_socket
+from tornado.web import Application
+
+from chatrooms.handlers.accept import Acceptor
+from chatrooms.handlers.wire import BODY_TOO_LARGE, HEAD_TOO_LARGE, TARGET_TOO_LONG, TLSWire, Wire
+from chatrooms.stream import tune
+
+MAX_HEAD = 16 << 10  # bytes of a request's line and headers; reading 32 KiB of them takes 50 ms
+MAX_HEADERS = 100
+MAX_TARGET = 12 << 10  # characters of a path with its query; a token may have 8192
+MAX_BODY = 2 << 20  # bytes; each route has its own lower bound
+CHECK_INTERVAL = 1.0  # seconds between two looks at the deadlines
+
+
+class Front(HTTPServer):
+    """An HTTP server for an application, with a deadline for every part of a request.
+
+    Streams leave it when they begin (`detach.py`), and are not concerned.
+    """
+
+    def initialize(  # type: ignore[override]
+        self, application: Application, write_timeout: float, tls: ssl.SSLContext | None = None
+    ) -> None:
+        super().initialize(application, ssl_options=tls, max_header_size=MAX_HEAD, max_body_size=MAX_BODY)
+        self._write_timeout = write_timeout
+        self._timer: asyncio.TimerHandle | None = None
+
+    def add_sockets(self, sockets: Iterable[socket.socket]) -> None:
+        for sock in sockets:
+            self._sockets[sock.fileno()] = sock
+            self._handlers[sock.fileno()] = Acceptor(sock, self._handle_connection).stop
+        if self._timer is None:
+            self._check_deadlines()
+
+    def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
+        assert isinstance(server_conn, HTTP1ServerConnection)
+        wire = server_conn.stream
+        assert isinstance(wire, Wire)
+        wire.await_request()
+        return _Guard(super().start_request(server_conn, request_conn), wire)
+
+    def _handle_connection(self, connection: socket.socket, address: Any) -> None:
+        try:
+            tune(connection, self._write_timeout)
+            wire = self._wire(connection)
+        except OSError:  # the peer is gone already
+            connection.close()
+            return
+        self.handle_stream(wire, address)
+
+    def _wire(self, connection: socket.socket) -> Wire:
+        if self.ssl_options is None:
+            return Wire(connection)
+        return TLSWire(ssl_wrap_socket(connection, self.ssl_options, server_side=True, do_handshake_on_connect=False))
+
+    def _check_deadlines(self) -> None:
+        """Cuts who is late. It goes on after `stop` until the last connection has ended."""
+        loop = asyncio.get_running_loop()
+        for connection in list(self._connections):
+            wire = connection.stream
+            assert isinstance(wire, Wire)
+            wire.check(loop.time())
+        if self._stopped and not self._connections:
+            self._timer = None
+        else:
+            self._timer = loop.call_later(CHECK_INTERVAL, self._check_deadlines)
+
+
+class _Guard(HTTPMessageDelegate):
+    """Refuses what is too large before it is read, and tells the wire how far a request is."""
+
+    def __init__(self, inner: HTTPMessageDelegate, wire: Wire) -> None:
+        self._inner = inner
+        self._wire = wire
+
+    def headers_received(
+        self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
+    ) -> Awaitable[None] | None:
+        assert isinstance(start_line, RequestStartLine)
+        self._wire.await_body()
+        if len(start_line.path) > MAX_TARGET:
+            self._refuse(TARGET_TOO_LONG)
+        if sum(1 for _ in headers.get_all()) > MAX_HEADERS:
+            self._refuse(HEAD_TOO_LARGE)
+        length = headers.get("Content-Length", "")
+        if len(length) > 15 or (length.isascii() and length.isdigit() and int(length) > MAX_BODY):
+            self._refuse(BODY_TOO_LARGE)
+        return self._inner.headers_received(start_line, headers)
+
+    def data_received(self, chunk: bytes) -> Awaitable[None] | None:
+        return self._inner.data_received(chunk)
+
+    def finish(self) -> None:
+        self._wire.await_answer()
+        self._inner.finish()
+
+    def on_connection_close(self) -> None:
+        self._inner.on_connection_close()
+
+    def _refuse(self, words: bytes) -> None:
+        self._wire.refusal = words
+        raise HTTPInputError("over a limit")

@@ -1,0 +1,112 @@
+"""A connection before it is a request: what is refused while it is read, and when it is cut off."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from http.client import responses
+from typing import Any
+
+import msgspec
+from tornado.iostream import IOStream, SSLIOStream, UnsatisfiableReadError
+
+from chatrooms.errors import BadRequest, Problem, TooLarge
+
+HEAD_TIMEOUT = 10.0  # seconds from the first byte of a head (or the connection's begin) to its last
+BODY_TIMEOUT = 12.0  # seconds from the end of a head to that of its body
+IDLE_TIMEOUT = 75.0  # seconds without a byte between two requests
+
+# What Tornado says, bare, to what it cannot read.
+_BARE = b"HTTP/1.1 400 Bad Request\r\n\r\n"
+
+
+def refusal(problem: Problem) -> bytes:
+    """A whole response that ends the connection, for what never becomes a request."""
+    body = msgspec.json.encode({"error": problem.sentence, "code": problem.code})
+    lines = [
+        f"HTTP/1.1 {problem.status} {responses[problem.status]}",
+        "Content-Type: application/json; charset=utf-8",
+        f"Content-Length: {len(body)}",
+        "Cache-Control: no-store",
+        "X-Content-Type-Options: nosniff",
+        "Connection: close",
+    ]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode() + body
+
+
+class HeadTooLarge(TooLarge):
+    status = 431
+
+
+class TargetTooLong(TooLarge):
+    status = 414
+
+
+MALFORMED = refusal(BadRequest("bad-request", "The request is malformed."))
+HEAD_TOO_LARGE = refusal(HeadTooLarge("too-large", "The request's headers are too large or too many."))
+TARGET_TOO_LONG = refusal(TargetTooLong("too-large", "The request's URL is too long."))
+BODY_TOO_LARGE = refusal(TooLarge("too-large", "The request is too large."))
+
+
+class Wire(IOStream):
+    """A connection that says in JSON what is wrong, and that has a deadline while it is read.
+
+    refusal   what is said instead of Tornado's bare 400
+    overflow  what is said when a line or a head does not end within its bound
+    deadline  loop time at which the connection is cut, or infinity
+    idle      whether it waits for the first byte of a next request
+    used      whether it has brought a request
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.refusal = MALFORMED
+        self.overflow = HEAD_TOO_LARGE
+        self.deadline = math.inf
+        self.idle = False
+        self.used = False
+        super().__init__(*args, **kwargs)
+
+    def await_request(self) -> None:
+        """A request is expected, the connection's first or another."""
+        self.refusal, self.overflow = MALFORMED, HEAD_TOO_LARGE
+        self.idle = self.used
+        self._cut_in(IDLE_TIMEOUT if self.used else HEAD_TIMEOUT)
+
+    def await_body(self) -> None:
+        """The head is there."""
+        self.idle, self.used = False, True
+        self.overflow = MALFORMED
+        self._cut_in(BODY_TIMEOUT)
+
+    def await_answer(self) -> None:
+        """All of the request is there: now it is our turn."""
+        self.deadline = math.inf
+
+    def check(self, now: float) -> None:
+        """Cuts the connection when its time is over."""
+        if self.idle and self._read_buffer_size:
+            self.idle = False
+            self.deadline = now + HEAD_TIMEOUT
+        if now >= self.deadline:
+            self.close()
+
+    def write(self, data: bytes | memoryview) -> asyncio.Future[None]:
+        return super().write(self.refusal if data == _BARE else data)
+
+    def close(self, exc_info: Any = False) -> None:
+        if isinstance(exc_info, UnsatisfiableReadError) and not self.closed():
+            self._last_words(self.overflow)
+        super().close(exc_info)
+
+    def _cut_in(self, seconds: float) -> None:
+        self.deadline = asyncio.get_running_loop().time() + seconds
+
+    def _last_words(self, data: bytes) -> None:
+        try:
+            self.write_to_fd(memoryview(data))
+        except OSError:
+            pass
+
+
+class TLSWire(Wire, SSLIOStream):
+    """The same over TLS."""

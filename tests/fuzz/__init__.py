@@ -1,0 +1,1 @@
+"""A hundred thousand requests that nobody means well with."""

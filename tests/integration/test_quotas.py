@@ -1,0 +1,99 @@
+"""What one user may begin in a time (section 3, and what would grow without bound)."""
+
+from __future__ import annotations
+
+import pytest
+
+from chatrooms import messages
+from tests.helpers.chat import Chat
+
+pytestmark = pytest.mark.gen_test(timeout=30)
+
+
+@pytest.mark.options(stream_rate=3)
+async def test_streams_of_one_user_are_counted(chat: Chat) -> None:
+    """A first request over the rate gets 429 and the time to wait; other users are not concerned."""
+    for _ in range(3):
+        await chat.join()
+    refused = await chat.get("/events?roomId=lobby&username=alice")
+    assert (refused.status, refused.code) == (429, "rate-limited")
+    assert int(refused.headers["Retry-After"]) >= 1
+    await chat.join(user="bob")
+
+
+@pytest.mark.options(stream_rate=3)
+async def test_polls_count_as_streams(chat: Chat) -> None:
+    """Each poll of another room keeps a room in memory for half a minute."""
+    for n in range(3):
+        assert (await chat.get(f"/events?roomId=r{n}&username=alice&poll=1")).status == 200
+    assert (await chat.get("/events?roomId=r4&username=alice&poll=1")).status == 429
+
+
+@pytest.mark.options(stream_rate=3)
+async def test_soft_refusals_are_no_tight_loop(chat: Chat) -> None:
+    """Who comes back at once, whatever `retry:` says, is refused for good in the end."""
+    position = (await chat.join()).last_event_id
+    statuses = [(await chat.read(lastEventId=position)).status for _ in range(8)]
+    assert statuses == [200] * 5 + [429] * 3
+    soft = await chat.read(user="bob", lastEventId=position)
+    assert soft.status == 200
+
+
+@pytest.mark.options(stream_rate=3)
+async def test_a_soft_refusal_says_when_to_come_back(chat: Chat) -> None:
+    """5 to 15 s, so that a native EventSource waits."""
+    position = (await chat.join()).last_event_id
+    for _ in range(2):
+        await chat.read(lastEventId=position)
+    refused = await chat.read(lastEventId=position)
+    assert await refused.event("closing") == {"reason": "rate-limited", "reconnect": True}
+    assert refused.retry is not None and 5000 <= refused.retry <= 15000
+
+
+@pytest.mark.options(stream_rate=1, max_streams_per_user=0, room_rate=1, reply_rate=1, message_rate=1)
+async def test_services_are_exempt(chat: Chat) -> None:
+    """A back end speaks for many."""
+    for n in range(3):
+        said = await chat.post(f"/api/rooms/r{n}/messages", {"message": "x"}, role="service")
+        assert said.status == 201
+        assert (await chat.get(f"/events?roomId=r{n}&username=a&poll=1", role="service")).status == 200
+        assert (await chat.post("/api/chat/stream", {"message": "x"}, role="service")).status == 200
+
+
+@pytest.mark.options(room_rate=2)
+async def test_rooms_of_one_user_are_counted(chat: Chat) -> None:
+    """Each room is a row for ever; what exists may be used as before."""
+    for room in ("a", "b", "a", "b"):
+        await chat.say(room, "x")
+    refused = await chat.post("/api/rooms/c/messages", {"message": "x"})
+    assert (refused.status, refused.code) == (429, "rate-limited")
+    await chat.say("c", "x", user="bob")
+    await chat.say("c", "x")
+
+
+@pytest.mark.options(reply_rate=2)
+async def test_replies_of_one_user_are_counted(chat: Chat) -> None:
+    """Each is a job, and costs money where a model is connected."""
+    for _ in range(2):
+        assert (await chat.post("/api/chat/stream", {"message": "x"})).status == 200
+    assert (await chat.post("/api/chat/stream", {"message": "x"})).status == 429
+
+
+@pytest.mark.options(stream_rate=0, room_rate=0, reply_rate=0)
+async def test_nought_turns_each_off(chat: Chat) -> None:
+    """As with every limit."""
+    for n in range(5):
+        await chat.say(f"r{n}", "x")
+        await chat.join()
+        assert (await chat.post("/api/chat/stream", {"message": "x"})).status == 200
+
+
+@pytest.mark.options(message_rate=0)
+async def test_edits_of_one_message_are_bounded(chat: Chat) -> None:
+    """Each rewrites those before it in the log: 10,000 of them would keep the writer busy for all."""
+    path = f"/api/rooms/lobby/messages/{(await chat.say('lobby', 'x'))['id']}"
+    for n in range(messages.MAX_EDITS):
+        assert (await chat.call("PATCH", path, {"message": str(n)})).status == 200
+    refused = await chat.call("PATCH", path, {"message": "one more"})
+    assert (refused.status, refused.code) == (409, "conflict")
+    assert (await chat.call("DELETE", path)).status == 204

@@ -1,0 +1,65 @@
+"""Replies that another node writes, or wrote until it died: seen through their rows and leases."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from chatrooms.replystore import ReplyStore
+from chatrooms.storage import replies as queries
+from chatrooms.storage.replies import StoredReply
+from tests.helpers.asking import resume
+from tests.helpers.chat import Chat
+from tests.helpers.talk import Talk
+
+pytestmark = pytest.mark.gen_test(timeout=30)
+
+
+async def begun(chat: Chat, reply: str, lease: float, room: str | None = None) -> StoredReply:
+    """The row of a reply that some other node has begun, with two chunks."""
+    row = StoredReply(reply, "alice", "alice", "c1", room, None, '{"message": "Hi"}', None, None)
+    async with chat.server.database.transaction() as tx:
+        await queries.add(tx, row, "another-node", int((time.time() + lease) * 1000), 0)
+        await queries.extend(tx, [("Hel😀", "4,", reply), ("lo", "2,", reply)])
+    return row
+
+
+async def test_reader_here_follows_a_reply_that_is_written_elsewhere(chat: Chat) -> None:
+    row = await begun(chat, "r1", 60)
+    reader = await resume(chat, "r1")
+    await reader.until(lambda event: '"index":1' in event.data)
+    async with chat.server.database.transaction() as tx:
+        await queries.extend(tx, [(" there", "6,", "r1")])
+    await reader.until(lambda event: '"index":2' in event.data)
+    whole = row._replace(state="complete", text="Hel😀lo there!", lengths="4,2,6,1,")
+    async with chat.server.database.transaction() as tx:
+        await queries.finish(tx, whole, None, 1)
+    await reader.rest()
+    assert Talk(reader.seen).text == "Hel😀lo there!" and Talk(reader.seen).whole()
+
+
+async def test_stop_of_a_reply_that_is_written_elsewhere_is_an_order_to_all(chat: Chat) -> None:
+    await begun(chat, "r1", 60)
+    assert (await chat.call("DELETE", "/api/chat/stream/r1")).status == 204
+    orders = await chat.server.log.read("control", 0, 10)
+    assert [order.type for order in orders] == ["reply-stopped"]
+
+
+async def test_only_replies_whose_lease_ran_out_are_interrupted(chat: Chat) -> None:
+    """By any living node; once, and the room shows what there was."""
+    reader = await chat.join()
+    await begun(chat, "dead", -1, "lobby")
+    await begun(chat, "alive", 60, "lobby")
+    stores = [ReplyStore(chat.server.database, chat.server.log) for _ in range(2)]
+    await asyncio.gather(*[store.end_orphans(alone=False) for store in stores])
+    message = await reader.message("Hel😀lo")
+    assert (message["messageId"], message["state"]) == ("dead", "interrupted")
+    talk = Talk.of((await chat.get("/api/chat/stream/dead")).body)
+    assert talk.text == "Hel😀lo" and [part["code"] for part in talk.said] == ["interrupted"]
+    await chat.say("lobby", "after")
+    await reader.message("after")
+    assert reader.messages() == ["Hel😀lo", "after"]
+    rows = await chat.server.database.fetch("select id, state from replies order by id")
+    assert rows == [("alive", "streaming"), ("dead", "interrupted")]
