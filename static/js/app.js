@@ -1,10 +1,13 @@
+import { AccountDialog } from './account.js';
 import { Api } from './api.js';
 import { Assistant } from './assistant.js';
 import { copy } from './clipboard.js';
 import { byId } from './dom.js';
 import { Drawer } from './drawer.js';
 import { randomId } from './ids.js';
+import { inviteInUrl } from './invites.js';
 import { JoinScreen } from './join.js';
+import { MakeRoom } from './make-room.js';
 import { Room } from './room.js';
 import { roomInUrl, roomUrl } from './rooms.js';
 import { Session } from './session.js';
@@ -17,7 +20,7 @@ const clientId = randomId();
 const session = new Session();
 const api = new Api(session);
 const joinScreen = new JoinScreen({ session, api, onJoin: enter });
-const assistant = new Assistant(api);
+const assistant = new Assistant({ api, session });
 const scrim = byId('scrim');
 const drawers = [
   new Drawer({
@@ -32,12 +35,13 @@ let search = '';
 
 /** Opens a room, from the one the page is in, if any. */
 function enter(roomId) {
-  if (roomInUrl() !== roomId) history.pushState(null, '', roomUrl(roomId));
+  if (inviteInUrl()) history.replaceState(null, '', roomUrl(roomId));
+  else if (roomInUrl() !== roomId) history.pushState(null, '', roomUrl(roomId));
   remember(globalThis.sessionStorage, 'joined', true);
   room?.close({ goodbye: true });
   drawers.forEach((drawer) => drawer.dismiss());
   showView('room');
-  room = new Room({ api, session, roomId, clientId, go: enter });
+  room = new Room({ api, session, roomId, clientId, go: enter, onOut: () => leave() });
   room.focus();
 }
 
@@ -60,7 +64,7 @@ function showView(name) {
 }
 
 function start() {
-  const joined = session.user && recall(globalThis.sessionStorage, 'joined') && roomInUrl();
+  const joined = session.user && !inviteInUrl() && recall(globalThis.sessionStorage, 'joined') && roomInUrl();
   if (joined) enter(roomInUrl());
   else leave();
 }
@@ -74,9 +78,11 @@ function onPopState() {
   if (location.search !== search) start();
 }
 
+new MakeRoom({ api, onMade: enter });
+new AccountDialog({ session, onLeft: (notice) => leave({ notice }) });
 byId('leave').addEventListener('click', () => leave());
 byId('copy-link').addEventListener('click', copyLink);
-session.addEventListener('signed-out', () => leave({ notice: 'Your session has ended. Please join again.' }));
+session.addEventListener('signed-out', () => leave({ notice: 'You were signed out. Please sign in again.' }));
 globalThis.addEventListener('popstate', onPopState);
 installThemeToggles();
 followKeyboard();

@@ -9,8 +9,8 @@ const MOST_RESUMES = 4;
  * @param {import('./api.js').Api} api
  * @param {{message: string, conversationId?: string, history: {role: string, content: string}[]}} question
  * @param {AbortSignal} signal
- * @returns {AsyncGenerator<{type: 'started' | 'content' | 'error' | 'stopped', text?: string,
- *   message?: string, messageId?: string, conversationId?: string, index?: number}>}
+ * @returns {AsyncGenerator<{type: 'started' | 'queued' | 'content' | 'error' | 'stopped', text?: string,
+ *   message?: string, by?: string, position?: number, messageId?: string, conversationId?: string, index?: number}>}
  * @throws {Error} when the server refuses, or the line stays broken
  */
 export async function* streamReply(api, question, signal) {

@@ -3,7 +3,8 @@ import { copy } from './clipboard.js';
 import { fitHeight } from './composer.js';
 import { byId, element, iconButton } from './dom.js';
 import { PinnedScroll } from './pinned-scroll.js';
-import { formatted, linked } from './text.js';
+import { RichText } from './rich-text.js';
+import { linked } from './text.js';
 
 const REMEMBERED = 10;
 const STOPPED = 'Stopped.';
@@ -16,15 +17,17 @@ const SUGGESTIONS = [
 /** A private conversation with the assistant, beside the room. */
 export class Assistant {
   #api;
+  #session;
   #input = byId('assistant-input');
   #turns = byId('assistant-turns');
   #scroll = new PinnedScroll(byId('assistant-log'));
   #conversation = { id: undefined, turns: [] };
   #running = null;
 
-  /** @param {import('./api.js').Api} api */
-  constructor(api) {
+  /** @param {{api: import('./api.js').Api, session: import('./session.js').Session}} options */
+  constructor({ api, session }) {
     this.#api = api;
+    this.#session = session;
     byId('assistant-form').addEventListener('submit', (event) => this.#submit(event));
     byId('assistant-stop').addEventListener('click', () => this.stop());
     byId('assistant-clear').addEventListener('click', () => this.clear());
@@ -63,17 +66,32 @@ export class Assistant {
   }
 
   async #ask(message) {
+    for (const old of this.#turns.querySelectorAll('.again')) old.remove(); // only the last is asked again
+    this.#turns.append(element('li', { class: 'turn question', dir: 'auto' }, linked(message)));
+    await this.#answer(message);
+  }
+
+  async #answer(message) {
     const run = { abort: new AbortController(), messageId: null, conversation: this.#conversation };
     this.#running = run;
-    this.#turns.append(element('li', { class: 'turn question', dir: 'auto' }, linked(message)));
+    const before = run.conversation.turns.length;
     const reply = this.#newReply();
     this.#draw();
     this.#scroll.toEnd();
     const { text, problem } = await this.#read(message, run, reply);
-    this.#finish(reply, text, problem);
     if (text) run.conversation.turns.push({ role: 'user', content: message }, { role: 'assistant', content: text });
+    this.#finish(reply, text, problem, () => this.#answerAgain(message, run.conversation, before, reply));
     if (this.#running === run) this.#running = null;
     this.#draw();
+  }
+
+  /** Another reply to the same question, in the place of this one. */
+  #answerAgain(message, conversation, before, { turn }) {
+    if (this.#running || conversation !== this.#conversation) return;
+    conversation.turns.length = before;
+    turn.remove();
+    this.#input.focus();
+    this.#answer(message);
   }
 
   /** @returns {Promise<{text: string, problem: string}>} the reply, and why it is not whole */
@@ -87,7 +105,8 @@ export class Assistant {
         run.messageId = part.messageId ?? run.messageId;
         conversation.id = part.conversationId ?? conversation.id;
         if (part.type === 'content') text += part.text;
-        else if (part.type === 'stopped') problem = STOPPED;
+        else if (part.type === 'queued') this.#queued(reply, part.position);
+        else if (part.type === 'stopped') problem = this.#stoppedBy(part.by);
         else if (part.type === 'error') problem = part.message;
         this.#show(reply, text);
       }
@@ -99,23 +118,37 @@ export class Assistant {
 
   #newReply() {
     const thinking = element('span', { class: 'thinking', role: 'img', 'aria-label': 'Thinking' });
-    const body = element('div', { class: 'reply-text', dir: 'auto' }, thinking);
+    const body = element('div', { class: 'reply-text' }, thinking);
     const turn = element('li', { class: 'turn reply', 'aria-busy': 'true' }, body);
     this.#turns.append(turn);
-    return { turn, body };
+    return { turn, body, rich: new RichText() };
   }
 
-  #show({ body }, text) {
+  #show({ body, rich }, text, open = true) {
     if (!text) return;
-    this.#scroll.during(this.#turns, () => body.replaceChildren(formatted(text)));
+    this.#scroll.during(this.#turns, () => {
+      if (!rich.node.isConnected) body.replaceChildren(rich.node);
+      rich.update(text, { open });
+    });
   }
 
-  #finish({ turn, body }, text, problem) {
+  #queued({ body }, position) {
+    const words = `Waiting its turn: number ${position} in the queue`;
+    body.replaceChildren(element('p', { class: 'hint' }, words));
+  }
+
+  #stoppedBy(name) {
+    return name && name !== this.#session.user?.username ? `Stopped by ${name}.` : STOPPED;
+  }
+
+  #finish(reply, text, problem, again) {
+    const { turn, body } = reply;
     turn.removeAttribute('aria-busy');
     if (!text) body.replaceChildren();
+    this.#show(reply, text, false);
     this.#scroll.during(this.#turns, () => {
-      if (problem) turn.append(element('p', { class: problem === STOPPED ? 'hint' : 'form-error' }, problem));
-      if (text) turn.append(copyTool(text));
+      if (problem) turn.append(element('p', { class: problem.startsWith('Stopped') ? 'hint' : 'form-error' }, problem));
+      turn.append(tools(text, again));
     });
   }
 
@@ -143,7 +176,9 @@ export class Assistant {
   }
 }
 
-function copyTool(text) {
-  const button = iconButton('copy', 'Copy reply', () => copy(text, 'Reply copied'));
-  return element('div', { class: 'turn-tools' }, button);
+function tools(text, again) {
+  const retry = iconButton('retry', 'Ask again', again);
+  retry.classList.add('again');
+  const copying = text ? iconButton('copy', 'Copy reply', () => copy(text, 'Reply copied')) : null;
+  return element('div', { class: 'turn-tools' }, copying, retry);
 }

@@ -2,14 +2,14 @@ import { byId } from './dom.js';
 
 /**
  * Asks before something that cannot be undone.
- * @param {string} title
- * @param {string} text
+ * @param {{title: string, text: string, yes: string}} words `yes`: what the button says
  * @returns {Promise<boolean>} false for Cancel and Escape
  */
-export function confirmDelete(title, text) {
+export function confirm({ title, text, yes }) {
   const dialog = byId('confirm');
   byId('confirm-title').textContent = title;
   byId('confirm-text').textContent = text;
+  byId('confirm-yes').textContent = yes;
   dialog.returnValue = '';
   dialog.showModal();
   byId('confirm-no').onclick = () => dialog.close();

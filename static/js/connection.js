@@ -9,14 +9,20 @@ const WORDS = {
   stopped: 'Disconnected',
 };
 
+/** Why the server closed a stream for good: a sentence, and what the way back is called. */
 const REASONS = {
-  replaced: 'You opened this room elsewhere, so it is paused here.',
-  kicked: 'A moderator removed you from this room.',
-  banned: 'You may not enter this room any more.',
-  forbidden: 'You may not enter this room.',
-  revoked: 'Your session was signed out.',
-  'too-slow': 'Your connection could not keep up with this room.',
+  replaced: ['You opened this room elsewhere, so it is paused here.', 'Rejoin'],
+  kicked: ['A moderator removed you from this room.', 'Rejoin'],
+  banned: ['You are banned from this room.', 'Try again'],
+  private: ['This room is for members only now.', 'Try again'],
+  left: ['You gave up your membership of this room.', 'Rejoin'],
+  forbidden: ['This room is private. Ask its owner or a moderator for an invite link.', 'Try again'],
+  'too-slow': ['Your connection could not keep up with this room.', 'Rejoin'],
 };
+
+function explainStop(reason) {
+  return REASONS[reason] ?? [`The server closed the connection (${reason}).`, 'Rejoin'];
+}
 
 /** The state of the line to the server, always in view, and said when it changes. */
 export class ConnectionLine {
@@ -38,7 +44,8 @@ export class ConnectionLine {
     const changed = name !== this.#name;
     this.#name = name;
     this.#retryAt = retryAt;
-    this.#closed = name === 'stopped' ? REASONS[reason] ?? `The server closed the connection (${reason}).` : '';
+    const known = name === 'stopped' && reason !== 'revoked' && reason !== 'signed-out';
+    [this.#closed, byId('rejoin').textContent] = known ? explainStop(reason) : ['', ''];
     byId('connection').dataset.state = name;
     this.#drawText();
     this.#drawBanner();

@@ -1,5 +1,6 @@
 const time = new Intl.DateTimeFormat(undefined, { timeStyle: 'short' });
 const full = new Intl.DateTimeFormat(undefined, { dateStyle: 'full', timeStyle: 'medium' });
+const dayAndTime = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short', hour: 'numeric', minute: '2-digit' });
 const day = new Intl.DateTimeFormat(undefined, { weekday: 'long', day: 'numeric', month: 'long' });
 const dayAndYear = new Intl.DateTimeFormat(undefined, { dateStyle: 'long' });
 
@@ -11,6 +12,11 @@ export function formatTime(timestamp) {
 /** @param {number} timestamp @returns {string} date and time in full */
 export function formatFull(timestamp) {
   return full.format(timestamp);
+}
+
+/** @param {number} timestamp @returns {string} the time, with the day when that is not today */
+export function formatBrief(timestamp) {
+  return (sameDay(timestamp, Date.now()) ? time : dayAndTime).format(timestamp);
 }
 
 /** @param {number} timestamp @returns {string} Today, Yesterday or a date */

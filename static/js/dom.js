@@ -52,3 +52,19 @@ export function showText(node, text) {
   node.textContent = text;
   node.hidden = !text;
 }
+
+/**
+ * Gives `parent` exactly these children in this order; those that are there already stay untouched,
+ * and with them the focus.
+ * @param {HTMLElement} parent
+ * @param {HTMLElement[]} nodes
+ */
+export function place(parent, nodes) {
+  const keep = new Set(nodes);
+  for (const child of [...parent.children]) if (!keep.has(child)) child.remove();
+  let cursor = parent.firstChild;
+  for (const node of nodes) {
+    if (node === cursor) cursor = cursor.nextSibling;
+    else parent.insertBefore(node, cursor);
+  }
+}

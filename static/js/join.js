@@ -1,11 +1,16 @@
 import { avatar } from './avatar.js';
 import { byId, element, showText } from './dom.js';
+import { request } from './http.js';
+import { inviteInUrl } from './invites.js';
 import { recall, remember } from './storage.js';
 import { onlineBadge, roomInUrl, roomProblem } from './rooms.js';
 
 const DEFAULT_ROOM = 'lobby';
 const LONGEST_NAME = 32;
+const SHORTEST_PASSWORD = 8;
 const MOST_CHIPS = 8;
+const LOOPBACK = ['localhost', '127.0.0.1', '[::1]'];
+const GUESTS_OFF = 'guests-off';
 const NO_GUESTS = 'This server takes no guests. Sign in, or create an account.';
 
 /** The first screen: who are you, and which room. */
@@ -14,6 +19,7 @@ export class JoinScreen {
   #api;
   #onJoin;
   #mode = 'guest';
+  #invite = '';
 
   /**
    * @param {{session: import('./session.js').Session, api: import('./api.js').Api,
@@ -36,8 +42,29 @@ export class JoinScreen {
     showText(byId('join-error'), '');
     byId('join-room').value = roomInUrl() || recall(globalThis.sessionStorage, 'last-room') || DEFAULT_ROOM;
     byId('join-name').value = recall(globalThis.sessionStorage, 'name') ?? '';
-    this.#setMode('guest');
+    this.#invite = inviteInUrl();
+    this.#dress();
+    this.#setMode(recall(globalThis.localStorage, GUESTS_OFF) ? 'signin' : 'guest');
     this.#suggestRooms();
+    if (!this.#session.user && !LOOPBACK.includes(location.hostname)) this.#findOut();
+  }
+
+  /** An invite says which room. */
+  #dress() {
+    byId('join-heading').textContent = this.#invite ? 'You are invited to a room' : 'Join a room';
+    byId('join-where').hidden = Boolean(this.#invite);
+    this.#busy(false);
+  }
+
+  /** Whether guests are taken, by a request that cannot make one. On loopback they are, unless told. */
+  async #findOut() {
+    const answer = await request('POST', '/api/auth/guest', { body: { username: '' } }).catch((error) => error);
+    this.#noteGuests(answer.code === 'guests-off');
+  }
+
+  #noteGuests(off) {
+    remember(globalThis.localStorage, GUESTS_OFF, off || null);
+    if (off && this.#mode === 'guest') this.#setMode('signin');
   }
 
   #setMode(mode) {
@@ -49,7 +76,7 @@ export class JoinScreen {
     for (const field of byId('join-credentials').children) {
       field.hidden = !field.dataset.modes.split(' ').includes(mode);
     }
-    for (const button of byId('join-modes').children) button.hidden = button.dataset.mode === mode;
+    for (const button of byId('join-modes').children) button.hidden = button.dataset.mode === mode || noGuests(button.dataset.mode);
     byId('join-password').autocomplete = mode === 'signup' ? 'new-password' : 'current-password';
     showText(byId('join-error'), '');
     if (user) this.#showUser(user);
@@ -74,15 +101,16 @@ export class JoinScreen {
   async #submit(event) {
     event.preventDefault();
     const roomId = byId('join-room').value.trim().normalize('NFC');
-    const problem = this.#problem() || roomProblem(roomId);
+    const problem = this.#problem() || (this.#invite ? '' : roomProblem(roomId));
     showText(byId('join-error'), problem);
     if (problem) return;
     this.#busy(true);
     try {
       if (!this.#session.user) await this.#enter();
+      const goal = this.#invite ? await this.#api.acceptInvite(this.#invite) : roomId;
       await this.#api.rooms();
-      remember(globalThis.sessionStorage, 'last-room', roomId);
-      this.#onJoin(roomId);
+      remember(globalThis.sessionStorage, 'last-room', goal);
+      this.#onJoin(goal);
     } catch (error) {
       this.#explain(error);
     } finally {
@@ -95,7 +123,10 @@ export class JoinScreen {
     const password = byId('join-password').value;
     if (this.#mode === 'signin') await this.#session.signIn(account, password);
     else if (this.#mode === 'signup') await this.#session.signUp(name, email, password);
-    else await this.#session.enterAsGuest(name);
+    else {
+      await this.#session.enterAsGuest(name);
+      this.#noteGuests(false);
+    }
     byId('join-password').value = '';
     remember(globalThis.sessionStorage, 'name', name);
   }
@@ -108,6 +139,10 @@ export class JoinScreen {
       return `Please fill in: ${empty.labels[0].textContent.toLowerCase()}.`;
     }
     const name = this.#mode === 'signin' ? '' : byId('join-name').value.trim();
+    if (this.#mode === 'signup' && [...byId('join-password').value].length < SHORTEST_PASSWORD) {
+      byId('join-password').focus();
+      return `A password needs at least ${SHORTEST_PASSWORD} characters.`;
+    }
     return [...name].length > LONGEST_NAME ? `A name has at most ${LONGEST_NAME} characters.` : '';
   }
 
@@ -116,15 +151,24 @@ export class JoinScreen {
   }
 
   #explain(error) {
-    const guestsOff = error.status === 403 && this.#mode === 'guest';
-    if (guestsOff) this.#setMode('signin');
-    showText(byId('join-error'), guestsOff ? NO_GUESTS : explanation(error));
+    if (error.code === 'guests-off') this.#noteGuests(true);
+    if (this.#invite && this.#session.user) this.#setMode(this.#mode);
+    if (this.#invite && error.code === 'not-found') this.#dropInvite();
+    else showText(byId('join-error'), explanation(error));
+  }
+
+  #dropInvite() {
+    history.replaceState(null, '', '/');
+    this.#invite = '';
+    this.#dress();
+    showText(byId('join-error'), 'This invite is used up, revoked or too old. Ask for a new one, or join another room.');
   }
 
   #busy(busy) {
     const button = byId('join-submit');
     button.disabled = busy;
-    button.textContent = busy ? 'Joining…' : 'Join';
+    const words = this.#invite ? 'Accept and join' : 'Join';
+    button.textContent = busy ? 'Joining…' : words;
   }
 
   /** The list needs a token, so a newcomer sees it only after joining. */
@@ -146,13 +190,18 @@ export class JoinScreen {
   }
 }
 
+function noGuests(mode) {
+  return mode === 'guest' && Boolean(recall(globalThis.localStorage, GUESTS_OFF));
+}
+
 function firstEmpty(inputs) {
   return inputs.find((input) => !input.value) ?? inputs[0];
 }
 
-function explanation({ status, message, retryAfterMs }) {
+function explanation({ status, code, message, retryAfterMs }) {
+  if (code === 'guests-off') return NO_GUESTS;
   if (status === 0) return 'The server cannot be reached. Check your connection and try again.';
-  if (status === 409) return 'That name belongs to someone. Please pick another one.';
+  if (status === 409) return 'That name belongs to someone. Sign in if it is yours, or pick another one.';
   if (status === 429) return `Too many tries. Please wait ${Math.ceil(retryAfterMs / 1000) || 'a few'} seconds.`;
   if (status === 503) return 'The server is busy right now. Please try again in a moment.';
   return message;

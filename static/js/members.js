@@ -1,6 +1,8 @@
 import { avatar } from './avatar.js';
-import { byId, element, showText } from './dom.js';
+import { byId, element, iconButton, place, showText } from './dom.js';
 import { oncePerFrame } from './frames.js';
+import { openMenu } from './menu.js';
+import { meet } from './people.js';
 
 const MOST_SHOWN = 200;
 const collator = new Intl.Collator(undefined, { sensitivity: 'base' });
@@ -8,25 +10,37 @@ const collator = new Intl.Collator(undefined, { sensitivity: 'base' });
 /** Who is in the room. A member is one (userId, username). */
 export class Members {
   #self;
+  #info;
+  #moderation;
   #members = new Map();
+  #rows = new Map();
   #count = 0;
   #update = oncePerFrame(() => this.#draw());
 
-  /** @param {{userId: string, username: string}} self */
-  constructor(self) {
+  /**
+   * @param {{self: {userId: string, username: string}, info: import('./room-info.js').RoomInfo,
+   *   moderation: import('./moderation.js').Moderation, signal: AbortSignal}} options
+   */
+  constructor({ self, info, moderation, signal }) {
     this.#self = self;
+    this.#info = info;
+    this.#moderation = moderation;
+    info.addEventListener('change', this.#update, { signal });
+    byId('member-list').replaceChildren();
     this.#update();
   }
 
   /** The whole state, or only the count. @param {{members?: object[], onlineCount: number}} state */
   set({ members, onlineCount }) {
     if (members) this.#members = new Map(members.map((member) => [keyOf(member), member]));
+    members?.forEach(meet);
     this.#count = onlineCount;
     this.#update();
   }
 
   join(member) {
     this.#members.set(keyOf(member), member);
+    meet(member);
     this.#counted(member);
   }
 
@@ -42,7 +56,10 @@ export class Members {
 
   #draw() {
     const shown = this.#sorted().slice(0, MOST_SHOWN);
-    byId('member-list').replaceChildren(...shown.map((member) => this.#row(member)));
+    const rows = new Map(shown.map((member) => [this.#look(member), member]));
+    for (const look of [...this.#rows.keys()]) if (!rows.has(look)) this.#rows.delete(look);
+    for (const [look, member] of rows) if (!this.#rows.has(look)) this.#rows.set(look, this.#row(member));
+    place(byId('member-list'), [...rows.keys()].map((look) => this.#rows.get(look)));
     const hidden = this.#count - shown.length;
     showText(byId('members-more'), hidden > 0 ? `and ${hidden.toLocaleString()} more` : '');
     byId('members-count').textContent = this.#count.toLocaleString();
@@ -57,10 +74,29 @@ export class Members {
     ));
   }
 
+  /** Rows of the same look are the same row. */
+  #look(member) {
+    return JSON.stringify([keyOf(member), this.#info.standing(member.userId), this.#info.mayActOn(member.userId)]);
+  }
+
   #row(member) {
-    const you = keyOf(member) === keyOf(this.#self) ? element('span', { class: 'hint' }, 'you') : null;
-    const name = element('bdi', { class: 'member-name' }, member.username);
-    return element('li', {}, avatar(member.userId, member.username), name, you);
+    const { userId, username } = member;
+    const { owner, moderator, muted } = this.#info.standing(userId);
+    const you = keyOf(member) === keyOf(this.#self);
+    const words = [you && 'you', owner && !you && 'owner', moderator && 'moderator', muted && 'muted'].filter(Boolean);
+    return element(
+      'li', {}, avatar(userId, username), element('bdi', { class: 'member-name' }, username),
+      words.length ? element('span', { class: 'hint' }, words.join(' · ')) : null,
+      this.#info.mayActOn(userId) ? this.#tool(member) : null,
+    );
+  }
+
+  #tool(member) {
+    const label = `Actions for ${member.username}`;
+    const button = iconButton('more', label, () => openMenu(button, label, this.#moderation.actsOn(member)));
+    button.setAttribute('aria-haspopup', 'menu');
+    button.setAttribute('aria-expanded', 'false');
+    return button;
   }
 }
 

@@ -1,23 +1,31 @@
 import { assistantAvatar, avatar, hueClass } from './avatar.js';
 import { formatDay, formatFull, formatTime } from './dates.js';
-import { element, iconButton } from './dom.js';
+import { element, icon, iconButton } from './dom.js';
 import { phrase } from './names.js';
 import { summary } from './rows.js';
+import { RichText } from './rich-text.js';
 import { linked } from './text.js';
 
 const LONG_CHARACTERS = 2400;
 const LONG_LINES = 30;
+const NOTES = {
+  interrupted: 'Interrupted: the server stopped while this was being written.',
+  error: 'The reply failed before its end.',
+};
+const drafts = new WeakMap();
 
 /**
  * A new element for one row.
  * @param {ReturnType<typeof import('./rows.js').rowsOf>[number]} row
- * @param {{own: boolean, actions: MessageActions}} context
- * @typedef {Record<'edit' | 'remove' | 'copy' | 'retry' | 'discard', (entry: object) => void>} MessageActions
+ * @param {{own: boolean, moderates: boolean, asked: boolean, actions: MessageActions}} context
+ *   `asked`: the user may stop this reply, and ask for another one
+ * @typedef {Record<'edit' | 'remove' | 'copy' | 'retry' | 'discard' | 'stop' | 'askAgain',
+ *   (entry: object) => void>} MessageActions
  */
 export function renderRow(row, context) {
   if (row.kind === 'day') return element('li', { class: 'day' }, element('span', {}, formatDay(row.entry.timestamp)));
   if (row.kind === 'notice') return renderNotice(row.entry);
-  return row.kind === 'draft' ? renderDraft(row.entry) : renderMessage(row, context);
+  return row.kind === 'draft' ? renderDraft(row.entry, context) : renderMessage(row, context);
 }
 
 function renderNotice({ people }) {
@@ -25,24 +33,73 @@ function renderNotice({ people }) {
   return element('li', { class: 'notice' }, ...sentences.flatMap((words, index) => (index ? [' · ', ...words] : words)));
 }
 
-function renderDraft(entry) {
+function renderDraft(entry, { asked, actions }) {
   const { li, bubble } = frame({ ...entry, userId: 'assistant', username: 'Assistant', isFromBot: true }, true, false);
-  const text = textOf(entry.message);
-  if (!entry.done) text.append(element('span', { class: 'caret', 'aria-hidden': 'true' }));
-  bubble.append(text);
+  const text = new RichText();
+  const status = element('div', { class: 'reply-status' });
+  bubble.append(text.node, status);
+  if (asked) bubble.append(stopButton(entry, actions));
   li.classList.add('draft');
   li.setAttribute('aria-live', 'off');
+  drafts.set(li, { text, status });
+  updateDraft(li, entry);
   return li;
 }
 
-function renderMessage({ entry, first }, { own, actions }) {
+/**
+ * Shows what a reply has grown by, in its place.
+ * @param {HTMLElement} li @param {object} entry
+ * @returns {boolean} false for an element that shows no reply being written
+ */
+export function updateDraft(li, entry) {
+  const draft = drafts.get(li);
+  if (!draft) return false;
+  draft.text.update(entry.message, { open: !entry.done });
+  draft.status.replaceChildren(...draftStatus(entry));
+  if (entry.done) li.querySelector('.reply-stop')?.remove();
+  return true;
+}
+
+function draftStatus(entry) {
+  if (entry.place) return [element('p', { class: 'reply-note' }, `Waiting its turn: number ${entry.place} in the queue`)];
+  if (entry.done) return [replyNote(entry)].filter(Boolean);
+  if (entry.message) return [element('span', { class: 'caret', 'aria-hidden': 'true' })];
+  return [element('span', { class: 'thinking', role: 'img', 'aria-label': 'Thinking' })];
+}
+
+function stopButton(entry, actions) {
+  const button = element('button', { type: 'button', class: 'button small reply-stop' }, icon('stop'), 'Stop');
+  button.setAttribute('aria-label', 'Stop the reply');
+  button.addEventListener('click', () => {
+    button.disabled = true;
+    actions.stop(entry);
+  });
+  return button;
+}
+
+function renderMessage({ entry, first }, context) {
+  const { own, actions } = context;
   const { li, bubble } = frame(entry, first, own);
-  const text = textOf(entry.message);
+  const text = entry.isFromBot ? new RichText(entry.message).node : textOf(entry.message);
+  if (entry.isFromBot) text.classList.add('message-text');
   const unfold = isLong(entry.message) ? fold(text) : null;
-  bubble.append(element('div', { class: 'message-line' }, text, unfold, footer(entry)));
+  const note = replyNote(entry, context.asked ? actions : null);
+  bubble.append(element('div', { class: 'message-line' }, text, unfold, note, footer(entry)));
   if (entry.state === 'failed') bubble.append(failure(entry, actions));
-  if (entry.id) bubble.append(toolbar(entry, own, actions));
+  if (entry.id) bubble.append(toolbar(entry, context));
   return li;
+}
+
+/** How a reply ended that is not whole. */
+function replyNote(entry, actions = null) {
+  const { replyState, stoppedBy } = entry;
+  const stopped = replyState === 'stopped' ? ['Stopped by ', element('bdi', {}, stoppedBy || 'somebody')] : null;
+  const words = stopped ?? (replyState in NOTES ? [NOTES[replyState]] : null);
+  if (!words) return null;
+  const again = actions && element('button', { type: 'button', class: 'link-button' }, 'Ask again');
+  again?.addEventListener('click', () => actions.askAgain(entry));
+  const look = stopped ? 'reply-note' : 'reply-note problem';
+  return element('p', { class: look }, element('span', {}, ...words), again);
 }
 
 /** Can take the focus, so that a tap shows the tools where nothing hovers. */
@@ -111,11 +168,10 @@ function failure(entry, actions) {
   return element('p', { class: 'failure', role: 'alert' }, `Not sent: ${entry.reason} `, retry, discard);
 }
 
-function toolbar(entry, own, actions) {
+function toolbar(entry, { own, moderates, asked, actions }) {
   const bar = element('div', { class: 'message-tools' }, iconButton('copy', 'Copy text', () => actions.copy(entry)));
-  if (own) {
-    bar.append(iconButton('edit', 'Edit message', () => actions.edit(entry)));
-    bar.append(iconButton('delete', 'Delete message', () => actions.remove(entry)));
-  }
+  if (own) bar.append(iconButton('edit', 'Edit message', () => actions.edit(entry)));
+  if (asked && entry.messageId) bar.append(iconButton('retry', 'Ask again', () => actions.askAgain(entry)));
+  if (own || moderates) bar.append(iconButton('delete', 'Delete message', () => actions.remove(entry)));
   return bar;
 }

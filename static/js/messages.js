@@ -1,6 +1,6 @@
-import { byId } from './dom.js';
+import { byId, place } from './dom.js';
 import { oncePerFrame } from './frames.js';
-import { renderRow } from './message-row.js';
+import { renderRow, updateDraft } from './message-row.js';
 import { PinnedScroll } from './pinned-scroll.js';
 import { rowsOf } from './rows.js';
 
@@ -13,6 +13,7 @@ const NEAR_TOP_PX = 400;
  */
 export class MessageList {
   #timeline;
+  #rights;
   #actions;
   #loadOlder;
   #log = byId('log');
@@ -29,11 +30,13 @@ export class MessageList {
   /**
    * @param {{timeline: import('./timeline.js').Timeline,
    *   actions: import('./message-row.js').MessageActions,
+   *   rights: (entry: object) => {moderates: boolean, asked: boolean},
    *   loadOlder: () => Promise<boolean>, signal: AbortSignal}} options
    *   `loadOlder` puts older messages into the timeline and says whether there are more
    */
-  constructor({ timeline, actions, loadOlder, signal }) {
+  constructor({ timeline, actions, rights, loadOlder, signal }) {
     this.#timeline = timeline;
+    this.#rights = rights;
     this.#actions = actions;
     this.#loadOlder = loadOlder;
     this.#list.replaceChildren();
@@ -74,7 +77,7 @@ export class MessageList {
     if (this.#scroll.pinned && this.#timeline.trim()) this.#complete = false;
     const rows = rowsOf(this.#timeline.entries);
     this.#scroll.during(this.#list, () => this.#reconcile(rows));
-    byId('empty').hidden = rows.some((row) => row.kind === 'message' || row.kind === 'draft');
+    byId('empty').hidden = !byId('shut').hidden || rows.some((row) => row.kind === 'message' || row.kind === 'draft');
     byId('log-top-text').textContent = this.#complete && rows.length ? 'This is where the room begins.' : '';
     this.#showJump();
     if (!this.#refused) this.#fillNearTop();
@@ -82,32 +85,23 @@ export class MessageList {
 
   #reconcile(rows) {
     const keep = new Set(rows.map((row) => row.key));
-    for (const [key, { node }] of this.#drawn) {
-      if (!keep.has(key)) {
-        node.remove();
-        this.#drawn.delete(key);
-      }
-    }
-    let cursor = this.#list.firstChild;
-    for (const row of rows) {
-      const node = this.#nodeFor(row);
-      if (node === cursor) cursor = cursor.nextSibling;
-      else this.#list.insertBefore(node, cursor);
-    }
+    for (const key of [...this.#drawn.keys()]) if (!keep.has(key)) this.#drawn.delete(key);
+    place(this.#list, rows.map((row) => this.#nodeFor(row)));
   }
 
   #nodeFor(row) {
-    const version = `${row.kind} ${row.entry.version} ${row.first}`;
+    const context = this.#context(row);
+    const version = `${row.kind} ${row.entry.version} ${row.first} ${context.moderates} ${context.asked}`;
     const old = this.#drawn.get(row.key);
     if (old?.version === version) return old.node;
-    const node = old?.node ?? renderRow(row, this.#context(row));
-    if (old) morph(old.node, renderRow(row, this.#context(row)));
+    const node = old?.node ?? renderRow(row, context);
+    if (old && !updateDraft(node, row.entry)) morph(node, renderRow(row, context));
     this.#drawn.set(row.key, { node, version });
     return node;
   }
 
   #context({ entry }) {
-    return { own: this.#timeline.isOwn(entry), actions: this.#actions };
+    return { own: this.#timeline.isOwn(entry), ...this.#rights(entry), actions: this.#actions };
   }
 
   #fillNearTop() {

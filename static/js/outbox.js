@@ -11,6 +11,7 @@ export class Outbox {
   #send;
   #onSent;
   #onFailed;
+  #onDelayed;
   #name;
   #queue;
   #running = false;
@@ -19,15 +20,16 @@ export class Outbox {
 
   /**
    * @param {{name: string, send: (item: object) => Promise<object>, onSent: (item: object, answer: object) => void,
-   *   onFailed: (item: object, error: Error) => void, signal: AbortSignal}} options
+   *   onFailed: (item: object, error: Error) => void, onDelayed: (error: Error) => void, signal: AbortSignal}} options
    *   `name` tells the outboxes of one tab apart
    */
-  constructor({ name, send, onSent, onFailed, signal }) {
+  constructor({ name, send, onSent, onFailed, onDelayed, signal }) {
     this.#name = `outbox.${name}`;
     this.#queue = recall(globalThis.sessionStorage, this.#name) ?? [];
     this.#send = send;
     this.#onSent = onSent;
     this.#onFailed = onFailed;
+    this.#onDelayed = onDelayed;
     globalThis.addEventListener('online', () => this.hurry(), { signal });
     signal.addEventListener('abort', () => this.#close());
   }
@@ -65,7 +67,7 @@ export class Outbox {
       if (!failure) tries = 0;
       else if (!failure.passing) this.#fail(1, failure);
       else if (++tries >= MOST_TRIES) this.#fail(this.#queue.length, failure);
-      else await this.#pause(backoff(tries - 1, failure.retryAfterMs));
+      else await this.#delay(failure, tries - 1);
     }
     this.#running = false;
   }
@@ -81,6 +83,11 @@ export class Outbox {
     } catch (error) {
       return error;
     }
+  }
+
+  #delay(failure, attempt) {
+    this.#onDelayed(failure);
+    return this.#pause(backoff(attempt, failure.retryAfterMs));
   }
 
   #fail(count, error) {

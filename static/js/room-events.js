@@ -1,3 +1,5 @@
+import { meet } from './people.js';
+
 const SHORTEST_EXTEND_MS = 1000;
 const LONGEST_EXTEND_MS = 30_000;
 const LOG_EVENTS = new Set([
@@ -16,7 +18,7 @@ export class RoomEvents {
    *   clientId: string, timeline: import('./timeline.js').Timeline,
    *   list: import('./messages.js').MessageList, members: import('./members.js').Members,
    *   typing: import('./typing.js').TypingLine, line: import('./connection.js').ConnectionLine,
-   *   rooms: import('./rooms.js').RoomList, signal: AbortSignal}} parts
+   *   rooms: import('./rooms.js').RoomList, info: import('./room-info.js').RoomInfo, signal: AbortSignal}} parts
    */
   constructor(parts) {
     this.#parts = parts;
@@ -57,11 +59,12 @@ export class RoomEvents {
   };
 
   #onSystem(data) {
-    const { members, line, list, rooms } = this.#parts;
+    const { members, line, list, rooms, info } = this.#parts;
     members.set(data);
     line.showStatus({ degraded: false });
     list.replaying();
     rooms.refresh();
+    info.refresh();
     if (!data.recovered) this.#reload();
   }
 
@@ -79,6 +82,7 @@ export class RoomEvents {
   }
 
   #onMessage(data) {
+    meet(data);
     const fresh = this.#parts.timeline.add(data) && !this.#isSelf(data.userId);
     this.#parts.typing.hide(data.username);
     this.#parts.list.update({ fresh: fresh ? 1 : 0 });
@@ -93,6 +97,7 @@ export class RoomEvents {
     if (signal.aborted) return;
     const held = this.#held;
     this.#held = null;
+    page?.messages.forEach(meet);
     timeline.reset(page?.messages ?? []);
     held.forEach((event) => this.handle(event));
     list.replaying({ anew: true });

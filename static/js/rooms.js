@@ -1,7 +1,9 @@
-import { byId, element } from './dom.js';
+import { byId, element, icon } from './dom.js';
+import { recall, remember } from './storage.js';
 
 const REFRESH_MS = 20_000;
 const MOST_SHOWN = 30;
+const PRIVATE = 'private-rooms';
 const ROOM_PATTERN = /^(?! )[\p{L}\p{M}\p{N}._: -]{1,64}(?<! )$/u;
 
 /** The room's own address, to link and to share. @param {string} roomId */
@@ -32,10 +34,19 @@ export function onlineBadge(count) {
   return count ? element('span', { class: 'count' }, String(count), element('span', { class: 'sr-only' }, ' online')) : null;
 }
 
+/** Notes whether a room is private: the list of rooms does not say. */
+export function noteAccess(roomId, isPrivate) {
+  const known = new Set(recall(globalThis.sessionStorage, PRIVATE) ?? []);
+  if (isPrivate) known.add(roomId);
+  else known.delete(roomId);
+  remember(globalThis.sessionStorage, PRIVATE, [...known]);
+}
+
 /** The list of rooms beside the conversation, kept fresh while the page is seen. */
 export class RoomList {
   #api;
   #current;
+  #rooms = [];
   #go;
 
   /**
@@ -57,6 +68,11 @@ export class RoomList {
     if (rooms) this.#draw(rooms);
   }
 
+  /** Draws it again: a room's access may have become known. */
+  redraw() {
+    this.#draw(this.#rooms);
+  }
+
   #submit(event) {
     event.preventDefault();
     const input = byId('room-form-input');
@@ -67,16 +83,20 @@ export class RoomList {
   }
 
   #draw(rooms) {
+    this.#rooms = rooms;
     const known = rooms.some((room) => room.roomId === this.#current);
     const all = known ? rooms : [{ roomId: this.#current }, ...rooms];
-    byId('room-list').replaceChildren(...all.slice(0, MOST_SHOWN).map((room) => this.#row(room)));
+    const secret = new Set(recall(globalThis.sessionStorage, PRIVATE) ?? []);
+    const rows = all.slice(0, MOST_SHOWN).map((room) => this.#row({ private: secret.has(room.roomId), ...room }));
+    byId('room-list').replaceChildren(...rows);
   }
 
-  #row({ roomId, onlineCount }) {
+  #row({ roomId, onlineCount, private: isPrivate }) {
     const current = roomId === this.#current;
     const link = element(
       'a', { href: roomUrl(roomId), 'aria-current': current ? 'page' : null },
       element('bdi', {}, roomId),
+      isPrivate ? lock() : null,
       current ? null : onlineBadge(onlineCount),
     );
     link.addEventListener('click', (event) => {
@@ -86,4 +106,13 @@ export class RoomList {
     });
     return element('li', {}, link);
   }
+}
+
+function lock() {
+  const sign = icon('lock');
+  sign.classList.add('lock');
+  sign.removeAttribute('aria-hidden');
+  sign.setAttribute('role', 'img');
+  sign.setAttribute('aria-label', 'private');
+  return sign;
 }

@@ -11,6 +11,7 @@ const MARGIN_MS = 30_000;
 export class Session extends EventTarget {
   #tokens = recall(globalThis.sessionStorage, KEY);
   #refreshing = null;
+  #changing = null;
 
   /** @returns {{userId: string, username: string, role: string} | null} */
   get user() {
@@ -40,12 +41,44 @@ export class Session extends EventTarget {
     if (token) await request('POST', '/api/auth/signout', { body: {}, token }).catch(() => {});
   }
 
+  /** The user's own account, or a name that it goes by for this sitting. */
+  get isGuest() {
+    return String(this.user?.userId).startsWith('guest-');
+  }
+
+  /** The server then ends every other sign-in of the account, and gives this one new tokens. */
+  async changePassword(currentPassword, newPassword) {
+    const token = await this.token();
+    const changing = this.#enter('/api/auth/password', { currentPassword, newPassword }, token);
+    this.#changing = changing.catch(() => {}).finally(() => { this.#changing = null; });
+    await changing;
+  }
+
+  /** @param {string} password */
+  async deleteAccount(password) {
+    await request('DELETE', '/api/auth/me', { body: { password }, token: await this.token() });
+    this.#keep(null);
+  }
+
+  /**
+   * Whether there is another token, now that the server has ended the sign-in of this one; fires
+   * `signed-out` when there is none.
+   * @param {string} token
+   */
+  async outlived(token) {
+    await this.#changing;
+    if (this.#tokens && this.#tokens.token !== token) return true;
+    if (this.#tokens) this.#end();
+    return false;
+  }
+
   /**
    * An access token that is good for a while, refreshed first when it is about to expire.
    * @returns {Promise<string>}
    * @throws {ApiError} 401 when nobody is signed in or the session has ended
    */
   async token() {
+    await this.#changing;
     if (!this.#tokens) throw new ApiError(401, 'signed-out', 'Your session has ended.');
     if (Date.now() > this.#tokens.refreshAt) await this.refresh();
     return this.#tokens.token;
@@ -58,6 +91,9 @@ export class Session extends EventTarget {
   }
 
   async #refresh() {
+    const before = this.#tokens;
+    await this.#changing;
+    if (this.#tokens !== before) return;
     try {
       await this.#enter('/api/auth/refresh', { refreshToken: this.#tokens?.refreshToken });
     } catch (error) {
@@ -66,8 +102,8 @@ export class Session extends EventTarget {
     }
   }
 
-  async #enter(path, body) {
-    const response = await request('POST', path, { body });
+  async #enter(path, body, bearer = undefined) {
+    const response = await request('POST', path, { body, token: bearer });
     const { token, refreshToken, expiresIn, user } = await response.json();
     const lifeMs = expiresIn * 1000;
     const refreshAt = Date.now() + lifeMs - Math.min(MARGIN_MS, lifeMs / 3);

@@ -21,6 +21,8 @@ const REOPEN_GAP_MS = 1000;
 export class RoomStream extends EventTarget {
   #token;
   #check;
+  #outlived;
+  #used = '';
   #query;
   #source = null;
   #opening = 0;
@@ -35,14 +37,16 @@ export class RoomStream extends EventTarget {
 
   /**
    * @param {{query: Record<string, string>, token: () => Promise<string>,
-   *   check: () => Promise<unknown>, signal: AbortSignal}} options
-   *   `check` throws the reason why the server would refuse this stream; `signal` ends everything
+   *   check: () => Promise<unknown>, outlived: (token: string) => Promise<boolean>, signal: AbortSignal}} options
+   *   `check` throws the reason why the server would refuse this stream; `outlived` says whether
+   *   there is another token after the server ended this one's sign-in; `signal` ends everything
    */
-  constructor({ query, token, check, signal }) {
+  constructor({ query, token, check, outlived, signal }) {
     super();
     this.#query = query;
     this.#token = token;
     this.#check = check;
+    this.#outlived = outlived;
     const wake = () => this.#wake();
     globalThis.addEventListener('online', wake, { signal });
     globalThis.addEventListener('pageshow', wake, { signal });
@@ -71,6 +75,7 @@ export class RoomStream extends EventTarget {
   }
 
   #connect(token) {
+    this.#used = token;
     const query = new URLSearchParams({ ...this.#query, token, history: HISTORY });
     if (this.#lastEventId) query.set('lastEventId', this.#lastEventId);
     const source = new EventSource(`/events?${query}`);
@@ -99,8 +104,15 @@ export class RoomStream extends EventTarget {
   }
 
   #onClosing({ reason, reconnect }) {
-    if (!reconnect) this.#stop(reason);
+    if (reason === 'revoked') this.#onRevoked();
+    else if (!reconnect) this.#stop(reason);
     else if (reason === 'token-expired') this.open();
+  }
+
+  async #onRevoked() {
+    this.#stop('revoked');
+    const opening = this.#opening;
+    if (await this.#outlived(this.#used) && opening === this.#opening) this.open();
   }
 
   async #onError() {
@@ -117,7 +129,7 @@ export class RoomStream extends EventTarget {
   }
 
   #refused(error) {
-    if (error && [401, 403].includes(error.status)) this.#stop(error.status === 401 ? 'signed-out' : 'forbidden');
+    if (error && [401, 403].includes(error.status)) this.#stop(error.status === 401 ? 'signed-out' : error.code);
     else this.#retry(error?.retryAfterMs);
   }
 

@@ -1,5 +1,6 @@
 const MOST_ENTRIES = 1000;
 const MOST_IN_NOTICE = 200;
+const QUESTION = /^\s*@ai(?![\w-])/iu;
 
 /**
  * @typedef {object} Entry
@@ -19,6 +20,8 @@ export class Timeline {
   #drafts = new Map();
   #pending = [];
   #byId = new Map();
+  #asked = [];
+  #answered = new Set();
   #notices = 0;
   #versions = 0;
 
@@ -51,6 +54,8 @@ export class Timeline {
     this.#log = [];
     this.#byId.clear();
     this.#drafts.clear();
+    this.#asked = [];
+    this.#answered.clear();
     for (const message of messages) this.add(message);
   }
 
@@ -59,9 +64,8 @@ export class Timeline {
     const known = this.#byId.has(message.id);
     const pending = this.#takePending(message);
     if (known) return false;
-    if (message.messageId) this.#drafts.delete(message.messageId);
     const entry = pending ?? this.#newMessage(message.id);
-    this.#change(entry, { ...message, state: 'confirmed' });
+    this.#change(entry, { ...confirmed(message), askedBy: this.#askerOf(message) });
     this.#log.push(entry);
     this.#byId.set(entry.id, entry);
     return true;
@@ -70,7 +74,7 @@ export class Timeline {
   /** Older messages, oldest first, in front of the others. */
   prepend(messages) {
     const fresh = messages.filter((message) => !this.#byId.has(message.id));
-    const entries = fresh.map((message) => this.#newMessage(message.id, { ...message, state: 'confirmed' }));
+    const entries = fresh.map((message) => this.#newMessage(message.id, confirmed(message)));
     this.#log.unshift(...entries);
     for (const entry of entries) this.#byId.set(entry.id, entry);
   }
@@ -119,11 +123,19 @@ export class Timeline {
   }
 
   /** A piece of a reply that the assistant writes in the room. */
-  chunk({ messageId, chunk, index, isFinal, reset }) {
+  chunk({ messageId, chunk, index, isFinal, reset, state, by, position }) {
+    if (this.#answered.has(messageId)) return;
     const draft = this.#drafts.get(messageId) ?? this.#newDraft(messageId);
-    if (!reset && index <= draft.index) return;
-    this.#change(draft, { message: reset ? chunk : draft.message + chunk, index, done: Boolean(isFinal) });
+    if (!reset && chunk && index <= draft.index) return;
+    const message = reset ? chunk : draft.message + chunk;
+    const place = state === 'queued' ? position : 0;
+    this.#change(draft, { message, index, done: Boolean(isFinal), replyState: state, stoppedBy: by, place });
     this.#drafts.set(messageId, draft);
+  }
+
+  /** The next reply is one that this user has asked for. */
+  expectReply() {
+    this.#asked.unshift(this.#userId);
   }
 
   /** Forgets the oldest beyond a bound. @returns {boolean} whether there were any */
@@ -140,7 +152,18 @@ export class Timeline {
   }
 
   #newDraft(messageId) {
-    return { key: messageId, kind: 'draft', version: 0, timestamp: Date.now(), message: '', index: -1 };
+    const askedBy = this.#asked.shift();
+    return { key: messageId, messageId, kind: 'draft', version: 0, timestamp: Date.now(), message: '', index: -1, askedBy };
+  }
+
+  /** Who asked for a reply; replies come in the order of their questions, and no event says more. */
+  #askerOf({ messageId, isFromBot, userId, message }) {
+    if (!isFromBot && QUESTION.test(message)) this.#asked.push(String(userId));
+    if (!isFromBot || !messageId) return undefined;
+    const draft = this.#drafts.get(messageId);
+    this.#drafts.delete(messageId);
+    this.#answered.add(messageId);
+    return draft ? draft.askedBy : this.#asked.shift();
   }
 
   #find(id) {
@@ -163,4 +186,9 @@ export class Timeline {
     this.#versions += 1;
     Object.assign(entry, values, { version: this.#versions });
   }
+}
+
+/** A message of the log; `state` of a reply says how it ended, that of an entry how it was sent. */
+function confirmed({ state, ...message }) {
+  return { ...message, replyState: state, state: 'confirmed' };
 }

@@ -5,49 +5,26 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import expect
 from tornado.httpserver import HTTPServer
 from tornado.web import Application
 
 from tests.browser.conftest import Chromium
-
-LIMIT = 15_000  # milliseconds for anything on a page to appear
-
-
-async def _join(browser: Browser, url: str, name: str, room: str) -> Page:
-    """A page of a browser profile of its own, in a room."""
-    page = await (await browser.new_context()).new_page()
-    page.set_default_timeout(LIMIT)
-    await page.goto(f"{url}/?room={room}")
-    await page.fill("#join-name", name)
-    await page.click("#join-submit")
-    await expect(page.locator("#connection")).to_have_attribute("data-state", "live", timeout=LIMIT)
-    return page
-
-
-async def _say(page: Page, text: str) -> None:
-    await page.fill("#composer-input", text)
-    await page.press("#composer-input", "Enter")
-
-
-async def _sees(page: Page, *texts: str) -> None:
-    """The page shows exactly these messages, confirmed by the server, in this order."""
-    confirmed = page.locator(".message[data-state=confirmed] .message-text")
-    await expect(confirmed).to_have_text(list(texts), timeout=LIMIT)
+from tests.browser.pages import LIMIT, join, say, sees
 
 
 @pytest.mark.gen_test(timeout=60)
 async def test_two_tabs_talk(http_server: HTTPServer, base_url: str, chromium: Chromium) -> None:
     """What one says, both see, in the same order; text stays text."""
     async with chromium() as browser:
-        ada = await _join(browser, base_url, "Ada", "lobby")
-        bob = await _join(browser, base_url, "Bob", "lobby")
+        ada = await join(browser, base_url, "Ada", "lobby")
+        bob = await join(browser, base_url, "Bob", "lobby")
         await expect(ada.locator("#member-list li")).to_have_count(2, timeout=LIMIT)
-        await _say(ada, "Hello <b>Bob</b>")
-        await _sees(bob, "Hello <b>Bob</b>")
-        await _say(bob, "<img src=x onerror=alert(1)>")
+        await say(ada, "Hello <b>Bob</b>")
+        await sees(bob, "Hello <b>Bob</b>")
+        await say(bob, "<img src=x onerror=alert(1)>")
         for page in (ada, bob):
-            await _sees(page, "Hello <b>Bob</b>", "<img src=x onerror=alert(1)>")
+            await sees(page, "Hello <b>Bob</b>", "<img src=x onerror=alert(1)>")
 
 
 @pytest.mark.gen_test(timeout=60)
@@ -56,16 +33,16 @@ async def test_a_page_resumes_after_its_stream_was_cut(
 ) -> None:
     """A message sent while a tab is cut off appears there once, after it came back."""
     async with chromium() as browser:
-        ada = await _join(browser, base_url, "Ada", "lobby")
-        bob = await _join(browser, base_url, "Bob", "lobby")
-        await _say(ada, "before")
-        await _sees(bob, "before")
+        ada = await join(browser, base_url, "Ada", "lobby")
+        bob = await join(browser, base_url, "Bob", "lobby")
+        await say(ada, "before")
+        await sees(bob, "before")
         await _cut_streams(app, "Bob")
-        await _say(ada, "meanwhile")
-        await _sees(bob, "before", "meanwhile")
-        await _say(bob, "after")
+        await say(ada, "meanwhile")
+        await sees(bob, "before", "meanwhile")
+        await say(bob, "after")
         for page in (ada, bob):
-            await _sees(page, "before", "meanwhile", "after")
+            await sees(page, "before", "meanwhile", "after")
 
 
 @pytest.mark.gen_test(timeout=60)
@@ -109,7 +86,7 @@ async def test_an_account_is_made_and_used(http_server: HTTPServer, base_url: st
 async def test_the_assistant_streams(http_server: HTTPServer, base_url: str, chromium: Chromium) -> None:
     """A question in the panel gets an answer that quotes it."""
     async with chromium() as browser:
-        page = await _join(browser, base_url, "Ada", "lobby")
+        page = await join(browser, base_url, "Ada", "lobby")
         await page.click("#open-assistant")
         await page.fill("#assistant-input", "what is a heartbeat")
         await page.click("#assistant-send")

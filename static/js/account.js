@@ -1,0 +1,75 @@
+import { toast } from './announcer.js';
+import { avatar } from './avatar.js';
+import { confirm } from './confirm.js';
+import { byId } from './dom.js';
+import { installModal, submitting } from './modal.js';
+
+const SHORTEST_PASSWORD = 8;
+
+/** The dialog about who the user is: sign out, another password, the end of the account. */
+export class AccountDialog {
+  #session;
+  #onLeft;
+
+  /**
+   * @param {{session: import('./session.js').Session, onLeft: (notice: string) => void}} options
+   *   `onLeft`: nobody is signed in any more
+   */
+  constructor({ session, onLeft }) {
+    this.#session = session;
+    this.#onLeft = onLeft;
+    installModal(byId('account-dialog'));
+    byId('open-account').addEventListener('click', () => this.#open());
+    byId('sign-out').addEventListener('click', () => this.#signOut());
+    byId('password-form').addEventListener('submit', (event) => this.#changePassword(event));
+    byId('delete-form').addEventListener('submit', (event) => this.#delete(event));
+  }
+
+  #open() {
+    const { user, isGuest } = this.#session;
+    byId('account-avatar').replaceChildren(avatar(user.userId, user.username));
+    byId('account-name').textContent = user.username;
+    byId('account-kind').textContent = isGuest ? 'Guest' : `Account · ${user.role}`;
+    byId('account-guest').hidden = !isGuest;
+    byId('account-forms').hidden = isGuest;
+    for (const form of [byId('password-form'), byId('delete-form')]) {
+      form.reset();
+      form.querySelector('.form-error').textContent = '';
+      form.closest('details').open = false;
+    }
+    byId('account-dialog').showModal();
+    byId('sign-out').focus();
+  }
+
+  async #signOut() {
+    byId('account-dialog').close();
+    const done = this.#session.signOut();
+    this.#onLeft('You are signed out.');
+    await done;
+  }
+
+  async #changePassword(event) {
+    event.preventDefault();
+    const { current, next } = event.target.elements;
+    await submitting(event.target, async () => {
+      if ([...next.value].length < SHORTEST_PASSWORD) {
+        throw new Error(`The new password needs at least ${SHORTEST_PASSWORD} characters.`);
+      }
+      await this.#session.changePassword(current.value, next.value);
+      byId('account-dialog').close();
+      toast('Password changed. Other devices are signed out.');
+    });
+  }
+
+  async #delete(event) {
+    event.preventDefault();
+    const password = event.target.elements.password.value;
+    const text = 'Your messages stay; who wrote them is forgotten. This cannot be undone.';
+    if (!await confirm({ title: 'Delete your account?', text, yes: 'Delete account' })) return;
+    await submitting(event.target, async () => {
+      await this.#session.deleteAccount(password);
+      byId('account-dialog').close();
+      this.#onLeft('Your account is deleted.');
+    });
+  }
+}

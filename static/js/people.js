@@ -1,0 +1,21 @@
+import { recall, remember } from './storage.js';
+
+const KEY = 'people';
+const MOST = 500;
+const SHOWN_OF_ID = 6;
+const names = new Map(recall(globalThis.sessionStorage, KEY) ?? []);
+
+/** Notes what a user is called. @param {{userId: string, username: string}} person */
+export function meet({ userId, username }) {
+  const id = String(userId);
+  if (!username || names.get(id) === username) return;
+  names.delete(id);
+  names.set(id, username);
+  if (names.size > MOST) names.delete(names.keys().next().value);
+  remember(globalThis.sessionStorage, KEY, [...names]);
+}
+
+/** What a user was called when the page last saw them. @param {string} userId */
+export function nameOf(userId) {
+  return names.get(String(userId)) ?? `someone (${String(userId).slice(-SHOWN_OF_ID)})`;
+}

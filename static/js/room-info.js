@@ -1,0 +1,86 @@
+import { RoomRules } from './room-rules.js';
+
+const REFRESH_MS = 20_000;
+const AUDITED = 200;
+const TRUSTED = ['service', 'admin'];
+const UNKNOWN = { private: false, title: null, slowMode: 0, role: 'none' };
+
+/**
+ * What is known of a room's rules and of the people they name. No event tells of a change, so it is
+ * asked for again: after every act, and now and then. Fires `change`.
+ */
+export class RoomInfo extends EventTarget {
+  #api;
+  #user;
+  #settings = UNKNOWN;
+  #moderators = new Set();
+  #owner = null;
+  #muted = new Set();
+
+  /**
+   * @param {{api: import('./api.js').Api, user: {userId: string, role: string}, roomId: string,
+   *   signal: AbortSignal}} options
+   */
+  constructor({ api, user, roomId, signal }) {
+    super();
+    this.#api = api;
+    this.#user = user;
+    this.roomId = roomId;
+    this.rules = new RoomRules(api, roomId);
+    const timer = setInterval(() => document.hidden || this.refresh(), REFRESH_MS);
+    signal.addEventListener('abort', () => clearInterval(timer));
+  }
+
+  get settings() {
+    return this.#settings;
+  }
+
+  get name() {
+    return this.#settings.title || this.roomId;
+  }
+
+  get owns() {
+    return this.#settings.role === 'owner' || TRUSTED.includes(this.#user.role);
+  }
+
+  get moderates() {
+    return this.owns || this.#settings.role === 'moderator';
+  }
+
+  /** Seconds between two messages of this user. */
+  get pace() {
+    return this.moderates ? 0 : this.#settings.slowMode;
+  }
+
+  /** What somebody is known to be here; only those who moderate are told. @param {string} userId */
+  standing(userId) {
+    const id = String(userId);
+    return { owner: id === this.#owner, moderator: this.#moderators.has(id), muted: this.#muted.has(id) };
+  }
+
+  /** Whether this user may act against that one. @param {string} userId */
+  mayActOn(userId) {
+    const { owner, moderator } = this.standing(userId);
+    return this.moderates && String(userId) !== String(this.#user.userId) && !owner && (!moderator || this.owns);
+  }
+
+  async refresh() {
+    const settings = await this.#api.room(this.roomId).catch(() => null);
+    if (!settings) return;
+    this.#settings = settings;
+    if (this.moderates) await this.#learnStandings().catch(() => {});
+    this.dispatchEvent(new Event('change'));
+  }
+
+  async #learnStandings() {
+    const [mutes, audit] = await Promise.all([this.rules.restricted('mutes'), this.rules.audit({ limit: AUDITED })]);
+    this.#muted = new Set(mutes.map(({ userId }) => String(userId)));
+    for (const { action, actorId, userId } of audit.entries.toReversed()) {
+      if (action === 'created') this.#owner = String(actorId);
+      else if (action === 'moderator-added') this.#moderators.add(String(userId));
+      else if (LOSES_RANK.has(action)) this.#moderators.delete(String(userId));
+    }
+  }
+}
+
+const LOSES_RANK = new Set(['moderator-removed', 'kicked', 'banned', 'left']);
