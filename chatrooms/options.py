@@ -148,7 +148,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("ai-timeout", seconds, 900.0, "how long a reply may take in all"),
     Option("ai-orphan", seconds, 60.0, "how long a private reply goes on that nobody reads; 0: to its end"),
     Option("ai-replies", whole, 100, "replies at once; more wait in a queue"),
-    Option("ai-replies-per-user", whole, 3, "replies at once of one user; more wait in the queue"),
+    Option("ai-replies-per-user", whole, 20, "replies at once of one user; more wait in the queue"),
     Option("ai-queue", whole, 1000, "replies that may wait"),
     Option("ai-queue-per-user", whole, 20, "replies of one user that may wait"),
     Option("max-prompt-bytes", whole, 65_536, "UTF-8 bytes of one prompt; older entries of its history give way"),
