@@ -13,6 +13,7 @@ from chatrooms.options import Options
 from chatrooms.passwords import Passwords
 from chatrooms.signins import SignedIn, SignIns
 from chatrooms.storage import accounts as queries
+from chatrooms.storage import replies
 from chatrooms.storage.accounts import Account, AccountQueries
 from chatrooms.storage.database import Database, Transaction
 from chatrooms.storage.log import Log
@@ -91,7 +92,7 @@ class Accounts:
         return await self._signins.begin(account.user_id, account.username, account.role)
 
     async def delete(self, who: Identity, password: str) -> None:
-        """Removes the caller's account and what it tells of a person; its messages stay.
+        """Removes the caller's account, its private AI replies and what it tells of a person; its messages stay.
 
         Raises Unauthorized for a wrong password, NotFound for a user without an account.
         """
@@ -99,6 +100,7 @@ class Accounts:
 
         async def command(tx: Transaction) -> list[Event]:
             await queries.erase(tx, account.user_id)
+            await replies.forget_private(tx, account.user_id)
             return [blocked(account.user_id)]
 
         await self._log.append((), command)

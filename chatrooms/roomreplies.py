@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import secrets
 from collections.abc import Sequence
 from functools import partial
 
@@ -49,18 +50,18 @@ class RoomReplies:
     async def consider(self, who: Identity, name: str, room_id: str, posted: Sequence[bytes]) -> None:
         """Answers those new messages that are for the assistant; each is a `room-message` as JSON.
 
-        One that is over a limit goes unanswered: the message itself stands.
+        One that is over a limit, and those after it, go unanswered, and the room is told why: the
+        messages themselves stand.
         """
-        for data in posted:
-            if b"@" not in data:
-                continue
-            message = msgspec.json.decode(data, type=_Posted)
-            if _MENTION.match(message.message):
-                try:
+        asked = [msgspec.json.decode(data, type=_Posted) for data in posted if b"@" in data]
+        try:
+            for message in asked:
+                if _MENTION.match(message.message):
                     self._quotas.reply(who)
                     await self._answer(who, name, room_id, message)
-                except Problem:
-                    pass
+        except Problem as problem:
+            refused = _Chunk(secrets.token_urlsafe(12), room_id, f"({problem.sentence})", 0, True, "error")
+            self._announce(refused)
 
     async def ask(self, who: Identity, name: str, room_id: str, prompt: Prompt, conversation_id: str | None) -> Reply:
         """Begins a reply in a room that no message of it asked for."""

@@ -83,6 +83,11 @@ async def rewrite(tx: Transaction, reply_id: str, text: str) -> None:
     await tx.execute("update replies set text = $1, lengths = $2 where id = $3", text, lengths, reply_id)
 
 
+async def forget_private(tx: Transaction, user_id: str) -> None:
+    """Removes the private replies of a user, and what was asked."""
+    await tx.execute("delete from replies where user_id = $1 and room_id is null", user_id)
+
+
 async def forget_ended(tx: Transaction, before: int) -> None:
     """Removes the replies that ended before that time."""
     await tx.execute("delete from replies where ended_at < $1", before)

@@ -56,6 +56,8 @@ function leave(options) {
 }
 
 function showView(name) {
+  for (const dialog of document.querySelectorAll('dialog[open]')) dialog.close();
+  byId('menu').hidePopover();
   byId('join-view').hidden = name !== 'join';
   byId('room-view').hidden = name !== 'room';
   document.querySelector('.skip-link').setAttribute('href', `#${name}-main`);

@@ -62,8 +62,8 @@ export function updateDraft(li, entry) {
 
 function draftStatus(entry) {
   if (entry.place) return [element('p', { class: 'reply-note' }, `Waiting its turn: number ${entry.place} in the queue`)];
-  if (entry.done) return [replyNote(entry)].filter(Boolean);
-  if (entry.message) return [element('span', { class: 'caret', 'aria-hidden': 'true' })];
+  if (entry.done) return entry.replyState === 'stopped' ? [replyNote(entry)] : [];
+  if (entry.message) return [];
   return [element('span', { class: 'thinking', role: 'img', 'aria-label': 'Thinking' })];
 }
 

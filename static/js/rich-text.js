@@ -17,6 +17,7 @@ export class RichText {
 
   /** @param {string} text the whole of it so far @param {{open?: boolean}} [options] */
   update(text, { open = false } = {}) {
+    this.node.classList.toggle('growing', open);
     const blocks = parseBlocks(text, { open });
     const same = blocks.findIndex((block, index) => block.source !== this.#shown[index]?.source);
     const kept = same < 0 ? blocks.length : same;

@@ -125,17 +125,27 @@ export class Timeline {
   /** A piece of a reply that the assistant writes in the room. */
   chunk({ messageId, chunk, index, isFinal, reset, state, by, position }) {
     if (this.#answered.has(messageId)) return;
-    const draft = this.#drafts.get(messageId) ?? this.#newDraft(messageId);
-    if (!reset && chunk && index <= draft.index) return;
+    const draft = this.#draft(messageId) ?? this.#newDraft(messageId);
+    if (draft.done || (!reset && chunk && index <= draft.index)) return;
     const message = reset ? chunk : draft.message + chunk;
     const place = state === 'queued' ? position : 0;
     this.#change(draft, { message, index, done: Boolean(isFinal), replyState: state, stoppedBy: by, place });
-    this.#drafts.set(messageId, draft);
+    if (isFinal) this.#settle(draft);
+    else this.#drafts.set(messageId, draft);
   }
 
   /** The next reply is one that this user has asked for. */
   expectReply() {
     this.#asked.unshift(this.#userId);
+  }
+
+  /**
+   * A reply that has ended takes its place in the log, where its message will follow; for one that
+   * was refused none does, and only those who were there know of it.
+   */
+  #settle(draft) {
+    this.#drafts.delete(draft.messageId);
+    this.#log.push(draft);
   }
 
   /** Forgets the oldest beyond a bound. @returns {boolean} whether there were any */
@@ -151,6 +161,11 @@ export class Timeline {
     return entry;
   }
 
+  #draft(messageId) {
+    const ended = (entry) => entry.kind === 'draft' && entry.messageId === messageId;
+    return this.#drafts.get(messageId) ?? this.#log.findLast(ended);
+  }
+
   #newDraft(messageId) {
     const askedBy = this.#asked.shift();
     return { key: messageId, messageId, kind: 'draft', version: 0, timestamp: Date.now(), message: '', index: -1, askedBy };
@@ -160,8 +175,9 @@ export class Timeline {
   #askerOf({ messageId, isFromBot, userId, message }) {
     if (!isFromBot && QUESTION.test(message)) this.#asked.push(String(userId));
     if (!isFromBot || !messageId) return undefined;
-    const draft = this.#drafts.get(messageId);
+    const draft = this.#draft(messageId);
     this.#drafts.delete(messageId);
+    this.#log = this.#log.filter((entry) => entry !== draft);
     this.#answered.add(messageId);
     return draft ? draft.askedBy : this.#asked.shift();
   }

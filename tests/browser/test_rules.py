@@ -118,3 +118,28 @@ async def test_slow_mode_counts_down(http_server: HTTPServer, base_url: str, chr
         await say(ada, "I am the owner")
         await say(ada, "and need not wait")
         await sees(bob, "one", "I am the owner", "and need not wait")
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_a_moderator_deletes_what_others_wrote(
+    http_server: HTTPServer, base_url: str, chromium: Chromium
+) -> None:
+    """Who was made one may, after asking; the owner is out of reach."""
+    async with chromium() as browser:
+        ada = await join(browser, base_url, "Ada", "lobby")
+        await make_room(ada, "forum")
+        bob = await join(browser, base_url, "Bob", "forum")
+        await act_on(ada, "Bob", "Make moderator")
+        await expect(ada.locator("#member-list")).to_contain_text("moderator", timeout=LIMIT)
+        await bob.reload()
+        await is_live(bob)
+        await expect(bob.locator("#member-list")).to_contain_text("owner", timeout=LIMIT)
+        await expect(bob.get_by_role("button", name="Actions for")).to_have_count(0)
+
+        await say(ada, "Not for everybody")
+        await sees(bob, "Not for everybody")
+        await bob.locator(".message").hover()
+        await bob.locator(".message").get_by_role("button", name="Delete message").click()
+        await bob.click("#confirm-yes")
+        for page in (ada, bob):
+            await sees(page)

@@ -87,7 +87,7 @@ async def chromium(url: str, hear: Hear) -> None:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGS)
         try:
             page = await browser.new_page()
-            await page.goto(f"{where.scheme}://{where.netloc}/healthz")
+            await page.goto(f"{where.scheme}://{where.netloc}/docs")
             await page.expose_function("hear", lambda message: hear(message))  # it wants a Python function
             await page.evaluate(_LISTEN, url)
             await asyncio.Event().wait()

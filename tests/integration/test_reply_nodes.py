@@ -63,3 +63,15 @@ async def test_only_replies_whose_lease_ran_out_are_interrupted(chat: Chat) -> N
     assert reader.messages() == ["Hel😀lo", "after"]
     rows = await chat.server.database.fetch("select id, state from replies order by id")
     assert rows == [("alive", "streaming"), ("dead", "interrupted")]
+
+
+async def test_private_replies_go_with_their_account(chat: Chat) -> None:
+    """Those in rooms stay, as messages do."""
+    body = {"username": "Ada", "email": "ada@example.org", "password": "correct horse"}
+    tokens = (await chat.post("/api/signup", body, user=None)).data
+    headers = {"Authorization": f"Bearer {tokens['token']}"}
+    for more in ({}, {"roomId": "lobby"}):
+        assert (await chat.post("/api/chat/stream", {"message": "Hi", **more}, None, headers=headers)).status == 200
+    deleted = await chat.call("DELETE", "/api/auth/me", {"password": "correct horse"}, None, headers=headers)
+    assert deleted.status == 204, deleted
+    assert await chat.server.database.fetch("select room_id from replies") == [("lobby",)]

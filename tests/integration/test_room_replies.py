@@ -77,6 +77,16 @@ async def test_a_repeated_post_is_answered_once(chat: Chat) -> None:
     assert len({chunk["messageId"] for chunk in chunks(reader.seen)}) == 2
 
 
+@pytest.mark.options(reply_rate=1)
+async def test_a_question_over_a_limit_is_told_so(chat: Chat) -> None:
+    reader = await chat.join()
+    await chat.say("lobby", "@ai hello")
+    await final(reader)
+    await chat.say("lobby", "@ai again")
+    told = data(await reader.until(lambda event: event.type == "bot-chunk" and data(event).get("state") == "error"))
+    assert told["isFinal"] and "Too many" in told["chunk"]
+
+
 @pytest.mark.parametrize(
     ("question", "answer"),
     [

@@ -218,6 +218,7 @@ async def test_who_waits_is_told_the_place(chat: Chat, upstream: Upstream) -> No
         await reader.rest()
 
 
+@pytest.mark.options(ai_replies_per_user=3)
 async def test_a_reply_that_waits_can_be_stopped(chat: Chat, upstream: Upstream) -> None:
     readers = [await begin(chat, asked("held")) for _ in range(4)]
     waiting, reply = readers[3]
