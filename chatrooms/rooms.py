@@ -6,18 +6,18 @@ import random
 import secrets
 import socket
 import time
-from collections import OrderedDict, deque
 from collections.abc import Callable
 
 import msgspec
 
 from chatrooms import sse
-from chatrooms.errors import Conflict, Unavailable
+from chatrooms.errors import Unavailable
 from chatrooms.event import Event, event_id, identified, parse_id
 from chatrooms.hub import LONGEST_RETRY, Hub, closing
 from chatrooms.limits import RateLimit
 from chatrooms.options import Options
 from chatrooms.presence import Key, Presence
+from chatrooms.replacements import Replacements
 from chatrooms.seat import Seat, Start
 from chatrooms.storage.log import Log
 from chatrooms.storage.messages import MessageQueries
@@ -25,8 +25,6 @@ from chatrooms.stream import Stream
 from chatrooms.tokens import Identity
 
 POLL_EVENTS = 200  # events in one answer to a poll, its `system` included
-REPLACEMENTS = 10  # of a still open stream in REPLACEMENT_PERIOD; more is two pages that fight
-REPLACEMENT_PERIOD = 60.0
 TYPING_INTERVAL = 2.0  # seconds between two `typing` events of one user
 RETRY_MS = (500, int(LONGEST_RETRY * 1000))  # reconnection time told to clients, at random between
 DRAIN_RETRY_MS = (1000, 5000)
@@ -74,6 +72,7 @@ class Rooms:
         self.ephemeral_state: Callable[[str], bytes] = lambda room_id: b""
         # Who comes to this node, and leaves it; and what is told to the readers on others.
         self.on_presence: Callable[[str, Key, bool], None] = lambda room_id, key, here: None
+        self.on_replaced: Callable[[Seat], None] = lambda seat: None
         self.on_tell: Callable[[list[str], str, bytes], None] = lambda nodes, topic, frame: None
         self._log = log
         self._first_head = log.head
@@ -81,7 +80,7 @@ class Rooms:
         self._messages = messages
         self._heartbeat: float = options.heartbeat
         self._live: dict[str, Room] = {}
-        self._replaced: OrderedDict[tuple[str, str, str], deque[float]] = OrderedDict()
+        self._replacements = Replacements()
         self._typing = RateLimit(1, TYPING_INTERVAL)
 
     # Reading
@@ -106,7 +105,7 @@ class Rooms:
     def admit(self, seat: Seat) -> None:
         """Raises Conflict `replaced-too-often` when two pages fight for one clientId."""
         if self._same(seat) is not None:
-            self._count_replacement(seat)
+            self._replacements.count(seat)
 
     def open(self, sock: socket.socket, seat: Seat, start: Start, head: bytes) -> None:
         """Makes a socket a stream of a room: announces its member and writes what it lacks.
@@ -118,6 +117,8 @@ class Rooms:
         old = self._same(seat)
         if old is not None:
             old.finish(closing("replaced", False))
+        if member.nodes:
+            self.on_replaced(seat)
         topic = self.hub.topic(topic_of(seat.room_id))
         topic.snapshot = room.snapshot
         stream = Stream(self.hub, sock, topic, start.position)
@@ -242,6 +243,11 @@ class Rooms:
         """Who is in a room; for who is about to enter it."""
         return self._room(room_id).presence
 
+    def is_elsewhere(self, user_id: str, room_id: str = "") -> bool:
+        """Whether a user is in a room, or in any, on another node."""
+        rooms = [self._live[room_id]] if room_id in self._live else [] if room_id else self._live.values()
+        return any(room.presence.is_elsewhere(user_id) for room in rooms)
+
     def drop(self, room: Room) -> None:
         """Forgets a room that nobody is in any more."""
         self._live.pop(room.room_id, None)
@@ -268,17 +274,6 @@ class Rooms:
 
     def _same(self, seat: Seat) -> Stream | None:
         return self.hub.stream_of(topic_of(seat.room_id), seat.user_id, seat.client_id)
-
-    def _count_replacement(self, seat: Seat) -> None:
-        key = (seat.room_id, seat.user_id, seat.client_id)
-        times = self._replaced.setdefault(key, deque(maxlen=REPLACEMENTS))
-        self._replaced.move_to_end(key)
-        if len(self._replaced) > 1000:
-            self._replaced.popitem(last=False)
-        now = time.monotonic()
-        if len(times) == REPLACEMENTS and now - times[0] < REPLACEMENT_PERIOD:
-            raise Conflict("replaced-too-often", "Another page keeps taking over this clientId.")
-        times.append(now)
 
     def _retry(self) -> int:
         """Milliseconds until a reconnect: jittered, and within the grace so that nobody seems to leave."""

@@ -30,6 +30,7 @@ from chatrooms.moderation import Moderation
 from chatrooms.neighbours import Neighbours
 from chatrooms.nodes import Nodes
 from chatrooms.options import Options
+from chatrooms.orders import Orders
 from chatrooms.publickeys import load
 from chatrooms.quotas import Quotas
 from chatrooms.replies import Replies
@@ -105,6 +106,7 @@ class Server:
         self.rooms = Rooms(self.hub, self.log, stored, options)
         self.quotas = Quotas(options)
         self.messages = Messages(self.log, stored, self.quotas, options)
+        self.orders = Orders(self.log, self.hub, self.rooms, self.nodes.name)
         self._start_rules()
         self.gate = Gate(self.database, self.hub, self.tokens)
         await self.gate.reload()

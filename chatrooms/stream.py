@@ -10,6 +10,7 @@ import asyncio
 import socket
 import ssl
 import struct
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
@@ -48,13 +49,14 @@ class Stream:
     whispers    the topic's count of ephemerals up to which it has seen all
     stalled_at  loop time since which the socket has taken nothing, or 0
     session     the sign-in that opened it
+    opened_at   in seconds since 1970
     trusted     whether its reader is above the rules of rooms
     expires_at  when its right to live ends, in seconds since 1970
     """
 
     __slots__ = (
         "_keeper", "_loop", "_rest", "_socket", "client_id", "cursor", "expires_at", "id",
-        "member", "position", "queued", "session", "stalled_at", "topic", "trusted", "user_id",
+        "member", "opened_at", "position", "queued", "session", "stalled_at", "topic", "trusted", "user_id",
         "warned", "whispers",
     )  # fmt: skip
 
@@ -68,6 +70,7 @@ class Stream:
         self.position = position
         self.whispers = topic.whispers
         self.stalled_at = 0.0
+        self.opened_at = time.time()
         self.expires_at = 0.0
         self.queued = False
         self.warned = False

@@ -118,7 +118,7 @@ class Extend(_AuthHandler):
     async def post(self) -> None:
         who = self.identity()
         client_id = names.client_id(self.body(ClientBody).client_id)
-        if not self.server.rooms.extend(who, client_id):
+        if not await self.server.orders.extend(who, client_id):
             raise NotFound("not-found", "This clientId has no open stream.")
         self.answer({"expiresAt": int(who.expires_at * 1000)})
 

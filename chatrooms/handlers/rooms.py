@@ -195,7 +195,7 @@ class Leave(Handler):
         room_id = names.room_id(room_id)
         await self.server.rulebook.readable(who, room_id)
         body = self.body(ClientBody)
-        self.server.rooms.leave(room_id, who.user_id, names.client_id(body.client_id))
+        await self.server.orders.leave(room_id, who.user_id, names.client_id(body.client_id))
         self.set_status(204)
 
 

@@ -162,3 +162,31 @@ async def test_node_that_slept_is_there_again(cluster: Cluster, monkeypatch: pyt
         two.server.neighbours._drop(one.server.nodes.name)
         assert members(two) == []
         await eventually(lambda: members(two) == ["ann"])
+
+
+async def test_stream_of_the_same_client_replaces_the_one_on_another_node(cluster: Cluster) -> None:
+    """The newest one stays, wherever it is."""
+    async with cluster(2) as (one, two):
+        for old, new in ((one, two), (two, one)):
+            before = await old.join(user="ann", clientId="tab")
+            await eventually(lambda new=new: members(new) == ["ann"])  # type: ignore[misc]
+            after = await new.join(user="ann", clientId="tab")
+            assert (await before.event("closing"))["reason"] == "replaced"
+            await one.say("lobby", "still there")
+            await after.message("still there")
+
+
+async def test_leaving_and_extending_reach_the_stream_on_another_node(cluster: Cluster) -> None:
+    """By its clientId."""
+    async with cluster(2) as (one, two):
+        reader = await one.join(user="ann", clientId="tab")
+        await eventually(lambda: members(two) == ["ann"])
+        (stream,) = one.server.hub.streams
+        before = stream.expires_at
+        headers = {"Authorization": f"Bearer {two.token('ann', ttl=5000)}"}
+        assert (await two.post("/api/auth/extend", {"clientId": "tab"}, None, headers=headers)).status == 200
+        await eventually(lambda: stream.expires_at > before + 1000)
+        assert (await two.post("/api/rooms/lobby/leave", {"clientId": "tab"}, "ann")).status == 204
+        assert (await reader.event("closing"))["reason"] == "left"
+        await eventually(lambda: members(one) == members(two) == [])
+        assert (await two.post("/api/auth/extend", {"clientId": "tab"}, "ann")).status == 404

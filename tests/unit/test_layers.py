@@ -24,8 +24,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("stream", "sweep", "pulse", "catchup", "hub"),
     # domain
     (
-        "presence", "seat", "nodes", "neighbours", "rooms", "messages", "slowmode", "replies", "ai", "ai.*", "gate",
-        "quotas", "signins", "accounts",
+        "presence", "seat", "replacements", "nodes", "neighbours", "orders", "rooms", "messages", "slowmode",
+        "replies", "ai", "ai.*", "gate", "quotas", "signins", "accounts",
         "rulebook", "directory", "acts", "roomsettings", "moderation", "invites", "audit",
         "reply", "replyfollow", "replyforms", "replyqueue", "replyrights", "replystore", "roomreplies",
     ),
