@@ -112,6 +112,7 @@ class Reader:
     def __init__(
         self, url: str, room: str, user_id: str, context: ssl.SSLContext | None = None, receive_buffer: int = 0
     ) -> None:
+        self.user_id = user_id
         self._address = urlsplit(url)
         query = {"roomId": room, "username": user_id, "clientId": f"reader-of-{user_id}", "token": token(user_id)}
         self._path = "/events?" + urlencode(query)
@@ -140,6 +141,10 @@ class Reader:
         assert status == 200, status
         self._parser = Parser()
         self.connections += 1
+
+    def move(self, url: str) -> None:
+        """Connects to that server from now on."""
+        self._address = urlsplit(url)
 
     def request(self) -> bytes:
         """The request that goes on after the last id."""

@@ -80,7 +80,7 @@ class PostgreSQL:
         try:
             await self._migrate()
             self._pool = await asyncpg.create_pool(
-                self._url, min_size=1, max_size=POOL_SIZE, max_inactive_connection_lifetime=IDLE_CONNECTION,
+                self._url, min_size=0, max_size=POOL_SIZE, max_inactive_connection_lifetime=IDLE_CONNECTION,
                 connection_class=_Connection, **_settings(),
             )  # fmt: skip
         except (exceptions.PostgresError, *_AWAY, ValueError) as error:
