@@ -6,6 +6,7 @@ import asyncio
 import logging
 import random
 import time
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import msgspec
@@ -18,7 +19,7 @@ from chatrooms.audit import Audit
 from chatrooms.bus.choice import bus_of
 from chatrooms.datadir import Folder, stored_secret
 from chatrooms.directory import Directory
-from chatrooms.errors import ConfigError, Unavailable
+from chatrooms.errors import ConfigError
 from chatrooms.event import CONTROL
 from chatrooms.gate import Gate
 from chatrooms.hub import Hub, closing
@@ -90,18 +91,25 @@ class Server:
             raise
 
     async def _start(self) -> None:
+        async with AsyncExitStack() as undo:
+            await self._open(undo)
+            undo.pop_all()
+        self._tasks = [asyncio.create_task(self._keep_house()), asyncio.create_task(self._watch_database())]
+        self.ready = True
+
+    async def _open(self, undo: AsyncExitStack) -> None:
+        """Makes the parts and opens them; `undo` closes those that were opened before one that could not be."""
         options = self.options
         self.database = database_of(options.database_url, self.data_dir)
         await self.database.open()
+        undo.push_async_callback(self.database.close)
         self.hub = Hub(options.heartbeat, options.write_timeout, options.max_streams, options.max_streams_per_user)
         self.nodes = Nodes(bus_of(options.bus_url, options.database_url))
         self.log = Log(self.database, self.hub.publish, self._tell_health, self.nodes.ring)
-        try:
-            await self.log.open()
-        except Unavailable:
-            await self.database.close()
-            raise
+        await self.log.open()
+        undo.push_async_callback(self.log.close)
         self.hub.start(self.log)
+        undo.callback(self.hub.stop)
         stored = MessageQueries(self.database)
         self.rooms = Rooms(self.hub, self.log, stored, options)
         self.quotas = Quotas(options)
@@ -112,11 +120,12 @@ class Server:
         await self.gate.reload()
         self.signins = SignIns(self.database, self.log, self.tokens, self._secret, options)
         self.accounts = Accounts(self.database, self.log, self.signins, options)
+        undo.callback(self.accounts.close)
         await self._start_replies()
+        undo.push_async_callback(self.replies.close)
         self.metrics = Metrics(self.hub, self.log, self.replies)
+        undo.push_async_callback(self.nodes.close)
         await self._meet_nodes()
-        self._tasks = [asyncio.create_task(self._keep_house()), asyncio.create_task(self._watch_database())]
-        self.ready = True
 
     async def _start_replies(self) -> None:
         options = self.options

@@ -50,6 +50,7 @@ class NatsBus:
             self._client = await asyncio.wait_for(nats.connect(self._servers, **self._settings()), CONNECT_TIMEOUT)
             for channel in (ALL, node):
                 await self._client.subscribe(self._prefix + channel, cb=self._heard)
+            await self._client.flush(CONNECT_TIMEOUT)  # from here on nothing is missed
         except (NatsError, OSError, ValueError, TimeoutError) as error:
             raise ConfigError(f"--bus-url: the bus cannot be reached: {error or type(error).__name__}") from None
         self._task = asyncio.create_task(self._run())

@@ -162,7 +162,8 @@ class _SQLiteTransaction:
     async def _run(self, last: Callable[[sqlite3.Connection], T]) -> T:
         held, self._held = self._held, []
         begun, self._begun = self._begun, True
-        return await self._connection.run(partial(_work, held, begun, last))
+        # Not a partial: aiosqlite logs what it runs, and a partial shows what it was given.
+        return await self._connection.run(lambda connection: _work(held, begun, last, connection))
 
 
 def _work(

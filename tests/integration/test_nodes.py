@@ -13,6 +13,7 @@ from tornado.testing import bind_unused_port
 
 from chatrooms import neighbours
 from chatrooms.app import make_app
+from chatrooms.errors import ConfigError
 from tests.helpers.chat import SECRET, Chat, eventually
 from tests.helpers.nats import Nats
 from tests.helpers.reader import Reader, data
@@ -190,3 +191,18 @@ async def test_leaving_and_extending_reach_the_stream_on_another_node(cluster: C
         assert (await reader.event("closing"))["reason"] == "left"
         await eventually(lambda: members(one) == members(two) == [])
         assert (await two.post("/api/auth/extend", {"clientId": "tab"}, "ann")).status == 404
+
+
+async def test_start_without_its_bus_leaves_nothing_open(postgres_url: str) -> None:
+    """It says so in one line, and may be tried again."""
+    server = make_app(secret=SECRET, database_url=postgres_url, bus_url="nats://127.0.0.1:1").settings["server"]
+    for _ in range(2):
+        with pytest.raises(ConfigError, match="bus cannot be reached"):
+            await server.start()
+        assert server.log._closing and not server.ready
+
+
+async def test_shared_database_needs_a_secret(postgres_url: str) -> None:
+    """Or each node would make one of its own."""
+    with pytest.raises(ConfigError, match="--secret must be given"):
+        make_app(database_url=postgres_url)
