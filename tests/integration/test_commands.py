@@ -25,8 +25,14 @@ async def run(chat: Chat, *arguments: str, **environment: str) -> Process:
     """A command that is pointed at the server under test."""
     env = {**os.environ, "CHATROOMS_URL": f"http://127.0.0.1:{chat.port}", **environment}
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "chatrooms", *arguments, stdin=PIPE, stdout=PIPE, stderr=PIPE, env=env
-    )
+        sys.executable, "-m", "chatrooms", *arguments, stdin=PIPE, stdout=PIPE, stderr=PIPE, env=env,
+        preexec_fn=_heed_interrupts,
+    )  # fmt: skip
+
+
+def _heed_interrupts() -> None:
+    """A shell makes what it runs in the background deaf to Ctrl-C; these tests may run there."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 async def ended(process: Process, text: str = "") -> tuple[int | None, str, str]:
