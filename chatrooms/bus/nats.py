@@ -50,7 +50,8 @@ class NatsBus:
             self._client = await asyncio.wait_for(nats.connect(self._servers, **self._settings()), CONNECT_TIMEOUT)
             for channel in (ALL, node):
                 await self._client.subscribe(self._prefix + channel, cb=self._heard)
-            await self._client.flush(CONNECT_TIMEOUT)  # from here on nothing is missed
+            for _ in range(2):  # a PING of nats-py overtakes what waits to be written: only the second tells
+                await self._client.flush(CONNECT_TIMEOUT)
         except (NatsError, OSError, ValueError, TimeoutError) as error:
             raise ConfigError(f"--bus-url: the bus cannot be reached: {error or type(error).__name__}") from None
         self._task = asyncio.create_task(self._run())
