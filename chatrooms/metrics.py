@@ -9,8 +9,8 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from chatrooms.hub import Hub
-from chatrooms.replies import Replies
+from chatrooms.core.hub import Hub
+from chatrooms.replies.jobs import Replies
 from chatrooms.storage.log import Log
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"

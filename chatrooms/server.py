@@ -12,40 +12,40 @@ from pathlib import Path
 import msgspec
 
 from chatrooms import sse
-from chatrooms.accounts import Accounts
-from chatrooms.acts import Acts
 from chatrooms.ai import provider
-from chatrooms.audit import Audit
 from chatrooms.bus.choice import bus_of
+from chatrooms.core.hub import Hub, closing
 from chatrooms.datadir import Folder, stored_secret
-from chatrooms.directory import Directory
 from chatrooms.errors import ConfigError
 from chatrooms.event import CONTROL
-from chatrooms.gate import Gate
-from chatrooms.hub import Hub, closing
-from chatrooms.invites import Invites
+from chatrooms.identity.accounts import Accounts
+from chatrooms.identity.gate import Gate
+from chatrooms.identity.publickeys import load
+from chatrooms.identity.quotas import Quotas
+from chatrooms.identity.signins import SignIns
+from chatrooms.identity.tokens import MIN_SECRET_BYTES, Tokens
 from chatrooms.limits import Places
-from chatrooms.messages import Messages
 from chatrooms.metrics import Metrics
-from chatrooms.moderation import Moderation
-from chatrooms.neighbours import Neighbours
-from chatrooms.nodes import Nodes
+from chatrooms.nodes.neighbours import Neighbours
+from chatrooms.nodes.nodes import Nodes
+from chatrooms.nodes.orders import Orders
 from chatrooms.options import Options
-from chatrooms.orders import Orders
-from chatrooms.publickeys import load
-from chatrooms.quotas import Quotas
-from chatrooms.replies import Replies
-from chatrooms.replyrights import ReplyRights
-from chatrooms.replystore import ReplyStore
-from chatrooms.roomreplies import RoomReplies
-from chatrooms.rooms import Rooms
-from chatrooms.roomsettings import RoomSettings
-from chatrooms.rulebook import Rulebook
-from chatrooms.signins import SignIns
+from chatrooms.replies.in_rooms import RoomReplies
+from chatrooms.replies.jobs import Replies
+from chatrooms.replies.rights import ReplyRights
+from chatrooms.replies.store import ReplyStore
+from chatrooms.rooms.directory import Directory
+from chatrooms.rooms.messages import Messages
+from chatrooms.rooms.rooms import Rooms
+from chatrooms.rules.acts import Acts
+from chatrooms.rules.audit import Audit
+from chatrooms.rules.invites import Invites
+from chatrooms.rules.moderation import Moderation
+from chatrooms.rules.rulebook import Rulebook
+from chatrooms.rules.settings import RoomSettings
 from chatrooms.storage.engines import database_of
 from chatrooms.storage.log import Log
 from chatrooms.storage.messages import MessageQueries
-from chatrooms.tokens import MIN_SECRET_BYTES, Tokens
 
 DAY = 86400.0
 HOUSEKEEPING = 3600.0  # seconds between two rounds of retention

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from chatrooms.datadir import stored_secret
+from chatrooms.identity.tokens import ROLES, Tokens
 from chatrooms.options import Options
-from chatrooms.tokens import ROLES, Tokens
 
 
 def main(argv: Sequence[str]) -> int:

@@ -17,17 +17,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from chatrooms import names
-from chatrooms.accounts import new_account
 from chatrooms.errors import ConfigError, Problem
-from chatrooms.gate import changed
+from chatrooms.identity.accounts import new_account
+from chatrooms.identity.gate import changed
+from chatrooms.identity.passwords import Passwords
+from chatrooms.identity.tokens import ROLES
 from chatrooms.options import Options
-from chatrooms.passwords import Passwords
 from chatrooms.storage import accounts, families
 from chatrooms.storage.accounts import Account, AccountQueries
 from chatrooms.storage.database import Database
 from chatrooms.storage.engines import database_of
 from chatrooms.storage.log import Log
-from chatrooms.tokens import ROLES
 
 _UNUSED = {"CHATROOMS_SECRET": "no token is signed here"}  # or a shared database would ask for it
 

@@ -6,9 +6,9 @@ import msgspec
 
 from chatrooms import names
 from chatrooms.errors import BadRequest, NotFound
-from chatrooms.gate import TICKET_TTL
 from chatrooms.handlers.base import COOKIE, Handler
-from chatrooms.signins import SignedIn
+from chatrooms.identity.gate import TICKET_TTL
+from chatrooms.identity.signins import SignedIn
 
 
 class GuestBody(msgspec.Struct):

@@ -14,9 +14,9 @@ from tornado.web import Application, HTTPError, RequestHandler
 from chatrooms import body, names
 from chatrooms.errors import BadRequest, Forbidden, Problem, Unauthorized, Unavailable
 from chatrooms.handlers.access import Access
+from chatrooms.identity.tokens import Identity
 from chatrooms.logs import printable
 from chatrooms.server import Server
-from chatrooms.tokens import Identity
 
 COOKIE = "chatrooms_token"
 NOTHING = "default-src 'none'; frame-ancestors 'none'"  # the policy of what is no page

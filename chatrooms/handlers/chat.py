@@ -11,8 +11,8 @@ from chatrooms import names
 from chatrooms.ai.base import Prompt, Turn
 from chatrooms.errors import BadRequest
 from chatrooms.handlers.replystream import ReplyHandler
-from chatrooms.reply import Reply
-from chatrooms.tokens import Identity
+from chatrooms.identity.tokens import Identity
+from chatrooms.replies.reply import Reply
 
 HISTORY = 10  # the last entries that count
 ROLES = ("user", "assistant", "system")

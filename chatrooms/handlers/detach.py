@@ -7,8 +7,8 @@ import socket
 from tornado.iostream import IOStream
 from tornado.web import RequestHandler
 
+from chatrooms.core.stream import say_goodbye
 from chatrooms.logs import log_access
-from chatrooms.stream import say_goodbye
 
 
 def take_socket(handler: RequestHandler) -> socket.socket | None:

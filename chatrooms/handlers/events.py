@@ -6,13 +6,13 @@ import random
 import secrets
 
 from chatrooms import names, sse
+from chatrooms.core.hub import closing
 from chatrooms.errors import Forbidden, Problem, TooMany, Unavailable
 from chatrooms.event import event_id, parse_id
 from chatrooms.handlers.base import Handler, check_same_user
 from chatrooms.handlers.detach import refuse, take_socket
-from chatrooms.hub import closing
-from chatrooms.seat import Seat, Start
-from chatrooms.tokens import Identity
+from chatrooms.identity.tokens import Identity
+from chatrooms.rooms.seat import Seat, Start
 
 MAX_HISTORY = 200
 SOFT_RETRY_MS = (5000, 15000)  # a soft refusal asks to come back after this, at random

@@ -21,9 +21,9 @@ from tornado.httputil import (
 from tornado.netutil import ssl_wrap_socket
 from tornado.web import Application
 
+from chatrooms.core.stream import tune
 from chatrooms.handlers.accept import Acceptor
 from chatrooms.handlers.wire import BODY_TOO_LARGE, HEAD_TOO_LARGE, TARGET_TOO_LONG, TLSWire, Wire
-from chatrooms.stream import tune
 
 MAX_HEAD = 16 << 10  # bytes of a request's line and headers; reading 32 KiB of them takes 50 ms
 MAX_HEADERS = 100

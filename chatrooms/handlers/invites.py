@@ -8,7 +8,7 @@ import msgspec
 
 from chatrooms import names
 from chatrooms.handlers.base import Handler
-from chatrooms.rules import Rank
+from chatrooms.rules.rules import Rank
 from chatrooms.storage.invites import Invite
 
 DAY = 86_400

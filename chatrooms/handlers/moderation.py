@@ -10,7 +10,7 @@ import msgspec
 from chatrooms import names
 from chatrooms.event import MAX_SEQ
 from chatrooms.handlers.base import Handler
-from chatrooms.rules import FOREVER, Rank
+from chatrooms.rules.rules import FOREVER, Rank
 from chatrooms.storage.rules import BAN, MUTE
 
 MAX_PAGE = 200

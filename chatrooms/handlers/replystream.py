@@ -9,12 +9,12 @@ from tornado.http1connection import HTTP1Connection
 from tornado.iostream import StreamClosedError
 
 from chatrooms import sse
+from chatrooms.core.stream import tune
 from chatrooms.errors import Problem
 from chatrooms.handlers.base import Handler
-from chatrooms.reply import ERROR, Ending, Reader, Reply
-from chatrooms.replyforms import UI_HEADER, Content, Form, UIMessages
-from chatrooms.stream import tune
-from chatrooms.tokens import Identity
+from chatrooms.identity.tokens import Identity
+from chatrooms.replies.forms import UI_HEADER, Content, Form, UIMessages
+from chatrooms.replies.reply import ERROR, Ending, Reader, Reply
 
 TICK = 1.0  # seconds between two looks at the clock and the gate
 

@@ -12,11 +12,11 @@ from msgspec import UNSET, UnsetType
 from chatrooms import names
 from chatrooms.errors import BadRequest, TooMany
 from chatrooms.handlers.base import Handler
-from chatrooms.messages import Draft, Posted
-from chatrooms.presence import Key
-from chatrooms.roomsettings import Change
-from chatrooms.rules import Rules
-from chatrooms.tokens import Identity
+from chatrooms.identity.tokens import Identity
+from chatrooms.rooms.messages import Draft, Posted
+from chatrooms.rooms.presence import Key
+from chatrooms.rules.rules import Rules
+from chatrooms.rules.settings import Change
 
 MAX_BATCH = 500
 MAX_BATCH_BYTES = 1 << 20

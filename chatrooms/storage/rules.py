@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from chatrooms.rules import FOREVER, Rank, Rules
+from chatrooms.rules.rules import FOREVER, Rank, Rules
 from chatrooms.storage.database import Database, Row, Source, Transaction
 
 BAN, MUTE = "ban", "mute"

@@ -11,9 +11,9 @@ import pytest
 from tornado.httpserver import HTTPServer
 from tornado.testing import bind_unused_port
 
-from chatrooms import neighbours
 from chatrooms.app import make_app
 from chatrooms.errors import ConfigError
+from chatrooms.nodes import neighbours
 from tests.helpers.chat import SECRET, Chat, eventually
 from tests.helpers.nats import Nats
 from tests.helpers.reader import Reader, data

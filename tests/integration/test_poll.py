@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from chatrooms import presence
+from chatrooms.rooms import presence
 from tests.helpers.chat import Chat
 
 pytestmark = pytest.mark.gen_test(timeout=30)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from chatrooms import presence
+from chatrooms.rooms import presence
 from tests.helpers.chat import Chat, eventually
 from tests.helpers.reader import Reader, data
 

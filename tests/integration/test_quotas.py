@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chatrooms import messages
+from chatrooms.rooms import messages
 from tests.helpers.chat import Chat
 
 pytestmark = pytest.mark.gen_test(timeout=30)

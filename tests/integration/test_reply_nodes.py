@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from chatrooms.replystore import ReplyStore
+from chatrooms.replies.store import ReplyStore
 from chatrooms.storage import replies as queries
 from chatrooms.storage.replies import StoredReply
 from tests.helpers.asking import resume

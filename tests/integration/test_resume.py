@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from chatrooms import topic as tails
+from chatrooms.core import topic as tails
 from tests.helpers.chat import Chat
 from tests.helpers.reader import Reader, data
 

@@ -17,17 +17,19 @@ MAX_LINES = 320
 # From the ground up; a module may import from its own layer and from those before it.
 LAYERS: tuple[tuple[str, ...], ...] = (
     # values: pure, no I/O
-    ("chatrooms", "errors", "event", "sse", "names", "body", "limits", "tokens", "options", "topic", "rules", "act"),
+    (
+        "chatrooms", "errors", "event", "sse", "names", "body", "limits", "options",
+        "identity", "identity.tokens", "rules", "rules.rules", "rules.act", "core", "core.topic",
+    ),
     # infrastructure
-    ("storage", "storage.*", "bus", "bus.*", "logs", "passwords", "publickeys", "datadir"),
+    ("storage", "storage.*", "bus", "bus.*", "logs", "datadir", "identity.passwords", "identity.publickeys"),
     # core
-    ("stream", "sweep", "pulse", "catchup", "hub"),
+    ("core.stream", "core.sweep", "core.pulse", "core.catchup", "core.hub"),
     # domain
     (
-        "presence", "seat", "replacements", "nodes", "neighbours", "orders", "rooms", "messages", "slowmode",
-        "replies", "ai", "ai.*", "gate", "quotas", "signins", "accounts",
-        "rulebook", "directory", "acts", "roomsettings", "moderation", "invites", "audit",
-        "reply", "replyfollow", "replyforms", "replyqueue", "replyrights", "replystore", "roomreplies",
+        "rooms", "rooms.*", "nodes", "nodes.*", "replies", "replies.*", "ai", "ai.*",
+        "identity.gate", "identity.quotas", "identity.signins", "identity.accounts",
+        "rules.rulebook", "rules.acts", "rules.settings", "rules.moderation", "rules.invites", "rules.audit",
     ),
     # the whole server
     ("metrics", "server"),

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from chatrooms import presence as rules
-from chatrooms.presence import LISTED, Presence
+from chatrooms.rooms import presence as rules
+from chatrooms.rooms.presence import LISTED, Presence
 from chatrooms.sse import Parser, ServerEvent
 from tests.helpers.chat import eventually
 

@@ -7,8 +7,8 @@ from typing import cast
 
 import pytest
 
-from chatrooms.pulse import Pulse
-from chatrooms.stream import Stream
+from chatrooms.core.pulse import Pulse
+from chatrooms.core.stream import Stream
 from tests.helpers.chat import eventually
 
 pytestmark = pytest.mark.gen_test(timeout=30)

@@ -9,19 +9,19 @@ from pathlib import Path
 
 import pytest
 
-from chatrooms import rulebook
-from chatrooms.act import Act
+from chatrooms.core.hub import Hub
 from chatrooms.errors import Forbidden, Unavailable
-from chatrooms.hub import Hub
+from chatrooms.identity.tokens import Identity
 from chatrooms.options import Options
-from chatrooms.rooms import Rooms
-from chatrooms.rulebook import Rulebook
+from chatrooms.rooms.rooms import Rooms
+from chatrooms.rules import rulebook
+from chatrooms.rules.act import Act
+from chatrooms.rules.rulebook import Rulebook
 from chatrooms.storage.database import Row
 from chatrooms.storage.log import Log
 from chatrooms.storage.messages import MessageQueries
 from chatrooms.storage.rules import BAN, restrict
 from chatrooms.storage.sqlite import SQLite
-from chatrooms.tokens import Identity
 
 pytestmark = pytest.mark.gen_test(timeout=30)
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from chatrooms.act import Act
 from chatrooms.errors import Forbidden
 from chatrooms.event import CONTROL
-from chatrooms.rules import FOREVER, Rank, Rules
-from chatrooms.tokens import Identity
+from chatrooms.identity.tokens import Identity
+from chatrooms.rules.act import Act
+from chatrooms.rules.rules import FOREVER, Rank, Rules
 
 RULES = Rules(
     private=True,

@@ -7,8 +7,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from chatrooms import topic as tails
-from chatrooms.topic import BATCH_BYTES, BEHIND, Batch, Topic
+from chatrooms.core import topic as tails
+from chatrooms.core.topic import BATCH_BYTES, BEHIND, Batch, Topic
 
 
 def frames(batch: Batch) -> list[bytes]:

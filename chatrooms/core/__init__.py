@@ -1,0 +1,1 @@
+"""The core: topics over the log, and streams that read them."""

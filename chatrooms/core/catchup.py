@@ -1,0 +1,110 @@
+"""Catching up: streams whose position lies before their topic's tail get pages of the log.
+
+A few pages at a time, outside the sweep, shared by streams at the same position. Joining the tail
+happens without an `await`, so there is neither a gap nor a repeat.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+
+from chatrooms.core.stream import Stream
+from chatrooms.core.topic import BATCH_BYTES, BEHIND, Batch, Entry
+from chatrooms.event import Event
+from chatrooms.storage.log import Log
+
+READERS = 4  # pages read at the same time
+PAGE_EVENTS = 200
+RETRY = 1.0  # seconds until a page that could not be read is tried again
+
+log = logging.getLogger(__name__)
+
+
+class CatchUp:
+    """Brings streams that are BEHIND to the end of their topic."""
+
+    def __init__(self, log: Log, frame: Callable[[Event], bytes]) -> None:
+        self._log = log
+        self._frame = frame
+        self._queue: deque[Stream] = deque()
+        self._workers: set[asyncio.Task[None]] = set()
+        self._pages: dict[tuple[str, int, int], asyncio.Task[Batch]] = {}
+
+    def add(self, stream: Stream) -> None:
+        """Takes a stream that goes by its position; it is live when it has everything."""
+        stream.cursor = BEHIND
+        if stream.queued or stream.stalled_at:
+            return
+        stream.queued = True
+        self._queue.append(stream)
+        if len(self._workers) < READERS:
+            worker = asyncio.create_task(self._work())
+            self._workers.add(worker)
+            worker.add_done_callback(self._workers.discard)
+
+    def join(self, stream: Stream) -> None:
+        """Gives a stream that is not before its topic's floor the next of the tail; live at its end."""
+        topic = stream.topic
+        batch = topic.durable_after(stream.position)
+        if batch.entries:
+            stream.deliver(batch)
+        else:
+            stream.cursor = batch.cursor
+        if stream.cursor == BEHIND:
+            self.add(stream)
+        elif stream.whispers != topic.whispers:
+            stream.whispers = topic.whispers
+            if topic.snapshot is not None:
+                stream.write(topic.snapshot())
+
+    async def _work(self) -> None:
+        while self._queue:
+            stream = self._queue.popleft()
+            stream.queued = False
+            if stream.open and not stream.stalled_at:
+                await self._step(stream)
+
+    async def _step(self, stream: Stream) -> None:
+        topic = stream.topic
+        if stream.position < topic.floor:
+            version = topic.version
+            try:
+                page = await self._page(stream)
+            except Exception as error:  # the database is away: the stream keeps its place
+                log.warning("catch-up waits: %s", error)
+                asyncio.get_running_loop().call_later(RETRY, self.add, stream)
+                return
+            if topic.version == version and stream.open and not stream.stalled_at:
+                stream.deliver(page)
+            if stream.open:
+                self.add(stream)
+        else:
+            self.join(stream)
+            await asyncio.sleep(0)
+
+    async def _page(self, stream: Stream) -> Batch:
+        key = (stream.topic.name, stream.position, stream.topic.version)
+        page = self._pages.get(key)
+        if page is None:
+            page = self._pages[key] = asyncio.create_task(self._read(*key[:2]))
+            page.add_done_callback(lambda _: self._pages.pop(key, None))
+        return await page
+
+    async def _read(self, topic: str, position: int) -> Batch:
+        head = self._log.head
+        events = await self._log.read(topic, position, PAGE_EVENTS)
+        entries: list[Entry] = []
+        size = 0
+        for event in events:
+            frame = self._frame(event)
+            size += len(frame)
+            if size > BATCH_BYTES and entries:
+                break
+            entries.append(Entry(frame, event.seq, True))
+        if len(entries) == len(events) < PAGE_EVENTS:
+            # That was all up to the head: an empty frame takes the reader there.
+            entries.append(Entry(b"", head, True))
+        return Batch(b"".join([e.frame for e in entries]), entries, BEHIND, BEHIND)

@@ -1,0 +1,227 @@
+"""The hub: takes committed events to their topics, and opens streams at a position."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from typing import Protocol
+
+import msgspec
+
+from chatrooms import sse
+from chatrooms.core.catchup import CatchUp
+from chatrooms.core.pulse import Pulse
+from chatrooms.core.stream import Stream
+from chatrooms.core.sweep import Sweep
+from chatrooms.core.topic import Topic
+from chatrooms.errors import TooMany, Unavailable
+from chatrooms.event import Event, event_id, identified
+from chatrooms.storage.log import Log
+
+# Events that change the text of an earlier one: what was encoded before must not be sent again.
+REWRITES = frozenset({"message-edited", "message-deleted"})
+
+LONGEST_RETRY = 1.5  # seconds: the most that `retry:` asks for when a stream opens
+TOLD_AT_ONCE = 200  # streams that are told something before the event loop gets its turn
+RETRY_AFTER = 5.0  # seconds, for who finds the server full
+
+log = logging.getLogger(__name__)
+
+
+class Owner(Protocol):
+    """Who is told when a stream has ended: a room, say."""
+
+    def stream_ended(self, stream: Stream, hold: float) -> None:
+        """The stream is closed; who read it is expected back within `hold` seconds."""
+
+
+class Hub:
+    """Topics and streams of this process. Needs a running event loop; `log` calls `publish`.
+
+    `streams` maps each open stream to its owner.
+    """
+
+    def __init__(self, heartbeat: float, write_timeout: float, max_streams: int, max_streams_per_user: int) -> None:
+        self.write_timeout = write_timeout
+        self._max_streams = max_streams
+        self._max_streams_per_user = max_streams_per_user
+        self._topics: dict[str, Topic] = {}
+        self._listeners: dict[str, list[Callable[[Event], None]]] = {}
+        self._by_user: dict[str, dict[Stream, None]] = {}
+        self._by_client: dict[tuple[str, str, str], Stream] = {}
+        self.streams: dict[Stream, Owner] = {}
+        self.published = 0
+
+        self._pulse = Pulse(heartbeat, write_timeout, _tell_expiring, _end_expired)
+
+    def start(self, log: Log) -> None:
+        """Begins to beat and to read from the log."""
+        self._log = log
+        self._catchup = CatchUp(log, self.frame)
+        self._sweep = Sweep(self._fall_behind)
+        self._pulse.start()
+
+    def stop(self) -> None:
+        self._pulse.stop()
+
+    @property
+    def deliveries(self) -> int:
+        """Frames handed to live streams since the start."""
+        return self._sweep.deliveries
+
+    # Publishing
+
+    def publish(self, events: Sequence[Event]) -> None:
+        """Takes events, in log order and just committed, to the topics that somebody reads."""
+        self.published += len(events)
+        for event in events:
+            frame = b""
+            for name in event.topics:
+                for listener in self._listeners.get(name, ()):
+                    listener(event)
+                topic = self._topics.get(name)
+                if topic is None:
+                    continue
+                if event.type in REWRITES:
+                    topic.forget()
+                frame = frame or self.frame(event)
+                topic.append(frame, event.seq)
+                self._sweep.mark(topic)
+
+    def listen(self, name: str, listener: Callable[[Event], None]) -> None:
+        """Calls a part of the server with each event of a topic, in log order and without an await."""
+        self._listeners.setdefault(name, []).append(listener)
+
+    def whisper(self, name: str, frame: bytes) -> None:
+        """Gives an ephemeral frame to the streams of a topic that are open now."""
+        topic = self._topics.get(name)
+        if topic is not None:
+            topic.whisper(frame)
+            self._sweep.mark(topic)
+
+    def frame(self, event: Event) -> bytes:
+        """The bytes of a durable event, the same for all its readers."""
+        id = event_id(self._log.epoch, event.seq)
+        return sse.encode(identified(event.data, id), event.type, id)
+
+    def tell_all(self, frame: bytes) -> None:
+        """Gives an ephemeral frame to every open stream, a lot at a time."""
+        self._tell_some(frame, iter(list(self.streams)))
+
+    def _tell_some(self, frame: bytes, streams: Iterator[Stream]) -> None:
+        some = list(islice(streams, TOLD_AT_ONCE))
+        for stream in some:
+            stream.write(frame)
+        if some:
+            asyncio.get_running_loop().call_soon(self._tell_some, frame, streams)
+
+    def forget(self) -> None:
+        """Drops all tails: the log has lost events or text."""
+        for topic in self._topics.values():
+            topic.forget()
+
+    # Streams
+
+    def check_room_for(self, user_id: str) -> None:
+        """Raises Unavailable `full` or TooMany `too-many-streams` when one more does not fit."""
+        if self._max_streams and len(self.streams) >= self._max_streams:
+            raise Unavailable("full", "The server is full.", RETRY_AFTER)
+        if self._max_streams_per_user and len(self._by_user.get(user_id, ())) >= self._max_streams_per_user:
+            raise TooMany("too-many-streams", "This user has too many open streams.", RETRY_AFTER)
+
+    def topic(self, name: str) -> Topic:
+        """The topic of that name; its tail begins now if nobody read it."""
+        topic = self._topics.get(name)
+        if topic is None:
+            topic = self._topics[name] = Topic(name, self._log.head)
+        return topic
+
+    def count_in_tail(self, name: str, position: int) -> int | None:
+        """How many events of a topic follow a position, or None when only the log knows."""
+        topic = self._topics.get(name)
+        if topic is None or position < topic.floor:
+            return None
+        return topic.count_after(position)
+
+    def open(self, stream: Stream, owner: Owner, first: bytes) -> None:
+        """Starts a stream: `first` (the head and the first event), then all after its position."""
+        self.streams[stream] = owner
+        self._by_user.setdefault(stream.user_id, {})[stream] = None
+        self._by_client[stream.topic.name, stream.user_id, stream.client_id] = stream
+        stream.topic.streams[stream] = None
+        try:
+            stream.start()
+        except OSError:  # the peer is gone already
+            stream.close()
+        stream.write(first)
+        self._pulse.add(stream)
+        if stream.open and not stream.stalled_at:
+            self.resume(stream)
+
+    def streams_of(self, user_id: str) -> Iterator[Stream]:
+        """The open streams of a user."""
+        return iter(list(self._by_user.get(user_id, ())))
+
+    def readers(self, topic: str) -> list[Stream]:
+        """The open streams of a topic."""
+        found = self._topics.get(topic)
+        return list(found.streams) if found else []
+
+    def stream_of(self, topic: str, user_id: str, client_id: str) -> Stream | None:
+        """The open stream of a user's client on a topic; a client has one of each."""
+        return self._by_client.get((topic, user_id, client_id))
+
+    def extend(self, stream: Stream, expires_at: float) -> None:
+        """Lets a stream live on until then (seconds since 1970)."""
+        stream.expires_at = expires_at
+        stream.warned = False
+        self._pulse.schedule(stream, extended=True)
+
+    # What streams tell their keeper
+
+    def resume(self, stream: Stream) -> None:
+        if stream.cursor >= stream.topic.valid:
+            self._sweep.serve(stream)
+        elif stream.position >= stream.topic.floor:
+            self._catchup.join(stream)
+        else:
+            self._fall_behind(stream)
+
+    def stalled(self, stream: Stream) -> None:
+        self._pulse.stalled(stream)
+
+    def ended(self, stream: Stream, hold: float) -> None:
+        owner = self.streams.pop(stream)
+        topic = stream.topic
+        topic.streams.pop(stream, None)
+        if not topic.streams:
+            self._topics.pop(topic.name, None)
+        mine = self._by_user[stream.user_id]
+        del mine[stream]
+        if not mine:
+            del self._by_user[stream.user_id]
+        key = (topic.name, stream.user_id, stream.client_id)
+        if self._by_client.get(key) is stream:
+            del self._by_client[key]
+        owner.stream_ended(stream, hold)
+
+    def _fall_behind(self, stream: Stream) -> None:
+        if stream.cursor >= 0:
+            stream.whispers = -1  # it lost its place among the ephemerals: a snapshot will tell
+        self._catchup.add(stream)
+
+
+def closing(reason: str, reconnect: bool, id: str | None = None, retry: int | None = None) -> bytes:
+    """The last event of a stream. `retry` in milliseconds."""
+    data = msgspec.json.encode({"reason": reason, "reconnect": reconnect})
+    return sse.encode(data, "closing", id, retry)
+
+
+def _tell_expiring(stream: Stream) -> None:
+    stream.write(sse.encode(b'{"expiresAt":%d}' % int(stream.expires_at * 1000), "token-expiring"))
+
+
+def _end_expired(stream: Stream) -> None:
+    stream.finish(closing("token-expired", True), LONGEST_RETRY)

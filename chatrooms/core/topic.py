@@ -1,0 +1,178 @@
+"""A topic: a filter over the log, with a bounded tail of encoded frames in memory.
+
+The tail holds durable frames and, between them, ephemeral ones (typing, joins). A live stream
+reads it by `cursor`, an index that only grows; a stream that has fallen out of the tail, and one
+that resumes, goes by its position in the log and gets durable frames only.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from chatrooms.core.stream import Stream
+
+TAIL_FRAMES = 1000  # durable frames kept
+TAIL_BYTES = 1 << 20
+EPHEMERAL_BYTES = 256 << 10
+EPHEMERAL_FRAMES = 2000
+BATCH_BYTES = 64 << 10  # the most that one write joins, but for a single frame that is larger
+
+BEHIND = -1  # the cursor of a stream that goes by its position
+
+
+class Entry(NamedTuple):
+    """One encoded frame, and the position in the log of who has read it."""
+
+    frame: bytes
+    position: int
+    durable: bool
+
+
+class Batch(NamedTuple):
+    """What one write brings: entries joined, the cursor of the first, and the cursor after all.
+
+    `first` and `cursor` are BEHIND when the entries do not stand side by side in the tail.
+    """
+
+    data: bytes
+    entries: Sequence[Entry]
+    first: int
+    cursor: int
+
+
+class Topic:
+    """The tail of one topic and the streams that read it.
+
+    floor     every event of the topic after this seq is in the tail
+    end       the cursor of a stream that has everything
+    valid     cursors below it mean nothing any more
+    whispers  how many ephemeral frames there have been; tells who may have missed one
+    version   grows when text in the log was changed, so that pages read before are not used
+    snapshot  makes a frame that tells the present state to who may have missed ephemerals
+    """
+
+    __slots__ = (
+        "_durable_bytes", "_durables", "_entries", "_ephemeral_bytes", "_start",
+        "dirty", "floor", "name", "snapshot", "streams", "valid", "version", "whispers",
+    )  # fmt: skip
+
+    def __init__(self, name: str, floor: int) -> None:
+        self.name = name
+        self.floor = floor
+        self.valid = 0
+        self.whispers = 0
+        self.version = 0
+        self.dirty = False
+        self.snapshot: Callable[[], bytes] | None = None
+        self.streams: dict[Stream, None] = {}
+        self._entries: list[Entry] = []
+        self._start = 0
+        self._durables = 0
+        self._durable_bytes = 0
+        self._ephemeral_bytes = 0
+
+    @property
+    def end(self) -> int:
+        return self._start + len(self._entries)
+
+    @property
+    def last(self) -> int:
+        """The position of a stream that has everything."""
+        return self._entries[-1].position if self._entries else self.floor
+
+    def append(self, frame: bytes, seq: int) -> None:
+        """Takes the frame of the durable event `seq`, which is after all earlier ones."""
+        self._entries.append(Entry(frame, seq, True))
+        self._durables += 1
+        self._durable_bytes += len(frame)
+        if self._durables > 2 * TAIL_FRAMES or self._durable_bytes > 2 * TAIL_BYTES:
+            self._trim()
+
+    def whisper(self, frame: bytes) -> None:
+        """Takes an ephemeral frame: for streams that are open now, never replayed."""
+        self._entries.append(Entry(frame, self.last, False))
+        self.whispers += 1
+        self._ephemeral_bytes += len(frame)
+        if self._ephemeral_bytes > EPHEMERAL_BYTES or len(self._entries) - self._durables > EPHEMERAL_FRAMES:
+            self._drop_ephemerals()
+
+    def forget(self) -> None:
+        """Drops the whole tail: text in it has changed, and the log has the present one."""
+        self.floor = self.last
+        self._start = self.valid = self.end
+        self._entries.clear()
+        self._durables = self._durable_bytes = self._ephemeral_bytes = 0
+        self.version += 1
+
+    def batch(self, cursor: int) -> Batch:
+        """What a live stream at `cursor` (valid, not at the end) lacks, up to BATCH_BYTES."""
+        index = cursor - self._start
+        entries = _up_to_batch(self._entries, index)
+        return Batch(b"".join([e.frame for e in entries]), entries, cursor, cursor + len(entries))
+
+    def durable_after(self, position: int) -> Batch:
+        """The durable frames after a position (not before `floor`), up to BATCH_BYTES.
+
+        Its cursor is `end` when it brings all that there is, else BEHIND.
+        """
+        waiting = self._durable_after(position)
+        entries = _up_to_batch(waiting, 0)
+        cursor = self.end if len(entries) == len(waiting) else BEHIND
+        return Batch(b"".join([e.frame for e in entries]), entries, BEHIND, cursor)
+
+    def count_after(self, position: int) -> int:
+        """How many durable events follow a position that is not before `floor`."""
+        return len(self._durable_after(position))
+
+    def _durable_after(self, position: int) -> list[Entry]:
+        index = bisect_right(self._entries, position, key=lambda entry: entry.position)
+        return [entry for entry in self._entries[index:] if entry.durable]
+
+    def _trim(self) -> None:
+        """Keeps the newest durable frames within half of the bound, with what stands between them."""
+        frames = size = 0
+        for index in range(len(self._entries) - 1, -1, -1):
+            entry = self._entries[index]
+            if entry.durable:
+                frames += 1
+                size += len(entry.frame)
+                if frames > TAIL_FRAMES or size > TAIL_BYTES:
+                    self._drop_before(index + 1)
+                    return
+
+    def _drop_before(self, index: int) -> None:
+        self.floor = self._entries[index - 1].position
+        self._start += index
+        self.valid = max(self.valid, self._start)
+        del self._entries[:index]
+        self._recount()
+
+    def _drop_ephemerals(self) -> None:
+        """Drops the older half of the ephemerals.
+
+        What stands after them keeps its cursor; streams before that point go by their position.
+        """
+        keep_from = len(self._entries) // 2
+        kept = [entry for entry in self._entries[:keep_from] if entry.durable]
+        self.valid = max(self.valid, self._start + keep_from)
+        self._start += keep_from - len(kept)
+        self._entries[:keep_from] = kept
+        self._recount()
+
+    def _recount(self) -> None:
+        durable = [len(entry.frame) for entry in self._entries if entry.durable]
+        self._durables, self._durable_bytes = len(durable), sum(durable)
+        self._ephemeral_bytes = sum(len(entry.frame) for entry in self._entries) - self._durable_bytes
+
+
+def _up_to_batch(entries: Sequence[Entry], index: int) -> Sequence[Entry]:
+    size, stop = 0, index
+    while stop < len(entries):
+        size += len(entries[stop].frame)
+        if size > BATCH_BYTES and stop > index:
+            break
+        stop += 1
+    return entries[index:stop]

@@ -1,0 +1,41 @@
+"""What one user may begin in a time, beyond messages: streams, rooms, AI replies."""
+
+from __future__ import annotations
+
+from chatrooms.identity.tokens import Identity
+from chatrooms.limits import RateLimit
+from chatrooms.options import Options
+
+STREAM_PERIOD = 10.0  # seconds in which `stream-rate` counts
+ROOM_PERIOD = 3600.0
+REPLY_PERIOD = 60.0
+
+
+class Quotas:
+    """Counts by user; service and admin are exempt. All methods raise TooMany."""
+
+    def __init__(self, options: Options) -> None:
+        self._streams = RateLimit(options.streams_a_period, STREAM_PERIOD)
+        self._refusals = RateLimit(options.streams_a_period, STREAM_PERIOD)
+        self._rooms = RateLimit(options.room_rate, ROOM_PERIOD)
+        self._replies = RateLimit(options.replies_a_minute, REPLY_PERIOD)
+
+    def open_stream(self, who: Identity) -> None:
+        """Counts a stream, or a poll."""
+        self._spend(self._streams, who)
+
+    def refuse_softly(self, who: Identity) -> None:
+        """Counts a refusal that asks to come back: who comes back at once, again and again, gets a hard one."""
+        self._spend(self._refusals, who)
+
+    def make_room(self, who: Identity) -> None:
+        """Counts a room that did not exist."""
+        self._spend(self._rooms, who)
+
+    def reply(self, who: Identity) -> None:
+        """Counts a reply to be generated."""
+        self._spend(self._replies, who)
+
+    def _spend(self, limit: RateLimit, who: Identity) -> None:
+        if not who.trusted:
+            limit.spend(who.user_id)

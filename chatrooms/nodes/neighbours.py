@@ -1,0 +1,188 @@
+"""Presence over nodes: who is in which room on the other nodes of a shared database.
+
+Each node writes its own members into a table, and then tells the others over the bus; they hold all
+members in memory, and read the table again when the bus was away, and now and then. The table rather
+than heartbeats with all members: what the bus loses is found again, and a new node has one query to
+make. A node renews its lease each BEAT; one that did not for LEASE is buried by any other, and its
+members leave, but for those who are elsewhere by then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable
+
+from chatrooms.nodes.nodes import Nodes, Seen
+from chatrooms.rooms.presence import Key
+from chatrooms.rooms.rooms import Rooms
+from chatrooms.storage import presence as stored
+from chatrooms.storage.database import Database
+from chatrooms.storage.presence import Whereabouts
+
+BEAT = 1.0  # seconds between two renewals of the lease
+LEASE = 8.0  # longer than the retry of a drain and the grace: who is told to come back has not left
+REFRESH = 30.0  # seconds after which the table is read again, whatever the bus says
+RETRY = 1.0  # seconds until what could not be written is tried again
+TOLD_AT_ONCE = 50  # members in one message
+
+log = logging.getLogger(__name__)
+
+
+class Neighbours:
+    """Tells the other nodes who is here, and the rooms of this node who is there."""
+
+    def __init__(
+        self, database: Database, nodes: Nodes, rooms: Rooms, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._database = database
+        self._nodes = nodes
+        self._rooms = rooms
+        self._clock = clock
+        self._changes: dict[tuple[str, Key], bool] = {}
+        self._changed = asyncio.Event()
+        self._seen: dict[str, tuple[int, float]] = {}
+        self._missing: set[str] = set()
+        self._meanwhile: list[Seen] | None = None
+        self._refresh_at = 0.0
+        self._tasks: list[asyncio.Task[None]] = []
+        rooms.on_presence = self._note
+        nodes.on_seen, nodes.on_buried = self._hear, self._drop
+
+    async def open(self) -> None:
+        """Takes a lease, and learns who is where. Raises Unavailable."""
+        await self._beat()
+        self._tasks = [asyncio.create_task(self._keep_beating()), asyncio.create_task(self._keep_writing())]
+
+    async def close(self) -> None:
+        """Stops. The lease runs out by itself: members of a node that stops are expected on another."""
+        for task in self._tasks:
+            task.cancel()
+
+    def refresh(self) -> None:
+        """Something may have been missed."""
+        self._refresh_at = 0.0
+
+    # This node's members
+
+    def _note(self, room_id: str, key: Key, here: bool) -> None:
+        self._changes[room_id, key] = here
+        self._changed.set()
+
+    async def _keep_writing(self) -> None:
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            changes, self._changes = self._changes, {}
+            try:
+                await self._write(changes)
+            except Exception as error:
+                log.debug("presence is not written: %s", error)
+                self._changes = {**changes, **self._changes}
+                self._changed.set()
+                await asyncio.sleep(RETRY)
+
+    async def _write(self, changes: dict[tuple[str, Key], bool]) -> None:
+        """First into the table, then over the bus: who reads the table before hears it after."""
+        come = [self._of(*place) for place, here in changes.items() if here]
+        gone = [self._of(*place) for place, here in changes.items() if not here]
+        async with self._database.transaction() as tx:
+            await stored.write(tx, come, gone)
+        for start in range(0, len(come), TOLD_AT_ONCE):
+            self._nodes.tell_seen([row[1:] for row in come[start : start + TOLD_AT_ONCE]], [])
+        for start in range(0, len(gone), TOLD_AT_ONCE):
+            self._nodes.tell_seen([], [row[1:] for row in gone[start : start + TOLD_AT_ONCE]])
+
+    def _of(self, room_id: str, key: Key) -> Whereabouts:
+        return Whereabouts(self._nodes.name, room_id, *key)
+
+    # The other nodes
+
+    async def _keep_beating(self) -> None:
+        while True:
+            await asyncio.sleep(BEAT)
+            try:
+                await self._beat()
+            except Exception as error:
+                log.debug("the lease is not renewed: %s", error)
+                self._seen.clear()  # without the database nobody can renew: begin to count again
+
+    async def _beat(self) -> None:
+        async with self._database.transaction() as tx:
+            known = await stored.beat(tx, self._nodes.name)
+        if not known:
+            for room_id, presence in self._rooms.presences():
+                for key in presence.here():
+                    self._note(room_id, key, True)
+        seen = await stored.nodes(self._database)
+        await self._bury_dead(seen)
+        self._drop_unknown(seen)
+        if self._clock() >= self._refresh_at:
+            await self._read_all()
+            self._refresh_at = self._clock() + REFRESH
+
+    async def _bury_dead(self, seen: dict[str, int]) -> None:
+        now = self._clock()
+        for node, seen_at in seen.items():
+            before = self._seen.get(node)
+            if before is None or before[0] != seen_at:
+                self._seen[node] = (seen_at, now)
+            elif now - before[1] > LEASE and node != self._nodes.name:
+                await self._bury(node, seen_at)
+
+    async def _bury(self, node: str, seen_at: int) -> None:
+        async with self._database.transaction() as tx:
+            buried = await stored.bury(tx, node, seen_at)
+        if buried:
+            log.info("node %s has died", node)
+            self._nodes.tell_buried(node)
+            self._drop(node)
+
+    def _drop_unknown(self, seen: dict[str, int]) -> None:
+        """Nodes without a lease, twice in a row: that they were buried was not heard here."""
+        missing = self._others() - seen.keys()
+        for node in missing & self._missing:
+            self._drop(node)
+        self._missing = missing
+        for node in self._seen.keys() - seen.keys():
+            del self._seen[node]
+
+    def _drop(self, node: str) -> None:
+        for _, presence in self._rooms.presences():
+            for key in presence.on_node(node):
+                presence.leave_elsewhere(key, node)
+
+    def _others(self) -> set[str]:
+        """The other nodes on which somebody is in a room."""
+        return {node for _, presence in self._rooms.presences() for node in presence.nodes}
+
+    async def _read_all(self) -> None:
+        """Makes what this node holds of others what the table has, with what is heard meanwhile."""
+        self._meanwhile = []
+        try:
+            rows = set(await stored.elsewhere(self._database, self._nodes.name))
+        finally:
+            meanwhile, self._meanwhile = self._meanwhile, None
+        for seen in meanwhile:
+            rows |= _rows(seen.node, seen.come)
+            rows -= _rows(seen.node, seen.gone)
+        for room_id, presence in self._rooms.presences():
+            for node in list(presence.nodes):
+                for key in presence.on_node(node):
+                    if Whereabouts(node, room_id, *key) not in rows:
+                        presence.leave_elsewhere(key, node)
+        for row in rows:
+            self._rooms.presence_of(row.room_id).enter_elsewhere((row.user_id, row.username), row.node)
+
+    def _hear(self, seen: Seen) -> None:
+        if self._meanwhile is not None:
+            self._meanwhile.append(seen)
+        for room_id, user_id, username in seen.come:
+            self._rooms.presence_of(room_id).enter_elsewhere((user_id, username), seen.node)
+        for room_id, user_id, username in seen.gone:
+            self._rooms.presence_of(room_id).leave_elsewhere((user_id, username), seen.node)
+
+
+def _rows(node: str, places: Iterable[tuple[str, str, str]]) -> set[Whereabouts]:
+    return {Whereabouts(node, *place) for place in places}

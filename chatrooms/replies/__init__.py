@@ -1,0 +1,1 @@
+"""AI replies: jobs that outlive their connection."""

@@ -1,0 +1,190 @@
+"""AI replies in rooms: asked by `@ai`, told to everybody as they are written."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import secrets
+from collections.abc import Sequence
+from functools import partial
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from chatrooms import sse
+from chatrooms.ai.base import Line, Prompt, Scene
+from chatrooms.errors import NotFound, Problem
+from chatrooms.event import event_id, parse_id
+from chatrooms.identity.quotas import Quotas
+from chatrooms.identity.tokens import Identity
+from chatrooms.replies.jobs import Replies, check_ended
+from chatrooms.replies.reply import Ending, Reader, Reply
+from chatrooms.rooms.messages import Messages, RoomMessage
+from chatrooms.rooms.rooms import Rooms
+from chatrooms.storage.log import Log
+
+INTERVAL = 1 / 23  # seconds between two chunks of a reply: with the last one at most 25 in a second
+PAGE = 200  # messages that are read at once
+NAMED = 100  # members that a provider is told of
+
+_MENTION = re.compile(r"\A\s*@ai(?![\w-])[:,]?\s*", re.IGNORECASE)
+
+
+class RoomReplies:
+    """Starts replies in rooms and tells the rooms of them.
+
+    `told` is how far a room has been told of each running reply: who comes later gets that at once.
+    """
+
+    def __init__(self, replies: Replies, rooms: Rooms, messages: Messages, log: Log, quotas: Quotas) -> None:
+        self._replies = replies
+        self._rooms = rooms
+        self._messages = messages
+        self._log = log
+        self._quotas = quotas
+        self._told: dict[Reply, int] = {}
+        self._tellers: set[asyncio.Task[None]] = set()
+        replies.on_start, replies.on_end = self._begin, self._end
+        rooms.ephemeral_state = self.state_of
+
+    async def consider(self, who: Identity, name: str, room_id: str, posted: Sequence[bytes]) -> None:
+        """Answers those new messages that are for the assistant; each is a `room-message` as JSON.
+
+        One that is over a limit, and those after it, go unanswered, and the room is told why: the
+        messages themselves stand.
+        """
+        asked = [msgspec.json.decode(data, type=_Posted) for data in posted if b"@" in data]
+        try:
+            for message in asked:
+                if _MENTION.match(message.message):
+                    self._quotas.reply(who)
+                    await self._answer(who, name, room_id, message)
+        except Problem as problem:
+            refused = _Chunk(secrets.token_urlsafe(12), room_id, f"({problem.sentence})", 0, True, "error")
+            self._announce(refused)
+
+    async def ask(self, who: Identity, name: str, room_id: str, prompt: Prompt, conversation_id: str | None) -> Reply:
+        """Begins a reply in a room that no message of it asked for."""
+        scene = self._scene(room_id, name, None)
+        return await self._replies.start(who, name, prompt._replace(scene=scene), conversation_id, room_id)
+
+    async def again(self, who: Identity, name: str, reply: Reply) -> Reply:
+        """A new reply to what an ended one answered, in its room.
+
+        Raises NotFound when the question has been deleted, Conflict while the reply is being written.
+        """
+        check_ended(reply)
+        row = reply.row
+        assert row.room_id is not None
+        if row.question is None:
+            return await self.ask(who, name, row.room_id, self._replies.asked(reply), row.conversation_id)
+        question = await self._messages.find(row.room_id, event_id(self._log.epoch, row.question))
+        if question is None:
+            raise NotFound("not-found", "The question has been deleted.")
+        return await self._start(who, name, row.room_id, question.message, row.question)
+
+    def state_of(self, room_id: str) -> bytes:
+        """A chunk with `reset` for each running reply of a room: the text so far."""
+        replies = self._replies.in_room(room_id)
+        return b"".join([_frame(_reset(reply, self._told[reply])) for reply in replies if reply in self._told])
+
+    async def _answer(self, who: Identity, name: str, room_id: str, message: _Posted) -> None:
+        position = parse_id(message.id)
+        assert position is not None
+        await self._start(who, name, room_id, message.message, position.seq)
+
+    async def _start(self, who: Identity, name: str, room_id: str, text: str, question: int) -> Reply:
+        prompt = Prompt(_MENTION.sub("", text, count=1), scene=self._scene(room_id, name, question))
+        return await self._replies.start(who, name, prompt, None, room_id, question)
+
+    def _scene(self, room_id: str, name: str, question: int | None) -> Scene:
+        members = [username for _, username in self._rooms.members(room_id, None, NAMED)]
+        return Scene(room_id, name, members, partial(self._recall, room_id, question))
+
+    async def _recall(self, room_id: str, question: int | None, most: int) -> list[Line]:
+        """The last messages before a question, or before now; oldest first."""
+        lines: list[Line] = []
+        before = "" if question is None else event_id(self._log.epoch, question)
+        while len(lines) < most:
+            page = await self._messages.history(room_id, before, "", min(PAGE, most - len(lines)))
+            messages = [msgspec.json.decode(data, type=_Posted) for data in page.messages]
+            lines[:0] = [Line(m.username, m.message, m.timestamp, m.is_from_bot) for m in messages]
+            if not page.has_more:
+                break
+            before = messages[0].id
+        return lines
+
+    # Telling
+
+    def _begin(self, reply: Reply) -> None:
+        self._told[reply] = 0
+        task = asyncio.create_task(self._tell(reply))
+        self._tellers.add(task)
+        task.add_done_callback(self._tellers.discard)
+
+    def _end(self, reply: Reply, ending: Ending) -> None:
+        """The last chunk: what the room was not told yet, and how it ended. Its index is one more."""
+        told = self._told.pop(reply)
+        chunk = _chunk(reply, told, len(reply.pieces), len(reply.pieces))
+        chunk.is_final, chunk.state, chunk.by = True, ending.state, ending.by or UNSET
+        self._announce(chunk)
+
+    async def _tell(self, reply: Reply) -> None:
+        """Tells the room of a reply while it is written: what came since the last chunk, in one."""
+        position = 0
+        with Reader(reply) as reader:
+            while reply in self._told:
+                await reader.wait()
+                if reply in self._told and (reader.behind or reply.position != position):
+                    position = reply.position
+                    self._tell_more(reader)
+                    await asyncio.sleep(INTERVAL)
+
+    def _tell_more(self, reader: Reader) -> None:
+        reply, start = reader.reply, reader.index
+        while reader.behind:
+            reader.take()
+        self._told[reply] = reader.index
+        self._announce(_chunk(reply, start, reader.index, reader.index - 1))
+
+    def _announce(self, chunk: _Chunk) -> None:
+        self._rooms.tell(chunk.room_id, _frame(chunk))
+
+
+class _Chunk(msgspec.Struct, rename="camel"):
+    """The data of a `bot-chunk`."""
+
+    message_id: str
+    room_id: str
+    chunk: str
+    index: int
+    is_final: bool = False
+    state: str | UnsetType = UNSET
+    by: str | UnsetType = UNSET
+    position: int | UnsetType = UNSET
+    reset: bool | UnsetType = UNSET
+
+
+class _Posted(RoomMessage, rename="camel", kw_only=True):
+    """A `room-message` with its id."""
+
+    id: str
+
+
+def _chunk(reply: Reply, start: int, end: int, index: int) -> _Chunk:
+    """The pieces from `start` to before `end`; `index` is that of the last one."""
+    chunk = _Chunk(reply.id, reply.row.room_id or "", "".join(reply.pieces[start:end]), index)
+    if reply.position:
+        chunk.state, chunk.position = "queued", reply.position
+    return chunk
+
+
+def _reset(reply: Reply, told: int) -> _Chunk:
+    """All that a room was told, for who was not there."""
+    chunk = _chunk(reply, 0, told, told - 1)
+    chunk.reset = True
+    return chunk
+
+
+def _frame(chunk: _Chunk) -> bytes:
+    return sse.encode(msgspec.json.encode(chunk), "bot-chunk")

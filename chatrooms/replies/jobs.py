@@ -1,0 +1,289 @@
+"""AI replies as jobs: one generation, any number of readers; a closed connection stops nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import secrets
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import aclosing
+from typing import cast
+
+import msgspec
+
+from chatrooms.ai.base import Prompt, Provider, ProviderError, Turn, Usage, fitting
+from chatrooms.errors import Conflict, NotFound, TooLarge, Unavailable
+from chatrooms.event import Event
+from chatrooms.identity.tokens import Identity
+from chatrooms.options import Options
+from chatrooms.replies.follow import ReplyFollower
+from chatrooms.replies.queue import ReplyQueue
+from chatrooms.replies.reply import COMPLETE, CUT_SHORT, ERROR, STOPPED, Ending, Reply
+from chatrooms.replies.store import LEASE, STOP, ReplyStore, Stop
+from chatrooms.storage.replies import STREAMING, StoredReply
+
+SAVE_INTERVAL = 0.25  # seconds between two writes of what replies have grown by
+LEASE_INTERVAL = LEASE / 3
+FINISH_RETRY = 1.0  # seconds until the end of a reply is written again, when the database is away
+CLOSING_TIME = 5.0  # seconds that the last writes may take when the server stops
+NOBODY = "server"  # who stopped a reply that nobody read
+
+_ID = re.compile(r"[\w-]{1,64}\Z", re.ASCII)
+
+log = logging.getLogger(__name__)
+
+
+class Ask(msgspec.Struct):
+    """What is kept of a prompt, so that it can be asked again."""
+
+    message: str
+    history: list[Turn] = []
+
+
+class Replies:
+    """The replies of this process: begun, found, stopped, asked again. Rights are the caller's to check.
+
+    `on_start` is called with each reply in a room, before its first piece, and `on_end` after its last
+    one, before its message is written. `ended` counts by state, `tokens` what providers said that
+    replies cost.
+    """
+
+    def __init__(self, store: ReplyStore, provider: Provider, options: Options) -> None:
+        self._store = store
+        self._provider = provider
+        self._options = options
+        self._queue = ReplyQueue(options)
+        self._elsewhere = ReplyFollower(store)
+        self._running: dict[str, Reply] = {}
+        self._jobs: dict[str, asyncio.Task[None]] = {}
+        self._generations: dict[str, asyncio.Task[Ending]] = {}
+        self._orders: dict[str, Ending] = {}
+        self._ticking: asyncio.Task[None] | None = None
+        self._closing = False
+        self.on_start: Callable[[Reply], None] = lambda reply: None
+        self.on_end: Callable[[Reply, Ending], None] = lambda reply, ending: None
+        self.ended: Counter[str] = Counter()
+        self.tokens = 0
+
+    async def open(self, alone: bool) -> None:
+        """Ends what dead nodes left, and begins to keep what runs. Raises Unavailable."""
+        await self._store.end_orphans(alone)
+        self._ticking = asyncio.create_task(self._tick())
+
+    async def close(self) -> None:
+        """Ends all generations as `interrupted`; what there is of them is kept."""
+        self._closing = True
+        if self._ticking is not None:
+            self._ticking.cancel()
+        for reply in list(self._running.values()):
+            self._end(reply, CUT_SHORT)
+        if self._jobs:
+            await asyncio.wait(list(self._jobs.values()), timeout=CLOSING_TIME)
+        self._elsewhere.close()
+        await self._provider.close()
+
+    @property
+    def running(self) -> int:
+        return len(self._running)
+
+    @property
+    def readers(self) -> int:
+        """Readers of running replies; in a room, the one that tells the room is among them."""
+        return sum(reply.readers for reply in self._running.values())
+
+    @property
+    def waiting(self) -> int:
+        return self._queue.waiting
+
+    def in_memory(self, reply_id: str) -> Reply:
+        """A running reply. Raises KeyError."""
+        return self._running[reply_id]
+
+    def in_room(self, room_id: str) -> list[Reply]:
+        """The running replies of a room."""
+        return [reply for reply in self._running.values() if reply.row.room_id == room_id]
+
+    def of_conversation(self, user_id: str, conversation_id: str) -> Reply | None:
+        """The newest running reply of a user's conversation."""
+        wanted = (user_id, conversation_id)
+        replies = [r for r in self._running.values() if (r.row.user_id, r.row.conversation_id) == wanted]
+        return replies[-1] if replies else None
+
+    async def start(
+        self, who: Identity, name: str, prompt: Prompt, conversation_id: str | None,
+        room_id: str | None = None, question: int | None = None,
+    ) -> Reply:  # fmt: skip
+        """Begins to generate a reply, for `question` of a room (a message's seq) or for the prompt alone.
+
+        Raises TooLarge, TooMany `too-many-replies`, Unavailable.
+        """
+        prompt = self._fitting(prompt)
+        self._queue.check(who.user_id)
+        if self._closing:
+            raise Unavailable("draining", "The server is stopping.", 5)
+        kept = "" if question else msgspec.json.encode(Ask(prompt.message, list(prompt.history))).decode()
+        row = StoredReply(
+            secrets.token_urlsafe(12), who.user_id, name, conversation_id or secrets.token_urlsafe(12),
+            room_id, question, kept, prompt.model, prompt.temperature,
+        )  # fmt: skip
+        await self._store.add(row)
+        reply = self._running[row.id] = Reply(row)
+        if room_id is not None:
+            self.on_start(reply)
+        self._jobs[row.id] = asyncio.create_task(self._run(reply, prompt))
+        return reply
+
+    async def find(self, reply_id: str) -> Reply:
+        """A reply, running or ended, also long ago. Raises NotFound, Unavailable."""
+        reply = self._running.get(reply_id)
+        if reply is None:
+            if not _ID.match(reply_id):
+                raise NotFound("not-found", "There is no such reply.")
+            row = await self._store.find(reply_id)
+            reply = self._running.get(reply_id)  # it may have been on its way into the row
+            if reply is None and row is None:
+                raise NotFound("not-found", "There is no such reply.")
+            if reply is None and row is not None:
+                reply = self._elsewhere.follow(row) if row.state == STREAMING else Reply.ended(row)
+        return cast(Reply, reply)
+
+    async def stop(self, reply: Reply, by: str) -> None:
+        """Ends a reply and its generation, and returns when that is durable. Harmless when it has ended.
+
+        One that another node writes is ended there, a moment later.
+        """
+        job = self._jobs.get(reply.id)
+        if job is not None:
+            self._end(reply, Ending(STOPPED, by))
+            await asyncio.wait([job], timeout=CLOSING_TIME)
+        elif reply.ending is None:
+            await self._store.order(Stop(reply.id, by))
+
+    def obey(self, event: Event) -> None:
+        """Ends a reply that was stopped on another node."""
+        if event.type == STOP:
+            order = msgspec.json.decode(event.data, type=Stop)
+            if reply := self._running.get(order.reply_id):
+                self._end(reply, Ending(STOPPED, order.by))
+
+    def asked(self, reply: Reply) -> Prompt:
+        """What a private reply, or one without a question in its room, was asked. Raises Conflict while it runs."""
+        check_ended(reply)
+        ask = msgspec.json.decode(reply.row.prompt, type=Ask)
+        return Prompt(ask.message, ask.history, reply.row.model, reply.row.temperature)
+
+    async def forget(self, before_ms: int) -> None:
+        """Removes the replies that ended before that time."""
+        await self._store.forget(before_ms)
+
+    def _fitting(self, prompt: Prompt) -> Prompt:
+        most = self._options.max_prompt_bytes
+        left = most - len(prompt.message.encode())
+        if most and left < 0:
+            raise TooLarge("too-large", f"The prompt is longer than {most} bytes.")
+        history = fitting(prompt.history, max(left, 1)) if most else prompt.history
+        return prompt._replace(history=history)
+
+    # The job
+
+    async def _run(self, reply: Reply, prompt: Prompt) -> None:
+        """Generates a reply, writes its end, and then tells it."""
+        generation = self._generations[reply.id] = asyncio.create_task(self._generate(reply, prompt))
+        if reply.id in self._orders:  # stopped before it could begin
+            generation.cancel()
+        await asyncio.wait([generation])
+        ending = self._orders.pop(reply.id, CUT_SHORT) if generation.cancelled() else generation.result()
+        del self._generations[reply.id]
+        await self._finish(reply, ending)
+        del self._running[reply.id], self._jobs[reply.id]
+        self._orders.pop(reply.id, None)
+
+    async def _finish(self, reply: Reply, ending: Ending) -> None:
+        self.ended[ending.state] += 1
+        if reply.row.room_id is not None:
+            self.on_end(reply, ending)
+        while True:
+            try:
+                await self._store.finish(reply.written(ending), reply.usage)
+            except Exception as error:
+                log.warning("the end of a reply is not written yet: %s", type(error).__name__)
+            else:
+                break
+            reply.end(ending)
+            if self._closing:
+                break
+            await asyncio.sleep(FINISH_RETRY)
+        reply.end(ending)
+
+    def _end(self, reply: Reply, ending: Ending) -> None:
+        if reply.id in self._orders:
+            return
+        self._orders[reply.id] = ending
+        generation = self._generations.get(reply.id)
+        if generation is not None:
+            generation.cancel()
+
+    async def _generate(self, reply: Reply, prompt: Prompt) -> Ending:
+        try:
+            async with self._queue.turn(reply), asyncio.timeout(self._options.ai_timeout or None):
+                return await self._take(reply, prompt)
+        except TimeoutError:
+            return Ending(ERROR, code="ai-timeout", sentence="The model server took too long.")
+        except ProviderError as error:
+            return Ending(ERROR, code=error.code, sentence=error.sentence)
+        except Exception as error:  # its text may quote the prompt
+            log.error("a reply failed: %s", type(error).__name__)
+            return Ending(ERROR, code="internal", sentence="The reply failed.")
+
+    async def _take(self, reply: Reply, prompt: Prompt) -> Ending:
+        loop = asyncio.get_running_loop()
+        size, most, idle = 0, self._options.max_reply_bytes, self._options.ai_idle
+        async with asyncio.timeout(self._options.ai_first_token or None) as limit:
+            async with aclosing(self._provider.reply(prompt)) as pieces:  # type: ignore[type-var]
+                async for piece in pieces:
+                    limit.reschedule(loop.time() + idle if idle else None)
+                    if isinstance(piece, Usage):
+                        reply.usage = piece
+                        self.tokens += piece.completion_tokens
+                        continue
+                    size += len(piece.encode())
+                    if most and size > most:
+                        return Ending(ERROR, code="too-large", sentence="The reply grew too long.")
+                    reply.add(piece)
+        return Ending(COMPLETE)
+
+    # What happens by the clock
+
+    async def _tick(self) -> None:
+        renew_at = time.monotonic() + LEASE_INTERVAL
+        while True:
+            await asyncio.sleep(SAVE_INTERVAL)
+            try:
+                self._stop_unread()
+                await self._save()
+                if time.monotonic() > renew_at:
+                    renew_at = time.monotonic() + LEASE_INTERVAL
+                    await self._store.renew()
+                    await self._store.end_orphans(alone=False)
+            except Exception as error:  # the database is away: tried again at the next tick
+                log.debug("replies are not written: %s", type(error).__name__)
+
+    async def _save(self) -> None:
+        grown = [r for r in self._running.values() if r.ending is None and r.stored < len(r.pieces)]
+        if grown:
+            await self._store.save(grown)
+
+    def _stop_unread(self) -> None:
+        limit = self._options.ai_orphan
+        for reply in list(self._running.values()) if limit else ():
+            if reply.row.room_id is None and reply.unread_at and time.monotonic() - reply.unread_at > limit:
+                self._end(reply, Ending(STOPPED, NOBODY))
+
+
+def check_ended(reply: Reply) -> None:
+    """Raises Conflict for a reply that is still being written."""
+    if reply.ending is None:
+        raise Conflict("conflict", "The reply is still being written: stop it first.")

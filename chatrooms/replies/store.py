@@ -1,0 +1,122 @@
+"""Where replies are durable: their rows, and in a room the message that they become."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Iterable
+
+import msgspec
+
+from chatrooms.event import CONTROL, Event
+from chatrooms.replies.reply import CUT_SHORT, ERROR, INTERRUPTED, STOPPED, Reply, lengths_of
+from chatrooms.rooms.messages import RoomMessage
+from chatrooms.rooms.rooms import topic_of
+from chatrooms.storage import replies as queries
+from chatrooms.storage.database import Database, Transaction
+from chatrooms.storage.log import Log
+from chatrooms.storage.messages import add_room
+from chatrooms.storage.replies import StoredReply
+
+BOT_ID = "assistant"
+BOT_NAME = "Assistant"
+LEASE = 15.0  # seconds that a node is trusted to live after it was last heard of
+EVERYBODY = 1 << 53  # milliseconds since 1970 by which all leases have run out
+
+
+STOP = "reply-stopped"
+
+
+class Stop(msgspec.Struct, rename="camel"):
+    """The order to stop a reply: the data of a STOP event in the topic `control`."""
+
+    reply_id: str
+    by: str
+
+
+class ReplyStore:
+    """Writes and reads the rows of replies. `node` is this process, which leases what it works on."""
+
+    def __init__(self, database: Database, log: Log) -> None:
+        self._database = database
+        self._log = log
+        self.node = secrets.token_hex(8)
+
+    async def add(self, row: StoredReply) -> None:
+        """Writes a new reply, in one commit with whatever else is written now. Raises Unavailable."""
+
+        async def command(tx: Transaction) -> list[Event]:
+            await queries.add(tx, row, self.node, _now() + int(LEASE * 1000), _now())
+            return []
+
+        await self._log.append((), command)
+
+    async def find(self, reply_id: str) -> StoredReply | None:
+        return await queries.find(self._database, reply_id)
+
+    async def save(self, replies: Iterable[Reply]) -> None:
+        """Writes what running replies have grown by. Raises Unavailable; then it is written next time."""
+        grown = [(reply, reply.pieces[reply.stored :]) for reply in replies]
+        async with self._database.transaction() as tx:
+            await queries.extend(tx, [("".join(new), lengths_of(new), reply.id) for reply, new in grown])
+        for reply, new in grown:
+            reply.stored += len(new)
+
+    async def renew(self) -> None:
+        async with self._database.transaction() as tx:
+            await queries.renew(tx, self.node, _now() + int(LEASE * 1000))
+
+    async def finish(self, row: StoredReply, usage: tuple[int, int] | None) -> None:
+        """Writes how a reply ended; in a room its message goes into the log in the same commit.
+
+        Harmless when it has ended already. Raises Unavailable.
+        """
+
+        async def command(tx: Transaction) -> list[Event]:
+            if not await queries.finish(tx, row, usage, _now()) or row.room_id is None:
+                return []
+            await add_room(tx, row.room_id, _now())
+            return [_message(row, row.room_id)]
+
+        await self._log.append((), command)
+
+    async def order(self, stop: Stop) -> None:
+        """Tells the node that writes a reply to stop it. Raises Unavailable."""
+        await self._log.append([Event(STOP, msgspec.json.encode(stop), (CONTROL,))])
+
+    async def end_orphans(self, alone: bool) -> int:
+        """Ends the replies of dead nodes as `interrupted`, with the text that they left; says how many.
+
+        `alone` says that no other node can be alive: then no lease is waited for.
+        """
+        rows = await queries.orphans(self._database, self.node, EVERYBODY if alone else _now())
+        for row in rows:
+            cut = row._replace(state=INTERRUPTED, code=CUT_SHORT.code, sentence=CUT_SHORT.sentence)
+            await self.finish(cut, None)
+        return len(rows)
+
+    async def forget(self, before_ms: int) -> None:
+        """Removes the replies that ended before that time."""
+        async with self._database.transaction() as tx:
+            await queries.forget_ended(tx, before_ms)
+
+
+def _message(row: StoredReply, room_id: str) -> Event:
+    """The durable message of a reply that has ended."""
+    message = RoomMessage(
+        room_id, BOT_ID, BOT_NAME, row.text if row.text.strip() else _instead(row), _now(),
+        is_from_bot=True, message_id=row.id,
+        state=None if row.state == "complete" else row.state, stopped_by=row.stopped_by or None,
+    )  # fmt: skip
+    return Event("room-message", msgspec.json.encode(message), (topic_of(room_id),), f"reply/{row.id}")
+
+
+def _instead(row: StoredReply) -> str:
+    """What stands in the room for a reply without a word."""
+    if row.state == STOPPED:
+        return f"(stopped by {row.stopped_by} before the first word)"
+    return f"({row.sentence})" if row.state in (ERROR, INTERRUPTED) else "(no answer)"
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,59 @@
+"""The directory: which rooms there are, for those who may read them."""
+
+from __future__ import annotations
+
+import time
+
+from chatrooms.errors import Forbidden, NotFound
+from chatrooms.identity.tokens import Identity
+from chatrooms.rooms.rooms import Rooms
+from chatrooms.rules.rulebook import Rulebook
+from chatrooms.rules.rules import Rules
+from chatrooms.storage.database import Database
+from chatrooms.storage.rules import exists, rooms_for
+
+
+class Directory:
+    """Lists rooms, and looks one up."""
+
+    def __init__(self, database: Database, rooms: Rooms, rulebook: Rulebook) -> None:
+        self._database = database
+        self._rooms = rooms
+        self._rulebook = rulebook
+
+    async def page(self, who: Identity, after: str, limit: int) -> list[str]:
+        """The next ids of rooms that `who` may read: those in the database, and those that somebody is in."""
+        now = time.time_ns() // 1_000_000
+        stored = await rooms_for(self._database, who.user_id, who.trusted, after, limit, now)
+        live = await self._live(who, after, limit)
+        return sorted({*stored, *live})[:limit]
+
+    async def find(self, who: Identity, room_id: str) -> Rules:
+        """The rules of a room.
+
+        Raises NotFound for one that nobody is in and that is not in the database, and just so for a
+        private one to those who may not read it; Forbidden `banned`.
+        """
+        try:
+            rules = await self._rulebook.readable(who, room_id)
+        except Forbidden as problem:
+            if problem.code != "forbidden":
+                raise
+            raise _no_room() from None
+        # A room's first message does not change its rules: what is at hand may be older than that.
+        if not rules.stored and not self._rooms.is_live(room_id) and not await exists(self._database, room_id):
+            raise _no_room()
+        return rules
+
+    async def _live(self, who: Identity, after: str, limit: int) -> list[str]:
+        found: list[str] = []
+        for room_id in self._rooms.live(after):
+            if len(found) == limit:
+                break
+            if await self._rulebook.may_read(who, room_id):
+                found.append(room_id)
+        return found
+
+
+def _no_room() -> NotFound:
+    return NotFound("not-found", "There is no such room.")

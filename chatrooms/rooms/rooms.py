@@ -1,0 +1,308 @@
+"""Rooms: who is in them, and the streams that read them."""
+
+from __future__ import annotations
+
+import random
+import secrets
+import socket
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from chatrooms import sse
+from chatrooms.core.hub import LONGEST_RETRY, Hub, closing
+from chatrooms.core.stream import Stream
+from chatrooms.errors import Unavailable
+from chatrooms.event import Event, event_id, identified, parse_id
+from chatrooms.identity.tokens import Identity
+from chatrooms.limits import RateLimit
+from chatrooms.options import Options
+from chatrooms.rooms.presence import Key, Presence
+from chatrooms.rooms.replacements import Replacements
+from chatrooms.rooms.seat import Seat, Start
+from chatrooms.storage.log import Log
+from chatrooms.storage.messages import MessageQueries
+
+POLL_EVENTS = 200  # events in one answer to a poll, its `system` included
+TYPING_INTERVAL = 2.0  # seconds between two `typing` events of one user
+RETRY_MS = (500, int(LONGEST_RETRY * 1000))  # reconnection time told to clients, at random between
+DRAIN_RETRY_MS = (1000, 5000)
+SETTLING = 10.0  # seconds after the start in which who resumes was here before it
+
+
+class Room:
+    """A room that somebody is in."""
+
+    def __init__(self, rooms: Rooms, room_id: str) -> None:
+        self._rooms = rooms
+        self.room_id = room_id
+        self.presence = Presence(room_id, rooms.presence_limit, self.announce, self._emptied, self._report)
+
+    def announce(self, frame: bytes) -> None:
+        """Tells the streams that are open now."""
+        self._rooms.hub.whisper(topic_of(self.room_id), frame)
+
+    def snapshot(self) -> bytes:
+        """What tells the present state to who may have missed ephemerals."""
+        return self.presence.snapshot() + self._rooms.ephemeral_state(self.room_id)
+
+    def stream_ended(self, stream: Stream, hold: float) -> None:
+        assert stream.member is not None
+        if self._rooms.draining:
+            return  # they will be back in another process: nobody is told that they left
+        self.presence.release(stream.member, hold + self._rooms.leave_grace)
+
+    def _report(self, key: Key, here: bool) -> None:
+        self._rooms.on_presence(self.room_id, key, here)
+
+    def _emptied(self) -> None:
+        self._rooms.drop(self)
+
+
+class Rooms:
+    """All rooms of this process, and what may be asked of them."""
+
+    def __init__(self, hub: Hub, log: Log, messages: MessageQueries, options: Options) -> None:
+        self.hub = hub
+        self.leave_grace: float = options.leave_grace
+        self.presence_limit: int = options.presence_limit
+        self.draining = False
+        # What else is going on in a room, for who comes or may have missed some; whole events.
+        self.ephemeral_state: Callable[[str], bytes] = lambda room_id: b""
+        # Who comes to this node, and leaves it; and what is told to the readers on others.
+        self.on_presence: Callable[[str, Key, bool], None] = lambda room_id, key, here: None
+        self.on_replaced: Callable[[Seat], None] = lambda seat: None
+        self.on_tell: Callable[[list[str], str, bytes], None] = lambda nodes, topic, frame: None
+        self._log = log
+        self._first_head = log.head
+        self._settled = time.monotonic() + SETTLING
+        self._messages = messages
+        self._heartbeat: float = options.heartbeat
+        self._live: dict[str, Room] = {}
+        self._replacements = Replacements()
+        self._typing = RateLimit(1, TYPING_INTERVAL)
+
+    # Reading
+
+    async def start_of(self, room_id: str, asked: str, history: int) -> Start:
+        """Where a reader starts who asks for the position `asked` ("" for none).
+
+        A position that is unknown, from another epoch, in the future or past retention counts as
+        none, and `recovered` says so. Without one the start is before the last `history` messages.
+        """
+        wanted = parse_id(asked) if asked else None
+        if wanted is not None:
+            await self._log.reach(wanted)  # another node may have gone further
+        if wanted is not None and self._log.knows(wanted):
+            return Start(wanted.seq, True, await self._missed(room_id, wanted.seq), True)
+        position = self._log.head
+        if history:
+            first = await self._messages.nth_last(topic_of(room_id), history)
+            position = position if first is None else min(position, first - 1)
+        return Start(position, not asked, None if asked else 0)
+
+    def admit(self, seat: Seat) -> None:
+        """Raises Conflict `replaced-too-often` when two pages fight for one clientId."""
+        if self._same(seat) is not None:
+            self._replacements.count(seat)
+
+    def open(self, sock: socket.socket, seat: Seat, start: Start, head: bytes) -> None:
+        """Makes a socket a stream of a room: announces its member and writes what it lacks.
+
+        `head` is the response head. A stream of the same client ends as `replaced`.
+        """
+        room = self._room(seat.room_id)
+        member = room.presence.enter(seat.user_id, seat.username, self._returns(start))
+        old = self._same(seat)
+        if old is not None:
+            old.finish(closing("replaced", False))
+        if member.nodes:
+            self.on_replaced(seat)
+        topic = self.hub.topic(topic_of(seat.room_id))
+        topic.snapshot = room.snapshot
+        stream = Stream(self.hub, sock, topic, start.position)
+        stream.user_id, stream.client_id, stream.member = seat.user_id, seat.client_id, member
+        stream.session, stream.expires_at, stream.trusted = seat.session, seat.expires_at, seat.trusted
+        stream.id = secrets.token_urlsafe(12)
+        id = event_id(self._log.epoch, start.position)
+        first = sse.encode(self._system(room, seat, start, stream.id), "system", id, self._retry())
+        self.hub.open(stream, room, head + first + self.ephemeral_state(seat.room_id))
+
+    async def poll(self, seat: Seat, start: Start) -> bytes:
+        """The JSON answer to a poll: `system`, then what follows the start, POLL_EVENTS in all."""
+        room = self._room(seat.room_id)
+        room.presence.poll(seat.user_id, seat.username)
+        head = self._log.head
+        events = await self._log.read(topic_of(seat.room_id), start.position, POLL_EVENTS)
+        more = len(events) == POLL_EVENTS
+        events = events[: POLL_EVENTS - 1]
+        last = events[-1].seq if more else max(head, start.position)
+        system = {
+            "event": "system",
+            "id": event_id(self._log.epoch, start.position),
+            "data": msgspec.Raw(self._system(room, seat, start, "")),
+        }
+        return msgspec.json.encode(
+            {
+                "events": [system, *map(self._polled, events)],
+                "more": more,
+                "lastEventId": event_id(self._log.epoch, last),
+                "recovered": start.recovered,
+            }
+        )
+
+    def check_open(self, seat: Seat) -> None:
+        """Raises Unavailable or TooMany when no more streams are taken; one that replaces another is."""
+        if self.draining:
+            raise Unavailable("draining", "The server is about to stop.", 5)
+        if self._same(seat) is None:
+            self.hub.check_room_for(seat.user_id)
+
+    # Presence
+
+    def leave(self, room_id: str, user_id: str, client_id: str) -> None:
+        """Ends that client's streams in a room; its member leaves at once if it has no other."""
+        room = self._live.get(room_id)
+        if room is None:
+            return
+        stream = self.hub.stream_of(topic_of(room_id), user_id, client_id)
+        if stream is not None:
+            stream.finish(closing("left", False))
+        for member in room.presence.find(user_id):
+            room.presence.end_poll(member)
+            room.presence.leave(member)
+
+    def expel(self, room_id: str, leaves: Callable[[str], bool], last: bytes) -> None:
+        """Ends streams with that last event and presence, at once, of those users that `leaves` names.
+
+        Trusted readers stay: they are above the rules of rooms.
+        """
+        for stream in self.hub.readers(topic_of(room_id)):
+            if not stream.trusted and leaves(stream.user_id):
+                stream.finish(last)
+        room = self._live.get(room_id)
+        if room is not None:
+            room.presence.expel(leaves)
+
+    def typing(self, room_id: str, user_id: str, username: str) -> None:
+        """Tells a room that somebody is typing. Raises TooMany when told less than 2 s ago."""
+        self._typing.spend(f"{room_id}/{user_id}")
+        data = {"roomId": room_id, "userId": user_id, "username": username}
+        self.tell(room_id, sse.encode(msgspec.json.encode(data), "typing"))
+
+    def tell(self, room_id: str, frame: bytes) -> None:
+        """Gives an ephemeral frame to the readers of a room, on whatever node."""
+        room = self._live.get(room_id)
+        if room is not None:
+            room.announce(frame)
+            self.on_tell(list(room.presence.nodes), topic_of(room_id), frame)
+
+    def extend(self, who: Identity, client_id: str) -> int:
+        """Lets the streams of a user's client live as long as its new token; returns how many there are."""
+        streams = [s for s in self.hub.streams_of(who.user_id) if s.client_id == client_id]
+        for stream in streams:
+            stream.session = who.session
+            self.hub.extend(stream, who.expires_at)
+        return len(streams)
+
+    def username_of(self, user_id: str, client_id: str) -> str | None:
+        """The name that a client uses in its stream, if it has one."""
+        for stream in self.hub.streams_of(user_id):
+            if stream.client_id == client_id and stream.member is not None:
+                return stream.member.key[1]
+        return None
+
+    def online(self, room_id: str) -> int:
+        room = self._live.get(room_id)
+        return room.presence.count if room else 0
+
+    def members(self, room_id: str, after: Key | None, limit: int) -> list[Key]:
+        """A page of a room's members, in the order of (userId, username)."""
+        room = self._live.get(room_id)
+        return room.presence.page(after, limit) if room else []
+
+    def live(self, after: str = "") -> list[str]:
+        """The ids of the rooms that somebody is in, in order, after one."""
+        return sorted(room_id for room_id in self._live if room_id > after)
+
+    def is_live(self, room_id: str) -> bool:
+        """Whether somebody is in a room."""
+        return room_id in self._live
+
+    def held_by_others(self, room_id: str, user_id: str) -> bool:
+        """Whether anybody but that user is in a room."""
+        room = self._live.get(room_id)
+        return room is not None and room.presence.count > len(room.presence.find(user_id))
+
+    def presences(self) -> list[tuple[str, Presence]]:
+        """The rooms that somebody is in, on whatever node, and who that is."""
+        return [(room_id, room.presence) for room_id, room in self._live.items()]
+
+    def presence_of(self, room_id: str) -> Presence:
+        """Who is in a room; for who is about to enter it."""
+        return self._room(room_id).presence
+
+    def is_elsewhere(self, user_id: str, room_id: str = "") -> bool:
+        """Whether a user is in a room, or in any, on another node."""
+        rooms = [self._live[room_id]] if room_id in self._live else [] if room_id else self._live.values()
+        return any(room.presence.is_elsewhere(user_id) for room in rooms)
+
+    def drop(self, room: Room) -> None:
+        """Forgets a room that nobody is in any more."""
+        self._live.pop(room.room_id, None)
+
+    def end(self, stream: Stream, reason: str) -> None:
+        """Ends a stream whose reader should come back, and keeps its member for that time."""
+        retry = random.randint(*DRAIN_RETRY_MS)
+        id = event_id(self._log.epoch, stream.position)
+        stream.finish(closing(reason, True, id, retry), retry / 1000)
+
+    def _room(self, room_id: str) -> Room:
+        room = self._live.get(room_id)
+        if room is None:
+            room = self._live[room_id] = Room(self, room_id)
+        return room
+
+    async def _missed(self, room_id: str, position: int) -> int:
+        in_tail = self.hub.count_in_tail(topic_of(room_id), position)
+        return await self._log.count(topic_of(room_id), position) if in_tail is None else in_tail
+
+    def _returns(self, start: Start) -> bool:
+        """Whether who starts there was here before this process, which has only just started."""
+        return start.resumes and 0 < start.position <= self._first_head and time.monotonic() < self._settled
+
+    def _same(self, seat: Seat) -> Stream | None:
+        return self.hub.stream_of(topic_of(seat.room_id), seat.user_id, seat.client_id)
+
+    def _retry(self) -> int:
+        """Milliseconds until a reconnect: jittered, and within the grace so that nobody seems to leave."""
+        low, high = RETRY_MS
+        if 0 < self.leave_grace * 1000 <= high:
+            low, high = int(self.leave_grace * 250), int(self.leave_grace * 750)
+        return random.randint(low, high)
+
+    def _system(self, room: Room, seat: Seat, start: Start, stream_id: str) -> bytes:
+        data = {
+            "message": f"Welcome, {seat.username}. You are in {seat.room_id}.",
+            "roomId": seat.room_id,
+            "userId": seat.user_id,
+            "username": seat.username,
+            "clientId": seat.client_id,
+            "onlineCount": room.presence.count,
+            "lastEventId": event_id(self._log.epoch, start.position),
+            "recovered": start.recovered,
+            "missed": start.missed,
+            "heartbeat": self._heartbeat,
+            "streamId": stream_id,
+        }
+        return msgspec.json.encode(data)[:-1] + b"," + room.presence.listed() + b"}"
+
+    def _polled(self, event: Event) -> dict[str, object]:
+        id = event_id(self._log.epoch, event.seq)
+        return {"event": event.type, "id": id, "data": msgspec.Raw(identified(event.data, id))}
+
+
+def topic_of(room_id: str) -> str:
+    """The topic of a room's events."""
+    return f"room:{room_id}"

@@ -1,0 +1,1 @@
+"""The rules of rooms, and what is done by those who keep them."""
