@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from chatrooms.ai.base import Line, Scene
+from chatrooms.clock import now_ms
 
 REMEMBERED = 1000  # messages that are looked through
 SHOWN = 5  # messages that are quoted
@@ -35,7 +36,7 @@ async def answer(question: str, scene: Scene) -> str | None:
         words = next(group for group in about.groups() if group is not None)
         return _about(words.strip(" \t\r\n?!.,;:\"'“”"), await scene.recall(REMEMBERED))
     if _RECAP.search(question):
-        return _recap(await scene.recall(REMEMBERED), time.time_ns() // 1_000_000)
+        return _recap(await scene.recall(REMEMBERED), now_ms())
     return None
 
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 
 from chatrooms import sse
+from chatrooms.clock import now_ms
 from chatrooms.core.stream import Stream
 
 UNHEARD = 1.5  # heartbeats without an acknowledgement after which a peer is gone: seen at the second
@@ -98,7 +99,7 @@ class Pulse:
         streams = self._phases[self._phase]
         if not streams:
             return
-        frame = sse.encode(b'{"timestamp":%d}' % (time.time_ns() // 1_000_000), "heartbeat")
+        frame = sse.encode(b'{"timestamp":%d}' % now_ms(), "heartbeat")
         longest = max(MIN_UNHEARD, UNHEARD * self._heartbeat)
         for stream in streams:
             if stream.unheard(longest):

@@ -6,12 +6,12 @@ which `useChat` reads. A form has no state but which parts it has opened.
 
 from __future__ import annotations
 
-import time
 from typing import Protocol
 
 import msgspec
 
 from chatrooms import sse
+from chatrooms.clock import now_ms
 from chatrooms.replies.reply import COMPLETE, STOPPED, Ending, Reply
 
 UI_HEADER = "x-vercel-ai-ui-message-stream"
@@ -59,7 +59,7 @@ class Content:
         return sse.encode(msgspec.json.encode(data), "content", str(index))
 
     def heartbeat(self) -> bytes:
-        data = {"type": "heartbeat", "timestamp": time.time_ns() // 1_000_000}
+        data = {"type": "heartbeat", "timestamp": now_ms()}
         return sse.encode(msgspec.json.encode(data), "heartbeat")
 
     def ending(self, ending: Ending) -> bytes:
@@ -91,7 +91,7 @@ class UIMessages:
         return start + _event({"type": "text-delta", "id": "text", "delta": text})
 
     def heartbeat(self) -> bytes:
-        data = {"timestamp": time.time_ns() // 1_000_000}
+        data = {"timestamp": now_ms()}
         return _event({"type": "data-heartbeat", "data": data, "transient": True})
 
     def ending(self, ending: Ending) -> bytes:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import secrets
-import time
 from collections.abc import Iterable
 
 import msgspec
 
+from chatrooms.clock import now_ms
 from chatrooms.event import CONTROL, Event
 from chatrooms.replies.reply import CUT_SHORT, ERROR, INTERRUPTED, STOPPED, Reply, lengths_of
 from chatrooms.rooms.messages import RoomMessage
@@ -46,7 +46,7 @@ class ReplyStore:
         """Writes a new reply, in one commit with whatever else is written now. Raises Unavailable."""
 
         async def command(tx: Transaction) -> list[Event]:
-            await queries.add(tx, row, self.node, _now() + int(LEASE * 1000), _now())
+            await queries.add(tx, row, self.node, now_ms() + int(LEASE * 1000), now_ms())
             return []
 
         await self._log.append((), command)
@@ -64,7 +64,7 @@ class ReplyStore:
 
     async def renew(self) -> None:
         async with self._database.transaction() as tx:
-            await queries.renew(tx, self.node, _now() + int(LEASE * 1000))
+            await queries.renew(tx, self.node, now_ms() + int(LEASE * 1000))
 
     async def finish(self, row: StoredReply, usage: tuple[int, int] | None) -> None:
         """Writes how a reply ended; in a room its message goes into the log in the same commit.
@@ -73,9 +73,9 @@ class ReplyStore:
         """
 
         async def command(tx: Transaction) -> list[Event]:
-            if not await queries.finish(tx, row, usage, _now()) or row.room_id is None:
+            if not await queries.finish(tx, row, usage, now_ms()) or row.room_id is None:
                 return []
-            await add_room(tx, row.room_id, _now())
+            await add_room(tx, row.room_id, now_ms())
             return [_message(row, row.room_id)]
 
         await self._log.append((), command)
@@ -89,7 +89,7 @@ class ReplyStore:
 
         `alone` says that no other node can be alive: then no lease is waited for.
         """
-        rows = await queries.orphans(self._database, self.node, EVERYBODY if alone else _now())
+        rows = await queries.orphans(self._database, self.node, EVERYBODY if alone else now_ms())
         for row in rows:
             cut = row._replace(state=INTERRUPTED, code=CUT_SHORT.code, sentence=CUT_SHORT.sentence)
             await self.finish(cut, None)
@@ -104,7 +104,7 @@ class ReplyStore:
 def _message(row: StoredReply, room_id: str) -> Event:
     """The durable message of a reply that has ended."""
     message = RoomMessage(
-        room_id, BOT_ID, BOT_NAME, row.text if row.text.strip() else _instead(row), _now(),
+        room_id, BOT_ID, BOT_NAME, row.text if row.text.strip() else _instead(row), now_ms(),
         is_from_bot=True, message_id=row.id,
         state=None if row.state == "complete" else row.state, stopped_by=row.stopped_by or None,
     )  # fmt: skip
@@ -116,7 +116,3 @@ def _instead(row: StoredReply) -> str:
     if row.state == STOPPED:
         return f"(stopped by {row.stopped_by} before the first word)"
     return f"({row.sentence})" if row.state in (ERROR, INTERRUPTED) else "(no answer)"
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000

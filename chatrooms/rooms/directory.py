@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-
+from chatrooms.clock import now_ms
 from chatrooms.errors import Forbidden, NotFound
 from chatrooms.identity.tokens import Identity
 from chatrooms.rooms.rooms import Rooms
@@ -23,7 +22,7 @@ class Directory:
 
     async def page(self, who: Identity, after: str, limit: int) -> list[str]:
         """The next ids of rooms that `who` may read: those in the database, and those that somebody is in."""
-        now = time.time_ns() // 1_000_000
+        now = now_ms()
         stored = await rooms_for(self._database, who.user_id, who.trusted, after, limit, now)
         live = await self._live(who, after, limit)
         return sorted({*stored, *live})[:limit]

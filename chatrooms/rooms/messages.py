@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
 
 from chatrooms import names
+from chatrooms.clock import now_ms
 from chatrooms.errors import BadRequest, Conflict, Forbidden, NotFound
 from chatrooms.event import Event, event_id, identified, parse_id
 from chatrooms.identity.quotas import Quotas
@@ -95,7 +95,7 @@ class Messages:
         self._count(who, len(events))
         pace = rules.pace(who)
         if pace:
-            command: Command | None = slowmode.paced(room_id, who.user_id, pace, events, _now())
+            command: Command | None = slowmode.paced(room_id, who.user_id, pace, events, now_ms())
         else:
             command = None if room_id in self._known else self._adding(who, room_id)
         appended = await self._log.append(events, command)
@@ -120,7 +120,7 @@ class Messages:
             edits = await queries.edits_of(tx, seq)
             if len(edits) >= MAX_EDITS:
                 raise Conflict("conflict", f"This message was edited {MAX_EDITS} times: write a new one.")
-            message.message, message.edited_at = text, _now()
+            message.message, message.edited_at = text, now_ms()
             edited = msgspec.json.encode(message)
             await queries.rewrite(tx, seq, "room-message", edited)
             await _rewrite_reply(tx, message)
@@ -144,7 +144,7 @@ class Messages:
 
         async def command(tx: Transaction) -> list[Event]:
             message = await self._owned(tx, who, room_id, seq, others)
-            message.message, message.deleted_at = "", _now()
+            message.message, message.deleted_at = "", now_ms()
             await queries.rewrite(tx, seq, ERASED, msgspec.json.encode(message))
             await _rewrite_reply(tx, message)
             for earlier, _ in await queries.edits_of(tx, seq):
@@ -187,12 +187,12 @@ class Messages:
         if draft.client_message_id is not None:
             own = names.client_message_id(draft.client_message_id)
             key = f"{room_id}/{len(who.user_id)}/{who.user_id}/{own}"
-        message = RoomMessage(room_id, who.user_id, username, text, _now(), draft.client_message_id)
+        message = RoomMessage(room_id, who.user_id, username, text, now_ms(), draft.client_message_id)
         return Event("room-message", msgspec.json.encode(message), (topic_of(room_id),), key)
 
     def _change(self, type: str, who: Identity, room_id: str, seq: int, more: dict[str, str]) -> Event:
         data = {"messageId": event_id(self._log.epoch, seq), "roomId": room_id, "userId": who.user_id}
-        encoded = msgspec.json.encode({**data, **more, "timestamp": _now()})
+        encoded = msgspec.json.encode({**data, **more, "timestamp": now_ms()})
         return Event(type, encoded, (topic_of(room_id),), ref=seq)
 
     def _recorded(self, action: str, who: Identity, message: RoomMessage, seq: int) -> list[Event]:
@@ -200,7 +200,7 @@ class Messages:
         if message.user_id == who.user_id:
             return []
         id = event_id(self._log.epoch, seq)
-        return [Act(message.room_id, action, who.user_id, _now(), message.user_id, message_id=id).record()]
+        return [Act(message.room_id, action, who.user_id, now_ms(), message.user_id, message_id=id).record()]
 
     async def _owned(self, tx: Transaction, who: Identity, room_id: str, seq: int, others: bool) -> RoomMessage:
         """A message that `who` may change: an own one, or with `others` anybody's."""
@@ -233,7 +233,7 @@ class Messages:
         async def command(tx: Transaction) -> list[Event]:
             if not await queries.has_room(tx, room_id):
                 self._quotas.make_room(who)
-                await queries.add_room(tx, room_id, _now())
+                await queries.add_room(tx, room_id, now_ms())
             return []
 
         return command
@@ -255,7 +255,3 @@ async def _rewrite_reply(tx: Transaction, message: RoomMessage) -> None:
 
 def _no_message() -> NotFound:
     return NotFound("not-found", "There is no such message.")
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-import time
 from collections import Counter
 from collections.abc import Callable
 from itertools import islice
@@ -16,6 +15,7 @@ from itertools import islice
 import msgspec
 
 from chatrooms import sse
+from chatrooms.clock import now_ms
 
 LISTED = 200  # members that `system` and `presence` name
 CALM = 0.9  # a large room is small again below this part of the limit
@@ -218,7 +218,7 @@ class Presence:
         user_id, username = member.key
         data = {
             "roomId": self._room_id, "userId": user_id, "username": username,
-            "timestamp": time.time_ns() // 1_000_000, "onlineCount": self.count,
+            "timestamp": now_ms(), "onlineCount": self.count,
         }  # fmt: skip
         self._announce(sse.encode(msgspec.json.encode(data), event))
 

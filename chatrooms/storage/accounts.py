@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from typing import NamedTuple
 
+from chatrooms.clock import now_ms
 from chatrooms.errors import Conflict
 from chatrooms.names import folded
 from chatrooms.storage.database import Database, Transaction
@@ -50,7 +50,7 @@ async def add(tx: Transaction, account: Account) -> None:
     if await tx.fetch(taken, folded_name, account.email):
         raise Conflict("name-taken", "That name or email is taken.")
     sql = f"insert into accounts ({_COLUMNS}, folded_name, created_at) values ($1, $2, $3, $4, $5, $6, $7, $8)"
-    await tx.execute(sql, *account, folded_name, time.time_ns() // 1_000_000)
+    await tx.execute(sql, *account, folded_name, now_ms())
 
 
 async def role_of(tx: Transaction, user_id: str) -> str | None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
+from chatrooms.clock import now_ms
 from chatrooms.errors import Problem
 from chatrooms.event import Event
 from chatrooms.storage.database import Row, Transaction
@@ -66,7 +66,7 @@ class Group:
         events, self._inserted = self.added[self._inserted :], len(self.added)
         if not events:
             return
-        now = time.time_ns() // 1_000_000
+        now = now_ms()
         await tx.executemany(
             "insert into events (seq, type, data, key, ref, created_at) values ($1, $2, $3, $4, $5, $6)",
             [(e.seq, e.type, e.data.decode(), e.key, e.ref, now) for e in events],
