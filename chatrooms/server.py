@@ -9,12 +9,9 @@ import time
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-import msgspec
-
-from chatrooms import sse
 from chatrooms.ai import provider
 from chatrooms.bus.choice import bus_of
-from chatrooms.core.hub import Hub, closing
+from chatrooms.core.hub import Hub
 from chatrooms.datadir import Folder, stored_secret
 from chatrooms.errors import ConfigError
 from chatrooms.event import CONTROL
@@ -169,8 +166,7 @@ class Server:
         self._tell_status(well, "The bus is away: what others write comes up to a second late.")
 
     def _tell_status(self, well: bool, reason: str) -> None:
-        data = {"degraded": not well, "reason": "" if well else reason}
-        self.hub.tell_all(sse.encode(msgspec.json.encode(data), "status"))
+        self.hub.tell_all("status", {"degraded": not well, "reason": "" if well else reason})
 
     async def drain(self) -> None:
         """Tells every stream to come back elsewhere or later, spread over the drain time."""
@@ -193,7 +189,7 @@ class Server:
             for task in self._tasks:
                 task.cancel()
             for stream in list(self.hub.streams):
-                stream.finish(closing("draining", True))
+                stream.end("draining", True)
             self.hub.stop()
             await self.replies.close()
             self.accounts.close()

@@ -256,7 +256,7 @@ class Rooms:
         """Ends a stream whose reader should come back, and keeps its member for that time."""
         retry = random.randint(*DRAIN_RETRY_MS)
         id = event_id(self._log.epoch, stream.position)
-        stream.finish(closing(reason, True, id, retry), retry / 1000)
+        stream.end(reason, True, retry / 1000, id, retry)
 
     def _room(self, room_id: str) -> Room:
         room = self._live.get(room_id)

@@ -19,7 +19,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     # values: pure, no I/O
     (
         "chatrooms", "clock", "errors", "event", "sse", "names", "body", "limits", "options",
-        "identity", "identity.tokens", "rules", "rules.rules", "rules.act", "core", "core.topic",
+        "identity", "identity.tokens", "rules", "rules.rules", "rules.act", "core", "core.encoding", "core.topic",
     ),
     # infrastructure
     ("storage", "storage.*", "bus", "bus.*", "logs", "datadir", "identity.passwords", "identity.publickeys"),

@@ -26,6 +26,8 @@ def event_names() -> set[str]:
             if isinstance(node, ast.Call):
                 called = ast.unparse(node.func)
                 position = {"sse.encode": 1, "Event": 0, "self._change": 0}.get(called)
+                if called.endswith((".signal", ".tell_all")):
+                    position = 0
                 if position is not None and len(node.args) > position:
                     name = node.args[position]
                     if isinstance(name, ast.Constant) and isinstance(name.value, str):
