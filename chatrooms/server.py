@@ -40,6 +40,10 @@ from chatrooms.rules.invites import Invites
 from chatrooms.rules.moderation import Moderation
 from chatrooms.rules.rulebook import Rulebook
 from chatrooms.rules.settings import RoomSettings
+from chatrooms.sessions.channels import Channels
+from chatrooms.sessions.outbox import Outbox
+from chatrooms.sessions.sessions import Sessions
+from chatrooms.storage import sessions as session_rows
 from chatrooms.storage.engines import database_of
 from chatrooms.storage.log import Log
 from chatrooms.storage.messages import MessageQueries
@@ -118,11 +122,20 @@ class Server:
         self.signins = SignIns(self.database, self.log, self.tokens, self._secret, options)
         self.accounts = Accounts(self.database, self.log, self.signins, options)
         undo.callback(self.accounts.close)
+        self._start_sessions(undo)
         await self._start_replies()
         undo.push_async_callback(self.replies.close)
         self.metrics = Metrics(self.hub, self.log, self.replies)
         undo.push_async_callback(self.nodes.close)
         await self._meet_nodes()
+
+    def _start_sessions(self, undo: AsyncExitStack) -> None:
+        self.sessions = Sessions(self.database, self.log, self.hub, self.quotas, self.options)
+        self.channels = Channels(self.hub, self.rulebook, self.sessions)
+        self.outbox = Outbox(self.database, self.log, self.options)
+        self.nodes.on_rows = self.outbox.wake
+        self.outbox.open()
+        undo.push_async_callback(self.outbox.close)
 
     async def _start_replies(self) -> None:
         options = self.options
@@ -172,7 +185,7 @@ class Server:
         """Tells every stream to come back elsewhere or later, spread over the drain time."""
         if not self.ready:
             return
-        self.draining = self.rooms.draining = True
+        self.draining = self.rooms.draining = self.sessions.draining = True
         streams = list(self.hub.streams)
         random.shuffle(streams)
         steps = max(1, int(self.options.drain / DRAIN_STEP))
@@ -191,6 +204,7 @@ class Server:
             for stream in list(self.hub.streams):
                 stream.end("draining", True)
             self.hub.stop()
+            await self.outbox.close()
             await self.replies.close()
             self.accounts.close()
             await self.log.close()
@@ -216,7 +230,10 @@ class Server:
         while True:
             await asyncio.sleep(WATCH)
             try:
-                if await self.database.changed_elsewhere() or self.gate.stale:
+                changed = await self.database.changed_elsewhere()
+                if changed:
+                    self.outbox.wake()
+                if changed or self.gate.stale:
                     await self.gate.reload()
             except Exception as error:
                 log.debug("the database cannot be watched: %s", error)
@@ -224,6 +241,7 @@ class Server:
     async def _forget_old(self) -> None:
         cutoff = int((time.time() - self.options.retention * DAY) * 1000)
         await self.replies.forget(cutoff)
+        await session_rows.forget(self.database, cutoff)
         removed = await self.log.forget(cutoff)
         if removed:
             self.hub.forget()

@@ -176,6 +176,10 @@ class Hub:
         found = self._topics.get(topic)
         return list(found.streams) if found else []
 
+    def counts(self) -> dict[str, int]:
+        """How many streams each topic has."""
+        return {name: len(topic.streams) for name, topic in self._topics.items()}
+
     def stream_of(self, topic: str, user_id: str, client_id: str) -> Stream | None:
         """The open stream of a user's client on a topic; a client has one of each."""
         return self._by_client.get((topic, user_id, client_id))
