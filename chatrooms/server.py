@@ -13,7 +13,7 @@ import msgspec
 
 from chatrooms import sse
 from chatrooms.ai import provider
-from chatrooms.bus.choice import bus_of
+from chatrooms.bus.choice import bus_of, intake_of
 from chatrooms.core.hub import Hub, closing
 from chatrooms.datadir import Folder, stored_secret
 from chatrooms.errors import ConfigError
@@ -35,6 +35,7 @@ from chatrooms.replies.jobs import Replies
 from chatrooms.replies.rights import ReplyRights
 from chatrooms.replies.store import ReplyStore
 from chatrooms.rooms.directory import Directory
+from chatrooms.rooms.ingest import Ingest
 from chatrooms.rooms.messages import Messages
 from chatrooms.rooms.rooms import Rooms
 from chatrooms.rules.acts import Acts
@@ -104,6 +105,7 @@ class Server:
         await self.database.open()
         undo.push_async_callback(self.database.close)
         self.hub = Hub(options.heartbeat, options.write_timeout, options.max_streams, options.max_streams_per_user)
+        self.ingest: Ingest | None = None
         self.nodes = Nodes(bus_of(options.bus_url, options.database_url))
         self.log = Log(self.database, self.hub.publish, self._tell_health, self.nodes.ring)
         await self.log.open()
@@ -123,9 +125,19 @@ class Server:
         undo.callback(self.accounts.close)
         await self._start_replies()
         undo.push_async_callback(self.replies.close)
-        self.metrics = Metrics(self.hub, self.log, self.replies)
         undo.push_async_callback(self.nodes.close)
         await self._meet_nodes()
+        self.ingest = self._ingest()
+        self.metrics = Metrics(self.hub, self.log, self.replies, self.ingest)
+        if self.ingest is not None:
+            undo.push_async_callback(self.ingest.close)
+            await self.ingest.open()
+
+    def _ingest(self) -> Ingest | None:
+        subject = self.options.nats_ingest
+        if subject is None:
+            return None
+        return Ingest(intake_of(self.options.bus_url, subject), self.messages, self.room_replies.consider)
 
     async def _start_replies(self) -> None:
         options = self.options
@@ -180,6 +192,8 @@ class Server:
         if not self.ready:
             return
         self.draining = self.rooms.draining = True
+        if self.ingest is not None:
+            await self.ingest.pause()
         streams = list(self.hub.streams)
         random.shuffle(streams)
         steps = max(1, int(self.options.drain / DRAIN_STEP))
@@ -198,6 +212,8 @@ class Server:
             for stream in list(self.hub.streams):
                 stream.finish(closing("draining", True))
             self.hub.stop()
+            if self.ingest is not None:
+                await self.ingest.close()
             await self.replies.close()
             self.accounts.close()
             await self.log.close()
