@@ -95,13 +95,22 @@ async def connect(url: str, lost: Callback, found: Callback) -> Any:
     """A connection to one of the servers, made anew whenever it ends. Raises one of UNREACHABLE."""
     servers = [_without_path(server) for server in _servers(url)]
     secure = any(server.startswith("tls://") for server in servers)
+    failures: list[Exception] = []
+
+    async def failed(error: Exception) -> None:
+        failures[:] = [error]
+        log.debug("NATS: %s", error or type(error).__name__)
+
     connecting = nats.connect(
         servers, connect_timeout=CONNECT_TIMEOUT, reconnect_time_wait=RECONNECT_WAIT, max_reconnect_attempts=-1,
         ping_interval=PING, max_outstanding_pings=PINGS_MISSED, allow_reconnect=True,
-        disconnected_cb=lost, reconnected_cb=found, error_cb=_failed,
+        disconnected_cb=lost, reconnected_cb=found, error_cb=failed,
         **({"tls": ssl.create_default_context()} if secure else {}),
     )  # fmt: skip
-    return await asyncio.wait_for(connecting, CONNECT_TIMEOUT)  # it would try for ever
+    try:
+        return await asyncio.wait_for(connecting, CONNECT_TIMEOUT)  # it would try for ever
+    except TimeoutError:
+        raise failures[0] if failures and isinstance(failures[0], UNREACHABLE) else TimeoutError from None
 
 
 async def settle(client: Any) -> None:
@@ -120,10 +129,6 @@ async def disconnect(client: Any) -> None:
 def prefix_of(url: str) -> str:
     """What the subjects of a cluster begin with: `chatrooms.<cluster>.`."""
     return PREFIX + (urlsplit(_servers(url)[0]).path.strip("/") or "main") + "."
-
-
-async def _failed(error: Exception) -> None:
-    log.debug("NATS: %s", error or type(error).__name__)
 
 
 def _servers(url: str) -> list[str]:
