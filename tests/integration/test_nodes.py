@@ -94,6 +94,19 @@ async def test_nodes_serve_one_room(cluster: Cluster) -> None:
         assert sorted(ids(readers[0])) == sorted(message["id"] for message in posted)
 
 
+@pytest.mark.parametrize("size", [7_999, 8_000, 16_384])
+async def test_text_of_any_length_comes_as_it_was(cluster: Cluster, size: int) -> None:
+    """A NOTIFY takes less than 8,000 bytes: what is longer must not be lost nor changed on its way."""
+    text = ("é😀字x" * size).encode()[:size].decode(errors="ignore")
+    text += "." * (size - len(text.encode()))
+    async with cluster(2) as (one, two):
+        readers = [await one.join(user="ann"), await two.join(user="ben")]
+        posted = await one.say("lobby", text)
+        for reader in readers:
+            assert await reader.event("room-message") == posted
+        assert posted["message"] == text and len(text.encode()) == size
+
+
 async def test_reader_resumes_on_another_node(cluster: Cluster) -> None:
     """Also when that one has not heard yet of the last that it saw."""
     async with cluster(2) as (one, two):
