@@ -47,6 +47,7 @@ CODES = frozenset(
         "slow-mode",
         "too-many-streams",
         "too-many-replies",
+        "too-many-tasks",
         "full",
         "draining",
         "unavailable",

@@ -35,6 +35,11 @@ def client_id(value: str | None) -> str:
     return _id(value, "clientId")
 
 
+def task_id(value: str | None) -> str:
+    """A task's id: letters, digits and `. _ - :`; 1–64 characters, NFC."""
+    return _id(value, "task_id")
+
+
 def username(value: str | None) -> str:
     """A display name: trimmed, NFC, 1–32 characters, visible, no control or bidi override."""
     if value is None:

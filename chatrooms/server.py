@@ -16,16 +16,17 @@ from chatrooms.ai import provider
 from chatrooms.bus.choice import bus_of
 from chatrooms.core.hub import Hub, closing
 from chatrooms.datadir import Folder, stored_secret
-from chatrooms.errors import ConfigError
+from chatrooms.errors import ConfigError, Unavailable
 from chatrooms.event import CONTROL
 from chatrooms.identity.accounts import Accounts
 from chatrooms.identity.gate import Gate
 from chatrooms.identity.publickeys import load
 from chatrooms.identity.quotas import Quotas
 from chatrooms.identity.signins import SignIns
-from chatrooms.identity.tokens import MIN_SECRET_BYTES, Tokens
+from chatrooms.identity.tokens import MIN_SECRET_BYTES, Identity, Tokens
 from chatrooms.limits import Places
 from chatrooms.metrics import Metrics
+from chatrooms.nodes.lease import Lease
 from chatrooms.nodes.neighbours import Neighbours
 from chatrooms.nodes.nodes import Nodes
 from chatrooms.nodes.orders import Orders
@@ -46,6 +47,9 @@ from chatrooms.rules.settings import RoomSettings
 from chatrooms.storage.engines import database_of
 from chatrooms.storage.log import Log
 from chatrooms.storage.messages import MessageQueries
+from chatrooms.tasks.jobs import Tasks
+from chatrooms.tasks.store import TaskStore
+from chatrooms.tasks.streams import TaskStreams
 
 DAY = 86400.0
 HOUSEKEEPING = 3600.0  # seconds between two rounds of retention
@@ -123,19 +127,28 @@ class Server:
         undo.callback(self.accounts.close)
         await self._start_replies()
         undo.push_async_callback(self.replies.close)
+        await self._start_tasks()
+        undo.push_async_callback(self.tasks.close)
         self.metrics = Metrics(self.hub, self.log, self.replies)
         undo.push_async_callback(self.nodes.close)
         await self._meet_nodes()
 
     async def _start_replies(self) -> None:
         options = self.options
-        self.replies = Replies(ReplyStore(self.database, self.log), provider(options), options)
+        self.lease = Lease()
+        self.replies = Replies(ReplyStore(self.database, self.log, self.lease), provider(options), options)
         self.room_replies = RoomReplies(self.replies, self.rooms, self.messages, self.log, self.quotas)
         self.reply_rights = ReplyRights(self.rulebook, self.quotas)
         self.reply_readers = Places(options.max_streams, options.max_streams_per_user)
         self.hub.listen(CONTROL, self.replies.obey)
         # Where the data folder is locked, no other node can be alive.
         await self.replies.open(alone=not self.database.shared)
+
+    async def _start_tasks(self) -> None:
+        self.tasks = Tasks(TaskStore(self.database, self.log, self.lease, self.options))
+        self.task_streams = TaskStreams(self.hub, self.log)
+        self.hub.listen(CONTROL, self.tasks.obey)
+        await self.tasks.open(alone=not self.database.shared)
 
     async def _meet_nodes(self) -> None:
         self.nodes.on_say, self.nodes.on_health = self.hub.whisper, self._tell_bus_health
@@ -153,6 +166,12 @@ class Server:
         self.moderation = Moderation(acts, self.hub)
         self.invites = Invites(acts, self.database)
         self.audit = Audit(self.database, self.log)
+
+    def check_open(self, who: Identity) -> None:
+        """Raises Unavailable or TooMany when no more streams are taken."""
+        if self.draining:
+            raise Unavailable("draining", "The server is about to stop.", 5)
+        self.hub.check_room_for(who.user_id)
 
     @property
     def well(self) -> bool:
@@ -195,6 +214,7 @@ class Server:
             for stream in list(self.hub.streams):
                 stream.finish(closing("draining", True))
             self.hub.stop()
+            await self.tasks.close()
             await self.replies.close()
             self.accounts.close()
             await self.log.close()
@@ -209,6 +229,8 @@ class Server:
             try:
                 await self.signins.forget_expired()
                 await self.gate.forget_expired()
+                if self.options.task_days:
+                    await self.tasks.forget(int((time.time() - self.options.task_days * DAY) * 1000))
                 if self.options.retention:
                     await self._forget_old()
             except Exception as error:  # tried again next time

@@ -12,12 +12,13 @@ import msgspec
 
 from chatrooms import sse
 from chatrooms.core.catchup import CatchUp
+from chatrooms.core.form import NAMED, Form
 from chatrooms.core.pulse import Pulse
 from chatrooms.core.stream import Stream
 from chatrooms.core.sweep import Sweep
 from chatrooms.core.topic import Topic
 from chatrooms.errors import TooMany, Unavailable
-from chatrooms.event import Event, event_id, identified
+from chatrooms.event import Event, event_id
 from chatrooms.storage.log import Log
 
 # Events that change the text of an earlier one: what was encoded before must not be sent again.
@@ -77,7 +78,7 @@ class Hub:
         """Takes events, in log order and just committed, to the topics that somebody reads."""
         self.published += len(events)
         for event in events:
-            frame = b""
+            frames: dict[Form, bytes] = {}
             for name in event.topics:
                 for listener in self._listeners.get(name, ()):
                     listener(event)
@@ -86,8 +87,10 @@ class Hub:
                     continue
                 if event.type in REWRITES:
                     topic.forget()
-                frame = frame or self.frame(event)
-                topic.append(frame, event.seq)
+                form = topic.form
+                if form not in frames:
+                    frames[form] = self.frame(event, form)
+                topic.append(frames[form], event.seq, event.type in form.ends)
                 self._sweep.mark(topic)
 
     def listen(self, name: str, listener: Callable[[Event], None]) -> None:
@@ -101,10 +104,9 @@ class Hub:
             topic.whisper(frame)
             self._sweep.mark(topic)
 
-    def frame(self, event: Event) -> bytes:
-        """The bytes of a durable event, the same for all its readers."""
-        id = event_id(self._log.epoch, event.seq)
-        return sse.encode(identified(event.data, id), event.type, id)
+    def frame(self, event: Event, form: Form = NAMED) -> bytes:
+        """The bytes of a durable event, the same for all its readers of one form."""
+        return form.frame(event, event_id(self._log.epoch, event.seq))
 
     def tell_all(self, frame: bytes) -> None:
         """Gives an ephemeral frame to every open stream, a lot at a time."""

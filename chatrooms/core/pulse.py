@@ -8,8 +8,8 @@ import random
 import time
 from collections.abc import Callable
 
-from chatrooms import sse
 from chatrooms.clock import now_ms
+from chatrooms.core.form import Form
 from chatrooms.core.stream import Stream
 
 UNHEARD = 1.5  # heartbeats without an acknowledgement after which a peer is gone: seen at the second
@@ -99,13 +99,17 @@ class Pulse:
         streams = self._phases[self._phase]
         if not streams:
             return
-        frame = sse.encode(b'{"timestamp":%d}' % now_ms(), "heartbeat")
+        now = now_ms()
+        frames: dict[Form, bytes] = {}
         longest = max(MIN_UNHEARD, UNHEARD * self._heartbeat)
         for stream in streams:
             if stream.unheard(longest):
                 stream.close()
             else:
-                stream.write(frame)
+                form = stream.topic.form
+                if form not in frames:
+                    frames[form] = form.beat(now)
+                stream.write(frames[form])
         streams[:] = [stream for stream in streams if stream.open]
 
     def _end_stalled(self) -> None:

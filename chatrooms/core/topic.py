@@ -11,6 +11,8 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from chatrooms.core.form import NAMED, Form
+
 if TYPE_CHECKING:
     from chatrooms.core.stream import Stream
 
@@ -24,11 +26,12 @@ BEHIND = -1  # the cursor of a stream that goes by its position
 
 
 class Entry(NamedTuple):
-    """One encoded frame, and the position in the log of who has read it."""
+    """One encoded frame, and the position in the log of who has read it; `final` when nothing follows."""
 
     frame: bytes
     position: int
     durable: bool
+    final: bool = False
 
 
 class Batch(NamedTuple):
@@ -52,11 +55,12 @@ class Topic:
     whispers  how many ephemeral frames there have been; tells who may have missed one
     version   grows when text in the log was changed, so that pages read before are not used
     snapshot  makes a frame that tells the present state to who may have missed ephemerals
+    form      how its events look on the wire, and which is the last
     """
 
     __slots__ = (
         "_durable_bytes", "_durables", "_entries", "_ephemeral_bytes", "_start",
-        "dirty", "floor", "name", "snapshot", "streams", "valid", "version", "whispers",
+        "dirty", "floor", "form", "name", "snapshot", "streams", "valid", "version", "whispers",
     )  # fmt: skip
 
     def __init__(self, name: str, floor: int) -> None:
@@ -67,6 +71,7 @@ class Topic:
         self.version = 0
         self.dirty = False
         self.snapshot: Callable[[], bytes] | None = None
+        self.form: Form = NAMED
         self.streams: dict[Stream, None] = {}
         self._entries: list[Entry] = []
         self._start = 0
@@ -83,9 +88,9 @@ class Topic:
         """The position of a stream that has everything."""
         return self._entries[-1].position if self._entries else self.floor
 
-    def append(self, frame: bytes, seq: int) -> None:
+    def append(self, frame: bytes, seq: int, final: bool = False) -> None:
         """Takes the frame of the durable event `seq`, which is after all earlier ones."""
-        self._entries.append(Entry(frame, seq, True))
+        self._entries.append(Entry(frame, seq, True, final))
         self._durables += 1
         self._durable_bytes += len(frame)
         if self._durables > 2 * TAIL_FRAMES or self._durable_bytes > 2 * TAIL_BYTES:

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import random
 import secrets
 
-from chatrooms import names, sse
-from chatrooms.core.hub import closing
+from chatrooms import names
 from chatrooms.errors import Forbidden, Problem, TooMany, Unavailable
-from chatrooms.event import event_id, parse_id
-from chatrooms.handlers.base import Handler, check_same_user
-from chatrooms.handlers.detach import refuse, take_socket
+from chatrooms.handlers.base import check_same_user
+from chatrooms.handlers.detach import take_socket
+from chatrooms.handlers.softly import Streaming
 from chatrooms.identity.tokens import Identity
 from chatrooms.rooms.seat import Seat, Start
 
 MAX_HISTORY = 200
-SOFT_RETRY_MS = (5000, 15000)  # a soft refusal asks to come back after this, at random
 
 
-class Events(Handler):
+class Events(Streaming):
     """Opens a room's stream, or answers a poll."""
 
     async def get(self) -> None:
         who = await self.stream_identity()
         seat = self._seat(who)
-        asked = self._asked()
+        asked = self.asked()
         try:
             await self.server.rulebook.readable(who, seat.room_id)
             history = self.number("history", 0, 0, MAX_HISTORY)
@@ -40,13 +37,13 @@ class Events(Handler):
         except (TooMany, Unavailable) as problem:
             if not asked:
                 raise
-            self._refuse_softly(who, asked, problem)
+            self._refuse(who, asked, problem)
             return
         self.server.gate.check(who)  # again: it may have been shut out meanwhile
         self.server.rooms.admit(seat)
         sock = take_socket(self)
         if sock is not None:
-            self.server.rooms.open(sock, seat, start, self._head())
+            self.server.rooms.open(sock, seat, start, self.head_of_stream())
 
     async def _poll(self, who: Identity, seat: Seat, start: Start) -> None:
         await self.server.rulebook.readable(who, seat.room_id)
@@ -66,27 +63,10 @@ class Events(Handler):
         client_id = names.client_id(client_id) if client_id else secrets.token_urlsafe(9)
         return Seat(room_id, who.user_id, who.username or username, client_id, who.session, who.expires_at, who.trusted)
 
-    def _asked(self) -> str:
-        """The position asked for: the header's, else the query's, else none."""
-        return self.request.headers.get("Last-Event-ID", "") or self.query("lastEventId")
-
-    def _head(self) -> bytes:
-        return sse.head(tuple(self.access.cors_headers(self.request)))
-
-    def _refuse_softly(self, who: Identity, asked: str, problem: Problem) -> None:
-        """A refusal that passes, told as a stream that ends; to who does not wait, TooMany.
-
-        A native EventSource gives up for good on any other status than 200 (WHATWG, 9.2.3).
-        """
+    def _refuse(self, who: Identity, asked: str, problem: Problem) -> None:
         if self.query("poll") == "1":
             raise problem
-        self.server.quotas.refuse_softly(who)
-        log = self.server.log
-        id = asked if parse_id(asked) else event_id(log.epoch, log.head)
-        frame = closing(problem.code, True, id, random.randint(*SOFT_RETRY_MS))
-        sock = take_socket(self)
-        if sock is not None:
-            refuse(sock, self._head() + frame)
+        self.refuse_softly(who, asked, problem)
 
 
 ROUTES = [(r"/events", Events)]

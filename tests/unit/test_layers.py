@@ -20,6 +20,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     (
         "chatrooms", "clock", "errors", "event", "sse", "names", "body", "limits", "options",
         "identity", "identity.tokens", "rules", "rules.rules", "rules.act", "core", "core.topic",
+        "core.form", "tasks", "tasks.task", "tasks.page",
     ),
     # infrastructure
     ("storage", "storage.*", "bus", "bus.*", "logs", "datadir", "identity.passwords", "identity.publickeys"),
@@ -28,6 +29,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     # domain
     (
         "rooms", "rooms.*", "nodes", "nodes.*", "replies", "replies.*", "ai", "ai.*",
+        "tasks.store", "tasks.jobs", "tasks.streams", "tasks.export", "tasks.result", "tasks.orphans",
         "identity.gate", "identity.quotas", "identity.signins", "identity.accounts",
         "rules.rulebook", "rules.acts", "rules.settings", "rules.moderation", "rules.invites", "rules.audit",
     ),
