@@ -8,7 +8,19 @@ from typing import Any
 
 from tornado.web import Application
 
-from chatrooms.handlers import auth, chat, events, invites, moderation, operations, pages, reference, rooms, tasks
+from chatrooms.handlers import (
+    auth,
+    chat,
+    events,
+    exports,
+    invites,
+    moderation,
+    operations,
+    pages,
+    reference,
+    rooms,
+    tasks,
+)
 from chatrooms.handlers.access import Access
 from chatrooms.handlers.base import Unknown
 from chatrooms.logs import log_access
@@ -34,7 +46,8 @@ def application(server: Server) -> Application:
     """The routes of a server."""
     routes = [
         *events.ROUTES, *rooms.ROUTES, *moderation.ROUTES, *invites.ROUTES,
-        *auth.ROUTES, *chat.ROUTES, *tasks.ROUTES, *operations.ROUTES, *reference.ROUTES, *pages.routes(),
+        *auth.ROUTES, *chat.ROUTES, *tasks.ROUTES, *exports.ROUTES,
+        *operations.ROUTES, *reference.ROUTES, *pages.routes(),
     ]  # fmt: skip
     return Application(
         routes,

@@ -34,7 +34,7 @@ CODES = frozenset(
         "muted",
         "bad-host",
         "bad-origin",
-        # 404, 405, 409, 413, 415
+        # 404, 405, 409, 413, 415, 416
         "not-found",
         "method-not-allowed",
         "replaced-too-often",
@@ -42,6 +42,7 @@ CODES = frozenset(
         "name-taken",
         "too-large",
         "unsupported-media-type",
+        "bad-range",
         # 429 and 503, both with Retry-After
         "rate-limited",
         "slow-mode",

@@ -47,7 +47,9 @@ from chatrooms.rules.settings import RoomSettings
 from chatrooms.storage.engines import database_of
 from chatrooms.storage.log import Log
 from chatrooms.storage.messages import MessageQueries
+from chatrooms.tasks.export import Exports
 from chatrooms.tasks.jobs import Tasks
+from chatrooms.tasks.result import Results
 from chatrooms.tasks.store import TaskStore
 from chatrooms.tasks.streams import TaskStreams
 
@@ -147,6 +149,8 @@ class Server:
     async def _start_tasks(self) -> None:
         self.tasks = Tasks(TaskStore(self.database, self.log, self.lease, self.options))
         self.task_streams = TaskStreams(self.hub, self.log)
+        self.results = Results(self.database)
+        self.exports = Exports(self.tasks, self.results, self.log, MessageQueries(self.database))
         self.hub.listen(CONTROL, self.tasks.obey)
         await self.tasks.open(alone=not self.database.shared)
 
@@ -229,6 +233,7 @@ class Server:
             try:
                 await self.signins.forget_expired()
                 await self.gate.forget_expired()
+                await self.results.forget()
                 if self.options.task_days:
                     await self.tasks.forget(int((time.time() - self.options.task_days * DAY) * 1000))
                 if self.options.retention:

@@ -35,6 +35,10 @@ class Job:
     def task_id(self) -> str:
         return self.task.task_id
 
+    async def start(self) -> None:
+        """The work begins. Raises Conflict when the task has been ended before; Unavailable."""
+        self.task = await self._store.change(self.task_id, Change(RUNNING))
+
     async def progress(self, percent: float, estimated_time: float | UnsetType | None = UNSET) -> None:
         """Tells how far it is, 0 to 100, and how many seconds are left. Returns when that is durable.
 
@@ -80,19 +84,19 @@ class Tasks:
         Raises TooMany, Unavailable.
         """
         task = await self.make(title, user_id, leased=True)
-        async with self.running(task) as job:
+        async with self.held(task) as job:
+            await job.start()
             yield job
 
     @asynccontextmanager
-    async def running(self, task: Task) -> AsyncIterator[Job]:
-        """The same, around a block that does the work of a task of this node that was made before."""
+    async def held(self, task: Task) -> AsyncIterator[Job]:
+        """The same, around a block for a task of this node that was made before: it is pending until it starts."""
         me = asyncio.current_task()
         assert me is not None
         self._running[task.task_id] = me
         ending = Change(COMPLETED)
         try:
-            started = await self._store.change(task.task_id, Change(RUNNING))
-            yield Job(self._store, started)
+            yield Job(self._store, task)
         except asyncio.CancelledError:
             ending = Change(FAILED, error=ORPHANED) if self._closing else Change(CANCELLED)
             raise

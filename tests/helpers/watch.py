@@ -14,7 +14,7 @@ async def watch(chat: Chat, task_id: str, user: str = "alice", position: str = "
     """A stream of a task's progress; `position` goes as the header."""
     headers = {"Last-Event-ID": position} if position else {}
     path = f"/api/v1/sse/tasks/{task_id}/progress"
-    return await Reader.open(chat.port, path, {"token": chat.token(user), **query}, headers)
+    return await chat.stream(path, {"token": chat.token(user), **query}, headers)
 
 
 async def make(chat: Chat, user: str = "alice", **body: object) -> str:

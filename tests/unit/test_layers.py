@@ -29,7 +29,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     # domain
     (
         "rooms", "rooms.*", "nodes", "nodes.*", "replies", "replies.*", "ai", "ai.*",
-        "tasks.store", "tasks.jobs", "tasks.streams", "tasks.export", "tasks.result", "tasks.orphans",
+        "tasks.store", "tasks.jobs", "tasks.streams", "tasks.export", "tasks.result",
         "identity.gate", "identity.quotas", "identity.signins", "identity.accounts",
         "rules.rulebook", "rules.acts", "rules.settings", "rules.moderation", "rules.invites", "rules.audit",
     ),
