@@ -8,7 +8,20 @@ from typing import Any
 
 from tornado.web import Application
 
-from chatrooms.handlers import auth, chat, events, invites, moderation, operations, pages, reference, rooms, sessions
+from chatrooms.handlers import (
+    auth,
+    chat,
+    events,
+    exports,
+    invites,
+    moderation,
+    operations,
+    pages,
+    reference,
+    rooms,
+    sessions,
+    tasks,
+)
 from chatrooms.handlers.access import Access
 from chatrooms.handlers.base import Unknown
 from chatrooms.logs import log_access
@@ -34,7 +47,8 @@ def application(server: Server) -> Application:
     """The routes of a server."""
     routes = [
         *events.ROUTES, *rooms.ROUTES, *moderation.ROUTES, *invites.ROUTES,
-        *sessions.ROUTES, *auth.ROUTES, *chat.ROUTES, *operations.ROUTES, *reference.ROUTES, *pages.routes(),
+        *sessions.ROUTES, *auth.ROUTES, *chat.ROUTES, *tasks.ROUTES, *exports.ROUTES,
+        *operations.ROUTES, *reference.ROUTES, *pages.routes(),
     ]  # fmt: skip
     return Application(
         routes,

@@ -34,7 +34,7 @@ CODES = frozenset(
         "muted",
         "bad-host",
         "bad-origin",
-        # 404, 405, 409, 413, 415
+        # 404, 405, 409, 413, 415, 416
         "not-found",
         "method-not-allowed",
         "replaced-too-often",
@@ -43,11 +43,13 @@ CODES = frozenset(
         "name-taken",
         "too-large",
         "unsupported-media-type",
+        "bad-range",
         # 429 and 503, both with Retry-After
         "rate-limited",
         "slow-mode",
         "too-many-streams",
         "too-many-replies",
+        "too-many-tasks",
         "full",
         "draining",
         "unavailable",

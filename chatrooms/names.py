@@ -55,6 +55,11 @@ def intent(value: str) -> str:
     return value
 
 
+def task_id(value: str | None) -> str:
+    """A task's id: letters, digits and `. _ - :`; 1–64 characters, NFC."""
+    return _id(value, "task_id")
+
+
 def username(value: str | None) -> str:
     """A display name: trimmed, NFC, 1–32 characters, visible, no control or bidi override."""
     if value is None:

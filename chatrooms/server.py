@@ -25,6 +25,7 @@ from chatrooms.identity.signins import SignIns
 from chatrooms.identity.tokens import MIN_SECRET_BYTES, Tokens
 from chatrooms.limits import Places
 from chatrooms.metrics import Metrics
+from chatrooms.nodes.lease import Lease
 from chatrooms.nodes.neighbours import Neighbours
 from chatrooms.nodes.nodes import Nodes
 from chatrooms.nodes.orders import Orders
@@ -51,6 +52,11 @@ from chatrooms.storage import sessions as session_rows
 from chatrooms.storage.engines import database_of
 from chatrooms.storage.log import Log
 from chatrooms.storage.messages import MessageQueries
+from chatrooms.tasks.export import Exports
+from chatrooms.tasks.jobs import Tasks
+from chatrooms.tasks.result import Results
+from chatrooms.tasks.store import TaskStore
+from chatrooms.tasks.streams import TaskStreams
 
 DAY = 86400.0
 HOUSEKEEPING = 3600.0  # seconds between two rounds of retention
@@ -133,6 +139,8 @@ class Server:
         self._start_sessions(undo)
         await self._start_replies()
         undo.push_async_callback(self.replies.close)
+        await self._start_tasks()
+        undo.push_async_callback(self.tasks.close)
         undo.push_async_callback(self.nodes.close)
         await self._meet_nodes()
         self.ingest = self._ingest()
@@ -157,13 +165,22 @@ class Server:
 
     async def _start_replies(self) -> None:
         options = self.options
-        self.replies = Replies(ReplyStore(self.database, self.log), provider(options), options)
+        self.lease = Lease()
+        self.replies = Replies(ReplyStore(self.database, self.log, self.lease), provider(options), options)
         self.room_replies = RoomReplies(self.replies, self.rooms, self.messages, self.log, self.quotas, self.nodes.ask)
         self.reply_rights = ReplyRights(self.rulebook, self.quotas)
         self.reply_readers = Places(options.max_streams, options.max_streams_per_user)
         self.hub.listen(CONTROL, self.replies.obey)
         # Where the data folder is locked, no other node can be alive.
         await self.replies.open(alone=not self.database.shared)
+
+    async def _start_tasks(self) -> None:
+        self.tasks = Tasks(TaskStore(self.database, self.log, self.lease, self.options))
+        self.task_streams = TaskStreams(self.hub, self.log)
+        self.results = Results(self.database)
+        self.exports = Exports(self.tasks, self.results, self.log, MessageQueries(self.database))
+        self.hub.listen(CONTROL, self.tasks.obey)
+        await self.tasks.open(alone=not self.database.shared)
 
     async def _meet_nodes(self) -> None:
         self.nodes.on_say, self.nodes.on_health = self.room_replies.hear, self._tell_bus_health
@@ -206,7 +223,7 @@ class Server:
         """Tells every stream to come back elsewhere or later, spread over the drain time."""
         if not self.ready:
             return
-        self.draining = self.rooms.draining = self.sessions.draining = True
+        self.draining = self.hub.draining = True
         if self.ingest is not None:
             await self.ingest.pause()
         streams = list(self.hub.streams)
@@ -235,6 +252,7 @@ class Server:
             await self.outbox.close()
             if self.ingest is not None:
                 await self.ingest.close()
+            await self.tasks.close()
             await self.replies.close()
             self.accounts.close()
             await self.log.close()
@@ -249,6 +267,9 @@ class Server:
             try:
                 await self.signins.forget_expired()
                 await self.gate.forget_expired()
+                await self.results.forget()
+                if self.options.task_days:
+                    await self.tasks.forget(int((time.time() - self.options.task_days * DAY) * 1000))
                 if self.options.retention:
                     await self._forget_old()
             except Exception as error:  # tried again next time

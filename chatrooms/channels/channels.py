@@ -41,7 +41,7 @@ class Channels:
 
     def check_open(self) -> None:
         """Raises Unavailable when no more connections are taken."""
-        self._rooms.check_draining()
+        self._hub.check_draining()
         if self._most and len(self._channels) >= self._most:
             raise Unavailable("full", "The server is full.", RETRY_AFTER)
 

@@ -104,8 +104,8 @@ class CatchUp:
             size += len(frame)
             if size > BATCH_BYTES and entries:
                 break
-            entries.append(Entry(frame, event.seq, True))
-        if len(entries) == len(events) < PAGE_EVENTS:
+            entries.append(Entry(frame, event.seq, True, event.type in topic.encoding.ends))
+        if len(entries) == len(events) < PAGE_EVENTS and not (entries and entries[-1].final):
             # That was all up to the head: an empty frame takes the reader there.
             entries.append(Entry(b"", head, True))
         return Batch(b"".join([e.frame for e in entries]), entries, BEHIND, BEHIND)

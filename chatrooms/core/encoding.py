@@ -16,7 +16,13 @@ from chatrooms.event import Event, identified
 
 
 class Encoding(Protocol):
-    """Makes whole event blocks. The same object for all topics of a family."""
+    """Makes whole event blocks. The same object for all topics of a family.
+
+    ends  the types of the events after which a topic has nothing more: a stream that has written one
+          is over, however late it came to it
+    """
+
+    ends: frozenset[str]
 
     def event(self, event: Event, id: str) -> bytes:
         """A durable event under its id."""
@@ -27,6 +33,8 @@ class Encoding(Protocol):
 
 class Named:
     """Each event by its name: `event: room-message`, and its data as they are."""
+
+    ends: frozenset[str] = frozenset()
 
     def event(self, event: Event, id: str) -> bytes:
         return sse.encode(identified(event.data, id), event.type, id)

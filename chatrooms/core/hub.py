@@ -38,7 +38,7 @@ class Owner(Protocol):
 class Hub:
     """Topics and streams of this process. Needs a running event loop; `log` calls `publish`.
 
-    `streams` maps each open stream to its owner.
+    `streams` maps each open stream to its owner; `draining` says that all shall go elsewhere.
     """
 
     def __init__(self, heartbeat: float, write_timeout: float, max_streams: int, max_streams_per_user: int) -> None:
@@ -52,6 +52,7 @@ class Hub:
         self._by_client: dict[tuple[str, str, str], Stream] = {}
         self.streams: dict[Stream, Owner] = {}
         self.published = 0
+        self.draining = False
 
         self._pulse = Pulse(heartbeat, write_timeout, _tell_expiring, _end_expired)
 
@@ -87,7 +88,7 @@ class Hub:
                     topic.forget()
                 encoding = topic.encoding
                 frame = frames[encoding] = frames.get(encoding) or self.frame(event, encoding)
-                topic.append(frame, event.seq)
+                topic.append(frame, event.seq, event.type in encoding.ends)
                 self._sweep.mark(topic)
 
     def listen(self, name: str, listener: Callable[[Event], None]) -> None:
@@ -139,8 +140,14 @@ class Hub:
 
     # Streams
 
+    def check_draining(self) -> None:
+        """Raises Unavailable when this process is about to stop."""
+        if self.draining:
+            raise Unavailable("draining", "The server is about to stop.", RETRY_AFTER)
+
     def check_room_for(self, user_id: str) -> None:
-        """Raises Unavailable `full` or TooMany `too-many-streams` when one more does not fit."""
+        """Raises Unavailable `draining` or `full`, TooMany `too-many-streams`, when one more is not taken."""
+        self.check_draining()
         if self._max_streams and len(self.streams) >= self._max_streams:
             raise Unavailable("full", "The server is full.", RETRY_AFTER)
         if self._max_streams_per_user and len(self._by_user.get(user_id, ())) >= self._max_streams_per_user:

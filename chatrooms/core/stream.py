@@ -14,7 +14,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
-from chatrooms.core.topic import BEHIND, Batch, Topic
+from chatrooms.core.topic import BEHIND, Batch, Entry, Topic
 
 if TYPE_CHECKING:
     from chatrooms.rooms.presence import Member
@@ -52,11 +52,12 @@ class Stream:
     opened_at   in seconds since 1970
     trusted     whether its reader is above the rules of rooms
     expires_at  when its right to live ends, in seconds since 1970
+    over        the last frame of its topic was taken: it ends when the kernel has all of that
     """
 
     __slots__ = (
         "_keeper", "_loop", "_rest", "_socket", "client_id", "cursor", "expires_at", "id",
-        "member", "opened_at", "position", "queued", "session", "stalled_at", "topic", "trusted", "user_id",
+        "member", "opened_at", "over", "position", "queued", "session", "stalled_at", "topic", "trusted", "user_id",
         "warned", "whispers",
     )  # fmt: skip
 
@@ -74,6 +75,7 @@ class Stream:
         self.expires_at = 0.0
         self.queued = False
         self.warned = False
+        self.over = False
         self.id = ""
         self.user_id = ""
         self.session = ""
@@ -99,6 +101,7 @@ class Stream:
             self.cursor = batch.cursor
             if batch.entries:
                 self.position = batch.entries[-1].position
+                self._end_after(batch.entries[-1])
         elif sent >= 0:
             self._keep_cut_frame(batch, sent)
             self._wait_writable()
@@ -125,7 +128,8 @@ class Stream:
 
     def finish(self, last: bytes, hold: float = 0.0) -> None:
         """Writes a last frame if the socket takes it, and closes."""
-        self.write(last)
+        if last:
+            self.write(last)
         if self._socket is not None and not self.stalled_at:
             say_goodbye(self._socket)
         self.close(hold)
@@ -175,10 +179,16 @@ class Stream:
                 return
             self.position = entry.position
             self.cursor = BEHIND if batch.first == BEHIND else batch.first + index + 1
+            self.over = entry.final
             if sent < whole:
                 self._rest = entry.frame[sent - offset :]
                 return
             offset = whole
+
+    def _end_after(self, entry: Entry) -> None:
+        self.over = entry.final
+        if self.over and not self.stalled_at:  # TLS may have kept some of it
+            self.finish(b"")
 
     def _wait_writable(self) -> None:
         if not self.stalled_at and self._socket is not None:
@@ -192,7 +202,10 @@ class Stream:
         self.stalled_at = 0.0
         if self._socket is not None:
             self._unwatch_writable(self._socket)
-            self._keeper.resume(self)
+            if self.over:
+                self.finish(b"")
+            else:
+                self._keeper.resume(self)
 
     def _watch_writable(self, sock: socket.socket) -> None:
         self._loop.add_writer(sock, self._on_writable)

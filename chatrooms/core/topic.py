@@ -26,11 +26,12 @@ BEHIND = -1  # the cursor of a stream that goes by its position
 
 
 class Entry(NamedTuple):
-    """One encoded frame, and the position in the log of who has read it."""
+    """One encoded frame, and the position in the log of who has read it; `final` when nothing follows."""
 
     frame: bytes
     position: int
     durable: bool
+    final: bool = False
 
 
 class Batch(NamedTuple):
@@ -87,9 +88,9 @@ class Topic:
         """The position of a stream that has everything."""
         return self._entries[-1].position if self._entries else self.floor
 
-    def append(self, frame: bytes, seq: int) -> None:
+    def append(self, frame: bytes, seq: int, final: bool = False) -> None:
         """Takes the frame of the durable event `seq`, which is after all earlier ones."""
-        self._entries.append(Entry(frame, seq, True))
+        self._entries.append(Entry(frame, seq, True, final))
         self._durables += 1
         self._durable_bytes += len(frame)
         if self._durables > 2 * TAIL_FRAMES or self._durable_bytes > 2 * TAIL_BYTES:

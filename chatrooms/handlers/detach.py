@@ -34,7 +34,7 @@ def _release(stream: IOStream) -> socket.socket | None:
     return sock
 
 
-def refuse(sock: socket.socket, data: bytes) -> None:
+def say_last(sock: socket.socket, data: bytes) -> None:
     """Writes a short last answer and closes."""
     try:
         sock.send(data)

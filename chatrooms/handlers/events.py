@@ -15,7 +15,7 @@ from chatrooms.core.stream import Stream
 from chatrooms.errors import BadRequest, Problem, TooMany, Unavailable
 from chatrooms.handlers.base import Handler
 from chatrooms.handlers.detach import take_socket
-from chatrooms.handlers.refusal import refuse_softly, stream_head
+from chatrooms.handlers.streaming import refuse_softly, stream_head
 from chatrooms.identity.tokens import Identity
 from chatrooms.rooms.seat import Seat, Wish
 

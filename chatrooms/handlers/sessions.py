@@ -8,7 +8,7 @@ from chatrooms import names
 from chatrooms.errors import TooMany, Unauthorized, Unavailable
 from chatrooms.handlers.base import SAFE_METHODS, Handler
 from chatrooms.handlers.detach import take_socket
-from chatrooms.handlers.refusal import refuse_softly, stream_head
+from chatrooms.handlers.streaming import position_asked, refuse_softly, stream_head
 from chatrooms.identity.tokens import Identity
 from chatrooms.sessions.encoding import UNNAMED
 from chatrooms.sessions.sessions import Draft, Reading, visitor
@@ -65,17 +65,17 @@ class SessionEvents(SessionHandler):
     async def get(self) -> None:
         who = await self.caller()
         reading = self._reading(who)
-        asked = self.request.headers.get("Last-Event-ID", "") or self.query("lastEventId")
+        asked = position_asked(self)
         sessions = self.server.sessions
         try:
             await sessions.check_read(reading)
             self.server.quotas.open_stream(who)
-            sessions.check_open(who)
+            self.server.hub.check_room_for(who.user_id)
             await sessions.claim(reading)
             start = await sessions.start_of(reading, asked)
             # Again, with no await from here until the stream is open: a claim that comes later finds it.
             await sessions.check_read(reading)
-            sessions.check_open(who)
+            self.server.hub.check_room_for(who.user_id)
         except (TooMany, Unavailable) as problem:
             if not asked:
                 raise

@@ -18,15 +18,15 @@ from chatrooms.ai.base import Prompt, Provider, ProviderError, Turn, Usage, fitt
 from chatrooms.errors import Conflict, NotFound, TooLarge, Unavailable
 from chatrooms.event import Event
 from chatrooms.identity.tokens import Identity
+from chatrooms.nodes.lease import LEASE_INTERVAL
 from chatrooms.options import Options
 from chatrooms.replies.follow import ReplyFollower
 from chatrooms.replies.queue import ReplyQueue
 from chatrooms.replies.reply import COMPLETE, CUT_SHORT, ERROR, STOPPED, Ending, Reply
-from chatrooms.replies.store import LEASE, STOP, ReplyStore, Stop
+from chatrooms.replies.store import STOP, ReplyStore, Stop
 from chatrooms.storage.replies import STREAMING, StoredReply
 
 SAVE_INTERVAL = 0.25  # seconds between two writes of what replies have grown by
-LEASE_INTERVAL = LEASE / 3
 FINISH_RETRY = 1.0  # seconds until the end of a reply is written again, when the database is away
 CLOSING_TIME = 5.0  # seconds that the last writes may take when the server stops
 NOBODY = "server"  # who stopped a reply that nobody read

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterable
 
 import msgspec
 
 from chatrooms.clock import now_ms
 from chatrooms.event import CONTROL, Event
+from chatrooms.nodes.lease import Lease
 from chatrooms.replies.reply import CUT_SHORT, ERROR, INTERRUPTED, STOPPED, Reply, lengths_of
 from chatrooms.rooms.messages import RoomMessage
 from chatrooms.rooms.rooms import topic_of
+from chatrooms.storage import leases
 from chatrooms.storage import replies as queries
 from chatrooms.storage.database import Database, Transaction
 from chatrooms.storage.log import Log
@@ -20,10 +21,6 @@ from chatrooms.storage.replies import StoredReply
 
 BOT_ID = "assistant"
 BOT_NAME = "Assistant"
-LEASE = 15.0  # seconds that a node is trusted to live after it was last heard of
-EVERYBODY = 1 << 53  # milliseconds since 1970 by which all leases have run out
-
-
 STOP = "reply-stopped"
 
 
@@ -35,18 +32,18 @@ class Stop(msgspec.Struct, rename="camel"):
 
 
 class ReplyStore:
-    """Writes and reads the rows of replies. `node` is this process, which leases what it works on."""
+    """Writes and reads the rows of replies. `lease` is that of this process on what it works on."""
 
-    def __init__(self, database: Database, log: Log) -> None:
+    def __init__(self, database: Database, log: Log, lease: Lease) -> None:
         self._database = database
         self._log = log
-        self.node = secrets.token_hex(8)
+        self._lease = lease
 
     async def add(self, row: StoredReply) -> None:
         """Writes a new reply, in one commit with whatever else is written now. Raises Unavailable."""
 
         async def command(tx: Transaction) -> list[Event]:
-            await queries.add(tx, row, self.node, now_ms() + int(LEASE * 1000), now_ms())
+            await queries.add(tx, row, self._lease.node, self._lease.until(), now_ms())
             return []
 
         await self._log.append((), command)
@@ -64,7 +61,7 @@ class ReplyStore:
 
     async def renew(self) -> None:
         async with self._database.transaction() as tx:
-            await queries.renew(tx, self.node, now_ms() + int(LEASE * 1000))
+            await leases.renew(tx, "replies", self._lease.node, self._lease.until())
 
     async def finish(self, row: StoredReply, usage: tuple[int, int] | None) -> None:
         """Writes how a reply ended; in a room its message goes into the log in the same commit.
@@ -89,7 +86,7 @@ class ReplyStore:
 
         `alone` says that no other node can be alive: then no lease is waited for.
         """
-        rows = await queries.orphans(self._database, self.node, EVERYBODY if alone else now_ms())
+        rows = await queries.orphans(self._database, self._lease.node, self._lease.run_out(alone))
         for row in rows:
             cut = row._replace(state=INTERRUPTED, code=CUT_SHORT.code, sentence=CUT_SHORT.sentence)
             await self.finish(cut, None)

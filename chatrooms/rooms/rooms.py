@@ -14,7 +14,6 @@ from chatrooms.core.hub import LONGEST_RETRY, Hub, closing
 from chatrooms.core.start import Start, start_of
 from chatrooms.core.stream import Stream
 from chatrooms.core.topic import Topic
-from chatrooms.errors import Unavailable
 from chatrooms.event import Event, event_id, identified
 from chatrooms.identity.tokens import Identity
 from chatrooms.limits import RateLimit
@@ -51,7 +50,7 @@ class Room:
 
     def stream_ended(self, stream: Stream, hold: float) -> None:
         assert stream.member is not None
-        if self._rooms.draining:
+        if self._rooms.hub.draining:
             return  # they will be back in another process: nobody is told that they left
         self.presence.release(stream.member, hold + self._rooms.leave_grace)
 
@@ -69,7 +68,6 @@ class Rooms:
         self.hub = hub
         self.leave_grace: float = options.leave_grace
         self.presence_limit: int = options.presence_limit
-        self.draining = False
         # What else is going on in a room, for who comes or may have missed some; whole events.
         self.ephemeral_state: Callable[[str], bytes] = lambda room_id: b""
         # Who comes to this node, and leaves it; and what is told to the readers on others.
@@ -149,14 +147,9 @@ class Rooms:
 
     def check_open(self, seat: Seat) -> None:
         """Raises Unavailable or TooMany when no more streams are taken; one that replaces another is."""
-        self.check_draining()
+        self.hub.check_draining()
         if self._same(seat) is None:
             self.hub.check_room_for(seat.user_id)
-
-    def check_draining(self) -> None:
-        """Raises Unavailable when this process is about to stop."""
-        if self.draining:
-            raise Unavailable("draining", "The server is about to stop.", 5)
 
     # Presence
 

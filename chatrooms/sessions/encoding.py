@@ -20,6 +20,8 @@ class _Created(msgspec.Struct, rename="camel"):
 class Unnamed:
     """Each event is JSON with its `type`, for clients that read by `onmessage`."""
 
+    ends: frozenset[str] = frozenset()
+
     def event(self, event: Event, id: str) -> bytes:
         """`{"type": "message", "data": {…}, "timestamp"}`."""
         created = msgspec.json.decode(event.data, type=_Created).created_at

@@ -20,7 +20,7 @@ from chatrooms.clock import iso, now_ms
 from chatrooms.core.hub import LONGEST_RETRY, Hub
 from chatrooms.core.start import Start, start_of
 from chatrooms.core.stream import Stream
-from chatrooms.errors import Forbidden, Unavailable
+from chatrooms.errors import Forbidden
 from chatrooms.event import CONTROL, Event, event_id, identified
 from chatrooms.identity.quotas import Quotas
 from chatrooms.identity.tokens import Identity
@@ -81,7 +81,6 @@ class Sessions:
     """All sessions of this process; the owner of their streams."""
 
     def __init__(self, database: Database, log: Log, hub: Hub, quotas: Quotas, options: Options) -> None:
-        self.draining = False
         self._database = database
         self._log = log
         self._hub = hub
@@ -154,12 +153,6 @@ class Sessions:
         return identified(event.data, event_id(self._log.epoch, event.seq))
 
     # Reading
-
-    def check_open(self, who: Identity) -> None:
-        """Raises Unavailable or TooMany when no more streams are taken."""
-        if self.draining:
-            raise Unavailable("draining", "The server is about to stop.", 5)
-        self._hub.check_room_for(who.user_id)
 
     async def start_of(self, reading: Reading, asked: str) -> Start:
         """Where a reader starts who asks for the position `asked` ("" for none). Raises Unavailable."""

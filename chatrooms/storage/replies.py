@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from chatrooms.storage import leases
 from chatrooms.storage.database import Database, Row, Transaction
 
 STREAMING = "streaming"
@@ -66,15 +67,9 @@ async def finish(tx: Transaction, row: StoredReply, usage: tuple[int, int] | Non
     return bool(found)
 
 
-async def renew(tx: Transaction, node: str, lease_until: int) -> None:
-    """Extends the lease of a node on all its running replies."""
-    await tx.execute("update replies set lease_until = $1 where node = $2 and state = 'streaming'", lease_until, node)
-
-
 async def orphans(database: Database, node: str, now: int) -> list[StoredReply]:
     """Running replies of other nodes whose lease ran out before `now`."""
-    sql = f"select {_COLUMNS} from replies where state = 'streaming' and lease_until < $1 and node <> $2"
-    return [_stored(row) for row in await database.fetch(sql, now, node)]
+    return [_stored(row) for row in await leases.orphans(database, "replies", _COLUMNS, node, now)]
 
 
 async def rewrite(tx: Transaction, reply_id: str, text: str) -> None:

@@ -99,9 +99,12 @@ class Chat:
     ) -> Reader:
         """Opens a room's stream; `username` is the user's id unless given."""
         token = self.token(user)
-        query = {"token": token, "roomId": room, "username": user, **query}
-        reader = await Reader.open(self.port, "/events", query, headers)
-        self.keep(reader)
+        return await self.stream("/events", {"token": token, "roomId": room, "username": user, **query}, headers)
+
+    async def stream(self, path: str, query: Mapping[str, object], headers: Mapping[str, str] | None = None) -> Reader:
+        """Opens any stream."""
+        reader = await Reader.open(self.port, path, query, headers)
+        self._readers.append(reader)
         return reader
 
     def keep(self, reader: Reader) -> None:

@@ -252,7 +252,7 @@ async def test_soft_refusal_comes_after_the_hard_ones(chat: Chat) -> None:
 async def test_draining_server_refuses_softly(chat: Chat) -> None:
     """Who was here is told to come back, who was not is told 503."""
     reader = await chat.join()
-    chat.server.draining = chat.server.rooms.draining = True
+    chat.server.draining = chat.server.hub.draining = True
     again = await chat.read(lastEventId=reader.last_event_id)
     (closing,) = await again.rest()
     assert data(closing) == {"reason": "draining", "reconnect": True}

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from chatrooms.ai.base import Prompt
+from chatrooms.nodes.lease import Lease
 from chatrooms.replies.store import ReplyStore
 from chatrooms.storage import replies as queries
 from chatrooms.storage.replies import StoredReply
@@ -54,7 +55,7 @@ async def test_only_replies_whose_lease_ran_out_are_interrupted(chat: Chat) -> N
     reader = await chat.join()
     await begun(chat, "dead", -1, "lobby")
     await begun(chat, "alive", 60, "lobby")
-    stores = [ReplyStore(chat.server.database, chat.server.log) for _ in range(2)]
+    stores = [ReplyStore(chat.server.database, chat.server.log, Lease()) for _ in range(2)]
     await asyncio.gather(*[store.end_orphans(alone=False) for store in stores])
     message = await reader.message("Hel😀lo")
     assert (message["messageId"], message["state"]) == ("dead", "interrupted")

@@ -20,6 +20,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     (
         "chatrooms", "clock", "errors", "event", "sse", "names", "body", "limits", "options",
         "identity", "identity.tokens", "rules", "rules.rules", "rules.act", "core", "core.encoding", "core.topic",
+        "tasks", "tasks.task", "tasks.page",
     ),
     # infrastructure
     ("storage", "storage.*", "bus", "bus.*", "logs", "datadir", "identity.passwords", "identity.publickeys"),
@@ -30,6 +31,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     (
         "rooms", "rooms.*", "channels", "channels.*", "nodes", "nodes.*", "replies", "replies.*",
         "sessions", "sessions.*", "ai", "ai.*",
+        "tasks.store", "tasks.jobs", "tasks.streams", "tasks.export", "tasks.result", "tasks.encoding",
         "identity.gate", "identity.quotas", "identity.signins", "identity.accounts",
         "rules.rulebook", "rules.acts", "rules.settings", "rules.moderation", "rules.invites", "rules.audit",
     ),

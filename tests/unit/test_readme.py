@@ -10,12 +10,14 @@ import pytest
 
 import chatrooms
 from chatrooms.errors import CODES
-from chatrooms.handlers import auth, chat, events, operations, rooms, sessions
+from chatrooms.handlers import auth, chat, events, exports, operations, rooms, sessions, tasks
 from chatrooms.options import OPTIONS
 
 PACKAGE = Path(chatrooms.__file__).parent
 README = PACKAGE.parent / "README.md"
-ROUTES = [route[0] for module in (auth, chat, events, operations, rooms, sessions) for route in module.ROUTES]
+ROUTES = [
+    route[0] for module in (auth, chat, events, exports, operations, rooms, sessions, tasks) for route in module.ROUTES
+]
 
 
 def event_names() -> set[str]:

@@ -1,4 +1,4 @@
-"""Soft refusals: a native EventSource gives up for good on any status but 200 (WHATWG, 9.2.3)."""
+"""What handlers that open streams share: the position asked for, the response head, soft refusals."""
 
 from __future__ import annotations
 
@@ -9,16 +9,22 @@ from chatrooms.core.encoding import NAMED, Encoding
 from chatrooms.errors import Problem
 from chatrooms.event import event_id, parse_id
 from chatrooms.handlers.base import Handler
-from chatrooms.handlers.detach import refuse, take_socket
+from chatrooms.handlers.detach import say_last, take_socket
 from chatrooms.identity.tokens import Identity
 
 SOFT_RETRY_MS = (5000, 15000)  # a soft refusal asks to come back after this, at random
 
 
+def position_asked(handler: Handler) -> str:
+    """The position asked for: the header's, else the query's, else none."""
+    return handler.request.headers.get("Last-Event-ID", "") or handler.query("lastEventId")
+
+
 def refuse_softly(handler: Handler, who: Identity, asked: str, problem: Problem, encoding: Encoding = NAMED) -> None:
     """A refusal that passes, told as a stream that ends; to who does not wait, raises TooMany.
 
-    `asked` is the position that the reader came with, which it keeps.
+    `asked` is the position that the reader came with, which it keeps. A native EventSource gives up
+    for good on any status but 200 (WHATWG, 9.2.3).
     """
     handler.server.quotas.refuse_softly(who)
     log = handler.server.log
@@ -27,7 +33,7 @@ def refuse_softly(handler: Handler, who: Identity, asked: str, problem: Problem,
     frame = encoding.signal("closing", data, id, random.randint(*SOFT_RETRY_MS))
     sock = take_socket(handler)
     if sock is not None:
-        refuse(sock, stream_head(handler) + frame)
+        say_last(sock, stream_head(handler) + frame)
 
 
 def stream_head(handler: Handler) -> bytes:

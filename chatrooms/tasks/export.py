@@ -1,0 +1,115 @@
+"""The export of a room: its messages up to the moment of asking, in a file that can be fetched for a day."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import Counter
+
+from chatrooms.errors import Problem, TooMany
+from chatrooms.event import event_id
+from chatrooms.identity.tokens import Identity
+from chatrooms.rooms.rooms import topic_of
+from chatrooms.storage.log import Log
+from chatrooms.storage.messages import MessageQueries
+from chatrooms.tasks.jobs import Job, Tasks
+from chatrooms.tasks.page import FORMATS
+from chatrooms.tasks.result import Results
+from chatrooms.tasks.task import Task
+
+AT_ONCE = 2  # exports that a node writes at the same time; more wait
+MAX_WAITING = 1000  # exports of a node, those that wait among them
+PAGE = 250  # messages read at once
+REPORT_INTERVAL = 0.5  # seconds between two reports of progress
+SETTLED = 1.0  # seconds until it can be said how long it will take
+RETRY_AFTER = 60.0
+
+log = logging.getLogger(__name__)
+
+
+class Exports:
+    """Exports of this node: one at a time for each user and room, AT_ONCE in all, the others in a queue."""
+
+    def __init__(self, tasks: Tasks, results: Results, log: Log, messages: MessageQueries) -> None:
+        self._tasks = tasks
+        self._results = results
+        self._log = log
+        self._messages = messages
+        self._places = asyncio.Semaphore(AT_ONCE)
+        self._turns: dict[tuple[str, str], asyncio.Lock] = {}
+        self._wanted: Counter[tuple[str, str]] = Counter()
+        self._jobs: set[asyncio.Task[None]] = set()
+
+    async def start(self, who: Identity, room_id: str, format: str) -> Task:
+        """Begins an export of what is in the room now. The right to read it is the caller's to check.
+
+        Raises TooMany `too-many-tasks`, Unavailable.
+        """
+        if len(self._jobs) >= MAX_WAITING:
+            raise TooMany("too-many-tasks", "Too many exports are waiting: try again later.", RETRY_AFTER)
+        head = self._log.head
+        task = await self._tasks.make(f"Export of {room_id}", who.user_id, leased=True, limited=not who.trusted)
+        job = asyncio.create_task(self._run(task, room_id, format, head))
+        self._jobs.add(job)
+        job.add_done_callback(self._jobs.discard)
+        return task
+
+    async def _run(self, task: Task, room_id: str, format: str, head: int) -> None:
+        key = (task.user_id, room_id)
+        self._wanted[key] += 1
+        try:
+            turn = self._turns.setdefault(key, asyncio.Lock())
+            async with self._tasks.held(task) as job, turn, self._places:
+                await job.start()
+                await self._write(job, room_id, format, head)
+        except Problem as problem:
+            log.info("an export has ended: %s", problem.code)
+        except Exception as error:
+            log.error("an export failed: %s", type(error).__name__)
+        finally:
+            self._wanted[key] -= 1
+            if not self._wanted[key]:
+                del self._wanted[key], self._turns[key]
+
+    async def _write(self, job: Job, room_id: str, format: str, head: int) -> None:
+        form, epoch, topic = FORMATS[format], self._log.epoch, topic_of(room_id)
+        writer = self._results.writer(job.task_id)
+        await writer.begin(room_id, format)
+        await writer.write(form.before(room_id))
+        pace: Pace | None = None
+        position = 0
+        while rows := await self._messages.after(topic, position, PAGE):
+            kept = [(event_id(epoch, seq), data) for seq, data in rows if seq <= head]
+            await writer.write(form.rows(kept))
+            if len(kept) < len(rows):
+                break
+            pace = pace or Pace(rows[0][0], head)
+            position = rows[-1][0]
+            if pace.due():
+                await job.progress(*pace.at(position))
+        await writer.write(form.after)
+        await writer.finish()
+
+
+class Pace:
+    """How far it is between two places in the log, and how many seconds it will take from there."""
+
+    def __init__(self, first: int, last: int) -> None:
+        self._first = first
+        self._length = max(1, last - first)
+        self._began = self._told = time.monotonic()
+
+    def due(self) -> bool:
+        """Whether it is time to tell."""
+        now = time.monotonic()
+        if now < self._told + REPORT_INTERVAL:
+            return False
+        self._told = now
+        return True
+
+    def at(self, position: int) -> tuple[float, float | None]:
+        """Percent, and seconds left; None as long as that cannot be said."""
+        done, spent = (position - self._first) / self._length, time.monotonic() - self._began
+        left = spent * (1 - done) / done if done and spent > SETTLED else None
+        return min(99.9, done * 100), left
