@@ -16,6 +16,7 @@ from tests.process import ROOT, ServerProcess
 
 DEPLOY = ROOT / "deploy"
 START_LIMIT = 15.0  # seconds
+STOP_LIMIT = 15.0
 
 
 class Front:
@@ -34,7 +35,12 @@ class Front:
     def stop(self) -> None:
         if self._process is not None:
             self._process.terminate()
-            self._process.wait()
+            try:
+                self._process.wait(STOP_LIMIT)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+                raise
 
     def _start(self, command: Sequence[str], **environ: str) -> None:
         with self._log.open("wb") as log:
@@ -75,13 +81,16 @@ class Nginx(Front):
 
 
 class Caddy(Front):
-    """deploy/Caddyfile as it is, below options that keep it out of the machine's own business."""
+    """deploy/Caddyfile, with options that keep it out of the machine's own business."""
 
     def __init__(self, folder: Path, nodes: Sequence[ServerProcess], certificate: tuple[Path, Path]) -> None:
         super().__init__(folder, folder / "caddy" / "pki" / "authorities" / "local" / "root.crt")
         config = folder / "Caddyfile"
-        options = f"admin 127.0.0.1:{free_port()}\nhttp_port {free_port()}\nskip_install_trust\nlocal_certs"
-        config.write_text(f"{{\n{options}\ndefault_sni 127.0.0.1\n}}\nimport {DEPLOY / 'Caddyfile'}\n")
+        ports = f"admin 127.0.0.1:{free_port()}\nhttp_port {free_port()}"
+        options = f"grace_period 1s\n{ports}\nskip_install_trust\nlocal_certs\ndefault_sni 127.0.0.1\n"
+        text = (DEPLOY / "Caddyfile").read_text()
+        assert text.count("grace_period 10s\n") == 1
+        config.write_text(text.replace("grace_period 10s\n", options))
         self._start(
             (program("caddy"), "run", "--config", str(config), "--adapter", "caddyfile"),
             CHATROOMS_SITE=self.url, CHATROOMS_HOST="127.0.0.1",
