@@ -81,7 +81,10 @@ async def test_streams_resume_on_another_node_when_theirs_is_killed(cluster: Clu
     await asyncio.gather(*reading)
     assert all(texts(reader.messages) == [f"m{n}" for n in range(2 * MESSAGES)] for reader in readers)
     assert sum(reader.connections > 1 for reader in readers) >= counts[0]
+    for reader in readers:
+        reader.cut()
     caller.close()
+    await asyncio.sleep(0)  # TLS ends in the next turn of the loop
 
 
 @within(60)
