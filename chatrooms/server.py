@@ -13,7 +13,7 @@ from chatrooms.ai import provider
 from chatrooms.bus.choice import bus_of, intake_of
 from chatrooms.channels.channels import Channels
 from chatrooms.channels.orders import ChannelOrders
-from chatrooms.core.hub import Hub
+from chatrooms.core.hub import LONGEST_RETRY, Hub
 from chatrooms.datadir import Folder, stored_secret
 from chatrooms.errors import ConfigError
 from chatrooms.event import CONTROL
@@ -118,6 +118,7 @@ class Server:
         self.ingest: Ingest | None = None
         self.nodes = Nodes(bus_of(options.bus_url, options.database_url))
         self.log = Log(self.database, self.hub.publish, self._tell_health, self.nodes.ring)
+        self.log.on_renewal = self._begin_anew
         await self.log.open()
         undo.push_async_callback(self.log.close)
         self.hub.start(self.log)
@@ -210,6 +211,15 @@ class Server:
     def _tell_health(self, well: bool) -> None:
         """Streams stay open while the database is away, and say so."""
         self._tell_status(well, "The database does not take writes.")
+
+    def _begin_anew(self) -> None:
+        """The database is not what it was: what was remembered of it is forgotten, and readers come back."""
+        self.hub.forget()
+        self.rulebook.forget_all()
+        self.messages.forget_rooms()
+        self.gate.stale = True
+        for stream in list(self.hub.streams):
+            stream.end("restored", True, LONGEST_RETRY)
 
     def _tell_bus_health(self, well: bool) -> None:
         if well and self.neighbours is not None:

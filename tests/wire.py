@@ -120,6 +120,7 @@ class Reader:
         self._receive_buffer = receive_buffer
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         self._parser = Parser()
+        self.version = "1.1"  # behind a proxy 1.0: there are no chunks then, and the end is the end
         self.position = ""
         self.connections = 0
         self.received = 0
@@ -154,7 +155,7 @@ class Reader:
     def request(self) -> bytes:
         """The request that goes on after the last id."""
         position = f"Last-Event-ID: {self.position}\r\n" if self.position else ""
-        return f"GET {self._path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{position}\r\n".encode()
+        return f"GET {self._path} HTTP/{self.version}\r\nHost: 127.0.0.1\r\n{position}\r\n".encode()
 
     def send(self, data: bytes) -> None:
         """Sends what a reader has no business to send."""

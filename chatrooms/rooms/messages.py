@@ -185,6 +185,10 @@ class Messages:
             rows.reverse()
         return Page([self._with_id(data.encode(), seq) for seq, data in rows], has_more)
 
+    def forget_rooms(self) -> None:
+        """Rooms that were in the database may not be there any more."""
+        self._known.clear()
+
     def _event(self, who: Identity, username: str, room_id: str, draft: Draft) -> Event:
         text = names.message_text(draft.text, self._max_bytes)
         key = None

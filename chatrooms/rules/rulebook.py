@@ -104,6 +104,12 @@ class Rulebook:
             _, oldest = self._rules.popitem(last=False)
             self._people -= oldest.people
 
+    def forget_all(self) -> None:
+        """What was read may be wrong, and what is being read now, too."""
+        self._reading.clear()
+        self._rules.clear()
+        self._people = 0
+
     def _forget(self, room_id: str) -> Rules | None:
         """What the rules were until now, if they were at hand."""
         self._reading.pop(room_id, None)

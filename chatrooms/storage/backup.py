@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 from chatrooms.errors import ConfigError
-from chatrooms.storage.log import new_epoch
+from chatrooms.storage.extent import new_epoch
 
 REQUIRED_TABLES = {"meta", "events", "event_topics"}
 BUSY_TIMEOUT = 30.0  # seconds

@@ -1,30 +1,51 @@
-"""How far the log reaches in the database, and what lies between two places in it."""
+"""How far the log reaches in the database, what lies between two places in it, and what to do when it has shrunk."""
 
 from __future__ import annotations
 
+import secrets
 from typing import NamedTuple
 
 from chatrooms.event import Event
-from chatrooms.storage.database import Source
+from chatrooms.storage.database import Source, Transaction
 from chatrooms.storage.group import event_of
 
 _HEAD = """
-select (select max(seq) from events), (select cast(value as bigint) from meta where name = 'floor')"""
+select (select max(seq) from events), (select cast(value as bigint) from meta where name = 'floor'),
+(select value from meta where name = 'epoch')"""
 _BETWEEN = "select seq, type, data, ref from events where seq > $1 and seq <= $2 and type <> 'erased' order by seq"
 _TOPICS_BETWEEN = "select seq, topic from event_topics where seq > $1 and seq <= $2"
 
 
 class Extent(NamedTuple):
-    """How far the log reaches: the seq of the last event, and of the last one that was removed."""
+    """How far the log reaches: the seq of the last event, and of the last one that was removed; its epoch."""
 
     head: int
     floor: int
+    epoch: str
 
 
 async def extent_of(source: Source) -> Extent:
     """How far the log reaches in the database, or in a transaction in it."""
-    ((head, floor),) = await source.fetch(_HEAD)
-    return Extent(max(head or 0, floor or 0), floor or 0)
+    ((head, floor, epoch),) = await source.fetch(_HEAD)
+    return Extent(max(head or 0, floor or 0), floor or 0, epoch)
+
+
+def new_epoch() -> str:
+    """A name for a new life of a database."""
+    return secrets.token_hex(4)
+
+
+async def renewed(tx: Transaction, epoch: str, head: int) -> Extent:
+    """How far the log reaches, under its lock; in a new epoch when it ends before what a node has had of this one.
+
+    So after a failover to a replica that lacked the last events: numbers are given a second time, and only the
+    epoch tells the new events from those that readers have.
+    """
+    extent = await extent_of(tx)
+    if extent.epoch == epoch and extent.head < head:
+        extent = extent._replace(epoch=new_epoch())
+        await tx.execute("update meta set value = $1 where name = 'epoch'", extent.epoch)
+    return extent
 
 
 async def between(source: Source, after: int, last: int) -> list[Event]:

@@ -12,15 +12,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 from collections import deque
 from collections.abc import Callable, Sequence
 
 from chatrooms.errors import Unavailable
 from chatrooms.event import Event, Position
 from chatrooms.storage.database import Database, Source, Transaction
-from chatrooms.storage.extent import Extent, between, extent_of
+from chatrooms.storage.extent import Extent, between, extent_of, new_epoch, renewed
 from chatrooms.storage.group import Appended, Command, Group, Job, answer, event_of, size_of
+from chatrooms.storage.retention import remove_some
 
 MAX_GROUP = 512  # events in one commit
 PROBE = 1.0  # seconds between two looks at a database that failed
@@ -46,12 +46,17 @@ class _FarBehind(Exception):
     """Others have appended more than can be taken while the log is locked."""
 
 
+class _OtherLife(Exception):
+    """The log in the database is not the one that was read so far: it has shrunk, or is of another epoch."""
+
+
 class Log:
     """Append, read, head, epoch.
 
     `head` is the seq of the last committed event that this node has taken, and `floor` that of the
     last one that retention has removed; `head` changes in the step in which `listener` gets the events.
-    `on_append` is told, after that step, of what this node has appended.
+    `on_append` is told, after that step, of what this node has appended; `on_renewal`, in the step in which
+    the epoch has changed, that all that was known of the database may be wrong.
     """
 
     def __init__(
@@ -70,6 +75,7 @@ class Log:
         self._looking: asyncio.Task[None] | None = None
         self._looked: asyncio.Future[None] | None = None
         self._closing = False
+        self.on_renewal: Callable[[], None] = lambda: None
         self.epoch = ""
         self.head = 0
         self.floor = 0
@@ -78,8 +84,7 @@ class Log:
         """Reads where the log stands, and starts to write."""
         async with self._database.transaction() as tx:
             await tx.execute("insert into meta values ('epoch', $1) on conflict (name) do nothing", new_epoch())
-            ((self.epoch,),) = await tx.fetch("select value from meta where name = 'epoch'")
-            self.head, self.floor = await extent_of(tx)
+            self.head, self.floor, self.epoch = await extent_of(tx)
         self._writer = asyncio.create_task(self._write())
         if self._database.shared:
             self._looking = asyncio.create_task(self._look_now_and_then())
@@ -162,23 +167,9 @@ class Log:
             removed += step
         return removed
 
-    async def _forget_step(self, before_ms: int, most: int = 1000) -> int:
-        async with self._database.transaction() as tx:
-            rows = await tx.fetch(
-                "select seq from events where seq > $1 and created_at < $2 order by seq limit $3",
-                self.floor, before_ms, most,
-            )  # fmt: skip
-            if not rows:
-                return 0
-            floor = rows[-1][0]
-            await tx.execute("delete from event_topics where seq <= $1", floor)
-            await tx.execute("delete from events where seq <= $1", floor)
-            await tx.execute(
-                "insert into meta values ('floor', $1) on conflict (name) do update set value = excluded.value",
-                str(floor),
-            )
-        self.floor = floor
-        return len(rows)
+    async def _forget_step(self, before_ms: int) -> int:
+        removed, self.floor = await remove_some(self._database, self.floor, before_ms)
+        return removed
 
     async def _write(self) -> None:
         while True:
@@ -213,13 +204,27 @@ class Log:
             looked.set_result(None)
 
     async def _take_missing(self) -> None:
-        await self._take(self._database, await extent_of(self._database))
+        try:
+            await self._take(self._database, await extent_of(self._database))
+        except _OtherLife:
+            await self._begin_anew()
+
+    async def _begin_anew(self) -> None:
+        """Goes on where the database ends, in a new epoch: no position from before means anything any more."""
+        async with self._database.appending() as tx:
+            extent = await renewed(tx, self.epoch, self.head)
+        if extent.epoch != self.epoch:
+            log.error(
+                "the database has lost events (a failover? a restore?): it ends at %d, and %d were here; "
+                "epoch %s begins, readers start anew", extent.head, self.head, extent.epoch,
+            )  # fmt: skip
+            self.head, self.floor, self.epoch = extent
+            self.on_renewal()
 
     async def _take(self, source: Source, extent: Extent) -> None:
         """Hands what other nodes have appended to the listener, a page at a time."""
-        if extent.head < self.head:
-            log.error("the database has lost events: it ends at %d, and %d were here", extent.head, self.head)
-            raise Unavailable("unavailable", "The database has lost events.", retry_after=1)
+        if extent.head < self.head or extent.epoch != self.epoch:
+            raise _OtherLife
         self.floor = extent.floor
         while self.head < extent.head:
             end = min(extent.head, self.head + PAGE)
@@ -283,7 +288,7 @@ class Log:
         while True:
             try:
                 return await self._try_commit(jobs)
-            except _FarBehind:
+            except (_FarBehind, _OtherLife):
                 await self._take_missing()
 
     async def _try_commit(self, jobs: list[Job]) -> None:
@@ -310,8 +315,3 @@ class Log:
         if extent.head - self.head > PAGE:
             raise _FarBehind
         await self._take(tx, extent)
-
-
-def new_epoch() -> str:
-    """A name for a new life of a database."""
-    return secrets.token_hex(4)

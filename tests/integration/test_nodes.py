@@ -17,6 +17,7 @@ from chatrooms.errors import ConfigError
 from chatrooms.nodes import neighbours
 from tests.helpers.chat import SECRET, Chat, eventually
 from tests.helpers.nats import Nats
+from tests.helpers.postgres import Postgres
 from tests.helpers.reader import Reader, data
 from tests.integration.test_room_replies import text_of
 
@@ -246,6 +247,38 @@ async def test_leaving_and_extending_reach_the_stream_on_another_node(cluster: C
         assert (await reader.event("closing"))["reason"] == "left"
         await eventually(lambda: members(one) == members(two) == [])
         assert (await two.post("/api/auth/extend", {"clientId": "tab"}, "ann")).status == 404
+
+
+async def test_database_that_lost_events_begins_a_new_epoch(
+    cluster: Cluster, postgres: Postgres, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As a replica does that was promoted without the last of them: their numbers are given again."""
+    async with cluster(2) as (one, two):
+        readers = [await one.join(user="ann"), await two.join(user="ben")]
+        said = [await one.say("lobby", f"{n}") for n in range(6)]
+        for reader in readers:
+            await take(reader, 6)
+        seq = said[2]["id"].split("-")[1]
+        lose = f"delete from event_topics where seq > {seq}; delete from events where seq > {seq}"
+        await asyncio.to_thread(postgres.sql, "test", lose)
+        after = await two.say("lobby", "after")
+        assert after["id"].split("-")[0] != said[0]["id"].split("-")[0]
+        for reader in readers:
+            told = await reader.event("closing")
+            assert (told["reason"], told["reconnect"]) == ("restored", True)
+        more = await one.say("lobby", "more")
+        for chat in (one, two):
+            again = await chat.join(user="cem", lastEventId=said[5]["id"])
+            assert data(again.seen[0])["recovered"] is False
+            again.close()
+            page = (await chat.get("/api/rooms/lobby/messages")).data["messages"]
+            assert [m["message"] for m in page] == ["0", "1", "2", "after", "more"] and page[3:] == [after, more]
+            assert (await chat.get("/readyz")).status == 200
+            resumed = await chat.join(user="dan", lastEventId=after["id"])
+            assert data(resumed.seen[0])["recovered"] is True
+            await resumed.message("more")
+        lines = [record for record in caplog.records if "lost events" in record.getMessage()]
+        assert len(lines) == 2, "one of each node"
 
 
 async def test_start_without_its_bus_leaves_nothing_open(postgres_url: str) -> None:
