@@ -98,21 +98,31 @@ class Client:
     async def room(self, room_id: str, history: int = 0) -> AsyncIterator[ServerEvent]:
         """The events of a room, for ever: no gap and no repeat over reconnects. Raises Refused."""
         query = {"roomId": room_id, "username": self.username, "clientId": secrets.token_urlsafe(9)}
+        async for event in self._follow("/events", query, {"history": str(history)} if history else {}):
+            yield event
+            if event.type == "closing" and not json.loads(event.data)["reconnect"]:
+                return
+
+    async def session(self, session_id: str) -> AsyncIterator[ServerEvent]:
+        """The events of a message session, for ever, in the same way. Raises Refused."""
+        async for event in self._follow("/api/sse/messages", {"sessionId": session_id}, {}):
+            yield event
+            data = json.loads(event.data)
+            if data["type"] == "error" and not data["reconnect"]:
+                return
+
+    async def _follow(self, path: str, query: dict[str, str], first: dict[str, str]) -> AsyncIterator[ServerEvent]:
+        """The events of a stream over reconnects; `first` is asked for as long as there is no position."""
         position, attempt = "", 0
         while True:
-            if position:
-                query["lastEventId"] = position
-            elif history:
-                query["history"] = str(history)
+            more = {"lastEventId": position} if position else first
             retry = 1.0
             try:
-                async for event, parser in self._stream("/events?" + urlencode(query)):
+                async for event, parser in self._stream(f"{path}?{urlencode({**query, **more})}"):
                     attempt = 0
                     position = event.last_event_id or position
                     retry = (parser.retry or 1000) / 1000
                     yield event
-                    if event.type == "closing" and not json.loads(event.data)["reconnect"]:
-                        return
             except Refused as refused:
                 if refused.status == 401 and attempt == 0 and await self.refresh():
                     retry = 0.0
@@ -134,7 +144,7 @@ class Client:
         parser = Parser()
         try:
             while (chunk := await chunks.get()) is not None:
-                if chunk.startswith(b'{"error"') and parser.last_event_id == "":
+                if chunk.startswith((b'{"error"', b'{"success":false')) and parser.last_event_id == "":
                     break
                 for event in parser.feed(chunk):
                     yield event, parser

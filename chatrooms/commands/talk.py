@@ -9,7 +9,8 @@ import os
 import sys
 import time
 from argparse import ArgumentParser, Namespace
-from collections.abc import Sequence
+from collections.abc import Coroutine, Iterator, Sequence
+from typing import Any
 
 from chatrooms.client import Client, Refused
 from chatrooms.sse import ServerEvent
@@ -19,21 +20,21 @@ URL = "http://127.0.0.1:4000"
 
 def tail(argv: Sequence[str]) -> int:
     """Shows a room as it goes, until interrupted."""
-    parser = _parser("tail", "Show a room as it goes. Ends with Ctrl-C.")
+    parser = parser_of("tail", "Show a room as it goes. Ends with Ctrl-C.")
     parser.add_argument("room")
     parser.add_argument("--history", type=int, default=20, metavar="N", help="earlier messages shown (default 20)")
     parser.add_argument("--json", action="store_true", help="one JSON object an event instead of text")
     args = parser.parse_args(argv)
-    return _run(_tail(args))
+    return run(_tail(args))
 
 
 def send(argv: Sequence[str]) -> int:
     """Says something; with - as text, each line of standard input."""
-    parser = _parser("send", "Say something in a room; with - as TEXT, each line of standard input.")
+    parser = parser_of("send", "Say something in a room; with - as TEXT, each line of standard input.")
     parser.add_argument("room")
     parser.add_argument("text")
     args = parser.parse_args(argv)
-    return _run(_send(args))
+    return run(_send(args))
 
 
 async def _tail(args: Namespace) -> None:
@@ -41,7 +42,7 @@ async def _tail(args: Namespace) -> None:
         if not args.token:
             await client.sign_in_as_guest(args.username)
         async for event in client.room(args.room, args.history):
-            line = _as_json(event) if args.json else _as_text(event)
+            line = as_json(event) if args.json else _as_text(event)
             if line:
                 print(line, flush=True)
 
@@ -50,13 +51,18 @@ async def _send(args: Namespace) -> None:
     async with Client(args.url, args.token, args.username) as client:
         if not args.token:
             await client.sign_in_as_guest(args.username)
-        lines = (line.rstrip("\n") for line in sys.stdin) if args.text == "-" else [args.text]
-        for line in lines:
-            if line.strip():
-                print((await client.send(args.room, line))["id"], flush=True)
+        for line in lines_of(args.text):
+            print((await client.send(args.room, line))["id"], flush=True)
 
 
-def _parser(command: str, description: str) -> ArgumentParser:
+def lines_of(text: str) -> Iterator[str]:
+    """What is to be said: the text, or for - the lines of standard input; nothing that is blank."""
+    lines = (line.rstrip("\n") for line in sys.stdin) if text == "-" else iter([text])
+    return (line for line in lines if line.strip())
+
+
+def parser_of(command: str, description: str) -> ArgumentParser:
+    """The flags of every command that talks to a server."""
     parser = ArgumentParser(prog=f"chatrooms {command}", description=description)
     parser.add_argument("--url", default=os.environ.get("CHATROOMS_URL", URL), help=f"the server (default {URL})")
     parser.add_argument("--username", default=getpass.getuser(), help="the name shown (default: yours here)")
@@ -67,16 +73,17 @@ def _parser(command: str, description: str) -> ArgumentParser:
     return parser
 
 
-def _run(job: object) -> int:
+def run(job: Coroutine[Any, Any, None]) -> int:
+    """The exit status: 1, and one line, for what the server or the network refuse."""
     try:
-        asyncio.run(job)  # type: ignore[arg-type]
+        asyncio.run(job)
     except (Refused, OSError) as problem:
         print(f"chatrooms: {problem}", file=sys.stderr)
         return 1
     return 0
 
 
-def _as_json(event: ServerEvent) -> str:
+def as_json(event: ServerEvent) -> str:
     return json.dumps({"event": event.type, "id": event.last_event_id, "data": json.loads(event.data)})
 
 
@@ -95,12 +102,13 @@ def _as_text(event: ServerEvent) -> str:
         line = f"* closed: {data['reason']}"
     else:
         return ""
-    return "\n".join(_harmless(part) for part in line.split("\n"))
+    return harmless(line)
 
 
 def _clock(data: dict[str, int]) -> str:
     return time.strftime("%H:%M:%S", time.localtime(data["timestamp"] / 1000))
 
 
-def _harmless(text: str) -> str:
-    return "".join(c if c.isprintable() else "\ufffd" for c in text)
+def harmless(text: str) -> str:
+    """A text whose control characters, line ends aside, are shown as a mark."""
+    return "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in text)
