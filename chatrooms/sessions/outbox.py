@@ -76,7 +76,7 @@ class Outbox:
         transaction that was long under way would be found after those of its next one.
         """
         after = 0
-        while True:
+        while not await queries.is_locked(self._database):
             began = time.monotonic()
             ids = await queries.waiting(self._database, after, FOUND)
             # While somebody's long transaction keeps PostgreSQL from cleaning up, each look passes all that

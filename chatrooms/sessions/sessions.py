@@ -142,6 +142,8 @@ class Sessions:
         names.message_text(draft.content, self._max_bytes)
         if not who.trusted:
             self._rate.spend(who.user_id)
+        if await queries.is_locked(self._database):
+            raise Unavailable("unavailable", "Another program has locked the table of messages.", 1)
         now = now_ms()
         message = SessionMessage(*draft, created_at=iso(now))
 

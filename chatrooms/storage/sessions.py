@@ -71,6 +71,11 @@ async def add(tx: Transaction, row: Sequence[object], now: int) -> None:
     )  # fmt: skip
 
 
+async def is_locked(source: Source) -> bool:
+    """Whether a write to the table would have to wait for another program."""
+    return bool(await source.fetch("select 1 from session_messages_locked limit 1"))
+
+
 async def waiting(source: Source, after: int, limit: int) -> list[int]:
     """The ids of the next rows of other programs that were not taken, after one."""
     sql = "select id from session_messages where taken_at is null and id > $1 order by id limit $2"

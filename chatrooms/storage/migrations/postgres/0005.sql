@@ -45,3 +45,11 @@ begin
 end $$;
 create trigger trigger_notify_new_message after insert on session_messages
     referencing new table as rows for each statement execute function notify_new_message();
+
+-- Whether another program has locked the whole table against writes, or waits to: then none is tried
+-- under the lock of the log, which all rooms would share the wait for.
+create view session_messages_locked as
+select 1 as locked from pg_locks
+where locktype = 'relation' and relation = 'session_messages'::regclass
+  and database = (select oid from pg_database where datname = current_database())
+  and mode in ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock');
