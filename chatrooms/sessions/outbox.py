@@ -25,6 +25,7 @@ from chatrooms.storage.sessions import LOT, Waiting
 
 LOOK = 0.5  # seconds between two looks when nobody rings
 PAUSE = 0.02  # seconds between two looks: many small transactions become few appends
+YIELD = 0.2  # seconds left to another node that was faster: both at it only keep the log locked
 FOUND = 1000  # rows found by one look
 ISO_LENGTH = len("2026-01-31T12:00:00.000Z")
 LONGEST = 262_144  # characters of a row's content, whatever `max-message-bytes` says
@@ -75,32 +76,36 @@ class Outbox:
         Each look begins with the first id, or the rows of one program could change places: those of a
         transaction that was long under way would be found after those of its next one.
         """
-        after = 0
         while not await queries.is_locked(self._database):
             began = time.monotonic()
-            ids = await queries.waiting(self._database, after, FOUND)
+            ids = await queries.waiting(self._database, FOUND)
             # While somebody's long transaction keeps PostgreSQL from cleaning up, each look passes all that
             # was taken since: the longer it takes, the fewer there are.
-            rest = max(PAUSE, time.monotonic() - began)
-            taken = sum([await self._take_lot(ids[n : n + LOT]) for n in range(0, len(ids), LOT)])
-            if not taken and len(ids) < FOUND:
+            spent = time.monotonic() - began
+            if not ids:
                 return
-            # Where others have locked all these rows, the next ones need not wait for them.
-            after = 0 if taken else ids[-1]
-            await asyncio.sleep(rest)
+            alone = await self._take_found(ids)
+            await asyncio.sleep(max(PAUSE if alone else YIELD, spent))
 
-    async def _take_lot(self, ids: Sequence[int]) -> int:
-        """Appends these rows, but for those that somebody has taken or locked; returns how many."""
-        taken = 0
+    async def _take_found(self, ids: Sequence[int]) -> bool:
+        """Appends these rows, a lot at a time; false when another node was faster."""
+        for start in range(0, len(ids), LOT):
+            if not await self._take_lot(ids[start : start + LOT]):
+                return False
+        return True
+
+    async def _take_lot(self, ids: Sequence[int]) -> bool:
+        """Appends these rows, but for those that a program has locked; false when a node has taken them."""
+        here = False
 
         async def command(tx: Transaction) -> Sequence[Event]:
-            nonlocal taken
+            nonlocal here
             rows = await queries.take(tx, ids, now_ms())
-            taken = len(rows)
+            here = bool(rows) or await queries.any_waiting(tx, ids)
             return await self._events(tx, rows) if rows else ()
 
         await self._log.append((), command)
-        return taken
+        return here
 
     async def _events(self, tx: Transaction, rows: Sequence[Waiting]) -> list[Event]:
         messages: list[SessionMessage] = []

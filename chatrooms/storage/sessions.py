@@ -8,7 +8,7 @@ from typing import NamedTuple
 from chatrooms.storage.database import Database, Source, Transaction
 
 CHUNK = 500  # values in one query
-LOT = 100  # rows taken at once: how long a post in a room may have to wait for them
+LOT = 50  # rows taken at once: how long a post in a room may have to wait for them
 
 _PLACES = ", ".join(f"${n}" for n in range(1, LOT + 1))
 
@@ -76,18 +76,25 @@ async def is_locked(source: Source) -> bool:
     return bool(await source.fetch("select 1 from session_messages_locked limit 1"))
 
 
-async def waiting(source: Source, after: int, limit: int) -> list[int]:
-    """The ids of the next rows of other programs that were not taken, after one."""
-    sql = "select id from session_messages where taken_at is null and id > $1 order by id limit $2"
-    return [id for (id,) in await source.fetch(sql, after, limit)]
+async def waiting(source: Source, limit: int) -> list[int]:
+    """The ids of the next rows of other programs that were not taken."""
+    sql = "select id from session_messages where taken_at is null order by id limit $1"
+    return [id for (id,) in await source.fetch(sql, limit)]
+
+
+async def any_waiting(source: Source, ids: Sequence[int]) -> bool:
+    """Whether any of these rows (LOT at most) was not taken."""
+    sql = f"select 1 from session_messages where id in ({_PLACES}) and taken_at is null limit 1"
+    return bool(await source.fetch(sql, *_padded(ids)))
 
 
 async def take(tx: Transaction, ids: Sequence[int], now: int) -> list[Waiting]:
     """Marks those of the rows as taken that nobody has taken or locked, and returns them in the order of their ids."""
     sql = f"select * from session_outbox where id in ({_PLACES}) order by id"
     rows = [Waiting(*row) for row in await tx.fetch(sql, *_padded(ids))]
-    marking = f"update session_messages set taken_at = ${LOT + 1} where id in ({_PLACES})"
-    await tx.execute(marking, *_padded([row.id for row in rows]), now)
+    if rows:
+        marking = f"update session_messages set taken_at = ${LOT + 1} where id in ({_PLACES})"
+        await tx.execute(marking, *_padded([row.id for row in rows]), now)
     return rows
 
 
