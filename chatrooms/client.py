@@ -112,6 +112,15 @@ class Client:
                 if event.type in ("complete", "error"):
                     return
 
+    async def session(self, session_id: str) -> AsyncIterator[ServerEvent]:
+        """The events of a message session, for ever, in the same way. Raises Refused."""
+        async with aclosing(self._follow("/api/sse/messages", {"sessionId": session_id}, {})) as events:
+            async for event in events:
+                yield event
+                data = json.loads(event.data)
+                if data["type"] == "error" and not data["reconnect"]:
+                    return
+
     async def _follow(
         self, path: str, query: dict[str, str], first: dict[str, str]
     ) -> AsyncGenerator[ServerEvent, None]:
@@ -126,8 +135,6 @@ class Client:
                     position = event.last_event_id or position
                     retry = (parser.retry or 1000) / 1000
                     yield event
-                    if event.type == "closing" and not json.loads(event.data)["reconnect"]:
-                        return
             except Refused as refused:
                 if refused.status == 401 and attempt == 0 and await self.refresh():
                     retry = 0.0
@@ -149,7 +156,7 @@ class Client:
         parser = Parser()
         try:
             while (chunk := await chunks.get()) is not None:
-                if chunk.startswith(b'{"error"') and parser.last_event_id == "":
+                if chunk.startswith((b'{"error"', b'{"success":false')) and parser.last_event_id == "":
                     break
                 for event in parser.feed(chunk):
                     yield event, parser

@@ -7,7 +7,7 @@ import getpass
 import os
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -50,6 +50,12 @@ def run(job: Coroutine[Any, Any, int | None]) -> int:
         return 1
 
 
+def lines_of(text: str) -> Iterator[str]:
+    """What is to be said: the text, or for - the lines of standard input; nothing that is blank."""
+    lines = (line.rstrip("\n") for line in sys.stdin) if text == "-" else iter([text])
+    return (line for line in lines if line.strip())
+
+
 def harmless(text: str) -> str:
-    """One line for a terminal; control characters of others must not reach it."""
-    return "".join(c if c.isprintable() else "\ufffd" for c in text)
+    """A text for a terminal; control characters of others, line ends aside, must not reach it."""
+    return "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in text)

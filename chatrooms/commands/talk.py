@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from argparse import Namespace
 from collections.abc import Sequence
 
-from chatrooms.commands.connect import connected, harmless, parser, run
+from chatrooms.commands.connect import connected, harmless, lines_of, parser, run
 from chatrooms.sse import ServerEvent
 
 
@@ -34,20 +33,18 @@ def send(argv: Sequence[str]) -> int:
 async def _tail(args: Namespace) -> None:
     async with connected(args) as client:
         async for event in client.room(args.room, args.history):
-            line = _as_json(event) if args.json else _as_text(event)
+            line = as_json(event) if args.json else _as_text(event)
             if line:
                 print(line, flush=True)
 
 
 async def _send(args: Namespace) -> None:
     async with connected(args) as client:
-        lines = (line.rstrip("\n") for line in sys.stdin) if args.text == "-" else [args.text]
-        for line in lines:
-            if line.strip():
-                print((await client.send(args.room, line))["id"], flush=True)
+        for line in lines_of(args.text):
+            print((await client.send(args.room, line))["id"], flush=True)
 
 
-def _as_json(event: ServerEvent) -> str:
+def as_json(event: ServerEvent) -> str:
     return json.dumps({"event": event.type, "id": event.last_event_id, "data": json.loads(event.data)})
 
 
@@ -66,7 +63,7 @@ def _as_text(event: ServerEvent) -> str:
         line = f"* closed: {data['reason']}"
     else:
         return ""
-    return "\n".join(harmless(part) for part in line.split("\n"))
+    return harmless(line)
 
 
 def _clock(data: dict[str, int]) -> str:

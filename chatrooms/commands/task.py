@@ -83,5 +83,5 @@ def _line(task: dict[str, Any]) -> str:
     if task["state"] == "running" and task["estimated_time"]:
         parts.append(f"{task['estimated_time']:.0f} s left")
     if "error" in task:
-        parts.append(harmless(task["error"]))
+        parts.append(harmless(" ".join(task["error"].split())))
     return "  ".join(parts)

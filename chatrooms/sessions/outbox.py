@@ -1,14 +1,15 @@
 """The outbox: rows that other programs put into `session_messages` go to the log.
 
 Whoever inserts may hold its transaction open as long as it likes: only what is committed is seen, and a
-row is found by its mark, never by its place among the ids, so none is passed over because an earlier id
-is committed later. A node takes a lot of rows under the lock of the log, in an append of its own.
+row is found by its mark, so none is passed over because an earlier id is committed later. A node looks
+for a lot of rows, and takes them under the lock of the log, in an append of its own.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Sequence
 
 from chatrooms import names
@@ -20,11 +21,12 @@ from chatrooms.sessions.message import SessionMessage
 from chatrooms.storage import sessions as queries
 from chatrooms.storage.database import Database, Transaction
 from chatrooms.storage.log import Log
-from chatrooms.storage.sessions import Waiting
+from chatrooms.storage.sessions import LOT, Waiting
 
-LOT = 100  # rows taken at once: how long a post in a room may have to wait for them
 LOOK = 0.5  # seconds between two looks when nobody rings
-PAUSE = 0.02  # seconds after a lot: many small transactions become few appends
+PAUSE = 0.02  # seconds between two looks: many small transactions become few appends
+YIELD = 0.2  # seconds left to another node that was faster: both at it only keep the log locked
+FOUND = 1000  # rows found by one look
 ISO_LENGTH = len("2026-01-31T12:00:00.000Z")
 LONGEST = 262_144  # characters of a row's content, whatever `max-message-bytes` says
 
@@ -64,44 +66,60 @@ class Outbox:
                 pass  # a ring may be lost, and not every database rings
             self._wake.clear()
             try:
-                if await self._take_lot():
-                    await asyncio.sleep(PAUSE)
-                    self._wake.set()
+                await self._take_all()
             except Exception as error:  # the database is away: the rows keep their place
                 log.debug("the outbox waits: %s", error)
 
-    async def _take_lot(self) -> bool:
-        """Appends the next rows; whether there may be more."""
-        if not await queries.is_waiting(self._database):
-            return False
-        seen = 0
+    async def _take_all(self) -> None:
+        """Takes what there is, until a look finds nothing more.
+
+        Each look begins with the first id, or the rows of one program could change places: those of a
+        transaction that was long under way would be found after those of its next one.
+        """
+        while not await queries.is_locked(self._database):
+            began = time.monotonic()
+            ids = await queries.waiting(self._database, FOUND)
+            # While somebody's long transaction keeps PostgreSQL from cleaning up, each look passes all that
+            # was taken since: the longer it takes, the fewer there are.
+            spent = time.monotonic() - began
+            if not ids:
+                return
+            alone = await self._take_found(ids)
+            await asyncio.sleep(max(PAUSE if alone else YIELD, spent))
+
+    async def _take_found(self, ids: Sequence[int]) -> bool:
+        """Appends these rows, a lot at a time; false when another node was faster."""
+        for start in range(0, len(ids), LOT):
+            if not await self._take_lot(ids[start : start + LOT]):
+                return False
+        return True
+
+    async def _take_lot(self, ids: Sequence[int]) -> bool:
+        """Appends these rows, but for those that a program has locked; false when a node has taken them."""
+        here = False
 
         async def command(tx: Transaction) -> Sequence[Event]:
-            nonlocal seen
-            rows = await queries.waiting(tx, LOT)
-            seen = len(rows)
-            return await self._take(tx, rows) if rows else ()
+            nonlocal here
+            rows = await queries.take(tx, ids, now_ms())
+            here = bool(rows) or await queries.any_waiting(tx, ids)
+            return await self._events(tx, rows) if rows else ()
 
         await self._log.append((), command)
-        return seen > 0
+        return here
 
-    async def _take(self, tx: Transaction, rows: Sequence[Waiting]) -> list[Event]:
-        messages: dict[int, SessionMessage] = {}
+    async def _events(self, tx: Transaction, rows: Sequence[Waiting]) -> list[Event]:
+        messages: list[SessionMessage] = []
         refused: list[tuple[int, str]] = []
         for row in rows:
             try:
-                messages[row.id] = self._message(row)
+                messages.append(self._message(row))
             except Problem as problem:
                 refused.append((row.id, problem.sentence))
-        now = now_ms()
         if refused:
-            await queries.refuse(tx, refused, now)
+            await queries.refuse(tx, refused)
             _complain(refused)
-        if not messages:
-            return []
-        await queries.mark(tx, list(messages), now)
-        owners = await queries.owners_of(tx, {message.session_id for message in messages.values()})
-        return [message.event(message.session_id in owners) for message in messages.values()]
+        owners = await queries.owners_of(tx, {message.session_id for message in messages})
+        return [message.event(message.session_id in owners) for message in messages]
 
     def _message(self, row: Waiting) -> SessionMessage:
         """A row as a message. Raises Problem with what is wrong with it."""

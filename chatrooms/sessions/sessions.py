@@ -20,7 +20,7 @@ from chatrooms.clock import iso, now_ms
 from chatrooms.core.hub import LONGEST_RETRY, Hub
 from chatrooms.core.start import Start, start_of
 from chatrooms.core.stream import Stream
-from chatrooms.errors import Forbidden
+from chatrooms.errors import Forbidden, Unavailable
 from chatrooms.event import CONTROL, Event, event_id, identified
 from chatrooms.identity.quotas import Quotas
 from chatrooms.identity.tokens import Identity
@@ -141,6 +141,8 @@ class Sessions:
         names.message_text(draft.content, self._max_bytes)
         if not who.trusted:
             self._rate.spend(who.user_id)
+        if await queries.is_locked(self._database):
+            raise Unavailable("unavailable", "Another program has locked the table of messages.", 1)
         now = now_ms()
         message = SessionMessage(*draft, created_at=iso(now))
 

@@ -38,6 +38,7 @@ IDLE_CONNECTION = 300.0  # seconds until a connection that nobody uses is closed
 LOG_LOCK = 0x63686174_00000001
 WRITE_LOCK = 0x63686174_00000002
 MIGRATION_LOCK = 0x63686174_00000003
+RING_LOCK = 0x63686174_00000004  # of who rings for the outbox, in migration 0005
 
 # What says that the server, not the statement, is at fault: it may work when tried again.
 _AWAY = (

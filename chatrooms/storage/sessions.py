@@ -8,6 +8,9 @@ from typing import NamedTuple
 from chatrooms.storage.database import Database, Source, Transaction
 
 CHUNK = 500  # values in one query
+LOT = 50  # rows taken at once: how long a post in a room may have to wait for them
+
+_PLACES = ", ".join(f"${n}" for n in range(1, LOT + 1))
 
 
 class Waiting(NamedTuple):
@@ -68,25 +71,37 @@ async def add(tx: Transaction, row: Sequence[object], now: int) -> None:
     )  # fmt: skip
 
 
-async def is_waiting(source: Source) -> bool:
-    """Whether there are rows of other programs to be taken."""
-    return bool(await source.fetch("select 1 from session_messages where taken_at is null limit 1"))
+async def is_locked(source: Source) -> bool:
+    """Whether a write to the table would have to wait for another program."""
+    return bool(await source.fetch("select 1 from session_messages_locked limit 1"))
 
 
-async def waiting(tx: Transaction, limit: int) -> list[Waiting]:
-    """The next rows of other programs, in the order of their ids."""
-    return [Waiting(*row) for row in await tx.fetch("select * from session_outbox limit $1", limit)]
+async def waiting(source: Source, limit: int) -> list[int]:
+    """The ids of the next rows of other programs that were not taken."""
+    sql = "select id from session_messages where taken_at is null order by id limit $1"
+    return [id for (id,) in await source.fetch(sql, limit)]
 
 
-async def mark(tx: Transaction, ids: Sequence[int], now: int) -> None:
-    """Notes that rows were taken."""
-    await tx.executemany("update session_messages set taken_at = $1 where id = $2", [(now, id) for id in ids])
+async def any_waiting(source: Source, ids: Sequence[int]) -> bool:
+    """Whether any of these rows (LOT at most) was not taken."""
+    sql = f"select 1 from session_messages where id in ({_PLACES}) and taken_at is null limit 1"
+    return bool(await source.fetch(sql, *_padded(ids)))
 
 
-async def refuse(tx: Transaction, reasons: Sequence[tuple[int, str]], now: int) -> None:
-    """Notes that rows cannot be taken, and why: (id, sentence) each."""
-    rows = [(now, reason, id) for id, reason in reasons]
-    await tx.executemany("update session_messages set taken_at = $1, refused = $2 where id = $3", rows)
+async def take(tx: Transaction, ids: Sequence[int], now: int) -> list[Waiting]:
+    """Marks those of the rows as taken that nobody has taken or locked, and returns them in the order of their ids."""
+    sql = f"select * from session_outbox where id in ({_PLACES}) order by id"
+    rows = [Waiting(*row) for row in await tx.fetch(sql, *_padded(ids))]
+    if rows:
+        marking = f"update session_messages set taken_at = ${LOT + 1} where id in ({_PLACES})"
+        await tx.execute(marking, *_padded([row.id for row in rows]), now)
+    return rows
+
+
+async def refuse(tx: Transaction, reasons: Sequence[tuple[int, str]]) -> None:
+    """Notes why rows that were taken did not get into the log: (id, sentence) each."""
+    rows = [(reason, id) for id, reason in reasons]
+    await tx.executemany("update session_messages set refused = $1 where id = $2", rows)
 
 
 async def forget(database: Database, before: int, most: int = 1000) -> None:
@@ -100,3 +115,8 @@ async def forget(database: Database, before: int, most: int = 1000) -> None:
             )  # fmt: skip
         if len(rows) < most:
             return
+
+
+def _padded(ids: Sequence[int]) -> list[int]:
+    """As many values as there are places, so that it is always the same statement; no row has the id 0."""
+    return [*ids, *[0] * (LOT - len(ids))]

@@ -1,7 +1,12 @@
-// Reads a room with npm's eventsource, as any Node program would; prints each message as a line of JSON.
+// Reads with npm's eventsource, as any Node program would; prints each message as a line of JSON.
 import { EventSource } from "eventsource";
 
+import { said } from "./said.mjs";
+
 const source = new EventSource(process.argv[2]);
-source.addEventListener("room-message", (event) => {
-  console.log(JSON.stringify({ id: event.lastEventId, message: JSON.parse(event.data).message }));
-});
+for (const type of ["message", "room-message"]) {
+  source.addEventListener(type, (event) => {
+    const message = said(type, event.data);
+    if (message !== undefined) console.log(JSON.stringify({ id: event.lastEventId, message }));
+  });
+}

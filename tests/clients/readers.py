@@ -1,4 +1,4 @@
-"""Real clients, each a coroutine that reads a room for ever and resumes as that client does.
+"""Real clients, each a coroutine that reads a stream for ever and resumes as that client does.
 
 `hear` is called with the text of each message that the client hands to its user.
 """
@@ -32,6 +32,14 @@ _LISTEN = """url => {
 }"""
 
 
+def said(type: str, text: str) -> str | None:
+    """What an event says, of a room or of a message session; None for one that is no message."""
+    data = json.loads(text)
+    if type == "room-message":
+        return str(data["message"])
+    return str(data["data"]["content"]) if type == "message" and data["type"] == "message" else None
+
+
 async def curl(url: str, hear: Hear) -> None:
     """curl -N, begun again with the last id by hand, after the time that the server asked for."""
     position = ""
@@ -46,8 +54,8 @@ async def curl(url: str, hear: Hear) -> None:
             while chunk := await process.stdout.read(1 << 16):
                 for event in parser.feed(chunk):
                     position = event.last_event_id or position
-                    if event.type == "room-message":
-                        hear(json.loads(event.data)["message"])
+                    if (text := said(event.type, event.data)) is not None:
+                        hear(text)
         finally:
             await _end(process)
         await asyncio.sleep((parser.retry or 1000) / 1000)
@@ -56,6 +64,11 @@ async def curl(url: str, hear: Hear) -> None:
 async def npm_eventsource(url: str, hear: Hear) -> None:
     """The `eventsource` package in Node."""
     await _node("eventsource.mjs", url, hear)
+
+
+async def npm_polyfill(url: str, hear: Hear) -> None:
+    """The `event-source-polyfill` package in Node."""
+    await _node("event_source_polyfill.mjs", url, hear)
 
 
 async def node_fetch(url: str, hear: Hear) -> None:
@@ -75,8 +88,8 @@ async def python_httpx_sse(url: str, hear: Hear) -> None:
                     async for event in source.aiter_sse():
                         position = event.id or position
                         retry = event.retry or retry
-                        if event.event == "room-message":
-                            hear(event.json()["message"])
+                        if (text := said(event.event, event.data)) is not None:
+                            hear(text)
             await asyncio.sleep(retry / 1000)
 
 

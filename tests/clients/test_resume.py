@@ -15,7 +15,7 @@ from tests.clients import readers
 from tests.clients.proxy import Proxy
 from tests.clients.readers import Hear
 from tests.process import ServerProcess, token
-from tests.wire import Caller, eventually, within
+from tests.wire import Answer, Caller, eventually, within
 
 Client = Callable[[str, Hear], Coroutine[Any, Any, None]]
 
@@ -24,7 +24,8 @@ BURST = 200  # messages, in the midst of which a connection is cut
 needs_curl = pytest.mark.skipif(not shutil.which("curl"), reason="there is no curl")
 needs_node = pytest.mark.skipif(not shutil.which("node"), reason="there is no node")
 needs_package = pytest.mark.skipif(
-    not (readers.HERE / "node_modules" / "eventsource").is_dir(), reason="npm install --prefix tests/clients is needed"
+    not all((readers.HERE / "node_modules" / name).is_dir() for name in ("eventsource", "event-source-polyfill")),
+    reason="npm install --prefix tests/clients is needed",
 )
 needs_chromium = pytest.mark.skipif(not readers.CHROMIUM, reason="there is no Chromium")
 
@@ -42,9 +43,29 @@ needs_chromium = pytest.mark.skipif(not readers.CHROMIUM, reason="there is no Ch
 @within(90)
 async def test_every_message_comes_once_over_cuts_and_restarts(client: Client, tmp_path: Path) -> None:
     """Over a cut, a cut within a burst, a drain with a restart and a kill -9: nothing lacks, nothing comes twice."""
+    await play(Scene, client, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "client",
+    [
+        pytest.param(readers.curl, id="curl", marks=needs_curl),
+        pytest.param(readers.npm_eventsource, id="npm eventsource", marks=[needs_node, needs_package]),
+        pytest.param(readers.npm_polyfill, id="npm event-source-polyfill", marks=[needs_node, needs_package]),
+        pytest.param(readers.python_httpx_sse, id="httpx-sse"),
+    ],
+)
+@within(90)
+async def test_every_message_of_a_session_comes_once(client: Client, tmp_path: Path) -> None:
+    """Unnamed events over cuts, also for a client that resumes by `?lastEventId=` alone."""
+    await play(SessionScene, client, tmp_path)
+
+
+async def play(kind: type[Scene], client: Client, tmp_path: Path) -> None:
+    """A client in a scene."""
     with ServerProcess(tmp_path / "data", "--message-rate", "0", "--drain", "0.2") as server:
         async with Proxy(server.port) as proxy:
-            scene = Scene(server, proxy)
+            scene = kind(server, proxy)
             async with asyncio.TaskGroup() as group:
                 reading = group.create_task(client(scene.url, scene.heard.append))
                 await scene.play()
@@ -56,15 +77,26 @@ class Scene:
     """What happens to a client, and what it should have heard at each point."""
 
     def __init__(self, server: ServerProcess, proxy: Proxy) -> None:
-        query = {"roomId": "lobby", "username": "reader", "clientId": "reader", "token": token("reader")}
-        self.url = f"http://127.0.0.1:{proxy.port}/events?{urlencode(query)}"
+        self.url = f"http://127.0.0.1:{proxy.port}{self._path()}"
         self.heard: list[str] = []
         self._server = server
         self._proxy = proxy
         self._writer = Caller(server.url, "writer")
         self._said = 0
 
+    def _path(self) -> str:
+        query = {"roomId": "lobby", "username": "reader", "clientId": "reader", "token": token("reader")}
+        return f"/events?{urlencode(query)}"
+
+    async def _post(self, text: str) -> Answer:
+        return await self._writer.post("lobby", text)
+
     async def play(self) -> None:
+        await self._cut()
+        await self._restart()
+
+    async def _cut(self) -> None:
+        """Cuts between messages, and within a burst of them."""
         await eventually(self._is_there)
         await self._say(5)
         await self._hears_all()
@@ -79,6 +111,8 @@ class Scene:
         await burst
         await self._hears_all()
 
+    async def _restart(self) -> None:
+        """A drain with a restart, and a kill -9."""
         await self._say(5)
         assert await asyncio.to_thread(self._server.terminate) == 0
         await asyncio.to_thread(self._server.start)
@@ -97,7 +131,7 @@ class Scene:
     async def _say(self, count: int) -> None:
         self._writer.close()  # the server may be another one by now
         for _ in range(count):
-            answer = await self._writer.post("lobby", f"m{self._said}")
+            answer = await self._post(f"m{self._said}")
             assert answer.status == 201, answer
             self._said += 1
 
@@ -107,6 +141,19 @@ class Scene:
         await self._say(1)
         await eventually(lambda: _true(said in self.heard))
         assert self.heard == [f"m{n}" for n in range(self._said)]
+
+
+class SessionScene(Scene):
+    """A message session whose reader is cut off."""
+
+    async def play(self) -> None:
+        await self._cut()
+
+    def _path(self) -> str:
+        return f"/api/sse/messages?{urlencode({'sessionId': '42', 'token': token('writer')})}"
+
+    async def _post(self, text: str) -> Answer:
+        return await self._writer.call("POST", "/api/messages", {"sessionId": 42, "content": text})
 
 
 async def _true(holds: bool) -> bool:

@@ -67,7 +67,11 @@ class Postgres:
 
     def sql(self, database: str, sql: str) -> str:
         """What psql says to a statement, unaligned."""
-        return self._call("psql", *self._address(), "-XAtq", "-v", "ON_ERROR_STOP=1", "-d", database, "-c", sql).strip()
+        return self._call("psql", *self._quietly(database), "-c", sql).strip()
+
+    def psql(self, database: str) -> list[str]:
+        """The command of a psql that reads statements from its standard input, and stops at the first error."""
+        return [str(self._bin / "psql"), *self._quietly(database)]
 
     def start(self) -> None:
         """Starts it, and returns when it takes connections."""
@@ -110,6 +114,9 @@ class Postgres:
 
     def _address(self) -> tuple[str, ...]:
         return ("-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres")
+
+    def _quietly(self, database: str) -> tuple[str, ...]:
+        return (*self._address(), "-XAtq", "-v", "ON_ERROR_STOP=1", "-d", database)
 
     def _log(self) -> int:
         return os.open(self._folder / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)

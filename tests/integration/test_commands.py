@@ -147,3 +147,21 @@ def test_retention_removes_what_is_old(tmp_path: Path, capsys: pytest.CaptureFix
     """In an empty folder that is nothing."""
     assert main(["retention", "--retention=1", f"--data-dir={tmp_path}"]) == 0
     assert capsys.readouterr().out == "removed 0 events\n"
+
+
+@pytest.mark.gen_test(timeout=90)
+async def test_sessions_in_the_terminal(chat: Chat) -> None:
+    """`session tail` shows what `session send` says, without a token; a refusal is one line."""
+    tail = await run(chat, "session", "tail", "42")
+    assert tail.stdout is not None
+    async with asyncio.timeout(PATIENCE):
+        assert await tail.stdout.readline() == b"* You read session 42.\n"
+        status, out, _ = await ended(await run(chat, "session", "send", "42", "-"), "one\n\n\x1b[2Jtwo\n")
+        assert (status, len(out.split())) == (0, 2)
+        lines = [(await tail.stdout.readline()).decode().split(" ", 1)[1] for _ in range(2)]
+    assert lines == ["user: one\n", "user: \ufffd[2Jtwo\n"]
+    tail.send_signal(signal.SIGINT)
+    assert (await ended(tail))[0] == 130
+    status, out, err = await ended(await run(chat, "session", "tail", "a/b"))
+    assert (status, out, err.count("\n")) == (1, "", 1)
+    assert "sessionId" in err

@@ -16,7 +16,7 @@ import pytest
 
 from tests.helpers.chat import Chat
 from tests.helpers.reader import Reader
-from tests.integration.test_sessions import connected, content, must
+from tests.integration.test_sessions import connected, content, must, post
 
 pytestmark = [pytest.mark.gen_test(timeout=60), pytest.mark.every_engine]
 
@@ -165,3 +165,42 @@ async def test_retention_removes_taken_rows(chat: Chat, sql: Sql) -> None:
     chat.server.options.retention = 1e-9  # type: ignore[attr-defined]
     await chat.server._forget_old()
     assert await sql("select content from session_messages") == []
+
+
+async def test_locked_table_holds_up_no_room(chat: Chat, sql: Sql, database_url: str | None) -> None:
+    """On PostgreSQL a program may lock the table, as for an index: messages wait, rooms go on."""
+    reader = await connected(chat, sessionId="s")
+    if database_url:
+        program = await asyncpg.connect(database_url)
+        await program.execute("begin; insert into session_messages (session_id, content) values ('s', 'first')")
+        await program.execute("lock table session_messages in access exclusive mode")
+        chat.server.outbox.wake()
+        answer = await post(chat, None, "s")
+        assert (answer.status, answer.code, answer.headers["Retry-After"]) == (503, "unavailable", "1")
+        await chat.say("lobby", "goes on")
+        await program.execute("commit")
+        await program.close()
+    else:
+        await insert(sql, "('s', 'first')")
+    assert await content(reader) == "first"
+    await must(chat, None, "s", "second")
+    assert await content(reader) == "second"
+
+
+async def test_locked_rows_are_left_for_later(chat: Chat, sql: Sql, database_url: str | None) -> None:
+    """A program that changes what it has just committed delays its own rows, and nobody's else."""
+    reader = await connected(chat, sessionId="s")
+    await chat.server.outbox.close()
+    await insert(sql, "('s', 'kept'), ('s', 'other')")
+    expected = ["kept", "other"]
+    if database_url:
+        program = await asyncpg.connect(database_url)
+        await program.execute("begin; update session_messages set content = 'changed' where content = 'kept'")
+        chat.server.outbox.open()
+        assert await content(reader) == "other"
+        await program.execute("commit")
+        await program.close()
+        expected = ["changed"]
+    else:
+        chat.server.outbox.open()
+    assert [await content(reader) for _ in expected] == expected

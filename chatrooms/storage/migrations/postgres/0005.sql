@@ -33,15 +33,24 @@ select id, left(session_id, 256) as session_id, left(content, 262145) as content
        to_char(created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as created_at
 from session_messages where taken_at is null order by id for update skip locked;
 
--- It only rings, in the form of the bus: with the commit, the nodes look. Once for a transaction, whatever
--- number of rows; not for rows that a node itself has written, or its commits would wait for the
--- lock that all commits with a NOTIFY share.
+-- It only rings, in the form of the bus: with the commit, the nodes look. Not for rows that a node itself
+-- has written. All commits with a NOTIFY go one by one, flush included (64 programs: 500 commits a
+-- second instead of 5,000), so only one rings at a time: deferred, each tries at its commit, and leaves
+-- it to who is at it. The nodes look again soon after a ring, and twice a second anyway.
 create function notify_new_message() returns trigger language plpgsql as $$
 begin
-    if exists (select 1 from rows where taken_at is null) then
+    if pg_try_advisory_xact_lock(7163082358176874500) then  -- 'chat', 4: see postgres.py
         perform pg_notify('chatrooms_all', 'outbox 0 1 {"is":"rows","node":""}');
     end if;
     return null;
 end $$;
-create trigger trigger_notify_new_message after insert on session_messages
-    referencing new table as rows for each statement execute function notify_new_message();
+create constraint trigger trigger_notify_new_message after insert on session_messages
+    deferrable initially deferred for each row when (new.taken_at is null) execute function notify_new_message();
+
+-- Whether another program has locked the whole table against writes, or waits to: then none is tried
+-- under the lock of the log, which all rooms would share the wait for.
+create view session_messages_locked as
+select 1 as locked from pg_locks
+where locktype = 'relation' and relation = 'session_messages'::regclass
+  and database = (select oid from pg_database where datname = current_database())
+  and mode in ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock');

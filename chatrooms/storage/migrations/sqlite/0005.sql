@@ -29,3 +29,6 @@ select id, substr(cast(session_id as blob), 1, 1024) as session_id, substr(cast(
        substr(cast(intent as blob), 1, 1024) as intent, substr(cast(robot_id as blob), 1, 1024) as robot_id,
        strftime('%Y-%m-%dT%H:%M:%fZ', created_at, 'auto') as created_at
 from session_messages where taken_at is null order by id;
+
+-- Here a lock is one of the whole database, and writes know how to wait for it.
+create view session_messages_locked as select 1 as locked where 0;
