@@ -10,7 +10,8 @@ import asyncio
 import json
 import random
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from types import TracebackType
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -98,15 +99,29 @@ class Client:
     async def room(self, room_id: str, history: int = 0) -> AsyncIterator[ServerEvent]:
         """The events of a room, for ever: no gap and no repeat over reconnects. Raises Refused."""
         query = {"roomId": room_id, "username": self.username, "clientId": secrets.token_urlsafe(9)}
+        async with aclosing(self._follow("/events", query, {"history": str(history)} if history else {})) as events:
+            async for event in events:
+                yield event
+
+    async def task(self, task_id: str) -> AsyncIterator[ServerEvent]:
+        """The progress of a task until its end, over reconnects. Raises Refused."""
+        path = f"/api/v1/sse/tasks/{quote(task_id, safe='')}/progress"
+        async with aclosing(self._follow(path, {}, {})) as events:
+            async for event in events:
+                yield event
+                if event.type in ("complete", "error"):
+                    return
+
+    async def _follow(
+        self, path: str, query: dict[str, str], first: dict[str, str]
+    ) -> AsyncGenerator[ServerEvent, None]:
+        """The events of a stream, each connection from where the last one stopped; `first` is asked of the first."""
         position, attempt = "", 0
         while True:
-            if position:
-                query["lastEventId"] = position
-            elif history:
-                query["history"] = str(history)
+            more = {"lastEventId": position} if position else first
             retry = 1.0
             try:
-                async for event, parser in self._stream("/events?" + urlencode(query)):
+                async for event, parser in self._stream(f"{path}?{urlencode({**query, **more})}"):
                     attempt = 0
                     position = event.last_event_id or position
                     retry = (parser.retry or 1000) / 1000

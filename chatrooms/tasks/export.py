@@ -20,7 +20,7 @@ from chatrooms.tasks.task import Task
 
 AT_ONCE = 2  # exports that a node writes at the same time; more wait
 MAX_WAITING = 1000  # exports of a node, those that wait among them
-PAGE = 250  # messages read at once
+PAGE = 250  # events read at once
 REPORT_INTERVAL = 0.5  # seconds between two reports of progress
 SETTLED = 1.0  # seconds until it can be said how long it will take
 RETRY_AFTER = 60.0
@@ -79,11 +79,9 @@ class Exports:
         await writer.write(form.before(room_id))
         pace: Pace | None = None
         position = 0
-        while rows := await self._messages.after(topic, position, PAGE):
-            kept = [(event_id(epoch, seq), data) for seq, data in rows if seq <= head]
-            await writer.write(form.rows(kept))
-            if len(kept) < len(rows):
-                break
+        while rows := await self._messages.part(topic, position, head, PAGE):
+            messages = [(event_id(epoch, seq), data) for seq, data in rows if data is not None]
+            await writer.write(form.rows(messages))
             pace = pace or Pace(rows[0][0], head)
             position = rows[-1][0]
             if pace.due():

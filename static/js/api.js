@@ -78,6 +78,26 @@ export class Api {
     return (await this.json('POST', '/api/invites/accept', { body: { invite } })).roomId;
   }
 
+  /** @param {string} format 'jsonl' or 'html' @returns {Promise<{task_id: string}>} */
+  exportRoom(roomId, format) {
+    return this.json('POST', `${roomPath(roomId)}/export`, { body: { format } });
+  }
+
+  /** @returns {Promise<Response>} a text/event-stream of the task's states */
+  watchTask(taskId, signal) {
+    return this.call('GET', `/api/v1/sse/tasks/${encodeURIComponent(taskId)}/progress`, { signal, timeoutMs: 0 });
+  }
+
+  cancelTask(taskId) {
+    return this.call('PATCH', taskPath(taskId), { body: { state: 'cancelled' } });
+  }
+
+  /** An address from which the result of a task can be fetched once. */
+  async resultUrl(taskId) {
+    const { ticket } = await this.json('POST', '/api/auth/ticket', { body: {} });
+    return `${taskPath(taskId)}/result?ticket=${encodeURIComponent(ticket)}`;
+  }
+
   async json(method, path, options) {
     return (await this.call(method, path, options)).json();
   }
@@ -97,6 +117,10 @@ export class Api {
 /** @param {string} roomId */
 export function roomPath(roomId) {
   return `/api/rooms/${encodeURIComponent(roomId)}`;
+}
+
+function taskPath(taskId) {
+  return `/api/v1/tasks/${encodeURIComponent(taskId)}`;
 }
 
 function messagePath(roomId, messageId) {

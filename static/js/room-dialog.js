@@ -2,6 +2,7 @@ import { toast } from './announcer.js';
 import { AuditList } from './audit.js';
 import { confirm } from './confirm.js';
 import { byId, element, showText } from './dom.js';
+import { RoomExport } from './export.js';
 import { InviteList } from './invites.js';
 import { installModal, submitting } from './modal.js';
 import { RestrictionList } from './restrictions.js';
@@ -24,15 +25,16 @@ export class RoomDialog {
   #touched = false;
 
   /**
-   * @param {{info: import('./room-info.js').RoomInfo, moderation: import('./moderation.js').Moderation,
-   *   onLeft: () => void, signal: AbortSignal}} options `onLeft`: the user is no member any more
+   * @param {{api: import('./api.js').Api, info: import('./room-info.js').RoomInfo,
+   *   moderation: import('./moderation.js').Moderation, onLeft: () => void, signal: AbortSignal}} options `onLeft`: the user is no member any more
    */
-  constructor({ info, moderation, onLeft, signal }) {
+  constructor({ api, info, moderation, onLeft, signal }) {
     this.#info = info;
     this.#onLeft = onLeft;
     this.#lists = {
       invites: new InviteList(info), people: new RestrictionList(info, moderation), audit: new AuditList(info),
     };
+    new RoomExport({ api, roomId: info.roomId, signal });
     this.#tabs = new Tabs(byId('room-tabs'), (name) => this.#load(name), signal);
     byId('open-room').addEventListener('click', () => this.open(), { signal });
     byId('room-settings').addEventListener('submit', (event) => this.#save(event), { signal });

@@ -103,7 +103,7 @@ export class Room {
     const session = this.#session;
     const info = this.#info;
     const moderation = new Moderation(info);
-    new RoomDialog({ info, moderation, onLeft: onOut, signal });
+    new RoomDialog({ api: this.#api, info, moderation, onLeft: onOut, signal });
     const stream = new RoomStream({
       query: { roomId: this.#roomId, username, clientId: this.#clientId },
       token: () => session.token(),

@@ -1,0 +1,55 @@
+"""What commands that talk to a server share: where it is, who asks, and what a refusal looks like."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import os
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
+
+from chatrooms.client import Client, Refused
+
+URL = "http://127.0.0.1:4000"
+
+
+def parser(command: str, description: str) -> ArgumentParser:
+    made = ArgumentParser(prog=f"chatrooms {command}", description=description)
+    add_options(made)
+    return made
+
+
+def add_options(parser: ArgumentParser) -> None:
+    """The options that say which server, and who asks."""
+    parser.add_argument("--url", default=os.environ.get("CHATROOMS_URL", URL), help=f"the server (default {URL})")
+    parser.add_argument("--username", default=getpass.getuser(), help="the name shown (default: yours here)")
+    parser.add_argument(
+        "--token", default=os.environ.get("CHATROOMS_TOKEN", ""),
+        help="an access token (or CHATROOMS_TOKEN); without one you are a guest",
+    )  # fmt: skip
+
+
+@asynccontextmanager
+async def connected(args: Namespace) -> AsyncIterator[Client]:
+    """A client with the token that was given, else a new guest. Raises Refused, OSError."""
+    async with Client(args.url, args.token, args.username) as client:
+        if not args.token:
+            await client.sign_in_as_guest(args.username)
+        yield client
+
+
+def run(job: Coroutine[Any, Any, int | None]) -> int:
+    """Runs a command; returns its exit status, 1 with one line when the server refuses or is away."""
+    try:
+        return asyncio.run(job) or 0
+    except (Refused, OSError) as problem:
+        print(f"chatrooms: {problem}", file=sys.stderr)
+        return 1
+
+
+def harmless(text: str) -> str:
+    """One line for a terminal; control characters of others must not reach it."""
+    return "".join(c if c.isprintable() else "\ufffd" for c in text)
