@@ -23,6 +23,17 @@ class MessageQueries:
         sql = f"select e.seq, e.data {_OF_ROOM} and t.seq > $2 order by t.seq limit $3"
         return await self._database.fetch(sql, topic, seq, limit)
 
+    async def part(self, topic: str, after: int, last: int, limit: int) -> list[Row]:
+        """The next events of a topic after a seq and up to another, oldest first: for who reads all of them.
+
+        Rows are (seq, data); data is None for what is no message. The few seqs are found first: a join of
+        both tables makes PostgreSQL read one of them from its beginning for each part.
+        """
+        sql = """select seq, case when type = 'room-message' then data end from events where seq in (
+            select seq from event_topics where topic = $1 and seq > $2 and seq <= $3 order by seq limit $4)
+            order by seq"""
+        return await self._database.fetch(sql, topic, after, last, limit)
+
     async def nth_last(self, topic: str, count: int) -> int | None:
         """The seq of the oldest of the last `count` messages; None when there are none."""
         sql = f"select min(seq) from (select t.seq as seq {_OF_ROOM} order by t.seq desc limit $2) as last"
