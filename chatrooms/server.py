@@ -123,7 +123,7 @@ class Server:
         await self.gate.reload()
         self.entrance = Entrance(self.rooms, self.rulebook, self.quotas, self.gate)
         self.channels = Channels(self.hub, self.rooms, self.entrance, self.nodes.name, options)
-        self.channel_orders = ChannelOrders(self.log, self.hub, self.channels, self.database)
+        self.channel_orders = ChannelOrders(self.log, self.hub, self.channels, self.database, self.nodes.name)
         self.signins = SignIns(self.database, self.log, self.tokens, self._secret, options)
         self.accounts = Accounts(self.database, self.log, self.signins, options)
         undo.callback(self.accounts.close)

@@ -85,9 +85,10 @@ class Channels:
 
     async def _open(self, channel: Channel, subscription: Subscription) -> None:
         """Lets one in, as GET /events does. Other families of streams have their place here."""
-        key, wish, who = subscription
-        if isinstance(who, Refusal):
-            raise who.problem()
+        key, wish, who, refusal = subscription
+        if refusal is not None:
+            raise refusal.problem()
+        assert who is not None
         seat = self._entrance.seat(who, wish)
         start = await self._entrance.start(who, seat, wish)
         await self._entrance.admit(who, seat)

@@ -33,7 +33,8 @@ class Order(msgspec.Struct, rename="camel", omit_defaults=True):
 class ChannelOrders:
     """Changes the set of a channel, on whatever node it is."""
 
-    def __init__(self, log: Log, hub: Hub, channels: Channels, database: Database) -> None:
+    def __init__(self, log: Log, hub: Hub, channels: Channels, database: Database, node: str) -> None:
+        self._node = node
         self._log = log
         self._channels = channels
         self._database = database
@@ -54,7 +55,7 @@ class ChannelOrders:
 
     async def _on_another_node(self, id: str) -> bool:
         node = id.partition(".")[0]
-        return self._database.shared and node in await stored.nodes(self._database)
+        return self._database.shared and node != self._node and node in await stored.nodes(self._database)
 
     async def _give(self, order: Order) -> None:
         if self._channels.get(order.channel) is not None:

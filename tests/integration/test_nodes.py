@@ -14,6 +14,7 @@ from tornado.testing import bind_unused_port
 from chatrooms.app import make_app
 from chatrooms.errors import ConfigError
 from chatrooms.nodes import neighbours
+from tests.helpers.channel import Subscribed, wanted
 from tests.helpers.chat import SECRET, Chat, eventually
 from tests.helpers.nats import Nats
 from tests.helpers.reader import Reader, data
@@ -191,6 +192,32 @@ async def test_leaving_and_extending_reach_the_stream_on_another_node(cluster: C
         assert (await reader.event("closing"))["reason"] == "left"
         await eventually(lambda: members(one) == members(two) == [])
         assert (await two.post("/api/auth/extend", {"clientId": "tab"}, "ann")).status == 404
+
+
+async def test_set_of_a_shared_connection_is_changed_by_way_of_any_node(cluster: Cluster) -> None:
+    """Added, refused and removed there; neither token nor ticket goes through the log."""
+    async with cluster(2) as (one, two):
+        many = await Subscribed.open(one, [wanted(one, "a")])
+        ticket = (await two.post("/api/auth/ticket", user="c")).data["ticket"]
+        asked = [wanted(one, "b", "garden"), {**wanted(one, "c"), "token": None, "ticket": ticket}]
+        await many.add(*asked, wanted(one, "bad", token="none"), chat=two)
+        await many.answers(["b", "c", "bad"])
+        assert [event.type for event in many.of("bad")] == ["refused"]
+        await two.say("garden", "flowers")
+        await many.message("b", "flowers")
+        await many.remove("b", chat=two)
+        assert (await many.event("b", "closing"))["reason"] == "unsubscribed"
+        await two.join(user="a", clientId="a")
+        assert (await many.event("a", "closing"))["reason"] == "replaced"
+        await two.say("lobby", "still there")
+        await many.message("c", "still there")
+        rows = await one.server.database.fetch("select data from events where type = 'subscriptions-changed'")
+        log = "".join(str(row) for row in rows)
+        assert len(rows) == 2 and "garden" in log
+        assert ticket not in log and str(asked[0]["token"]) not in log
+        path = f"/api/streams/{two.server.nodes.name}.none/subscriptions"
+        assert (await two.post(path, wanted(one, "d"))).status == 404
+        assert (await two.post("/api/streams/none.none/subscriptions", wanted(one, "d"))).status == 404
 
 
 async def test_start_without_its_bus_leaves_nothing_open(postgres_url: str) -> None:
