@@ -11,10 +11,10 @@ import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 
-from chatrooms.client import Client, Refused
-from chatrooms.sse import ServerEvent
+from chatrooms.client import Client, Event, Refused
 
 URL = "http://127.0.0.1:4000"
+PATIENCE = 30.0  # seconds for which a message is sent again
 
 
 def tail(argv: Sequence[str]) -> int:
@@ -40,14 +40,14 @@ async def _tail(args: Namespace) -> None:
     async with Client(args.url, args.token, args.username) as client:
         if not args.token:
             await client.sign_in_as_guest(args.username)
-        async for event in client.room(args.room, args.history):
+        async for event in client.room(args.room, history=args.history):
             line = _as_json(event) if args.json else _as_text(event)
             if line:
                 print(line, flush=True)
 
 
 async def _send(args: Namespace) -> None:
-    async with Client(args.url, args.token, args.username) as client:
+    async with Client(args.url, args.token, args.username, patience=PATIENCE) as client:
         if not args.token:
             await client.sign_in_as_guest(args.username)
         lines = (line.rstrip("\n") for line in sys.stdin) if args.text == "-" else [args.text]
@@ -76,13 +76,13 @@ def _run(job: object) -> int:
     return 0
 
 
-def _as_json(event: ServerEvent) -> str:
-    return json.dumps({"event": event.type, "id": event.last_event_id, "data": json.loads(event.data)})
+def _as_json(event: Event) -> str:
+    return json.dumps({"event": event.type, "id": event.id, "data": event.data})
 
 
-def _as_text(event: ServerEvent) -> str:
+def _as_text(event: Event) -> str:
     """One line for a person; control characters of others must not reach the terminal."""
-    data = json.loads(event.data)
+    data = event.data
     if event.type == "room-message":
         line = f"{_clock(data)} {data['username']}: {data['message']}"
     elif event.type == "message-edited":
