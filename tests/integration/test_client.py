@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import chatrooms
 from chatrooms.client import Client, Event, Refused
 from chatrooms.client import feed as feeds
 from tests.clients.proxy import Proxy
@@ -313,3 +317,24 @@ async def test_reply_is_stopped(chat: Chat) -> None:
         assert reply.state == "stopped"
         with pytest.raises(Refused):
             await client.reply(" ").text()
+
+
+async def test_example_of_the_page_works(chat: Chat) -> None:
+    """As it stands there."""
+    page = (Path(chatrooms.__file__).parent.parent / "docs" / "clients.md").read_text()
+    example = page.split("```python\n", 1)[1].split("```", 1)[0]
+    assert "http://127.0.0.1:4000" in example
+    program = example.replace(":4000", f":{chat.port}")
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-u", "-c", program, stdout=asyncio.subprocess.PIPE, env={**os.environ}
+    )
+    assert process.stdout is not None
+    shown = b""
+    async with asyncio.timeout(30):
+        while b"Hello!" not in shown:
+            line = await process.stdout.readline()
+            assert line, shown
+            shown += line
+    process.kill()
+    await process.wait()
+    assert b"system" in shown and b"'username': 'Ann'" in shown
