@@ -96,8 +96,8 @@ async def test_refusal_that_passes_says_when(chat: Chat) -> None:
     (refused,) = [event for event in many.reader.seen if event.type == "refused"]
     assert (data(refused)["status"], data(refused)["code"]) == (429, "too-many-streams")
     assert data(refused)["retryAfter"] > 0
-    assert (await chat.read("4", "ann")).status == 429
-    full = await post_events(chat, {"subscriptions": [wanted(chat, "c", "3", "ann")]})
+    assert (await chat.read("5", "ann")).status == 429
+    full = await post_events(chat, {"subscriptions": [wanted(chat, "d", "4", "ann")]})
     assert [event.type for event in await full.rest()] == ["refused", "closing"]
     assert data(full.seen[-1])["reconnect"] is True and (full.retry or 0) >= 5000
 
