@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import pytest
 
+from chatrooms.client import Client
 from tests.faults.conftest import Serve
 from tests.process import token
 from tests.wire import LIMIT, Caller, Reader, eventually, texts, within
@@ -112,6 +113,20 @@ async def test_a_stalled_reader_under_tls_is_ended_and_resumes(serve: Serve, tls
     await reader.follow(lambda r: len(r.messages) >= MESSAGES)
     assert texts(reader.messages) == [f"m{n}" for n in range(MESSAGES)]
     assert reader.connections == 2
+
+
+@within(60)
+async def test_the_python_client_speaks_tls(serve: Serve, tls: Tls) -> None:
+    """With whom it is told to trust, and with nobody else."""
+    server = serve(*tls.options)
+    async with Client(server.url, token("ann"), tls=tls.context) as client:
+        await client.send("lobby", "hello")
+        async for event in client.room("lobby", "ann", history=1):
+            if event.type == "room-message":
+                break
+    async with Client(server.url, token("ann"), patience=0) as client:
+        with pytest.raises(ssl.SSLCertVerificationError):
+            await client.send("lobby", "hello")
 
 
 @within(60)
