@@ -12,10 +12,11 @@ from tornado.httpserver import HTTPServer
 from tornado.testing import bind_unused_port
 
 from chatrooms.app import make_app
+from chatrooms.channels import orders
 from chatrooms.errors import ConfigError
 from chatrooms.nodes import neighbours
 from tests.helpers.channel import Subscribed, wanted
-from tests.helpers.chat import SECRET, Chat, eventually
+from tests.helpers.chat import SECRET, Chat, eventually, gather
 from tests.helpers.nats import Nats
 from tests.helpers.reader import Reader, data
 
@@ -194,8 +195,11 @@ async def test_leaving_and_extending_reach_the_stream_on_another_node(cluster: C
         assert (await two.post("/api/auth/extend", {"clientId": "tab"}, "ann")).status == 404
 
 
-async def test_set_of_a_shared_connection_is_changed_by_way_of_any_node(cluster: Cluster) -> None:
-    """Added, refused and removed there; neither token nor ticket goes through the log."""
+async def test_set_of_a_shared_connection_is_changed_by_way_of_any_node(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Added, refused and removed there; neither token nor ticket goes through the log, and nothing without bound."""
+    monkeypatch.setattr(orders, "CHANGES", 5)
     async with cluster(2) as (one, two):
         many = await Subscribed.open(one, [wanted(one, "a")])
         ticket = (await two.post("/api/auth/ticket", user="c")).data["ticket"]
@@ -215,9 +219,15 @@ async def test_set_of_a_shared_connection_is_changed_by_way_of_any_node(cluster:
         log = "".join(str(row) for row in rows)
         assert len(rows) == 2 and "garden" in log
         assert ticket not in log and str(asked[0]["token"]) not in log
-        path = f"/api/streams/{two.server.nodes.name}.none/subscriptions"
-        assert (await two.post(path, wanted(one, "d"))).status == 404
-        assert (await two.post("/api/streams/none.none/subscriptions", wanted(one, "d"))).status == 404
+        head = await one.server.database.fetch("select max(seq) from events")
+        made_up = [f"{chat.server.nodes.name}.{rest}" for chat in (one, two) for rest in ("none", "none.none")]
+        for id in ("none", *made_up, many.stream_id[:-1], f"{many.stream_id}0"):
+            assert (await two.post(f"/api/streams/{id}/subscriptions", wanted(one, "d"))).status == 404
+            assert (await two.call("DELETE", f"/api/streams/{id}/subscriptions/d")).status == 404
+        assert head == await one.server.database.fetch("select max(seq) from events")  # nothing was ordered
+        path = f"/api/streams/{many.stream_id}/subscriptions/none"
+        answers = await gather(*(two.call("DELETE", path) for _ in range(50)))
+        assert 429 in {answer.status for answer in answers} <= {204, 429}
 
 
 async def test_start_without_its_bus_leaves_nothing_open(postgres_url: str) -> None:
