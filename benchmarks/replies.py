@@ -21,6 +21,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from chatrooms.client import Client
 from tests.process import ServerProcess, token
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -43,21 +44,13 @@ async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
     writer.close()
 
 
-async def read(port: int, model: str, user: str) -> list[float]:
+async def read(url: str, model: str, user: str) -> list[float]:
     """Asks once; returns the seconds that each token took from the model server to here."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    body = json.dumps({"message": "go", "model": model}).encode()
-    head = f"POST /api/chat/stream HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {len(body)}\r\n"
-    writer.write(f"{head}Authorization: Bearer {token(user)}\r\n\r\n".encode() + body)
-    taken, rest = [], b""
-    while data := await reader.read(1 << 16):
-        now = time.perf_counter()
-        lines = (rest + data).split(b"\n")
-        rest = lines.pop()
-        for line in lines:
-            if line.startswith(b'data: {"type":"content"'):
-                taken += [now - float(sent) for sent in json.loads(line[6:])["text"].split()]
-    writer.close()
+    taken = []
+    async with Client(url, token(user)) as client:
+        async for text in client.reply("go", model=model):
+            now = time.perf_counter()
+            taken += [now - float(sent) for sent in text.split()]
     return taken
 
 
@@ -69,13 +62,13 @@ async def measure(options: argparse.Namespace) -> None:
         server = ServerProcess(Path(folder), "--ai", "openai", "--ai-base-url", address, *limits)
         with server:
             pin(server.pid)
-            await read(server.port, "50x0.2", "warm")
-            firsts = [(await read(server.port, "50x0.06", "one"))[0] for _ in range(50)]
+            await read(server.url, "50x0.2", "warm")
+            firsts = [(await read(server.url, "50x0.06", "one"))[0] for _ in range(50)]
             print(f"first token, one reply at a time: {shown(firsts)}")
             model = f"{options.rate}x{options.seconds}"
             before, start = cpu(server.pid), time.perf_counter()
             own = time.process_time()
-            asked = [read(server.port, model, f"user{n}") for n in range(options.replies)]
+            asked = [read(server.url, model, f"user{n}") for n in range(options.replies)]
             taken = await asyncio.gather(*asked)
             used, took = cpu(server.pid) - before, time.perf_counter() - start
             late = [token for reply in taken for token in reply[-options.rate :]]

@@ -12,6 +12,7 @@ from pathlib import Path
 from chatrooms.ai import provider
 from chatrooms.bus.choice import bus_of, intake_of
 from chatrooms.channels.channels import Channels
+from chatrooms.channels.ids import ChannelIds
 from chatrooms.channels.orders import ChannelOrders
 from chatrooms.core.hub import LONGEST_RETRY, Hub
 from chatrooms.datadir import Folder, stored_secret
@@ -132,8 +133,9 @@ class Server:
         self.gate = Gate(self.database, self.hub, self.tokens)
         await self.gate.reload()
         self.entrance = Entrance(self.rooms, self.rulebook, self.quotas, self.gate)
-        self.channels = Channels(self.hub, self.rooms, self.entrance, self.nodes.name, options)
-        self.channel_orders = ChannelOrders(self.log, self.hub, self.channels, self.database)
+        ids = ChannelIds(self.nodes.name, self._secret)
+        self.channels = Channels(self.hub, self.rooms, self.entrance, ids, options)
+        self.channel_orders = ChannelOrders(self.log, self.hub, self.channels, self.database, ids, self.nodes.name)
         self.signins = SignIns(self.database, self.log, self.tokens, self._secret, options)
         self.accounts = Accounts(self.database, self.log, self.signins, options)
         undo.callback(self.accounts.close)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 import socket
 from collections.abc import Sequence
 from functools import partial
 
 from chatrooms.channels.channel import Channel
+from chatrooms.channels.ids import ChannelIds
 from chatrooms.channels.subscription import Refusal, Subscription
 from chatrooms.core.hub import RETRY_AFTER, Hub
 from chatrooms.core.outlet import Outlet
@@ -24,13 +24,13 @@ log = logging.getLogger(__name__)
 
 
 class Channels:
-    """All channels by id; an id is unguessable, and begins with the name of its node."""
+    """All channels by id."""
 
-    def __init__(self, hub: Hub, rooms: Rooms, entrance: Entrance, node: str, options: Options) -> None:
+    def __init__(self, hub: Hub, rooms: Rooms, entrance: Entrance, ids: ChannelIds, options: Options) -> None:
         self._hub = hub
         self._rooms = rooms
         self._entrance = entrance
-        self._node = node
+        self._ids = ids
         self._heartbeat: float = options.heartbeat
         self._most: int = options.max_streams
         self._channels: dict[str, Channel] = {}
@@ -48,7 +48,7 @@ class Channels:
     def open(self, sock: socket.socket, head: bytes, wanted: Sequence[Subscription]) -> None:
         """Makes a socket a channel with these subscriptions. `head` is the response head."""
         outlet = Outlet(sock, head, self._hub.write_timeout)
-        id = f"{self._node}.{secrets.token_urlsafe(16)}"
+        id = self._ids.new()
         channel = Channel(id, outlet, self._hub, self._heartbeat, partial(self._channels.pop, id, None))
         self._channels[id] = channel
         outlet.start()
@@ -85,9 +85,10 @@ class Channels:
 
     async def _open(self, channel: Channel, subscription: Subscription) -> None:
         """Lets one in, as GET /events does. Other families of streams have their place here."""
-        key, wish, who = subscription
-        if isinstance(who, Refusal):
-            raise who.problem()
+        key, wish, who, refusal = subscription
+        if refusal is not None:
+            raise refusal.problem()
+        assert who is not None
         seat = self._entrance.seat(who, wish)
         start = await self._entrance.start(who, seat, wish)
         await self._entrance.admit(who, seat)

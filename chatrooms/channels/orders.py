@@ -11,15 +11,19 @@ from collections.abc import Sequence
 import msgspec
 
 from chatrooms.channels.channels import Channels
+from chatrooms.channels.ids import ChannelIds
 from chatrooms.channels.subscription import Subscription
 from chatrooms.core.hub import Hub
 from chatrooms.errors import NotFound
 from chatrooms.event import CONTROL, Event
+from chatrooms.limits import RateLimit
 from chatrooms.storage import presence as stored
 from chatrooms.storage.database import Database
 from chatrooms.storage.log import Log
 
 CHANGED = "subscriptions-changed"
+CHANGES = 200  # of one channel in CHANGE_PERIOD
+CHANGE_PERIOD = 10.0  # seconds
 
 
 class Order(msgspec.Struct, rename="camel", omit_defaults=True):
@@ -33,16 +37,20 @@ class Order(msgspec.Struct, rename="camel", omit_defaults=True):
 class ChannelOrders:
     """Changes the set of a channel, on whatever node it is."""
 
-    def __init__(self, log: Log, hub: Hub, channels: Channels, database: Database) -> None:
+    def __init__(self, log: Log, hub: Hub, channels: Channels, database: Database, ids: ChannelIds, node: str) -> None:
+        self._ids = ids
+        self._node = node
+        self._changes = RateLimit(CHANGES, CHANGE_PERIOD)
         self._log = log
         self._channels = channels
         self._database = database
         hub.listen(CONTROL, self._obey)
 
     async def check(self, id: str) -> None:
-        """Raises NotFound for a channel that cannot exist, Unavailable without the database."""
+        """Raises NotFound for a channel that cannot exist, TooMany, Unavailable without the database."""
         if self._channels.get(id) is None and not await self._on_another_node(id):
             raise NotFound("not-found", "There is no such stream.")
+        self._changes.spend(id)  # who holds a connection could fill the log with orders
 
     async def add(self, id: str, wanted: Sequence[Subscription]) -> None:
         """Adds subscriptions: each is answered in the stream. Raises Unavailable."""
@@ -53,8 +61,10 @@ class ChannelOrders:
         await self._give(Order(id, remove=key))
 
     async def _on_another_node(self, id: str) -> bool:
-        node = id.partition(".")[0]
-        return self._database.shared and node in await stored.nodes(self._database)
+        node = self._ids.node_of(id)
+        if node in (None, self._node) or not self._database.shared:
+            return False
+        return node in await stored.nodes(self._database)
 
     async def _give(self, order: Order) -> None:
         if self._channels.get(order.channel) is not None:

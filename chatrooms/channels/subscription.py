@@ -39,8 +39,9 @@ class Refusal(NamedTuple):
 
 
 class Subscription(NamedTuple):
-    """A stream that is wanted on a connection under a key; `who` has been verified."""
+    """A stream that is wanted on a connection under a key, by `who` was verified, or why by nobody."""
 
     key: str
     wish: Wish
-    who: Identity | Refusal
+    who: Identity | None
+    refusal: Refusal | None = None

@@ -33,9 +33,12 @@ def add_options(parser: ArgumentParser) -> None:
 
 
 @asynccontextmanager
-async def connected(args: Namespace) -> AsyncIterator[Client]:
-    """A client with the token that was given, else a new guest. Raises Refused, OSError."""
-    async with Client(args.url, args.token, args.username) as client:
+async def connected(args: Namespace, patience: float | None = None) -> AsyncIterator[Client]:
+    """A client with the token that was given, else a new guest; `patience` as Client has it.
+
+    Raises Refused, OSError.
+    """
+    async with Client(args.url, args.token, args.username, patience=patience) as client:
         if not args.token:
             await client.sign_in_as_guest(args.username)
         yield client

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from argparse import Namespace
 from collections.abc import Sequence
 
-from chatrooms.client import Client
+from chatrooms.client import Client, Event
 from chatrooms.commands.connect import harmless, lines_of, parser, run
 from chatrooms.commands.talk import as_json
-from chatrooms.sse import ServerEvent
 
 
 def main(argv: Sequence[str]) -> int:
@@ -41,8 +39,8 @@ async def _send(args: Namespace) -> None:
             print(answer["data"]["id"], flush=True)
 
 
-def _as_text(event: ServerEvent) -> str:
-    data = json.loads(event.data)
+def _as_text(event: Event) -> str:
+    data = event.data
     if data["type"] == "message":
         said = data["data"]
         who = "bot" if said["isFromBot"] else "human" if said["isHuman"] else "user"

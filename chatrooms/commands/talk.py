@@ -7,8 +7,10 @@ import time
 from argparse import Namespace
 from collections.abc import Sequence
 
+from chatrooms.client import Event
 from chatrooms.commands.connect import connected, harmless, lines_of, parser, run
-from chatrooms.sse import ServerEvent
+
+PATIENCE = 30.0  # seconds for which a message is sent again
 
 
 def tail(argv: Sequence[str]) -> int:
@@ -32,25 +34,25 @@ def send(argv: Sequence[str]) -> int:
 
 async def _tail(args: Namespace) -> None:
     async with connected(args) as client:
-        async for event in client.room(args.room, args.history):
+        async for event in client.room(args.room, history=args.history):
             line = as_json(event) if args.json else _as_text(event)
             if line:
                 print(line, flush=True)
 
 
 async def _send(args: Namespace) -> None:
-    async with connected(args) as client:
+    async with connected(args, PATIENCE) as client:
         for line in lines_of(args.text):
             print((await client.send(args.room, line))["id"], flush=True)
 
 
-def as_json(event: ServerEvent) -> str:
-    return json.dumps({"event": event.type, "id": event.last_event_id, "data": json.loads(event.data)})
+def as_json(event: Event) -> str:
+    return json.dumps({"event": event.type, "id": event.id, "data": event.data})
 
 
-def _as_text(event: ServerEvent) -> str:
+def _as_text(event: Event) -> str:
     """One line for a person; control characters of others must not reach the terminal."""
-    data = json.loads(event.data)
+    data = event.data
     if event.type == "room-message":
         line = f"{_clock(data)} {data['username']}: {data['message']}"
     elif event.type == "message-edited":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 from argparse import REMAINDER, ArgumentParser, Namespace
@@ -68,7 +67,7 @@ async def _watch(args: Namespace) -> int:
         async for event in client.task(args.id):
             if event.type not in ("progress", "complete", "error"):
                 continue
-            task = json.loads(event.data)
+            task = event.data
             width = shutil.get_terminal_size().columns - 1
             line = _line(task)
             print(f"{CLEAR}{line[:width]}" if moving else line, end="" if moving else "\n", flush=True)

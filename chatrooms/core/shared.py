@@ -26,6 +26,8 @@ class SharedStream(Stream):
     def start(self) -> None:
         """Takes its place on the outlet, which watches for the peer's end."""
         self._outlet.streams[self.key] = self
+        if not self._outlet.open:
+            self.close()
 
     def finish(self, last: bytes, hold: float = 0.0) -> None:
         """Writes a last event, now or when the outlet can, and ends: the connection stays."""
@@ -44,7 +46,7 @@ class SharedStream(Stream):
             self._outlet.wait(self)
 
     def _send(self, data: bytes) -> int:
-        return self._outlet.send(data, self._label)
+        return self._outlet.send(data, self._label) if self.open else -1
 
     def _watch_writable(self, sock: socket.socket) -> None:
         self._outlet.wait(self)

@@ -55,11 +55,10 @@ class Subscribing(Handler):
 
     async def subscription(self, body: StreamBody) -> Subscription:
         """Who wants what; who cannot be let in is told so in the stream."""
-        who: Identity | Refusal
         try:
             who = await self._subscriber(body)
         except Problem as problem:
-            who = Refusal.of(problem)
+            return Subscription(body.key, body.wish(), None, Refusal.of(problem))
         return Subscription(body.key, body.wish(), who)
 
     async def _subscriber(self, body: StreamBody) -> Identity:

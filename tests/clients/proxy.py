@@ -9,12 +9,15 @@ from types import TracebackType
 class Proxy:
     """Passes bytes between its own port and another one of 127.0.0.1; use it as an async context manager.
 
-    While the other port does not answer, it closes what comes. `made` counts connections so far.
+    While the other port does not answer, it closes what comes. `made` counts connections so far, `open`
+    those that are there.
     """
 
     def __init__(self, upstream: int) -> None:
         self._upstream = upstream
         self._open: set[asyncio.StreamWriter] = set()
+        self._clients: set[asyncio.StreamWriter] = set()
+        self._muted: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
         self.port = 0
         self.made = 0
@@ -36,6 +39,14 @@ class Proxy:
         for writer in self._open:
             writer.transport.abort()
 
+    def mute(self) -> None:
+        """Swallows what comes back on all connections there are, as a network does that has gone away."""
+        self._muted |= self._clients
+
+    @property
+    def open(self) -> int:
+        return len(self._clients)
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.made += 1
         try:
@@ -45,17 +56,20 @@ class Proxy:
             return
         both = {writer, up_writer}
         self._open |= both
+        self._clients.add(writer)
         try:
-            await asyncio.gather(_pump(reader, up_writer), _pump(up_reader, writer))
+            await asyncio.gather(self._pump(reader, up_writer), self._pump(up_reader, writer))
         finally:
             self._open -= both
+            self._clients -= both
+            self._muted -= both
 
-
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    try:
-        while data := await reader.read(1 << 16):
-            writer.write(data)
-            await writer.drain()
-    except OSError:
-        pass
-    writer.close()
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while data := await reader.read(1 << 16):
+                if writer not in self._muted:
+                    writer.write(data)
+                    await writer.drain()
+        except OSError:
+            pass
+        writer.close()

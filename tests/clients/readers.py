@@ -12,12 +12,13 @@ import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 import httpx_sse
 from playwright.async_api import async_playwright
 
+from chatrooms.client import Client
 from chatrooms.sse import Parser
 
 Hear = Callable[[str], None]
@@ -59,6 +60,16 @@ async def curl(url: str, hear: Hear) -> None:
         finally:
             await _end(process)
         await asyncio.sleep((parser.retry or 1000) / 1000)
+
+
+async def chatrooms_client(url: str, hear: Hear) -> None:
+    """The client of this package."""
+    address = urlsplit(url)
+    query = dict(parse_qsl(address.query))
+    async with Client(f"http://{address.netloc}", query.pop("token")) as client:
+        async for event in client.events(address.path, query):
+            if event.type == "room-message":
+                hear(event.data["message"])
 
 
 async def npm_eventsource(url: str, hear: Hear) -> None:

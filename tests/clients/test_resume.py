@@ -37,6 +37,7 @@ needs_chromium = pytest.mark.skipif(not readers.CHROMIUM, reason="there is no Ch
         pytest.param(readers.npm_eventsource, id="npm eventsource", marks=[needs_node, needs_package]),
         pytest.param(readers.node_fetch, id="node fetch", marks=needs_node),
         pytest.param(readers.python_httpx_sse, id="httpx-sse"),
+        pytest.param(readers.chatrooms_client, id="chatrooms.client"),
         pytest.param(readers.chromium, id="Chromium", marks=needs_chromium),
     ],
 )

@@ -11,8 +11,10 @@ from typing import NamedTuple
 
 import pytest
 
+from chatrooms.client import Client
 from tests.faults.conftest import Serve
 from tests.helpers.certificate import self_signed
+from tests.process import token
 from tests.wire import LIMIT, Caller, Reader, eventually, texts, within
 
 MESSAGES = 3_000
@@ -71,6 +73,33 @@ async def test_a_slow_reader_under_tls_gets_everything(serve: Serve, tls: Tls) -
     assert reader.connections == 1
 
 
+class Sharing(Reader):
+    """Twenty streams of a room over one connection."""
+
+    def request(self) -> bytes:
+        asked = [
+            {"key": f"k{n}", "token": token(f"user-{n}"), "roomId": "lobby", "username": f"user-{n}"} for n in range(20)
+        ]
+        body = json.dumps({"subscriptions": asked})
+        return f"POST /events HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
+
+
+@within(60)
+async def test_streams_that_share_a_slow_connection_under_tls_get_everything(serve: Serve, tls: Tls) -> None:
+    """Where a cut write must be made again with the same bytes."""
+    server = serve(*tls.options, "--heartbeat", "0.25")
+    caller = Caller(server.url, "writer", tls.context)
+    reader = Sharing(server.url, "lobby", "slow", tls.context, receive_buffer=SMALL)
+    await reader.connect()
+    await reader.until(lambda r: len(r.of_type("system")) == 20)
+    await caller.fill("lobby", 0, 300, size=400)
+    while len(reader.messages) < 20 * 300:
+        assert await reader.read(777)
+    for n in range(20):
+        mine = [json.loads(e.data) for e in reader.events if e.sub == f"k{n}" and e.type == "room-message"]
+        assert texts(mine) == [f"m{n}" for n in range(300)]
+
+
 @within(60)
 async def test_a_stalled_reader_under_tls_is_ended_and_resumes(serve: Serve, tls: Tls) -> None:
     """One that reads nothing is ended after write-timeout; what it lacks is there when it is back."""
@@ -83,6 +112,20 @@ async def test_a_stalled_reader_under_tls_is_ended_and_resumes(serve: Serve, tls
     await reader.follow(lambda r: len(r.messages) >= MESSAGES)
     assert texts(reader.messages) == [f"m{n}" for n in range(MESSAGES)]
     assert reader.connections == 2
+
+
+@within(60)
+async def test_the_python_client_speaks_tls(serve: Serve, tls: Tls) -> None:
+    """With whom it is told to trust, and with nobody else."""
+    server = serve(*tls.options)
+    async with Client(server.url, token("ann"), tls=tls.context) as client:
+        await client.send("lobby", "hello")
+        async for event in client.room("lobby", "ann", history=1):
+            if event.type == "room-message":
+                break
+    async with Client(server.url, token("ann"), patience=0) as client:
+        with pytest.raises(ssl.SSLCertVerificationError):
+            await client.send("lobby", "hello")
 
 
 @within(60)

@@ -17,12 +17,15 @@ def wanted(chat: Chat, key: str, room: str = "lobby", user: str | None = None, *
     return {"key": key, "token": chat.token(user), "roomId": room, "username": user, "clientId": key, **more}
 
 
-async def post_events(chat: Chat, body: object, headers: Mapping[str, str] | None = None) -> Reader:
+async def post_events(
+    chat: Chat, body: object, headers: Mapping[str, str] | None = None, receive_buffer: int = 0
+) -> Reader:
     """POSTs to /events, and returns when a response head is there."""
     content = json.dumps(body).encode()
     lines = ["POST /events HTTP/1.1", f"Host: localhost:{chat.port}", f"Content-Length: {len(content)}"]
     lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
-    reader = await Reader.send(chat.port, ("\r\n".join(lines) + "\r\n\r\n").encode() + content)
+    request = ("\r\n".join(lines) + "\r\n\r\n").encode() + content
+    reader = await Reader.send(chat.port, request, receive_buffer)
     chat.keep(reader)
     return reader
 

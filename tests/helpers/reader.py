@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlencode
@@ -42,9 +43,17 @@ class Reader:
         return await cls.send(port, ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1"))
 
     @classmethod
-    async def send(cls, port: int, request: bytes) -> Reader:
-        """Sends these bytes and returns when a response head is there."""
-        self = cls(*await asyncio.open_connection("127.0.0.1", port))
+    async def send(cls, port: int, request: bytes, receive_buffer: int = 0) -> Reader:
+        """Sends these bytes and returns when a response head is there.
+
+        With a `receive_buffer` (bytes) the kernel and asyncio hold little more than that for it.
+        """
+        sock = socket.socket()
+        sock.setblocking(False)
+        if receive_buffer:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", port))
+        self = cls(*await asyncio.open_connection(sock=sock, limit=receive_buffer or 1 << 16))
         self._writer.write(request)
         first = b""
         async with asyncio.timeout(PATIENCE):

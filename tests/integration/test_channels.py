@@ -96,8 +96,8 @@ async def test_refusal_that_passes_says_when(chat: Chat) -> None:
     (refused,) = [event for event in many.reader.seen if event.type == "refused"]
     assert (data(refused)["status"], data(refused)["code"]) == (429, "too-many-streams")
     assert data(refused)["retryAfter"] > 0
-    assert (await chat.read("4", "ann")).status == 429
-    full = await post_events(chat, {"subscriptions": [wanted(chat, "c", "3", "ann")]})
+    assert (await chat.read("5", "ann")).status == 429
+    full = await post_events(chat, {"subscriptions": [wanted(chat, "d", "4", "ann")]})
     assert [event.type for event in await full.rest()] == ["refused", "closing"]
     assert data(full.seen[-1])["reconnect"] is True and (full.retry or 0) >= 5000
 
@@ -252,6 +252,42 @@ async def test_resumed_positions_are_each_ones_own(chat: Chat) -> None:
             cut, reader = 201, await ask()
     await posting
     assert all(seen == texts for seen in got.values())
+
+
+@pytest.mark.options(message_rate=0, heartbeat=0.05)
+async def test_slow_reader_of_twenty_gets_everything(chat: Chat) -> None:
+    """Whole events, each stream in order, though the kernel cuts wherever its buffers are full."""
+    keys = [f"k{n}" for n in range(20)]
+    asked = [wanted(chat, key, f"room-{n % 4}") for n, key in enumerate(keys)]
+    reader = await post_events(chat, {"subscriptions": asked}, receive_buffer=4096)
+    await eventually(lambda: len(chat.server.hub.streams) == 20)
+    texts = [f"{n} " + "." * (n * 37 % 1500) for n in range(120)]
+    for start in range(0, 120, 10):
+        await asyncio.gather(*(chat.say_all(f"room-{room}", texts[start : start + 10]) for room in range(4)))
+    assert any(stream.stalled_at for stream in chat.server.hub.streams)
+    got: dict[str, list[str]] = {key: [] for key in keys}
+    while any(len(seen) < len(texts) for seen in got.values()):
+        event = await reader.next()
+        if event.type == "room-message":
+            got[event.sub].append(data(event)["message"])
+    assert all(seen == texts for seen in got.values())
+
+
+@pytest.mark.options(message_rate=0, heartbeat=0, write_timeout=0.3)
+async def test_connection_that_takes_nothing_ends_with_all_its_streams(chat: Chat) -> None:
+    """After write-timeout, as any stream; what it lacks is there when it is back."""
+    asked = [wanted(chat, f"k{n}", f"room-{n}") for n in range(3)]
+    reader = await post_events(chat, {"subscriptions": asked}, receive_buffer=4096)
+    await eventually(lambda: len(chat.server.hub.streams) == 3)
+    texts = [f"{n} " + "." * 1000 for n in range(500)]
+    await chat.say_all("room-0", texts)
+    await eventually(lambda: not chat.server.hub.streams and not chat.server.channels._channels)
+    events = [event for event in await reader.rest() if event.sub == "k0"]
+    assert len(events) < len(texts)
+    again = await Subscribed.open(chat, [wanted(chat, "k0", "room-0", lastEventId=events[-1].last_event_id)])
+    await again.message("k0", texts[-1])
+    seen = [data(event)["message"] for event in events if event.type == "room-message"]
+    assert [*seen, *again.texts("k0")] == texts
 
 
 async def test_leaving_takes_the_grace(chat: Chat) -> None:

@@ -13,9 +13,11 @@ from tornado.testing import bind_unused_port
 
 from chatrooms.app import make_app
 from chatrooms.bus.base import Bus
+from chatrooms.channels import orders
 from chatrooms.errors import ConfigError
 from chatrooms.nodes import neighbours
-from tests.helpers.chat import SECRET, Chat, eventually
+from tests.helpers.channel import Subscribed, wanted
+from tests.helpers.chat import SECRET, Chat, eventually, gather
 from tests.helpers.nats import Nats
 from tests.helpers.postgres import Postgres
 from tests.helpers.reader import Reader, data
@@ -279,6 +281,41 @@ async def test_database_that_lost_events_begins_a_new_epoch(
             await resumed.message("more")
         lines = [record for record in caplog.records if "lost events" in record.getMessage()]
         assert len(lines) == 2, "one of each node"
+
+
+async def test_set_of_a_shared_connection_is_changed_by_way_of_any_node(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Added, refused and removed there; neither token nor ticket goes through the log, and nothing without bound."""
+    monkeypatch.setattr(orders, "CHANGES", 5)
+    async with cluster(2) as (one, two):
+        many = await Subscribed.open(one, [wanted(one, "a")])
+        ticket = (await two.post("/api/auth/ticket", user="c")).data["ticket"]
+        asked = [wanted(one, "b", "garden"), {**wanted(one, "c"), "token": None, "ticket": ticket}]
+        await many.add(*asked, wanted(one, "bad", token="none"), chat=two)
+        await many.answers(["b", "c", "bad"])
+        assert [event.type for event in many.of("bad")] == ["refused"]
+        await two.say("garden", "flowers")
+        await many.message("b", "flowers")
+        await many.remove("b", chat=two)
+        assert (await many.event("b", "closing"))["reason"] == "unsubscribed"
+        await two.join(user="a", clientId="a")
+        assert (await many.event("a", "closing"))["reason"] == "replaced"
+        await two.say("lobby", "still there")
+        await many.message("c", "still there")
+        rows = await one.server.database.fetch("select data from events where type = 'subscriptions-changed'")
+        log = "".join(str(row) for row in rows)
+        assert len(rows) == 2 and "garden" in log
+        assert ticket not in log and str(asked[0]["token"]) not in log
+        head = await one.server.database.fetch("select max(seq) from events")
+        made_up = [f"{chat.server.nodes.name}.{rest}" for chat in (one, two) for rest in ("none", "none.none")]
+        for id in ("none", *made_up, many.stream_id[:-1], f"{many.stream_id}0"):
+            assert (await two.post(f"/api/streams/{id}/subscriptions", wanted(one, "d"))).status == 404
+            assert (await two.call("DELETE", f"/api/streams/{id}/subscriptions/d")).status == 404
+        assert head == await one.server.database.fetch("select max(seq) from events")  # nothing was ordered
+        path = f"/api/streams/{many.stream_id}/subscriptions/none"
+        answers = await gather(*(two.call("DELETE", path) for _ in range(50)))
+        assert 429 in {answer.status for answer in answers} <= {204, 429}
 
 
 async def test_start_without_its_bus_leaves_nothing_open(postgres_url: str) -> None:

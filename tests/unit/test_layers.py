@@ -40,9 +40,9 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     # HTTP
     ("handlers", "handlers.*"),
     # the application, the command line, and a client of it all
-    ("app", "client", "cli", "__main__", "commands", "commands.*"),
+    ("app", "client", "client.*", "cli", "__main__", "commands", "commands.*"),
 )  # fmt: skip
-WITH_TORNADO = ("app", "client", "cli", "__main__", "logs", "handlers", "handlers.*", "commands", "commands.*")
+WITH_TORNADO = ("app", "cli", "__main__", "logs", "handlers", "handlers.*", "commands", "commands.*")
 
 
 def name_of(path: Path) -> str:

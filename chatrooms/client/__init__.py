@@ -1,0 +1,17 @@
+"""A client of the server's public API, for programs, the command line, tests and benchmarks.
+
+    async with Client("http://127.0.0.1:4000", token=TOKEN) as client:
+        await client.send("lobby", "hi")
+        async for event in client.room("lobby", username="ann"):
+            print(event.type, event.data)
+
+What is read goes on over dropped connections, restarts and expiring tokens without a gap or a repeat;
+what is sent is repeated under the same id until it is acknowledged. A refusal is `Refused`.
+"""
+
+from chatrooms.client.client import Client
+from chatrooms.client.feed import Event
+from chatrooms.client.refused import Refused
+from chatrooms.client.reply import Reply, ReplyFailed
+
+__all__ = ("Client", "Event", "Refused", "Reply", "ReplyFailed")

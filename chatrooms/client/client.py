@@ -1,0 +1,212 @@
+"""A client: one user of one server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+import ssl
+import time
+import weakref
+from collections.abc import AsyncIterator, Mapping, Sequence
+from functools import partial
+from types import TracebackType
+from typing import Any
+from urllib.parse import quote, urlencode, urlsplit
+
+from chatrooms.client.backoff import delay
+from chatrooms.client.credentials import Credentials, Source
+from chatrooms.client.exchange import Exchange
+from chatrooms.client.feed import Event, Feed
+from chatrooms.client.refused import Refused
+from chatrooms.client.reply import Reply
+
+CALL_TIMEOUT = 60.0  # seconds
+
+
+class Client:
+    """One user of one server; use it as an async context manager, which hangs up at its end.
+
+    url            as `https://chat.example.org`
+    token          an access token; none for a guest, or for who signs in
+    refresh_token  renews the token before it ends
+    source         an async function that gives tokens, instead: of a back end that signs its own
+    username       the name shown, where the token leaves it open
+    patience       seconds for which a message is sent again and again; None: until it is acknowledged
+    tls            whom to trust, for https
+    """
+
+    def __init__(
+        self, url: str, token: str = "", username: str = "", *, refresh_token: str = "", source: Source | None = None,
+        patience: float | None = None, tls: ssl.SSLContext | None = None,
+    ) -> None:  # fmt: skip
+        self.username = username
+        self.credentials = Credentials(token, refresh_token, source, self._refresh)
+        self._url = urlsplit(url)
+        self._tls = tls
+        self._patience = patience
+        self._open: weakref.WeakSet[Exchange] = weakref.WeakSet()
+
+    async def __aenter__(self) -> Client:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Hangs up everywhere."""
+        for exchange in list(self._open):
+            exchange.close()
+
+    # Who one is
+
+    async def sign_in_as_guest(self, username: str) -> None:
+        """Becomes a new guest. Raises Refused, OSError."""
+        self._signed_in(await self._call("POST", "/api/auth/guest", {"username": username}, ""))
+
+    async def sign_in(self, username: str, password: str) -> None:
+        """Becomes the user of an account, by its name or email. Raises Refused, OSError."""
+        self._signed_in(await self._call("POST", "/api/signin", {"username": username, "password": password}, ""))
+
+    async def sign_out(self) -> None:
+        """Ends the sign-in, and all its streams."""
+        await self.call("POST", "/api/auth/signout")
+
+    # Calls
+
+    async def call(self, method: str, path: str, body: object = None) -> Any:
+        """The decoded answer, None for one without a body; a token that is refused is renewed once.
+
+        Raises Refused, OSError.
+        """
+        token = await self.credentials.fresh()
+        try:
+            return await self._call(method, path, body, token)
+        except Refused as refused:
+            if refused.status != 401 or not await self.credentials.renew(token):
+                raise
+        return await self._call(method, path, body, self.credentials.token)
+
+    async def send(self, room_id: str, text: str, client_message_id: str = "") -> dict[str, Any]:
+        """Says something, once however often it has to be sent; returns the message.
+
+        Raises Refused, OSError when `patience` is at its end.
+        """
+        body = {"message": text, "clientMessageId": client_message_id or secrets.token_urlsafe(12)}
+        if self.username:
+            body["username"] = self.username
+        path = f"/api/rooms/{quote(room_id, safe='')}/messages"
+        message: dict[str, Any] = await self._repeated(path, body)
+        return message
+
+    # Streams
+
+    def room(
+        self, room_id: str, username: str = "", history: int = 0, position: str = "", client_id: str = ""
+    ) -> AsyncIterator[Event]:
+        """The events of a room, for ever, by whose reading one is in it; after a position, or the last messages.
+
+        Ends when the server says that there is no way back (kicked, replaced). Raises Refused.
+        """
+        client_id = client_id or secrets.token_urlsafe(9)
+        query = {"roomId": room_id, "username": username or self.username, "clientId": client_id}
+        return self._feed("/events", {**query, "history": str(history)}, position, client_id=client_id)
+
+    def events(
+        self, path: str, query: Mapping[str, str] | None = None, position: str = "", ends: Sequence[str] = ()
+    ) -> AsyncIterator[Event]:
+        """The events of any resource that streams them, until one of `ends` has come. Raises Refused."""
+        return self._feed(path, query or {}, position, frozenset(ends))
+
+    def personal(self, position: str = "") -> AsyncIterator[Event]:
+        """What is durable in all rooms one has joined, and one's notifications."""
+        return self.events("/events", position=position)
+
+    def notifications(self, user_id: str, session_id: str = "", position: str = "") -> AsyncIterator[Event]:
+        """The notifications of a user, or only those of one session."""
+        query = {"session_id": session_id} if session_id else {}
+        return self.events(f"/api/clients/{quote(user_id, safe='')}/sse", query, position)
+
+    def task(self, task_id: str) -> AsyncIterator[Event]:
+        """The progress of a task: its present state, each change, and `complete` or `error` at the end."""
+        path = f"/api/v1/sse/tasks/{quote(task_id, safe='')}/progress"
+        return self.events(path, ends=("complete", "error"))
+
+    def session(self, session_id: str = "", robot_id: str = "", position: str = "") -> AsyncIterator[Event]:
+        """The messages of a session, or of all that one may read."""
+        query = {"sessionId": session_id, "robotId": robot_id}
+        return self.events("/api/sse/messages", {name: value for name, value in query.items() if value}, position)
+
+    def reply(self, message: str, **more: Any) -> Reply:
+        """An AI reply to be iterated: the pieces of its text. `more` are further fields of the call, as `roomId`."""
+        return Reply(self._request, self.credentials, {"message": message, **more})
+
+    def _feed(
+        self, path: str, query: Mapping[str, str], position: str, ends: frozenset[str] = frozenset(),
+        client_id: str = "",
+    ) -> AsyncIterator[Event]:  # fmt: skip
+        target = f"{path}?{urlencode(query)}" if query else path
+        on_expiring = partial(self._extend, client_id) if client_id and self.credentials.renewable else None
+        return Feed(partial(self._resume, target), self.credentials, position, ends, on_expiring).events()
+
+    async def _resume(self, target: str, token: str, position: str) -> Exchange:
+        return await self._request("GET", target, None, token, {"Last-Event-ID": position} if position else {})
+
+    async def _extend(self, client_id: str) -> None:
+        """Keeps a client's streams open with the next token; where that fails, they are opened anew."""
+        try:
+            if await self.credentials.renew(self.credentials.token):
+                await self._call("POST", "/api/auth/extend", {"clientId": client_id}, self.credentials.token)
+        except (Refused, OSError):
+            pass
+
+    # HTTP
+
+    async def _repeated(self, path: str, body: object) -> Any:
+        give_up_at = time.monotonic() + self._patience if self._patience is not None else float("inf")
+        failures = 0
+        while True:
+            try:
+                return await self.call("POST", path, body)
+            except (Refused, OSError) as error:
+                if isinstance(error, Refused) and not error.passing:
+                    raise
+                pause = delay(failures, error.retry_after if isinstance(error, Refused) else 0.0)
+                if time.monotonic() + pause > give_up_at:
+                    raise
+            await asyncio.sleep(pause)
+            failures += 1
+
+    async def _refresh(self, refresh_token: str) -> dict[str, Any]:
+        tokens: dict[str, Any] = await self._call("POST", "/api/auth/refresh", {"refreshToken": refresh_token}, "")
+        return tokens
+
+    def _signed_in(self, tokens: dict[str, Any]) -> None:
+        self.credentials.keep(tokens)
+        self.username = tokens["user"]["username"]
+
+    async def _call(self, method: str, path: str, body: object, token: str) -> Any:
+        async with asyncio.timeout(CALL_TIMEOUT):
+            exchange = await self._request(method, path, body, token)
+            try:
+                content = await exchange.body()
+            finally:
+                exchange.close()
+        if exchange.status >= 400:
+            raise Refused.of(exchange.status, content, exchange.headers.get("retry-after", ""))
+        return json.loads(content) if content else None
+
+    async def _request(
+        self, method: str, target: str, body: object, token: str, headers: Mapping[str, str] | None = None
+    ) -> Exchange:
+        sent = dict(headers or {})
+        if token:
+            sent["Authorization"] = f"Bearer {token}"
+        content = None if body is None else json.dumps(body).encode()
+        if content is None and method in ("POST", "PUT", "PATCH"):
+            content = b""
+        exchange = await Exchange.open(self._url, method, target, sent, content, self._tls)
+        self._open.add(exchange)
+        return exchange
