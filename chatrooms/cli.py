@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from chatrooms import __version__
-from chatrooms.commands import data, serve, talk, token, user
+from chatrooms.commands import data, notify, serve, talk, token, user
 from chatrooms.errors import ConfigError
 
 COMMANDS: dict[str, tuple[Callable[[Sequence[str]], int], str]] = {
@@ -16,6 +16,7 @@ COMMANDS: dict[str, tuple[Callable[[Sequence[str]], int], str]] = {
     "user": (user.main, "add and manage accounts"),
     "tail": (talk.tail, "show a room as it goes"),
     "send": (talk.send, "say something in a room"),
+    "notify": (notify.main, "tell a user something, beside all rooms"),
     "backup": (data.backup, "copy the database of a running server to a file"),
     "restore": (data.restore, "replace the database by a backup, under a new epoch"),
     "retention": (data.retention, "remove events older than --retention days"),

@@ -35,6 +35,11 @@ def client_id(value: str | None) -> str:
     return _id(value, "clientId")
 
 
+def session_id(value: str | int | None) -> str:
+    """A session id: as a client id; numbers are taken as their digits, since many programs number theirs."""
+    return _id(str(value) if isinstance(value, int) else value, "sessionId")
+
+
 def username(value: str | None) -> str:
     """A display name: trimmed, NFC, 1–32 characters, visible, no control or bidi override."""
     if value is None:

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import msgspec
 
-from chatrooms import sse
 from chatrooms.ai import provider
 from chatrooms.bus.choice import bus_of
 from chatrooms.core.hub import Hub, closing
+from chatrooms.core.replacements import Replacements
 from chatrooms.datadir import Folder, stored_secret
 from chatrooms.errors import ConfigError
 from chatrooms.event import CONTROL
@@ -29,7 +29,11 @@ from chatrooms.metrics import Metrics
 from chatrooms.nodes.neighbours import Neighbours
 from chatrooms.nodes.nodes import Nodes
 from chatrooms.nodes.orders import Orders
+from chatrooms.notifications.notifications import Notifications
 from chatrooms.options import Options
+from chatrooms.personal.memberships import Memberships
+from chatrooms.personal.personal import Personal
+from chatrooms.personal.reading import Common
 from chatrooms.replies.in_rooms import RoomReplies
 from chatrooms.replies.jobs import Replies
 from chatrooms.replies.rights import ReplyRights
@@ -116,6 +120,7 @@ class Server:
         self.messages = Messages(self.log, stored, self.quotas, options)
         self.orders = Orders(self.log, self.hub, self.rooms, self.nodes.name)
         self._start_rules()
+        self._start_personal(undo)
         self.gate = Gate(self.database, self.hub, self.tokens)
         await self.gate.reload()
         self.signins = SignIns(self.database, self.log, self.tokens, self._secret, options)
@@ -136,6 +141,15 @@ class Server:
         self.hub.listen(CONTROL, self.replies.obey)
         # Where the data folder is locked, no other node can be alive.
         await self.replies.open(alone=not self.database.shared)
+
+    def _start_personal(self, undo: AsyncExitStack) -> None:
+        self.memberships = Memberships(self.hub, self.log)
+        undo.push_async_callback(self.memberships.close)
+        self.rooms.on_seated = self.memberships.note
+        common = Common(self.hub, self.log, self.options.heartbeat, Replacements())
+        self.personal = Personal(common, self.database, self.rooms)
+        undo.callback(self.personal.close)
+        self.notifications = Notifications(common, self.options)
 
     async def _meet_nodes(self) -> None:
         self.nodes.on_say, self.nodes.on_health = self.hub.whisper, self._tell_bus_health
@@ -170,7 +184,7 @@ class Server:
 
     def _tell_status(self, well: bool, reason: str) -> None:
         data = {"degraded": not well, "reason": "" if well else reason}
-        self.hub.tell_all(sse.encode(msgspec.json.encode(data), "status"))
+        self.hub.tell_all(msgspec.json.encode(data), "status")
 
     async def drain(self) -> None:
         """Tells every stream to come back elsewhere or later, spread over the drain time."""
@@ -193,8 +207,10 @@ class Server:
             for task in self._tasks:
                 task.cancel()
             for stream in list(self.hub.streams):
-                stream.finish(closing("draining", True))
+                stream.finish(closing("draining", True, encode=stream.topic.encode))
             self.hub.stop()
+            self.personal.close()
+            await self.memberships.close()
             await self.replies.close()
             self.accounts.close()
             await self.log.close()

@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+from chatrooms import sse
 from chatrooms.core.stream import Stream
-from chatrooms.core.topic import BATCH_BYTES, BEHIND, Batch, Entry
+from chatrooms.core.topic import BATCH_BYTES, BEHIND, Batch, Entry, Topic
 from chatrooms.event import Event
 from chatrooms.storage.log import Log
 
@@ -26,7 +27,7 @@ log = logging.getLogger(__name__)
 class CatchUp:
     """Brings streams that are BEHIND to the end of their topic."""
 
-    def __init__(self, log: Log, frame: Callable[[Event], bytes]) -> None:
+    def __init__(self, log: Log, frame: Callable[[Event, sse.Encoding], bytes]) -> None:
         self._log = log
         self._frame = frame
         self._queue: deque[Stream] = deque()
@@ -69,6 +70,8 @@ class CatchUp:
 
     async def _step(self, stream: Stream) -> None:
         topic = stream.topic
+        if topic.held:
+            return  # it is resumed when the topic is released
         if stream.position < topic.floor:
             version = topic.version
             try:
@@ -89,22 +92,29 @@ class CatchUp:
         key = (stream.topic.name, stream.position, stream.topic.version)
         page = self._pages.get(key)
         if page is None:
-            page = self._pages[key] = asyncio.create_task(self._read(*key[:2]))
+            page = self._pages[key] = asyncio.create_task(self._read(stream.topic, stream.position))
             page.add_done_callback(lambda _: self._pages.pop(key, None))
         return await page
 
-    async def _read(self, topic: str, position: int) -> Batch:
-        head = self._log.head
-        events = await self._log.read(topic, position, PAGE_EVENTS)
+    async def _read(self, topic: Topic, position: int) -> Batch:
+        events, reached = await self._page_of(topic, position)
         entries: list[Entry] = []
         size = 0
         for event in events:
-            frame = self._frame(event)
+            frame = self._frame(event, topic.encode)
             size += len(frame)
             if size > BATCH_BYTES and entries:
                 break
             entries.append(Entry(frame, event.seq, True))
-        if len(entries) == len(events) < PAGE_EVENTS:
-            # That was all up to the head: an empty frame takes the reader there.
-            entries.append(Entry(b"", head, True))
+        if len(entries) == len(events):
+            # That was all up to there: an empty frame takes the reader to it.
+            entries.append(Entry(b"", reached, True))
         return Batch(b"".join([e.frame for e in entries]), entries, BEHIND, BEHIND)
+
+    async def _page_of(self, topic: Topic, position: int) -> tuple[Sequence[Event], int]:
+        """The next events, and up to where they are all."""
+        if topic.read is not None:
+            return await topic.read(position, PAGE_EVENTS)
+        head = self._log.head
+        events = await self._log.read(topic.name, position, PAGE_EVENTS)
+        return events, head if len(events) < PAGE_EVENTS else events[-1].seq

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Protocol
 
@@ -12,12 +12,13 @@ import msgspec
 
 from chatrooms import sse
 from chatrooms.core.catchup import CatchUp
+from chatrooms.core.feeds import Feeds
 from chatrooms.core.pulse import Pulse
 from chatrooms.core.stream import Stream
 from chatrooms.core.sweep import Sweep
-from chatrooms.core.topic import Topic
+from chatrooms.core.topic import Reader, Topic
 from chatrooms.errors import TooMany, Unavailable
-from chatrooms.event import Event, event_id, identified
+from chatrooms.event import MAX_SEQ, Event, event_id, identified
 from chatrooms.storage.log import Log
 
 # Events that change the text of an earlier one: what was encoded before must not be sent again.
@@ -48,6 +49,7 @@ class Hub:
         self._max_streams = max_streams
         self._max_streams_per_user = max_streams_per_user
         self._topics: dict[str, Topic] = {}
+        self._feeds = Feeds()
         self._listeners: dict[str, list[Callable[[Event], None]]] = {}
         self._by_user: dict[str, dict[Stream, None]] = {}
         self._by_client: dict[tuple[str, str, str], Stream] = {}
@@ -77,18 +79,30 @@ class Hub:
         """Takes events, in log order and just committed, to the topics that somebody reads."""
         self.published += len(events)
         for event in events:
-            frame = b""
             for name in event.topics:
                 for listener in self._listeners.get(name, ()):
                     listener(event)
-                topic = self._topics.get(name)
-                if topic is None:
-                    continue
+            frames: dict[sse.Encoding, bytes] = {}
+            for topic in self._readers_of(event):
                 if event.type in REWRITES:
                     topic.forget()
-                frame = frame or self.frame(event)
+                frame = frames.get(topic.encode)
+                if frame is None:
+                    frame = frames[topic.encode] = self.frame(event, topic.encode)
                 topic.append(frame, event.seq)
                 self._sweep.mark(topic)
+
+    def _readers_of(self, event: Event) -> Iterable[Topic]:
+        """The topics that take an event, each once, whatever number of its names they go by."""
+        found: dict[Topic, None] = {}
+        for name in event.topics:
+            topic = self._topics.get(name)
+            if topic is not None:
+                found[topic] = None
+            for merged in self._feeds.of(name):
+                if not merged.held:
+                    found[merged] = None
+        return found
 
     def listen(self, name: str, listener: Callable[[Event], None]) -> None:
         """Calls a part of the server with each event of a topic, in log order and without an await."""
@@ -101,21 +115,21 @@ class Hub:
             topic.whisper(frame)
             self._sweep.mark(topic)
 
-    def frame(self, event: Event) -> bytes:
-        """The bytes of a durable event, the same for all its readers."""
+    def frame(self, event: Event, encode: sse.Encoding = sse.encode) -> bytes:
+        """The bytes of a durable event, the same for all readers of an encoding."""
         id = event_id(self._log.epoch, event.seq)
-        return sse.encode(identified(event.data, id), event.type, id)
+        return encode(identified(event.data, id), event.type, id)
 
-    def tell_all(self, frame: bytes) -> None:
-        """Gives an ephemeral frame to every open stream, a lot at a time."""
-        self._tell_some(frame, iter(list(self.streams)))
+    def tell_all(self, data: bytes, event: str) -> None:
+        """Gives an ephemeral event to every open stream, a lot at a time."""
+        self._tell_some(data, event, iter(list(self.streams)))
 
-    def _tell_some(self, frame: bytes, streams: Iterator[Stream]) -> None:
+    def _tell_some(self, data: bytes, event: str, streams: Iterator[Stream]) -> None:
         some = list(islice(streams, TOLD_AT_ONCE))
         for stream in some:
-            stream.write(frame)
+            stream.write(stream.topic.encode(data, event))
         if some:
-            asyncio.get_running_loop().call_soon(self._tell_some, frame, streams)
+            asyncio.get_running_loop().call_soon(self._tell_some, data, event, streams)
 
     def forget(self) -> None:
         """Drops all tails: the log has lost events or text."""
@@ -137,6 +151,31 @@ class Hub:
         if topic is None:
             topic = self._topics[name] = Topic(name, self._log.head)
         return topic
+
+    def merged(self, name: str, encode: sse.Encoding, read: Reader) -> Topic:
+        """The merged topic of that name; a new one is held until its sources are known."""
+        topic = self._topics.get(name)
+        if topic is None:
+            topic = self._topics[name] = Topic(name, MAX_SEQ, encode, read)
+        return topic
+
+    def feed(self, topic: Topic, name: str) -> None:
+        """Adds a source to a merged topic, which takes its events from now on."""
+        self._feeds.add(topic, name)
+
+    def starve(self, topic: Topic, name: str) -> None:
+        """Takes a source from a merged topic; what waits in the tail is asked of the log again."""
+        self._feeds.remove(topic, name)
+        if not topic.held:
+            topic.forget()
+
+    def release(self, topic: Topic, sources: set[str]) -> None:
+        """Lets a merged topic that was held go on with these sources, and its streams from where they are."""
+        self._feeds.replace(topic, sources)
+        topic.release(self._log.head)
+        for stream in list(topic.streams):
+            if not stream.stalled_at:
+                self.resume(stream)
 
     def count_in_tail(self, name: str, position: int) -> int | None:
         """How many events of a topic follow a position, or None when only the log knows."""
@@ -198,6 +237,7 @@ class Hub:
         topic.streams.pop(stream, None)
         if not topic.streams:
             self._topics.pop(topic.name, None)
+            self._feeds.replace(topic, set())
         mine = self._by_user[stream.user_id]
         del mine[stream]
         if not mine:
@@ -213,15 +253,17 @@ class Hub:
         self._catchup.add(stream)
 
 
-def closing(reason: str, reconnect: bool, id: str | None = None, retry: int | None = None) -> bytes:
+def closing(
+    reason: str, reconnect: bool, id: str | None = None, retry: int | None = None, encode: sse.Encoding = sse.encode
+) -> bytes:
     """The last event of a stream. `retry` in milliseconds."""
     data = msgspec.json.encode({"reason": reason, "reconnect": reconnect})
-    return sse.encode(data, "closing", id, retry)
+    return encode(data, "closing", id, retry)
 
 
 def _tell_expiring(stream: Stream) -> None:
-    stream.write(sse.encode(b'{"expiresAt":%d}' % int(stream.expires_at * 1000), "token-expiring"))
+    stream.write(stream.topic.encode(b'{"expiresAt":%d}' % int(stream.expires_at * 1000), "token-expiring"))
 
 
 def _end_expired(stream: Stream) -> None:
-    stream.finish(closing("token-expired", True), LONGEST_RETRY)
+    stream.finish(closing("token-expired", True, encode=stream.topic.encode), LONGEST_RETRY)

@@ -99,13 +99,17 @@ class Pulse:
         streams = self._phases[self._phase]
         if not streams:
             return
-        frame = sse.encode(b'{"timestamp":%d}' % now_ms(), "heartbeat")
+        data = b'{"timestamp":%d}' % now_ms()
+        frames: dict[sse.Encoding, bytes] = {}
         longest = max(MIN_UNHEARD, UNHEARD * self._heartbeat)
         for stream in streams:
             if stream.unheard(longest):
                 stream.close()
             else:
-                stream.write(frame)
+                encode = stream.topic.encode
+                if encode not in frames:
+                    frames[encode] = encode(data, "heartbeat")
+                stream.write(frames[encode])
         streams[:] = [stream for stream in streams if stream.open]
 
     def _end_stalled(self) -> None:

@@ -42,6 +42,11 @@ class Access:
         if origin != f"{self.scheme(request)}://{request.host}":
             raise Forbidden("bad-origin", "A write with the cookie needs a same-origin Origin.")
 
+    def check_origin(self, request: HTTPServerRequest) -> None:
+        """Raises Forbidden for a page that may not call: who authenticates by a cookie has not been asked."""
+        if "Origin" in request.headers and not self.cors_headers(request):
+            self.check_same_origin(request)
+
     def cors_headers(self, request: HTTPServerRequest) -> Headers:
         """The headers that let the asking page read the answer; none for a foreign origin."""
         origin = request.headers.get("Origin")

@@ -1,28 +1,31 @@
-"""Room streams: GET /events (section 3)."""
+"""Room streams and the personal one: GET /events (sections 3 and 6)."""
 
 from __future__ import annotations
 
-import random
 import secrets
 
-from chatrooms import names, sse
-from chatrooms.core.hub import closing
+from chatrooms import names
+from chatrooms.core.start import Start
 from chatrooms.errors import Forbidden, Problem, TooMany, Unavailable
-from chatrooms.event import event_id, parse_id
-from chatrooms.handlers.base import Handler, check_same_user
-from chatrooms.handlers.detach import refuse, take_socket
+from chatrooms.handlers.base import check_same_user
+from chatrooms.handlers.detach import take_socket
+from chatrooms.handlers.personal import OwnStream, asks_for_personal
+from chatrooms.handlers.refusal import refuse_softly, stream_head
 from chatrooms.identity.tokens import Identity
-from chatrooms.rooms.seat import Seat, Start
+from chatrooms.rooms.seat import Seat
 
 MAX_HISTORY = 200
-SOFT_RETRY_MS = (5000, 15000)  # a soft refusal asks to come back after this, at random
 
 
-class Events(Handler):
+class Events(OwnStream):
     """Opens a room's stream, or answers a poll."""
 
     async def get(self) -> None:
+        """A room's stream; with none of roomId, username, clientId and token the personal one."""
         who = await self.stream_identity()
+        if asks_for_personal(self.request):
+            await self.serve_personal(who)
+            return
         seat = self._seat(who)
         asked = self._asked()
         try:
@@ -46,7 +49,7 @@ class Events(Handler):
         self.server.rooms.admit(seat)
         sock = take_socket(self)
         if sock is not None:
-            self.server.rooms.open(sock, seat, start, self._head())
+            self.server.rooms.open(sock, seat, start, stream_head(self))
 
     async def _poll(self, who: Identity, seat: Seat, start: Start) -> None:
         await self.server.rulebook.readable(who, seat.room_id)
@@ -70,23 +73,11 @@ class Events(Handler):
         """The position asked for: the header's, else the query's, else none."""
         return self.request.headers.get("Last-Event-ID", "") or self.query("lastEventId")
 
-    def _head(self) -> bytes:
-        return sse.head(tuple(self.access.cors_headers(self.request)))
-
     def _refuse_softly(self, who: Identity, asked: str, problem: Problem) -> None:
-        """A refusal that passes, told as a stream that ends; to who does not wait, TooMany.
-
-        A native EventSource gives up for good on any other status than 200 (WHATWG, 9.2.3).
-        """
+        """To a stream that comes back only; a poll asks again by itself."""
         if self.query("poll") == "1":
             raise problem
-        self.server.quotas.refuse_softly(who)
-        log = self.server.log
-        id = asked if parse_id(asked) else event_id(log.epoch, log.head)
-        frame = closing(problem.code, True, id, random.randint(*SOFT_RETRY_MS))
-        sock = take_socket(self)
-        if sock is not None:
-            refuse(sock, self._head() + frame)
+        refuse_softly(self, who, asked, problem)
 
 
 ROUTES = [(r"/events", Events)]

@@ -114,7 +114,7 @@ class Gate:
     def _end_streams(self) -> None:
         gone = [s for s in self._hub.streams if s.session in self._revoked or s.user_id in self._blocked]
         for stream in gone:
-            stream.finish(closing("revoked", False))
+            stream.finish(closing("revoked", False, encode=stream.topic.encode))
 
 
 def revoked(session: str) -> Event:

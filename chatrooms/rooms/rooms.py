@@ -12,19 +12,20 @@ import msgspec
 
 from chatrooms import sse
 from chatrooms.core.hub import LONGEST_RETRY, Hub, closing
+from chatrooms.core.poll import POLL_EVENTS, page
+from chatrooms.core.replacements import Replacements
+from chatrooms.core.start import Start, start_of
 from chatrooms.core.stream import Stream
 from chatrooms.errors import Unavailable
-from chatrooms.event import Event, event_id, identified, parse_id
+from chatrooms.event import event_id
 from chatrooms.identity.tokens import Identity
 from chatrooms.limits import RateLimit
 from chatrooms.options import Options
 from chatrooms.rooms.presence import Key, Presence
-from chatrooms.rooms.replacements import Replacements
-from chatrooms.rooms.seat import Seat, Start
+from chatrooms.rooms.seat import Seat
 from chatrooms.storage.log import Log
 from chatrooms.storage.messages import MessageQueries
 
-POLL_EVENTS = 200  # events in one answer to a poll, its `system` included
 TYPING_INTERVAL = 2.0  # seconds between two `typing` events of one user
 RETRY_MS = (500, int(LONGEST_RETRY * 1000))  # reconnection time told to clients, at random between
 DRAIN_RETRY_MS = (1000, 5000)
@@ -73,6 +74,7 @@ class Rooms:
         # Who comes to this node, and leaves it; and what is told to the readers on others.
         self.on_presence: Callable[[str, Key, bool], None] = lambda room_id, key, here: None
         self.on_replaced: Callable[[Seat], None] = lambda seat: None
+        self.on_seated: Callable[[str, str, bool], None] = lambda user_id, room_id, trusted: None
         self.on_tell: Callable[[list[str], str, bytes], None] = lambda nodes, topic, frame: None
         self._log = log
         self._first_head = log.head
@@ -86,26 +88,18 @@ class Rooms:
     # Reading
 
     async def start_of(self, room_id: str, asked: str, history: int) -> Start:
-        """Where a reader starts who asks for the position `asked` ("" for none).
-
-        A position that is unknown, from another epoch, in the future or past retention counts as
-        none, and `recovered` says so. Without one the start is before the last `history` messages.
-        """
-        wanted = parse_id(asked) if asked else None
-        if wanted is not None:
-            await self._log.reach(wanted)  # another node may have gone further
-        if wanted is not None and self._log.knows(wanted):
-            return Start(wanted.seq, True, await self._missed(room_id, wanted.seq), True)
-        position = self._log.head
-        if history:
+        """Where a reader starts; without a position that can be resumed, before the last `history` messages."""
+        start = await start_of(self._log, self.hub, topic_of(room_id), asked)
+        if history and not start.resumes:
             first = await self._messages.nth_last(topic_of(room_id), history)
-            position = position if first is None else min(position, first - 1)
-        return Start(position, not asked, None if asked else 0)
+            if first is not None:
+                start = start._replace(position=min(start.position, first - 1))
+        return start
 
     def admit(self, seat: Seat) -> None:
         """Raises Conflict `replaced-too-often` when two pages fight for one clientId."""
         if self._same(seat) is not None:
-            self._replacements.count(seat)
+            self._replacements.count(topic_of(seat.room_id), seat.user_id, seat.client_id)
 
     def open(self, sock: socket.socket, seat: Seat, start: Start, head: bytes) -> None:
         """Makes a socket a stream of a room: announces its member and writes what it lacks.
@@ -119,6 +113,7 @@ class Rooms:
             old.finish(closing("replaced", False))
         if member.nodes:
             self.on_replaced(seat)
+        self.on_seated(seat.user_id, seat.room_id, seat.trusted)
         topic = self.hub.topic(topic_of(seat.room_id))
         topic.snapshot = room.snapshot
         stream = Stream(self.hub, sock, topic, start.position)
@@ -133,24 +128,11 @@ class Rooms:
         """The JSON answer to a poll: `system`, then what follows the start, POLL_EVENTS in all."""
         room = self._room(seat.room_id)
         room.presence.poll(seat.user_id, seat.username)
+        self.on_seated(seat.user_id, seat.room_id, seat.trusted)
         head = self._log.head
         events = await self._log.read(topic_of(seat.room_id), start.position, POLL_EVENTS)
-        more = len(events) == POLL_EVENTS
-        events = events[: POLL_EVENTS - 1]
-        last = events[-1].seq if more else max(head, start.position)
-        system = {
-            "event": "system",
-            "id": event_id(self._log.epoch, start.position),
-            "data": msgspec.Raw(self._system(room, seat, start, "")),
-        }
-        return msgspec.json.encode(
-            {
-                "events": [system, *map(self._polled, events)],
-                "more": more,
-                "lastEventId": event_id(self._log.epoch, last),
-                "recovered": start.recovered,
-            }
-        )
+        system = self._system(room, seat, start, "")
+        return page(self._log, system, start.position, start.recovered, events, head)
 
     def check_open(self, seat: Seat) -> None:
         """Raises Unavailable or TooMany when no more streams are taken; one that replaces another is."""
@@ -256,17 +238,13 @@ class Rooms:
         """Ends a stream whose reader should come back, and keeps its member for that time."""
         retry = random.randint(*DRAIN_RETRY_MS)
         id = event_id(self._log.epoch, stream.position)
-        stream.finish(closing(reason, True, id, retry), retry / 1000)
+        stream.finish(closing(reason, True, id, retry, stream.topic.encode), retry / 1000)
 
     def _room(self, room_id: str) -> Room:
         room = self._live.get(room_id)
         if room is None:
             room = self._live[room_id] = Room(self, room_id)
         return room
-
-    async def _missed(self, room_id: str, position: int) -> int:
-        in_tail = self.hub.count_in_tail(topic_of(room_id), position)
-        return await self._log.count(topic_of(room_id), position) if in_tail is None else in_tail
 
     def _returns(self, start: Start) -> bool:
         """Whether who starts there was here before this process, which has only just started."""
@@ -297,10 +275,6 @@ class Rooms:
             "streamId": stream_id,
         }
         return msgspec.json.encode(data)[:-1] + b"," + room.presence.listed() + b"}"
-
-    def _polled(self, event: Event) -> dict[str, object]:
-        id = event_id(self._log.epoch, event.seq)
-        return {"event": event.type, "id": id, "data": msgspec.Raw(identified(event.data, id))}
 
 
 def topic_of(room_id: str) -> str:

@@ -53,6 +53,10 @@ class Chat:
             reader.close()
         self._http.close()
 
+    def keep(self, reader: Reader) -> None:
+        """Has a reader hang up with the others."""
+        self._readers.append(reader)
+
     def token(self, user: str, username: str | None = None, role: str = "user", ttl: float = 900) -> str:
         return self.tokens.sign(user, username, role, ttl)
 
@@ -101,7 +105,7 @@ class Chat:
         token = self.token(user)
         query = {"token": token, "roomId": room, "username": user, **query}
         reader = await Reader.open(self.port, "/events", query, headers)
-        self._readers.append(reader)
+        self.keep(reader)
         return reader
 
     async def join(self, room: str = "lobby", user: str = "alice", **query: Any) -> Reader:

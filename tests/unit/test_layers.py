@@ -24,10 +24,14 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     # infrastructure
     ("storage", "storage.*", "bus", "bus.*", "logs", "datadir", "identity.passwords", "identity.publickeys"),
     # core
-    ("core.stream", "core.sweep", "core.pulse", "core.catchup", "core.hub"),
+    (
+        "core.stream", "core.sweep", "core.pulse", "core.catchup", "core.feeds", "core.hub",
+        "core.start", "core.poll", "core.replacements",
+    ),
     # domain
     (
-        "rooms", "rooms.*", "nodes", "nodes.*", "replies", "replies.*", "ai", "ai.*",
+        "rooms", "rooms.*", "personal", "personal.*", "notifications", "notifications.*",
+        "nodes", "nodes.*", "replies", "replies.*", "ai", "ai.*",
         "identity.gate", "identity.quotas", "identity.signins", "identity.accounts",
         "rules.rulebook", "rules.acts", "rules.settings", "rules.moderation", "rules.invites", "rules.audit",
     ),
@@ -36,7 +40,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     # HTTP
     ("handlers", "handlers.*"),
     # the application, the command line, and a client of it all
-    ("app", "client", "cli", "__main__", "commands", "commands.*"),
+    ("app", "embed", "client", "cli", "__main__", "commands", "commands.*"),
 )  # fmt: skip
 WITH_TORNADO = ("app", "client", "cli", "__main__", "logs", "handlers", "handlers.*", "commands", "commands.*")
 

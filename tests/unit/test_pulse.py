@@ -9,6 +9,7 @@ import pytest
 
 from chatrooms.core.pulse import Pulse
 from chatrooms.core.stream import Stream
+from chatrooms.core.topic import Topic
 from tests.helpers.chat import eventually
 
 pytestmark = pytest.mark.gen_test(timeout=30)
@@ -26,6 +27,8 @@ class Written:
 
     def write(self, frame: bytes) -> None:
         self.frames.append(frame)
+
+    topic = Topic("t", 0)
 
     def unheard(self, seconds: float) -> bool:
         return False

@@ -10,22 +10,24 @@ import pytest
 
 import chatrooms
 from chatrooms.errors import CODES
-from chatrooms.handlers import auth, chat, events, operations, rooms
+from chatrooms.handlers import auth, chat, events, notifications, operations, rooms
 from chatrooms.options import OPTIONS
 
 PACKAGE = Path(chatrooms.__file__).parent
 README = PACKAGE.parent / "README.md"
-ROUTES = [route[0] for module in (auth, chat, events, operations, rooms) for route in module.ROUTES]
+ROUTES = [route[0] for module in (auth, chat, events, notifications, operations, rooms) for route in module.ROUTES]
 
 
 def event_names() -> set[str]:
-    """Every name that stands as the event of an `sse.encode` or `Event` call, or is told of a member."""
-    names = {"closing", "user-joined", "user-left"}
+    """Every name that stands as the event of a call that encodes one or makes an `Event`, or is told of a member."""
+    names = {"closing", "user-joined", "user-left", "room-joined", "room-left"}
     for path in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call):
                 called = ast.unparse(node.func)
-                position = {"sse.encode": 1, "Event": 0, "self._change": 0}.get(called)
+                places = {"Event": 0, "self._change": 0, "self.hub.tell_all": 1}
+                encodes = called == "encode" or called.endswith(("sse.encode", "self.encode", "topic.encode"))
+                position = 1 if encodes else places.get(called)
                 if position is not None and len(node.args) > position:
                     name = node.args[position]
                     if isinstance(name, ast.Constant) and isinstance(name.value, str):
