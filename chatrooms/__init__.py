@@ -1,3 +1,32 @@
-"""chatrooms: a Server-Sent-Events chat-room server."""
+"""chatrooms: a Server-Sent-Events chat-room server.
+
+For programs that it is part of: `from chatrooms import Chatrooms, Note, identify, make_app`.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from chatrooms.app import make_app
+    from chatrooms.embed import Chatrooms, identify
+    from chatrooms.identity.tokens import Identity
+    from chatrooms.notifications.notifier import Note
 
 __version__ = "0.1.0"
+__all__ = ("Chatrooms", "Identity", "Note", "identify", "make_app")
+
+_WHERE = (
+    ("Chatrooms", "chatrooms.embed"),
+    ("identify", "chatrooms.embed"),
+    ("make_app", "chatrooms.app"),
+    ("Identity", "chatrooms.identity.tokens"),
+    ("Note", "chatrooms.notifications.notifier"),
+)
+
+
+def __getattr__(name: str) -> Any:
+    """Imports what is asked for when it is asked for: the parts below know nothing of those above."""
+    for known, module in _WHERE:
+        if name == known:
+            return getattr(import_module(module), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -15,6 +15,7 @@ from chatrooms.handlers import (
     exports,
     invites,
     moderation,
+    notifications,
     operations,
     pages,
     reference,
@@ -23,30 +24,31 @@ from chatrooms.handlers import (
     tasks,
 )
 from chatrooms.handlers.access import Access
-from chatrooms.handlers.base import Unknown
+from chatrooms.handlers.base import Authenticate, Unknown
 from chatrooms.logs import log_access
 from chatrooms.options import Options
 from chatrooms.server import Server
 
 
-def make_app(**options: Any) -> Application:
+def make_app(*, authenticate: Authenticate | None = None, **options: Any) -> Application:
     """A Tornado application that works at once, as in a pytest-tornado `app` fixture.
 
     Options are those of the command line, with underscores: `make_app(heartbeat=5)`; what is not
     given comes from the environment, then from the defaults. Without a `data_dir` (or
     CHATROOMS_DATA_DIR) the data lies in a temporary folder that goes with the application, so that
     two applications in one process do not see each other. It starts with its first request;
-    `await app.settings["server"].stop()` ends it. Raises ConfigError for a bad option.
+    `await app.settings["server"].stop()` ends it. `authenticate` says who sends a request, in a program
+    with its own users (see `chatrooms.Chatrooms`). Raises ConfigError for a bad option.
     """
     settings = Options(options, os.environ)
     named = "data_dir" in options or "CHATROOMS_DATA_DIR" in os.environ
-    return application(Server(settings, Path(settings.data_dir) if named else None))
+    return application(Server(settings, Path(settings.data_dir) if named else None), authenticate)
 
 
-def application(server: Server) -> Application:
+def application(server: Server, authenticate: Authenticate | None = None) -> Application:
     """The routes of a server."""
     routes = [
-        *events.ROUTES, *rooms.ROUTES, *moderation.ROUTES, *invites.ROUTES,
+        *events.ROUTES, *rooms.ROUTES, *moderation.ROUTES, *invites.ROUTES, *notifications.ROUTES,
         *sessions.ROUTES, *auth.ROUTES, *chat.ROUTES, *tasks.ROUTES, *exports.ROUTES,
         *operations.ROUTES, *reference.ROUTES, *pages.routes(),
     ]  # fmt: skip
@@ -55,6 +57,7 @@ def application(server: Server) -> Application:
         default_handler_class=Unknown,
         log_function=log_access,
         server=server,
+        authenticate=authenticate,
         access=Access(server.options),
         reference=reference.Reference(routes),
     )

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from chatrooms import __version__
-from chatrooms.commands import data, serve, session, talk, task, token, user
+from chatrooms.commands import data, notify, serve, session, talk, task, token, user
 from chatrooms.errors import ConfigError
 
 COMMANDS: dict[str, tuple[Callable[[Sequence[str]], int], str]] = {
@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[Callable[[Sequence[str]], int], str]] = {
     "send": (talk.send, "say something in a room"),
     "task": (task.main, "make, change and watch tasks; run a program as one"),
     "session": (session.main, "read and write message sessions"),
+    "notify": (notify.main, "tell a user something, beside all rooms"),
     "backup": (data.backup, "copy the database of a running server to a file"),
     "restore": (data.restore, "replace the database by a backup, under a new epoch"),
     "retention": (data.retention, "remove events older than --retention days"),

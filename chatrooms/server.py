@@ -15,6 +15,7 @@ from chatrooms.channels.channels import Channels
 from chatrooms.channels.ids import ChannelIds
 from chatrooms.channels.orders import ChannelOrders
 from chatrooms.core.hub import LONGEST_RETRY, Hub
+from chatrooms.core.replacements import Replacements
 from chatrooms.datadir import Folder, stored_secret
 from chatrooms.errors import ConfigError
 from chatrooms.event import CONTROL
@@ -30,7 +31,11 @@ from chatrooms.nodes.lease import Lease
 from chatrooms.nodes.neighbours import Neighbours
 from chatrooms.nodes.nodes import Nodes
 from chatrooms.nodes.orders import Orders
+from chatrooms.notifications.notifications import Notifications
 from chatrooms.options import Options
+from chatrooms.personal.memberships import Memberships
+from chatrooms.personal.personal import Personal
+from chatrooms.personal.reading import Common
 from chatrooms.replies.in_rooms import RoomReplies
 from chatrooms.replies.jobs import Replies
 from chatrooms.replies.rights import ReplyRights
@@ -130,6 +135,7 @@ class Server:
         self.messages = Messages(self.log, stored, self.quotas, options)
         self.orders = Orders(self.log, self.hub, self.rooms, self.nodes.name)
         self._start_rules()
+        self._start_personal(undo)
         self.gate = Gate(self.database, self.hub, self.tokens)
         await self.gate.reload()
         self.entrance = Entrance(self.rooms, self.rulebook, self.quotas, self.gate)
@@ -184,6 +190,15 @@ class Server:
         self.exports = Exports(self.tasks, self.results, self.log, MessageQueries(self.database))
         self.hub.listen(CONTROL, self.tasks.obey)
         await self.tasks.open(alone=not self.database.shared)
+
+    def _start_personal(self, undo: AsyncExitStack) -> None:
+        self.memberships = Memberships(self.hub, self.log)
+        undo.push_async_callback(self.memberships.close)
+        self.rooms.on_seated = self.memberships.note
+        common = Common(self.hub, self.log, self.options.heartbeat, Replacements())
+        self.personal = Personal(common, self.database, self.rooms)
+        undo.callback(self.personal.close)
+        self.notifications = Notifications(common, self.options)
 
     async def _meet_nodes(self) -> None:
         self.nodes.on_say, self.nodes.on_health = self.room_replies.hear, self._tell_bus_health
@@ -261,6 +276,8 @@ class Server:
             for stream in list(self.hub.streams):
                 stream.end("draining", True)
             self.hub.stop()
+            self.personal.close()
+            await self.memberships.close()
             await self.outbox.close()
             if self.ingest is not None:
                 await self.ingest.close()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from chatrooms.core.encoding import Encoding
 from chatrooms.core.stream import Stream
@@ -70,6 +70,8 @@ class CatchUp:
 
     async def _step(self, stream: Stream) -> None:
         topic = stream.topic
+        if topic.held:
+            return  # it is resumed when the topic is released
         if stream.position < topic.floor:
             version = topic.version
             try:
@@ -95,8 +97,7 @@ class CatchUp:
         return await page
 
     async def _read(self, topic: Topic, position: int) -> Batch:
-        head = self._log.head
-        events = await self._log.read(topic.name, position, PAGE_EVENTS)
+        events, reached = await self._page_of(topic, position)
         entries: list[Entry] = []
         size = 0
         for event in events:
@@ -105,7 +106,15 @@ class CatchUp:
             if size > BATCH_BYTES and entries:
                 break
             entries.append(Entry(frame, event.seq, True, event.type in topic.encoding.ends))
-        if len(entries) == len(events) < PAGE_EVENTS and not (entries and entries[-1].final):
-            # That was all up to the head: an empty frame takes the reader there.
-            entries.append(Entry(b"", head, True))
+        if len(entries) == len(events) and not (entries and entries[-1].final):
+            # That was all up to there: an empty frame takes the reader to it.
+            entries.append(Entry(b"", reached, True))
         return Batch(b"".join([e.frame for e in entries]), entries, BEHIND, BEHIND)
+
+    async def _page_of(self, topic: Topic, position: int) -> tuple[Sequence[Event], int]:
+        """The next events, and up to where they are all."""
+        if topic.read is not None:
+            return await topic.read(position, PAGE_EVENTS)
+        head = self._log.head
+        events = await self._log.read(topic.name, position, PAGE_EVENTS)
+        return events, head if len(events) < PAGE_EVENTS else events[-1].seq

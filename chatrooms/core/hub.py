@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Protocol
 
 from chatrooms.core.catchup import CatchUp
 from chatrooms.core.encoding import NAMED, Encoding
+from chatrooms.core.feeds import Feeds
 from chatrooms.core.pulse import Pulse
 from chatrooms.core.stream import Stream
 from chatrooms.core.sweep import Sweep
-from chatrooms.core.topic import Topic
+from chatrooms.core.topic import Reader, Topic
 from chatrooms.errors import TooMany, Unavailable
-from chatrooms.event import Event, event_id
+from chatrooms.event import MAX_SEQ, Event, event_id
 from chatrooms.storage.log import Log
 
 # Events that change the text of an earlier one: what was encoded before must not be sent again.
@@ -47,6 +48,7 @@ class Hub:
         self._max_streams_per_user = max_streams_per_user
         self._topics: dict[str, Topic] = {}
         self._encodings: dict[str, Encoding] = {}
+        self._feeds = Feeds()
         self._listeners: dict[str, list[Callable[[Event], None]]] = {}
         self._by_user: dict[str, dict[Stream, None]] = {}
         self._by_client: dict[tuple[str, str, str], Stream] = {}
@@ -77,19 +79,29 @@ class Hub:
         """Takes events, in log order and just committed, to the topics that somebody reads."""
         self.published += len(events)
         for event in events:
-            frames: dict[Encoding, bytes] = {}
             for name in event.topics:
                 for listener in self._listeners.get(name, ()):
                     listener(event)
-                topic = self._topics.get(name)
-                if topic is None:
-                    continue
+            frames: dict[Encoding, bytes] = {}
+            for topic in self._readers_of(event):
                 if event.type in REWRITES:
                     topic.forget()
                 encoding = topic.encoding
                 frame = frames[encoding] = frames.get(encoding) or self.frame(event, encoding)
                 topic.append(frame, event.seq, event.type in encoding.ends)
                 self._sweep.mark(topic)
+
+    def _readers_of(self, event: Event) -> Iterable[Topic]:
+        """The topics that take an event, each once, whatever number of its names they go by."""
+        found: dict[Topic, None] = {}
+        for name in event.topics:
+            topic = self._topics.get(name)
+            if topic is not None:
+                found[topic] = None
+            for merged in self._feeds.of(name):
+                if not merged.held:
+                    found[merged] = None
+        return found
 
     def listen(self, name: str, listener: Callable[[Event], None]) -> None:
         """Calls a part of the server with each event of a topic, in log order and without an await."""
@@ -161,6 +173,31 @@ class Hub:
             topic = self._topics[name] = Topic(name, self._log.head, self._encodings.get(family, NAMED))
         return topic
 
+    def merged(self, name: str, encoding: Encoding, read: Reader) -> Topic:
+        """The merged topic of that name; a new one is held until its sources are known."""
+        topic = self._topics.get(name)
+        if topic is None:
+            topic = self._topics[name] = Topic(name, MAX_SEQ, encoding, read)
+        return topic
+
+    def feed(self, topic: Topic, name: str) -> None:
+        """Adds a source to a merged topic, which takes its events from now on."""
+        self._feeds.add(topic, name)
+
+    def starve(self, topic: Topic, name: str) -> None:
+        """Takes a source from a merged topic; what waits in the tail is asked of the log again."""
+        self._feeds.remove(topic, name)
+        if not topic.held:
+            topic.forget()
+
+    def release(self, topic: Topic, sources: set[str]) -> None:
+        """Lets a merged topic that was held go on with these sources, and its streams from where they are."""
+        self._feeds.replace(topic, sources)
+        topic.release(self._log.head)
+        for stream in list(topic.streams):
+            if not stream.stalled_at:
+                self.resume(stream)
+
     def count_in_tail(self, name: str, position: int) -> int | None:
         """How many events of a topic follow a position, or None when only the log knows."""
         topic = self._topics.get(name)
@@ -225,6 +262,7 @@ class Hub:
         topic.streams.pop(stream, None)
         if not topic.streams:
             self._topics.pop(topic.name, None)
+            self._feeds.replace(topic, set())
         mine = self._by_user[stream.user_id]
         del mine[stream]
         if not mine:

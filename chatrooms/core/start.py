@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 from chatrooms.core.hub import Hub
@@ -23,17 +24,21 @@ class Start(NamedTuple):
     resumes: bool = False
 
 
-async def start_of(log: Log, hub: Hub, topic: str, asked: str) -> Start:
+async def start_of(
+    log: Log, hub: Hub, topic: str, asked: str, count: Callable[[int], Awaitable[int]] | None = None
+) -> Start:
     """Where a reader of a topic starts who asks for the position `asked`; at the head for "".
 
     A position that is unknown, from another epoch, in the future or past retention counts as none,
-    and `recovered` says so. Raises Unavailable.
+    and `recovered` says so. `count` counts what follows a seq, where that is not the log's topic of
+    that name. Raises Unavailable.
     """
     wanted = parse_id(asked) if asked else None
     if wanted is not None:
         await log.reach(wanted)  # another node may have gone further
     if wanted is not None and log.knows(wanted):
-        in_tail = hub.count_in_tail(topic, wanted.seq)
-        missed = await log.count(topic, wanted.seq) if in_tail is None else in_tail
+        missed = hub.count_in_tail(topic, wanted.seq)
+        if missed is None:
+            missed = await (count(wanted.seq) if count else log.count(topic, wanted.seq))
         return Start(wanted.seq, True, missed, True)
     return Start(log.head, not asked, None if asked else 0)

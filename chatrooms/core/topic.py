@@ -3,15 +3,19 @@
 The tail holds durable frames and, between them, ephemeral ones (typing, joins). A live stream
 reads it by `cursor`, an index that only grows; a stream that has fallen out of the tail, and one
 that resumes, goes by its position in the log and gets durable frames only.
+
+A topic may also be merged: then it has no events of its own but takes those of other topics, its
+sources, which may change while it lives, and brings its own reader of the log.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from chatrooms.core.encoding import NAMED, Encoding
+from chatrooms.event import MAX_SEQ, Event
 
 if TYPE_CHECKING:
     from chatrooms.core.stream import Stream
@@ -23,6 +27,9 @@ EPHEMERAL_FRAMES = 2000
 BATCH_BYTES = 64 << 10  # the most that one write joins, but for a single frame that is larger
 
 BEHIND = -1  # the cursor of a stream that goes by its position
+
+# The next events after a seq, at most so many, and how far they reach: all up to that seq is there.
+Reader = Callable[[int, int], Awaitable[tuple[Sequence[Event], int]]]
 
 
 class Entry(NamedTuple):
@@ -56,16 +63,20 @@ class Topic:
     version   grows when text in the log was changed, so that pages read before are not used
     encoding  how its frames are made, and what its streams say of themselves
     snapshot  makes a frame that tells the present state to who may have missed ephemerals
+    read      reads its part of the log; None: the log's rows of that name
+    sources   of a merged topic: the names of the topics whose events it takes
     """
 
     __slots__ = (
         "_durable_bytes", "_durables", "_entries", "_ephemeral_bytes", "_start",
-        "dirty", "encoding", "floor", "name", "snapshot", "streams", "valid", "version", "whispers",
+        "dirty", "encoding", "floor", "name", "read", "snapshot", "sources", "streams", "valid", "version", "whispers",
     )  # fmt: skip
 
-    def __init__(self, name: str, floor: int, encoding: Encoding = NAMED) -> None:
+    def __init__(self, name: str, floor: int, encoding: Encoding = NAMED, read: Reader | None = None) -> None:
         self.name = name
         self.encoding = encoding
+        self.read = read
+        self.sources: set[str] = set()
         self.floor = floor
         self.valid = 0
         self.whispers = 0
@@ -111,6 +122,22 @@ class Topic:
         self._entries.clear()
         self._durables = self._durable_bytes = self._ephemeral_bytes = 0
         self.version += 1
+
+    @property
+    def held(self) -> bool:
+        """Whether nothing of it may be read for now."""
+        return self.floor == MAX_SEQ
+
+    def hold(self) -> None:
+        """Drops the tail and takes no more, until it is released: it is not known what belongs to it."""
+        self.forget()
+        self._start += 1
+        self.valid = self._start  # so that who had everything goes by its position, too
+        self.floor = MAX_SEQ
+
+    def release(self, head: int) -> None:
+        """Begins a new tail after that seq: what was held may be read again."""
+        self.floor = head
 
     def batch(self, cursor: int) -> Batch:
         """What a live stream at `cursor` (valid, not at the end) lacks, up to BATCH_BYTES."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from http.client import responses
+from inspect import isawaitable
 from typing import Any, TypeVar
 
 import msgspec
@@ -39,11 +40,16 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+# Says who sends a request, in a program that has its own users; None: nobody that it knows.
+Authenticate = Callable[[HTTPServerRequest], Identity | Awaitable[Identity | None] | None]
+
 
 class Handler(RequestHandler):
     """A request to the server. Problems raised by a method become their JSON answer, with `error_extras`."""
 
     error_extras: Mapping[str, object] = {}
+
+    _own: Identity | None = None  # who asks, as the program says that this server is part of
 
     def __init__(self, application: Application, request: HTTPServerRequest, **settings: Any) -> None:
         # Bodies are JSON whatever Content-Type says: Tornado's reading of forms only refuses some.
@@ -73,6 +79,10 @@ class Handler(RequestHandler):
         self.access.check_host(self.request)
         if not self.server.ready:
             await self._start_server()
+        authenticate: Authenticate | None = self.settings["authenticate"]
+        if authenticate is not None and self.request.method != "OPTIONS":
+            own = authenticate(self.request)
+            self._own = await own if isawaitable(own) else own
 
     async def _start_server(self) -> None:
         if self.server.draining:
@@ -99,6 +109,11 @@ class Handler(RequestHandler):
 
         Raises Unauthorized; Forbidden `bad-origin` for a write by cookie from another origin.
         """
+        if self._own is not None:
+            if self.request.method not in SAFE_METHODS:
+                self.access.check_origin(self.request)
+            self.server.gate.check(self._own)
+            return self._own
         header = self.request.headers.get("Authorization", "")
         if header:
             scheme, _, token = header.partition(" ")

@@ -1,4 +1,4 @@
-"""Room streams: GET /events, and POST /events with the same in its body (sections 3 and 6)."""
+"""Room streams and the personal one: GET /events, and POST /events with the same in its body (sections 3 and 6)."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from chatrooms.core.stream import Stream
 from chatrooms.errors import BadRequest, Problem, TooMany, Unavailable
 from chatrooms.handlers.base import Handler
 from chatrooms.handlers.detach import take_socket
+from chatrooms.handlers.personal import ROOM_FORM, OwnStream
 from chatrooms.handlers.streaming import refuse_softly, stream_head
 from chatrooms.identity.tokens import Identity
 from chatrooms.rooms.seat import Seat, Wish
@@ -68,12 +69,13 @@ class Subscribing(Handler):
         return self.server.gate.verify(token) if token else self.identity()
 
 
-class Events(Subscribing):
+class Events(Subscribing, OwnStream):
     """Opens a room's stream, or answers a poll; by POST also several streams over one connection."""
 
     _body = EventsBody()
 
     async def get(self) -> None:
+        """A room's stream; with none of roomId, username, clientId and token the personal one."""
         await self._open_one(self._by_query())
 
     async def post(self) -> None:
@@ -90,7 +92,10 @@ class Events(Subscribing):
 
     async def _open_one(self, wish: Wish) -> None:
         who = await self.stream_identity()
-        wish = wish._replace(position=self.request.headers.get("Last-Event-ID", "") or wish.position)
+        if self._asks_for_personal():
+            await self.serve_personal(who)
+            return
+        wish = wish._replace(position=self._asked())
         entrance = self.server.entrance
         seat = entrance.seat(who, wish)
         try:
@@ -123,6 +128,15 @@ class Events(Subscribing):
         page = await self.server.rooms.poll(seat, start)
         await self.server.rulebook.readable(who, seat.room_id)  # by the rights at delivery
         self.answer(page)
+
+    def _asks_for_personal(self) -> bool:
+        """Whether the request names no room and nobody to be there."""
+        body = self._body
+        named = (body.room_id, body.username, body.client_id, body.token)
+        return all(field is None for field in named) and not ROOM_FORM & self.request.query_arguments.keys()
+
+    def _asked(self) -> str:
+        return self.request.headers.get("Last-Event-ID", "") or self._body.last_event_id or self.query("lastEventId")
 
     def _credential(self, name: str) -> str:
         given: str | None = getattr(self._body, name)

@@ -62,11 +62,22 @@ class Accept(Handler):
 class Membership(Handler):
     """The caller's own membership of a room."""
 
+    async def put(self, room_id: str) -> None:
+        """Joins a room that the caller may read: its events are in the personal stream from now on."""
+        who = self.identity()
+        room_id = names.room_id(room_id)
+        await self.server.rulebook.readable(who, room_id)
+        self.server.quotas.open_stream(who)
+        await self.server.memberships.join(who, room_id)
+        self.set_status(204)
+
     async def delete(self, room_id: str) -> None:
+        """Ends the caller's membership: its events are in the personal stream no more."""
         who = self.identity()
         room_id = names.room_id(room_id)
         await self.server.rulebook.readable(who, room_id)
         await self.server.invites.leave(who, room_id)
+        await self.server.memberships.leave(who, room_id)
         self.set_status(204)
 
 

@@ -14,7 +14,7 @@ from chatrooms.identity.tokens import Identity
 from chatrooms.limits import RateLimit
 from chatrooms.options import Options
 from chatrooms.storage import accounts as queries
-from chatrooms.storage import replies
+from chatrooms.storage import memberships, replies
 from chatrooms.storage.accounts import Account, AccountQueries
 from chatrooms.storage.database import Database, Transaction
 from chatrooms.storage.log import Log
@@ -101,6 +101,7 @@ class Accounts:
         async def command(tx: Transaction) -> list[Event]:
             await queries.erase(tx, account.user_id)
             await replies.forget_private(tx, account.user_id)
+            await memberships.remove_all(tx, account.user_id)
             return [blocked(account.user_id)]
 
         await self._log.append((), command)

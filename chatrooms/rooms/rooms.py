@@ -11,20 +11,20 @@ import msgspec
 
 from chatrooms import sse
 from chatrooms.core.hub import LONGEST_RETRY, Hub, closing
+from chatrooms.core.poll import POLL_EVENTS, page
+from chatrooms.core.replacements import Replacements
 from chatrooms.core.start import Start, start_of
 from chatrooms.core.stream import Stream
 from chatrooms.core.topic import Topic
-from chatrooms.event import Event, event_id, identified
+from chatrooms.event import event_id
 from chatrooms.identity.tokens import Identity
 from chatrooms.limits import RateLimit
 from chatrooms.options import Options
 from chatrooms.rooms.presence import Key, Presence
-from chatrooms.rooms.replacements import Replacements
 from chatrooms.rooms.seat import Seat
 from chatrooms.storage.log import Log
 from chatrooms.storage.messages import MessageQueries
 
-POLL_EVENTS = 200  # events in one answer to a poll, its `system` included
 TYPING_INTERVAL = 2.0  # seconds between two `typing` events of one user
 RETRY_MS = (500, int(LONGEST_RETRY * 1000))  # reconnection time told to clients, at random between
 DRAIN_RETRY_MS = (1000, 5000)
@@ -73,6 +73,7 @@ class Rooms:
         # Who comes to this node, and leaves it; and what is told to the readers on others.
         self.on_presence: Callable[[str, Key, bool], None] = lambda room_id, key, here: None
         self.on_replaced: Callable[[Seat], None] = lambda seat: None
+        self.on_seated: Callable[[str, str, bool], None] = lambda user_id, room_id, trusted: None
         self.on_tell: Callable[[list[str], str, bytes], None] = lambda nodes, topic, frame: None
         self._log = log
         self._first_head = log.head
@@ -97,7 +98,7 @@ class Rooms:
     def admit(self, seat: Seat) -> None:
         """Raises Conflict `replaced-too-often` when two pages fight for one clientId."""
         if self._same(seat) is not None:
-            self._replacements.count(seat)
+            self._replacements.count(topic_of(seat.room_id), seat.user_id, seat.client_id)
 
     def open(self, make: MakeStream, seat: Seat, start: Start, head: bytes = b"") -> None:
         """Opens a stream of a room: announces its member and writes what it lacks.
@@ -112,6 +113,7 @@ class Rooms:
             old.finish(closing("replaced", False))
         if member.nodes:
             self.on_replaced(seat)
+        self.on_seated(seat.user_id, seat.room_id, seat.trusted)
         topic = self.hub.topic(topic_of(seat.room_id))
         topic.snapshot = room.snapshot
         stream = make(topic, start.position)
@@ -126,24 +128,11 @@ class Rooms:
         """The JSON answer to a poll: `system`, then what follows the start, POLL_EVENTS in all."""
         room = self._room(seat.room_id)
         room.presence.poll(seat.user_id, seat.username)
+        self.on_seated(seat.user_id, seat.room_id, seat.trusted)
         head = self._log.head
         events = await self._log.read(topic_of(seat.room_id), start.position, POLL_EVENTS)
-        more = len(events) == POLL_EVENTS
-        events = events[: POLL_EVENTS - 1]
-        last = events[-1].seq if more else max(head, start.position)
-        system = {
-            "event": "system",
-            "id": event_id(self._log.epoch, start.position),
-            "data": msgspec.Raw(self._system(room, seat, start, "")),
-        }
-        return msgspec.json.encode(
-            {
-                "events": [system, *map(self._polled, events)],
-                "more": more,
-                "lastEventId": event_id(self._log.epoch, last),
-                "recovered": start.recovered,
-            }
-        )
+        system = self._system(room, seat, start, "")
+        return page(self._log, system, start.position, start.recovered, events, head)
 
     def check_open(self, seat: Seat) -> None:
         """Raises Unavailable or TooMany when no more streams are taken; one that replaces another is."""
@@ -285,10 +274,6 @@ class Rooms:
             "streamId": stream_id,
         }
         return msgspec.json.encode(data)[:-1] + b"," + room.presence.listed() + b"}"
-
-    def _polled(self, event: Event) -> dict[str, object]:
-        id = event_id(self._log.epoch, event.seq)
-        return {"event": event.type, "id": id, "data": msgspec.Raw(identified(event.data, id))}
 
 
 def topic_of(room_id: str) -> str:

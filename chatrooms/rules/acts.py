@@ -9,6 +9,7 @@ from chatrooms.event import Event
 from chatrooms.identity.tokens import Identity
 from chatrooms.limits import RateLimit
 from chatrooms.options import Options
+from chatrooms.personal.memberships import follow
 from chatrooms.rooms.messages import RATE_PERIOD
 from chatrooms.rules.act import Act
 from chatrooms.rules.rules import Rank, Rules
@@ -43,7 +44,7 @@ class Acts:
             rules = await rules_of(tx, room_id)
             rules.check_read(who, self.now())
             rules.check_rank(who, needed)
-            return await self._done(change(tx, rules))
+            return await self._done(tx, await change(tx, rules))
 
         await self._append(who, command)
 
@@ -51,7 +52,7 @@ class Acts:
         """Runs a change that finds out and checks by itself which room it is about."""
 
         async def command(tx: Transaction) -> list[Event]:
-            return await self._done(change(tx))
+            return await self._done(tx, await change(tx))
 
         await self._append(who, command)
 
@@ -60,6 +61,5 @@ class Acts:
             self._rate.spend(who.user_id)
         await self._log.append((), command)
 
-    async def _done(self, change: Awaitable[Act | None]) -> list[Event]:
-        act = await change
-        return [] if act is None else [act.order()]
+    async def _done(self, tx: Transaction, act: Act | None) -> list[Event]:
+        return [] if act is None else [act.order(), *await follow(tx, act)]

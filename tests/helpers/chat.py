@@ -53,6 +53,10 @@ class Chat:
             reader.close()
         self._http.close()
 
+    def keep(self, reader: Reader) -> None:
+        """Has a reader hang up with the others."""
+        self._readers.append(reader)
+
     def token(self, user: str, username: str | None = None, role: str = "user", ttl: float = 900) -> str:
         return self.tokens.sign(user, username, role, ttl)
 
@@ -106,10 +110,6 @@ class Chat:
         reader = await Reader.open(self.port, path, query, headers)
         self._readers.append(reader)
         return reader
-
-    def keep(self, reader: Reader) -> None:
-        """Hangs up this one, too, in the end."""
-        self._readers.append(reader)
 
     async def join(self, room: str = "lobby", user: str = "alice", **query: Any) -> Reader:
         """A room's stream that has read its `system` event."""

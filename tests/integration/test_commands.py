@@ -64,6 +64,25 @@ async def test_what_is_sent_is_shown(chat: Chat) -> None:
 
 
 @pytest.mark.gen_test(timeout=90)
+async def test_what_is_notified_is_told(chat: Chat) -> None:
+    """With a token that may; the notification's id is printed."""
+    token = chat.token("robot", role="service")
+    arguments = ("notify", "alice", "task_updated", '{"task_id": 7}', "--session", "s1", "--source-client", "tab")
+    status, out, _ = await ended(await run(chat, *arguments, CHATROOMS_TOKEN=token))
+    page = await chat.get(f"/api/clients/alice/sse?poll=1&lastEventId={out.partition('-')[0]}-0")
+    (event,) = page.data["events"][1:]
+    assert (status, out.strip()) == (0, event["id"])
+    del event["data"]["timestamp"]
+    assert event["data"] == {
+        "id": event["id"], "type": "task_updated", "data": {"task_id": 7}, "sessionId": "s1", "sourceClientId": "tab",
+    }  # fmt: skip
+    assert (await ended(await run(chat, *arguments[:4])))[0] == 2
+    assert (await ended(await run(chat, "notify", "alice", "x", "{", CHATROOMS_TOKEN=token)))[0] == 2
+    status, _, err = await ended(await run(chat, *arguments, CHATROOMS_TOKEN=chat.token("bob")))
+    assert (status, err) == (1, "chatrooms: Only service and admin may notify.\n")
+
+
+@pytest.mark.gen_test(timeout=90)
 async def test_text_of_others_cannot_move_the_cursor(chat: Chat) -> None:
     """Control characters are shown as a mark."""
     await chat.say("lobby", "\x1b[2Jgone\nnext\x9b1m")

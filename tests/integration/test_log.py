@@ -8,6 +8,7 @@ import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tornado.ioloop import IOLoop
@@ -124,7 +125,8 @@ def test_short_secret_stops_the_start_where_others_can_reach_it(tmp_path: Path, 
     """On loopback it is only warned of."""
     with pytest.raises(ConfigError, match="shorter than 32"):
         make_app(data_dir=tmp_path / "a", address=address, secret="x" * 31)
-    for options in ({"address": address, "secret": "x" * 32}, {"secret": "x"}):
+    well: list[dict[str, Any]] = [{"address": address, "secret": "x" * 32}, {"secret": "x"}]
+    for options in well:
         io_loop.run_sync(make_app(data_dir=tmp_path / "b", **options).settings["server"].stop)
 
 

@@ -19,6 +19,7 @@ from chatrooms.nodes import neighbours
 from tests.helpers.channel import Subscribed, wanted
 from tests.helpers.chat import SECRET, Chat, eventually, gather
 from tests.helpers.nats import Nats
+from tests.helpers.personal import joined_rooms, mine
 from tests.helpers.postgres import Postgres
 from tests.helpers.reader import Reader, data
 from tests.integration.test_room_replies import text_of
@@ -191,6 +192,30 @@ async def test_kick_and_sign_out_reach_every_node(cluster: Cluster) -> None:
         answer = await one.call("POST", "/api/rooms/lobby/kick", {"userId": "ben"}, "root", role="admin")
         assert answer.status == 204
         assert (await ben.event("closing"))["reason"] == "kicked"
+
+
+async def test_personal_stream_follows_what_happens_on_other_nodes(cluster: Cluster) -> None:
+    """Joining, messages and notifications, leaving, a room that closes; and it is resumed on any node."""
+    async with cluster(2) as (one, two):
+        reader = await mine(one)
+        await reader.event("system")
+        await two.join("tea")
+        assert (await reader.event("room-joined"))["roomId"] == "tea"
+        said = [(await chat.say("tea", "x", user="bob"))["id"] for chat in (one, two, one)]
+        body = {"userId": "alice", "type": "note", "data": 1}
+        assert (await two.post("/api/notifications", body, "robot", role="service")).status == 201
+        await reader.event("note")
+        assert ids(reader) == said
+        again = await mine(two, position=data(reader.seen[0])["lastEventId"])
+        await again.event("note")
+        assert ids(again) == said
+        assert (await two.call("DELETE", "/api/rooms/tea/membership")).status == 204
+        await one.say("tea", "not for alice", user="bob")
+        await reader.event("room-left")
+        assert await joined_rooms(one, "alice") == []
+        await one.join("tea")  # what this node kept in mind about it has gone
+        assert (await reader.event("room-joined"))["roomId"] == "tea"
+        assert ids(reader) == said
 
 
 async def test_members_of_a_dead_node_leave_once(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:

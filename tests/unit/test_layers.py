@@ -25,12 +25,14 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     # infrastructure
     ("storage", "storage.*", "bus", "bus.*", "logs", "datadir", "identity.passwords", "identity.publickeys"),
     # core
-    ("core.stream", "core.outlet", "core.shared", "core.sweep", "core.pulse", "core.catchup", "core.hub",
-     "core.start"),
+    (
+        "core.stream", "core.outlet", "core.shared", "core.sweep", "core.pulse", "core.catchup", "core.feeds",
+        "core.hub", "core.start", "core.poll", "core.replacements",
+    ),
     # domain
     (
-        "rooms", "rooms.*", "channels", "channels.*", "nodes", "nodes.*", "replies", "replies.*",
-        "sessions", "sessions.*", "ai", "ai.*",
+        "rooms", "rooms.*", "channels", "channels.*", "personal", "personal.*", "notifications", "notifications.*",
+        "nodes", "nodes.*", "replies", "replies.*", "sessions", "sessions.*", "ai", "ai.*",
         "tasks.store", "tasks.jobs", "tasks.streams", "tasks.export", "tasks.result", "tasks.encoding",
         "identity.gate", "identity.quotas", "identity.signins", "identity.accounts",
         "rules.rulebook", "rules.acts", "rules.settings", "rules.moderation", "rules.invites", "rules.audit",
@@ -40,7 +42,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     # HTTP
     ("handlers", "handlers.*"),
     # the application, the command line, and a client of it all
-    ("app", "client", "client.*", "cli", "__main__", "commands", "commands.*"),
+    ("app", "embed", "client", "client.*", "cli", "__main__", "commands", "commands.*"),
 )  # fmt: skip
 WITH_TORNADO = ("app", "cli", "__main__", "logs", "handlers", "handlers.*", "commands", "commands.*")
 

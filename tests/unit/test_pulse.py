@@ -29,6 +29,8 @@ class Written:
     def write(self, frame: bytes) -> None:
         self.frames.append(frame)
 
+    topic = Topic("t", 0)
+
     def unheard(self, seconds: float) -> bool:
         return False
 

@@ -10,19 +10,18 @@ import pytest
 
 import chatrooms
 from chatrooms.errors import CODES
-from chatrooms.handlers import auth, chat, events, exports, operations, rooms, sessions, tasks
+from chatrooms.handlers import auth, chat, events, exports, notifications, operations, rooms, sessions, tasks
 from chatrooms.options import OPTIONS
 
 PACKAGE = Path(chatrooms.__file__).parent
 README = PACKAGE.parent / "README.md"
-ROUTES = [
-    route[0] for module in (auth, chat, events, exports, operations, rooms, sessions, tasks) for route in module.ROUTES
-]
+MODULES = (auth, chat, events, exports, notifications, operations, rooms, sessions, tasks)
+ROUTES = [route[0] for module in MODULES for route in module.ROUTES]
 
 
 def event_names() -> set[str]:
-    """Every name that stands as the event of an `sse.encode` or `Event` call, or is told of a member."""
-    names = {"closing", "user-joined", "user-left"}
+    """Every name that stands as the event of a call that encodes one or makes an `Event`, or is told of a member."""
+    names = {"closing", "user-joined", "user-left", "room-joined", "room-left"}
     for path in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call):

@@ -129,6 +129,14 @@ class Readers(RuleBasedStateMachine):
     def forget(self) -> None:
         self.topic.forget()
 
+    @rule(missed=st.integers(0, 3))
+    def hold_and_release(self, missed: int) -> None:
+        self.topic.hold()
+        for _ in range(missed):
+            self.seq += 1
+            self.logged.append((self.seq, b"%d;" % self.seq))
+        self.topic.release(self.seq)
+
     @rule()
     def read(self) -> None:
         if self.cursor != BEHIND and self.cursor >= self.topic.valid:

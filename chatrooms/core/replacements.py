@@ -6,7 +6,6 @@ import time
 from collections import OrderedDict, deque
 
 from chatrooms.errors import Conflict
-from chatrooms.rooms.seat import Seat
 
 REPLACEMENTS = 10  # of one stream in REPLACEMENT_PERIOD
 REPLACEMENT_PERIOD = 60.0  # seconds
@@ -14,14 +13,14 @@ REMEMBERED = 1000  # streams
 
 
 class Replacements:
-    """Counts by room, user and client."""
+    """Counts by topic, user and client."""
 
     def __init__(self) -> None:
         self._times: OrderedDict[tuple[str, str, str], deque[float]] = OrderedDict()
 
-    def count(self, seat: Seat) -> None:
+    def count(self, topic: str, user_id: str, client_id: str) -> None:
         """Counts one. Raises Conflict `replaced-too-often`."""
-        key = (seat.room_id, seat.user_id, seat.client_id)
+        key = (topic, user_id, client_id)
         times = self._times.setdefault(key, deque(maxlen=REPLACEMENTS))
         self._times.move_to_end(key)
         if len(self._times) > REMEMBERED:

@@ -1,0 +1,61 @@
+"""Notifications (section 7)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from chatrooms import names
+from chatrooms.errors import BadRequest, Forbidden
+from chatrooms.handlers.base import Handler
+from chatrooms.handlers.personal import OwnStream
+from chatrooms.notifications.notification import notification_event
+
+
+class NotificationBody(msgspec.Struct, rename="camel", kw_only=True):
+    type: str
+    data: Any
+    user_id: str | int | None = None
+    user_ids: list[str | int] | None = None
+    session_id: str | int | None = None
+    source_client_id: str | None = None
+
+
+class NotificationList(Handler):
+    async def post(self) -> None:
+        """Tells one user or several something, in one commit."""
+        who = self.identity()
+        if not who.trusted:
+            raise Forbidden("forbidden", "Only service and admin may notify.")
+        body = self.body(NotificationBody)
+        if (body.user_id is None) == (body.user_ids is None):
+            raise BadRequest("bad-field", "Give userId or userIds.")
+        users = [body.user_id] if body.user_ids is None else body.user_ids
+        event = notification_event(
+            [names.user_id(user) for user in users], body.type, body.data, body.session_id, body.source_client_id,
+            self.server.notifications.max_bytes,
+        )  # fmt: skip
+        (id,) = await self.server.notifications.tell([event])
+        self.answer({"id": id}, 201)
+
+
+class NotificationStream(OwnStream):
+    """One user's notifications, or those of one session, as they come."""
+
+    async def get(self, user_id: str) -> None:
+        who = await self.stream_identity()
+        if user_id != who.user_id and not who.trusted:
+            raise Forbidden("user-mismatch", "Only service and admin may read what others are told.")
+        user_id = names.user_id(user_id)
+        session = self.query("session_id")
+        session_id = names.session_id(session) if session else None
+        given = self.query("clientId")
+        client_id = names.client_id(given) if given else names.new_client_id()
+        await self.serve(self.server.notifications.reading(who, client_id, user_id, session_id))
+
+
+ROUTES = [
+    (r"/api/notifications", NotificationList),
+    (r"/api/clients/([^/]+)/sse", NotificationStream),
+]

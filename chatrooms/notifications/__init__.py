@@ -1,0 +1,1 @@
+"""Notifications: what programs tell one user, beside all rooms."""

@@ -1,0 +1,118 @@
+"""Memberships: who joins and leaves rooms, written in groups, once a user and room."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from itertools import islice
+
+from chatrooms.clock import now_ms
+from chatrooms.core.hub import Hub
+from chatrooms.event import CONTROL, Event
+from chatrooms.identity.tokens import Identity
+from chatrooms.personal.membership import LEFT, Membership, joined, left
+from chatrooms.rules.act import Act
+from chatrooms.storage import memberships as stored
+from chatrooms.storage.database import Transaction
+from chatrooms.storage.log import Log
+from chatrooms.storage.memberships import MAX_PAIRS, Pair
+
+KNOWN = 100_000  # memberships kept in mind
+RETRY = 1.0  # seconds until joins that could not be written are tried again
+
+# Acts upon a room that end a membership; the names are also the reasons told.
+_ENDS = ("left", "kicked", "banned")
+
+log = logging.getLogger(__name__)
+
+
+class Memberships:
+    """Joins and leaves. A join that is known costs nothing, one that is not waits for the next group."""
+
+    def __init__(self, hub: Hub, log: Log) -> None:
+        self._log = log
+        self._known: dict[Pair, None] = {}
+        self._waiting: dict[Pair, bool] = {}
+        self._writer: asyncio.Task[None] | None = None
+        self._closing = False
+        hub.listen(CONTROL, self._obey)
+
+    async def close(self) -> None:
+        """Writes what waits, if the database takes it."""
+        self._closing = True
+        if self._writer is not None:
+            await self._writer
+
+    def note(self, user_id: str, room_id: str, trusted: bool) -> None:
+        """A user has opened a stream of a room: it is joined soon, if it was not. Who opens does not wait."""
+        pair = (user_id, room_id)
+        if pair in self._known or pair in self._waiting or self._closing:
+            return
+        self._waiting[pair] = trusted
+        if self._writer is None:
+            self._writer = asyncio.create_task(self._write())
+
+    async def join(self, who: Identity, room_id: str) -> None:
+        """Joins a room that `who` may read; returns when that is durable. Raises Unavailable."""
+        if (who.user_id, room_id) not in self._known:
+            await self._join({(who.user_id, room_id): who.trusted})
+
+    async def leave(self, who: Identity, room_id: str) -> None:
+        """Leaves a room; harmless for who had not joined it. Raises Unavailable."""
+
+        async def command(tx: Transaction) -> list[Event]:
+            there = await stored.remove(tx, who.user_id, room_id)
+            return [left(who.user_id, room_id, "left")] if there else []
+
+        await self._log.append((), command)
+
+    async def _write(self) -> None:
+        while self._waiting:
+            some = dict(islice(self._waiting.items(), MAX_PAIRS))
+            try:
+                await self._join(some)
+            except Exception as error:
+                log.warning("joining rooms waits: %s", error)
+                if self._closing:
+                    break
+                await asyncio.sleep(RETRY)
+            else:
+                for pair in some:
+                    del self._waiting[pair]
+        self._writer = None
+
+    async def _join(self, pairs: dict[Pair, bool]) -> None:
+        refused: set[Pair] = set()
+
+        async def command(tx: Transaction) -> list[Event]:
+            nonlocal refused
+            new, refused = await stored.add(tx, pairs, now_ms())
+            return [joined(*pair) for pair in new]
+
+        await self._log.append((), command)
+        # In the turn of the event loop after the commit: no later one can have taken a membership away yet.
+        for pair in pairs:
+            if pair not in refused:
+                self._remember(pair)
+
+    def _obey(self, event: Event) -> None:
+        if event.type == LEFT:
+            membership = Membership.of(event)
+            self._known.pop((membership.user_id, membership.room_id), None)
+
+    def _remember(self, pair: Pair) -> None:
+        if len(self._known) >= KNOWN:
+            del self._known[next(iter(self._known))]
+        self._known[pair] = None
+
+
+async def follow(tx: Transaction, act: Act) -> list[Event]:
+    """What an act upon a room means for the membership of whom it is about, in the act's own transaction."""
+    if act.user_id is None:
+        return []
+    if act.action == "joined":
+        pairs = {(act.user_id, act.room_id): False}
+        return [joined(*pair) for pair in (await stored.add(tx, pairs, act.timestamp)).new]
+    if act.action in _ENDS and await stored.remove(tx, act.user_id, act.room_id):
+        return [left(act.user_id, act.room_id, act.action)]
+    return []

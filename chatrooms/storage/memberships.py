@@ -1,0 +1,127 @@
+"""Queries about memberships: who has joined which room, and the events that are theirs for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from chatrooms.event import Event
+from chatrooms.storage.database import Source, Transaction
+from chatrooms.storage.extent import extent_of
+from chatrooms.storage.group import event_of
+
+FIRST_SPAN = 1000  # of the log, looked through at once
+GROWTH = 8  # of the span, where there was little to be found
+MAX_PAIRS = 250  # that join at once
+
+Pair = tuple[str, str]  # user id, room id
+
+_READABLE = """(
+  $2 = 1 or coalesce(r.private, 0) = 0 or r.owner = $1
+  or exists (select 1 from room_members x where x.room_id = m.room_id and x.user_id = $1))"""
+
+_ROOMS = f"""
+select m.room_id, r.title, coalesce(r.private, 0), case when {_READABLE} then 1 else 0 end
+from memberships m left join rooms r on r.room_id = m.room_id where m.user_id = $1 order by m.room_id"""
+
+_THEIRS = f"""
+from events e where e.type <> 'erased' and e.seq in (
+  select t.seq from memberships m left join rooms r on r.room_id = m.room_id
+    join event_topics t on t.topic = 'room:' || m.room_id and t.seq > m.since
+    where m.user_id = $1 and {_READABLE} and t.seq > $4 and t.seq <= $5
+  union select seq from event_topics where topic = $3 and seq > $4 and seq <= $5)"""
+_READ = f"select e.seq, e.type, e.data, e.ref {_THEIRS} order by e.seq limit $6"
+_COUNT = f"select count(*) {_THEIRS}"
+
+# Rows are (user, room, why not): who has joined, is banned, or is no member of a private room.
+_NOT_NEW = """
+with asked (user_id, room_id) as (values {places})
+select a.user_id, a.room_id, 'joined' from asked a
+  join memberships m on m.user_id = a.user_id and m.room_id = a.room_id
+union all select a.user_id, a.room_id, 'banned' from asked a
+  join room_restrictions b on b.room_id = a.room_id and b.user_id = a.user_id
+  where b.kind = 'ban' and (b.until is null or b.until > $1)
+union all select a.user_id, a.room_id, 'private' from asked a join rooms r on r.room_id = a.room_id
+  where r.private = 1 and coalesce(r.owner, '') <> a.user_id
+  and not exists (select 1 from room_members x where x.room_id = a.room_id and x.user_id = a.user_id)"""
+
+
+class Joined(NamedTuple):
+    """A room that a user has joined; `readable` by the rights as they are now."""
+
+    room_id: str
+    title: str | None
+    private: bool
+    readable: bool
+
+
+class Outcome(NamedTuple):
+    """What became of those who were to join: who had not, and who may not."""
+
+    new: list[Pair]
+    refused: set[Pair]
+
+
+class Inbox(NamedTuple):
+    """Whose events are asked for: those of the rooms that a user has joined, and of a topic of its own.
+
+    `trusted` readers are above the rules of rooms.
+    """
+
+    user_id: str
+    trusted: bool
+    topic: str
+
+
+async def rooms_of(source: Source, user_id: str, trusted: bool) -> list[Joined]:
+    """The rooms that a user has joined, in order."""
+    rows = await source.fetch(_ROOMS, user_id, int(trusted))
+    return [Joined(room_id, title, bool(private), bool(readable)) for room_id, title, private, readable in rows]
+
+
+async def read(source: Source, inbox: Inbox, after: int, head: int, limit: int) -> tuple[list[Event], int]:
+    """The next events of an inbox after a seq, up to `head`, and up to where they are all."""
+    found: list[Event] = []
+    span = FIRST_SPAN  # no more is sorted at once, however far behind the reader is
+    while after < head and len(found) < limit:
+        last, wanted = min(head, after + span), limit - len(found)
+        rows = await source.fetch(_READ, inbox.user_id, int(inbox.trusted), inbox.topic, after, last, wanted)
+        found += [event_of(row) for row in rows]
+        after, span = found[-1].seq if len(rows) == wanted else last, span * GROWTH
+    return found, after
+
+
+async def count(source: Source, inbox: Inbox, after: int, head: int) -> int:
+    """How many events an inbox has after a seq, up to `head`."""
+    rows = await source.fetch(_COUNT, inbox.user_id, int(inbox.trusted), inbox.topic, after, head)
+    return int(rows[0][0])
+
+
+async def add(tx: Transaction, pairs: Mapping[Pair, bool], now: int) -> Outcome:
+    """Makes users join rooms from here on.
+
+    `pairs` (at most MAX_PAIRS) says of each whether it is above the rules of rooms; others are left out
+    when they may not read the room. `now` in milliseconds since 1970.
+    """
+    places = ", ".join(f"(${2 * n + 2}, ${2 * n + 3})" for n in range(len(pairs)))
+    rows = await tx.fetch(_NOT_NEW.format(places=places), now, *(part for pair in pairs for part in pair))
+    before = {(user_id, room_id) for user_id, room_id, why in rows if why == "joined"}
+    refused = {(user_id, room_id) for user_id, room_id, why in rows if why != "joined"} - before
+    refused = {pair for pair in refused if not pairs[pair]}
+    new = [pair for pair in pairs if pair not in before and pair not in refused]
+    if new:
+        head = (await extent_of(tx)).head
+        sql = "insert into memberships (user_id, room_id, since, joined_at) values ($1, $2, $3, $4)"
+        await tx.executemany(sql, [(*pair, head, now) for pair in new])
+    return Outcome(new, refused)
+
+
+async def remove(tx: Transaction, user_id: str, room_id: str) -> bool:
+    """Ends a membership; whether there was one."""
+    sql = "delete from memberships where user_id = $1 and room_id = $2 returning user_id"
+    return bool(await tx.fetch(sql, user_id, room_id))
+
+
+async def remove_all(tx: Transaction, user_id: str) -> None:
+    """Ends all memberships of a user."""
+    await tx.execute("delete from memberships where user_id = $1", user_id)

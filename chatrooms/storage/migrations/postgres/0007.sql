@@ -1,0 +1,9 @@
+-- Who has joined which room: what a personal stream carries. Unlike room_members this gives no right.
+
+create table memberships (
+    user_id   text collate "C" not null,
+    room_id   text collate "C" not null,
+    since     bigint not null,  -- the seq after which the room's events are theirs
+    joined_at bigint not null,  -- milliseconds since 1970
+    primary key (user_id, room_id)
+);
