@@ -37,6 +37,13 @@ class Export(Handler):
 class Download(Handler):
     """What a task made, or a part of it."""
 
+    _taken: asyncio.Future[None] | None = None
+
+    def on_connection_close(self) -> None:
+        """Tornado forgets who waits for the peer to take something, when that goes away."""
+        if self._taken is not None and not self._taken.done():
+            self._taken.set_exception(StreamClosedError())
+
     async def get(self, task_id: str) -> None:
         """A file, for who may see the task and read the room; `Range` asks for a part of it."""
         who = await self.stream_identity()
@@ -77,7 +84,8 @@ class Download(Handler):
         try:
             async for data in self.server.results.read(task_id, part.start, part.stop):
                 self.write(data)
-                await asyncio.wait_for(self.flush(), patience)
+                self._taken = self.flush()
+                await asyncio.wait_for(self._taken, patience)
         except StreamClosedError:
             return
         except (Problem, TimeoutError):

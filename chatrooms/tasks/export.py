@@ -23,7 +23,7 @@ MAX_WAITING = 1000  # exports of a node, those that wait among them
 PAGE = 200  # events read at once
 REPORT_INTERVAL = 0.5  # seconds between two reports of progress
 SETTLED = 1.0  # seconds until it can be said how long it will take
-LONGEST_REST = 0.1  # seconds between two parts
+LONGEST_REST = 0.02  # seconds between two parts
 RETRY_AFTER = 60.0
 
 log = logging.getLogger(__name__)
