@@ -98,7 +98,7 @@ async def connect(url: str, lost: Callback, found: Callback) -> Any:
     failures: list[Exception] = []
 
     async def failed(error: Exception) -> None:
-        failures[:] = [error]
+        failures.append(error)
         log.debug("NATS: %s", error or type(error).__name__)
 
     connecting = nats.connect(
@@ -107,10 +107,16 @@ async def connect(url: str, lost: Callback, found: Callback) -> Any:
         disconnected_cb=lost, reconnected_cb=found, error_cb=failed,
         **({"tls": ssl.create_default_context()} if secure else {}),
     )  # fmt: skip
-    try:
-        return await asyncio.wait_for(connecting, CONNECT_TIMEOUT)  # it would try for ever
-    except TimeoutError:
-        raise failures[0] if failures and isinstance(failures[0], UNREACHABLE) else TimeoutError from None
+    trying = asyncio.create_task(connecting)  # it would try for ever
+    await asyncio.wait([trying], timeout=CONNECT_TIMEOUT)
+    while not trying.done():  # one `cancel` may get lost in nats-py, when it has just failed again
+        trying.cancel()
+        await asyncio.wait([trying], timeout=RECONNECT_WAIT)
+    if not trying.cancelled():
+        return trying.result()
+    # A refusal says more than the broken pipe that follows it.
+    telling = [error for error in failures if isinstance(error, NatsError | ssl.SSLError)] or failures
+    raise telling[-1] if telling and isinstance(telling[-1], UNREACHABLE) else TimeoutError
 
 
 async def settle(client: Any) -> None:
