@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
 from argparse import ArgumentParser
 from collections.abc import Sequence
 from pathlib import Path
 
 from chatrooms import options
+from chatrooms.clock import now_ms
 from chatrooms.datadir import Folder, lock
 from chatrooms.errors import ConfigError
-from chatrooms.server import DAY
+from chatrooms.housekeeping import DAY_MS
 from chatrooms.storage import backup as copies
 from chatrooms.storage import sessions
 from chatrooms.storage.database import Database
@@ -62,7 +62,7 @@ async def _forget(database: Database, days: float) -> int:
     log = Log(database, lambda events: None)
     await log.open()
     try:
-        cutoff = int((time.time() - days * DAY) * 1000)
+        cutoff = now_ms() - int(days * DAY_MS)
         await sessions.forget(database, cutoff)
         return await log.forget(cutoff)
     finally:

@@ -14,6 +14,8 @@ from typing import Any
 import asyncpg
 import pytest
 
+from chatrooms.clock import now_ms
+from chatrooms.housekeeping import forget_old
 from tests.helpers.chat import Chat
 from tests.helpers.reader import Reader
 from tests.integration.test_sessions import connected, content, must, post
@@ -162,8 +164,7 @@ async def test_rows_from_before_the_start_are_taken(chat: Chat, sql: Sql) -> Non
 async def test_retention_removes_taken_rows(chat: Chat, sql: Sql) -> None:
     """And leaves what waits."""
     await must(chat, "ann", "s", "old")
-    chat.server.options.retention = 1e-9  # type: ignore[attr-defined]
-    await chat.server._forget_old()
+    await forget_old(chat.server, now_ms() + 1)
     assert await sql("select content from session_messages") == []
 
 

@@ -38,7 +38,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "rules.rulebook", "rules.acts", "rules.settings", "rules.moderation", "rules.invites", "rules.audit",
     ),
     # the whole server
-    ("metrics", "server"),
+    ("metrics", "parts", "housekeeping", "server"),
     # HTTP
     ("handlers", "handlers.*"),
     # the application, the command line, and a client of it all
