@@ -9,7 +9,7 @@ import { MemoryStorage } from './standin.mjs';
 function scene(position = '') {
   const asked = [];
   const line = { close: () => asked.push('close'), poke: () => {}, again: () => asked.push(`again from ${stream.position}`) };
-  const client = { storage: new MemoryStorage(), clock: CLOCK, streams: new Set() };
+  const client = { storage: new MemoryStorage(), clock: CLOCK, clientId: 'c', streams: new Set() };
   if (position) client.storage.setItem('chatrooms.position.it', JSON.stringify(position));
   const stream = new Stream(client, { name: 'it', open: () => line });
   stream.open();
