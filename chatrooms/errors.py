@@ -38,6 +38,7 @@ CODES = frozenset(
         "not-found",
         "method-not-allowed",
         "replaced-too-often",
+        "too-many-subscriptions",
         "conflict",
         "name-taken",
         "too-large",

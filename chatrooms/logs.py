@@ -23,6 +23,7 @@ _SECRETS = re.compile(
       \b eyJ [\w-]{4,} (?: \. [\w-]* ){1,4}                       # a JWT, whole or cut
     | (?<= [?&;] ) (?: token | access_token | refresh_token | ticket | password | secret | key | api_key )
       = [^&\s"'<>]+                                              # in a query
+    | (?<= /api/streams/ ) [^/\s"]+                               # who knows a stream's id may end its parts
     | \b (?: authorization | proxy-authorization | cookie | set-cookie | x-api-key ) ["']? \s* [:=,] [^\r\n]+
     | \b (?: bearer | basic ) \s+ [^\s"']+
     | ["'] (?: \w*token | ticket | \w*password | secret ) ["'] \s* : \s* (?: "[^"]*" | '[^']*' )

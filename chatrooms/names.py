@@ -6,6 +6,7 @@ Every function returns the normalised value or raises `BadRequest`.
 from __future__ import annotations
 
 import re
+import secrets
 import unicodedata
 
 from chatrooms.errors import BadRequest, TooLarge
@@ -75,6 +76,16 @@ def user_id(value: object) -> str:
     return value
 
 
+def key(value: str | None) -> str:
+    """The name of a subscription on its connection, as a client id."""
+    return _id(value, "key")
+
+
+def new_client_id() -> str:
+    """A client id for who did not bring one."""
+    return secrets.token_urlsafe(9)
+
+
 def client_message_id(value: str) -> str:
     """A client's own id for a message, opaque: 1–255 characters without control characters."""
     if not 1 <= len(value) <= MAX_CLIENT_MESSAGE_ID:
@@ -96,6 +107,13 @@ def message_text(value: str, max_bytes: int) -> str:
     if max_bytes and len(value) * 4 > max_bytes and len(value.encode()) > max_bytes:
         raise TooLarge("too-large", f"The message is longer than {max_bytes} bytes.")
     return value
+
+
+def whole_number(value: str, field: str, least: int, most: int) -> int:
+    """A whole number in decimal digits, in bounds."""
+    if not value.isascii() or not value.isdigit() or len(value) > 15 or not least <= int(value) <= most:
+        raise BadRequest("bad-field", f"{field} must be a whole number from {least} to {most}.")
+    return int(value)
 
 
 def same_name(a: str, b: str) -> bool:

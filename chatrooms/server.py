@@ -14,6 +14,8 @@ import msgspec
 from chatrooms import sse
 from chatrooms.ai import provider
 from chatrooms.bus.choice import bus_of
+from chatrooms.channels.channels import Channels
+from chatrooms.channels.orders import ChannelOrders
 from chatrooms.core.hub import Hub, closing
 from chatrooms.datadir import Folder, stored_secret
 from chatrooms.errors import ConfigError
@@ -35,6 +37,7 @@ from chatrooms.replies.jobs import Replies
 from chatrooms.replies.rights import ReplyRights
 from chatrooms.replies.store import ReplyStore
 from chatrooms.rooms.directory import Directory
+from chatrooms.rooms.entrance import Entrance
 from chatrooms.rooms.messages import Messages
 from chatrooms.rooms.rooms import Rooms
 from chatrooms.rules.acts import Acts
@@ -118,6 +121,9 @@ class Server:
         self._start_rules()
         self.gate = Gate(self.database, self.hub, self.tokens)
         await self.gate.reload()
+        self.entrance = Entrance(self.rooms, self.rulebook, self.quotas, self.gate)
+        self.channels = Channels(self.hub, self.rooms, self.entrance, self.nodes.name, options)
+        self.channel_orders = ChannelOrders(self.log, self.hub, self.channels, self.database)
         self.signins = SignIns(self.database, self.log, self.tokens, self._secret, options)
         self.accounts = Accounts(self.database, self.log, self.signins, options)
         undo.callback(self.accounts.close)
@@ -130,7 +136,7 @@ class Server:
     async def _start_replies(self) -> None:
         options = self.options
         self.replies = Replies(ReplyStore(self.database, self.log), provider(options), options)
-        self.room_replies = RoomReplies(self.replies, self.rooms, self.messages, self.log, self.quotas)
+        self.room_replies = RoomReplies(self.replies, self.rooms, self.messages, self.log, self.quotas, self.nodes.ask)
         self.reply_rights = ReplyRights(self.rulebook, self.quotas)
         self.reply_readers = Places(options.max_streams, options.max_streams_per_user)
         self.hub.listen(CONTROL, self.replies.obey)
@@ -138,9 +144,12 @@ class Server:
         await self.replies.open(alone=not self.database.shared)
 
     async def _meet_nodes(self) -> None:
-        self.nodes.on_say, self.nodes.on_health = self.hub.whisper, self._tell_bus_health
+        self.nodes.on_say, self.nodes.on_health = self.room_replies.hear, self._tell_bus_health
+        self.nodes.on_ask = self.room_replies.greet
         self.rooms.on_tell = self.nodes.say
         self.neighbours = Neighbours(self.database, self.nodes, self.rooms) if self.database.shared else None
+        if self.neighbours is not None:
+            self.neighbours.on_arrival = self.room_replies.greet
         await self.nodes.open(self.log)
         if self.neighbours is not None:
             await self.neighbours.open()
@@ -183,7 +192,11 @@ class Server:
         lot = -(-len(streams) // steps) if streams else 0
         for start in range(0, len(streams), max(1, lot)):
             for stream in streams[start : start + lot]:
-                self.rooms.end(stream, "draining")
+                channel = self.channels.get(stream.id)
+                if channel is None:
+                    self.rooms.end(stream, "draining")
+                else:  # with all its streams
+                    channel.end("draining")
             await asyncio.sleep(DRAIN_STEP)
 
     async def stop(self) -> None:
@@ -192,6 +205,7 @@ class Server:
             self.ready = False
             for task in self._tasks:
                 task.cancel()
+            self.channels.end("draining")
             for stream in list(self.hub.streams):
                 stream.finish(closing("draining", True))
             self.hub.stop()

@@ -59,11 +59,15 @@ def _single_line(value: str) -> bytes:
 
 
 class ServerEvent(NamedTuple):
-    """One dispatched event: its type, its data, and the stream's last event id then."""
+    """One dispatched event: its type, its data, and the stream's last event id then.
+
+    `sub` names the stream among those that share a connection, each with last event ids of its own.
+    """
 
     type: str
     data: str
     last_event_id: str
+    sub: str = ""
 
 
 class Parser:
@@ -80,7 +84,9 @@ class Parser:
         self._started = False
         self._after_cr = False
         self._line = ""
-        self._id = ""
+        self._ids: dict[str, str] = {}
+        self._id: str | None = None
+        self._sub = ""
         self._type = ""
         self._data: list[str] = []
 
@@ -113,13 +119,18 @@ class Parser:
             self._type = value
         elif field == "id" and "\0" not in value:
             self._id = value
+        elif field == "sub":
+            self._sub = value
         elif field == "retry" and value.isascii() and value.isdigit():
             self.retry = int(value[:MAX_RETRY_DIGITS])
 
     def _dispatch(self) -> ServerEvent | None:
-        self.last_event_id = self._id
+        sub, self._sub = self._sub, ""
+        if self._id is not None:
+            self._ids[sub], self._id = self._id, None
+        self.last_event_id = self._ids.get(sub, "")
         data, self._data = self._data, []
         type_, self._type = self._type or "message", ""
         if not data:
             return None
-        return ServerEvent(type_, "\n".join(data), self.last_event_id)
+        return ServerEvent(type_, "\n".join(data), self.last_event_id, sub)

@@ -103,7 +103,7 @@ class Pulse:
         longest = max(MIN_UNHEARD, UNHEARD * self._heartbeat)
         for stream in streams:
             if stream.unheard(longest):
-                stream.close()
+                stream.abandon()
             else:
                 stream.write(frame)
         streams[:] = [stream for stream in streams if stream.open]
@@ -114,7 +114,7 @@ class Pulse:
             if not stream.open or not stream.stalled_at:
                 self._stalled.discard(stream)
             elif self._write_timeout and stream.stalled_at <= limit:
-                stream.close()
+                stream.abandon()
 
     def _expire(self, stream: Stream) -> None:
         left = stream.expires_at - self._clock()

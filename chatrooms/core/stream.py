@@ -135,11 +135,13 @@ class Stream:
         sock, self._socket = self._socket, None
         if sock is None:
             return
-        self._loop.remove_reader(sock)
-        self._loop.remove_writer(sock)
-        sock.close()
+        self._let_go(sock)
         self._rest = b""
         self._keeper.ended(self, hold)
+
+    def abandon(self) -> None:
+        """Ends the stream because its peer is gone, or takes nothing."""
+        self.close()
 
     def _send(self, data: bytes) -> int:
         """How many bytes the kernel took; -1 when the stream has ended."""
@@ -174,7 +176,7 @@ class Stream:
     def _wait_writable(self) -> None:
         if not self.stalled_at and self._socket is not None:
             self.stalled_at = self._loop.time()
-            self._loop.add_writer(self._socket, self._on_writable)
+            self._watch_writable(self._socket)
             self._keeper.stalled(self)
 
     def _on_writable(self) -> None:
@@ -182,8 +184,19 @@ class Stream:
             return
         self.stalled_at = 0.0
         if self._socket is not None:
-            self._loop.remove_writer(self._socket)
+            self._unwatch_writable(self._socket)
             self._keeper.resume(self)
+
+    def _watch_writable(self, sock: socket.socket) -> None:
+        self._loop.add_writer(sock, self._on_writable)
+
+    def _unwatch_writable(self, sock: socket.socket) -> None:
+        self._loop.remove_writer(sock)
+
+    def _let_go(self, sock: socket.socket) -> None:
+        self._loop.remove_reader(sock)
+        self._loop.remove_writer(sock)
+        sock.close()
 
     def _flush_rest(self) -> bool:
         """Whether nothing of the cut frame is left."""
@@ -198,9 +211,8 @@ class Stream:
 
     def _on_readable(self) -> None:
         """The peer closed, or sent something it has no business to send: either way it is over."""
-        if isinstance(self._socket, ssl.SSLSocket) and _only_tls_housekeeping(self._socket):
-            return
-        self.close()
+        if self._socket is None or not only_tls_housekeeping(self._socket):
+            self.close()
 
 
 def tune(sock: socket.socket, write_timeout: float) -> None:
@@ -224,8 +236,10 @@ def say_goodbye(sock: socket.socket) -> None:
             sock.unwrap()
 
 
-def _only_tls_housekeeping(sock: ssl.SSLSocket) -> bool:
-    """Whether what made a TLS socket readable was a record without application data."""
+def only_tls_housekeeping(sock: socket.socket) -> bool:
+    """Whether what made a socket readable was a record of TLS without application data."""
+    if not isinstance(sock, ssl.SSLSocket):
+        return False
     try:
         sock.recv(1)
     except (ssl.SSLWantReadError, ssl.SSLWantWriteError):

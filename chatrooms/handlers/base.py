@@ -12,7 +12,7 @@ from tornado.httputil import HTTPServerRequest
 from tornado.web import Application, HTTPError, RequestHandler
 
 from chatrooms import body, names
-from chatrooms.errors import BadRequest, Forbidden, Problem, Unauthorized, Unavailable
+from chatrooms.errors import BadRequest, Problem, Unauthorized, Unavailable
 from chatrooms.handlers.access import Access
 from chatrooms.identity.tokens import Identity
 from chatrooms.logs import printable
@@ -149,11 +149,7 @@ class Handler(RequestHandler):
     def number(self, name: str, default: int, least: int, most: int) -> int:
         """A whole number of the query, in bounds; raises BadRequest."""
         given = self.query(name)
-        if not given:
-            return default
-        if not given.isascii() or not given.isdigit() or len(given) > 15 or not least <= int(given) <= most:
-            raise BadRequest("bad-field", f"{name} must be a whole number from {least} to {most}.")
-        return int(given)
+        return names.whole_number(given, name, least, most) if given else default
 
     def body(self, shape: type[T], most: int = body.MAX_BYTES) -> T:
         """The JSON body as a `shape`; raises BadRequest, TooLarge, UnsupportedMediaType."""
@@ -214,9 +210,3 @@ class Unknown(Handler):
 
 def _nothing() -> None:
     pass
-
-
-def check_same_user(who: Identity, user_id: str | None) -> None:
-    """Raises Forbidden when a request names another user than its token."""
-    if user_id is not None and user_id != who.user_id:
-        raise Forbidden("user-mismatch", "userId is not the one of the token.")

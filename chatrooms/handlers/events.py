@@ -1,52 +1,126 @@
-"""Room streams: GET /events (section 3)."""
+"""Room streams: GET /events, and POST /events with the same in its body (sections 3 and 6)."""
 
 from __future__ import annotations
 
 import random
-import secrets
+from collections.abc import Sequence
+from functools import partial
+
+import msgspec
 
 from chatrooms import names, sse
+from chatrooms.channels.channels import MAX_SUBSCRIPTIONS
+from chatrooms.channels.subscription import Refusal, Subscription
 from chatrooms.core.hub import closing
-from chatrooms.errors import Forbidden, Problem, TooMany, Unavailable
+from chatrooms.core.stream import Stream
+from chatrooms.errors import BadRequest, Problem, TooMany, Unavailable
 from chatrooms.event import event_id, parse_id
-from chatrooms.handlers.base import Handler, check_same_user
+from chatrooms.handlers.base import Handler
 from chatrooms.handlers.detach import refuse, take_socket
 from chatrooms.identity.tokens import Identity
-from chatrooms.rooms.seat import Seat, Start
+from chatrooms.rooms.seat import Seat, Start, Wish
 
-MAX_HISTORY = 200
 SOFT_RETRY_MS = (5000, 15000)  # a soft refusal asks to come back after this, at random
 
+Text = str | int | None  # programs send numbers as they are, and null for what they have not
 
-class Events(Handler):
-    """Opens a room's stream, or answers a poll."""
+
+class StreamBody(msgspec.Struct, rename="camel"):
+    """What may stand in the query of GET /events, as a body: of one stream, or of one subscription."""
+
+    key: str = ""
+    token: str | None = None
+    access_token: str | None = msgspec.field(default=None, name="access_token")
+    ticket: str | None = None
+    room_id: str | None = None
+    username: str | None = None
+    client_id: str | None = None
+    user_id: Text = None
+    last_event_id: str | None = None
+    history: Text = None
+    poll: Text | bool = None
+
+    def wish(self) -> Wish:
+        return Wish(
+            self.room_id or "", self.username or "", self.client_id or "", _text(self.user_id),
+            self.last_event_id or "", _text(self.history),
+        )  # fmt: skip
+
+
+class EventsBody(StreamBody):
+    """One stream, or several."""
+
+    subscriptions: list[StreamBody] | None = None
+
+
+class Subscribing(Handler):
+    """What opening a connection and adding to one have in common."""
+
+    async def subscription(self, body: StreamBody) -> Subscription:
+        """Who wants what; who cannot be let in is told so in the stream."""
+        who: Identity | Refusal
+        try:
+            who = await self._subscriber(body)
+        except Problem as problem:
+            who = Refusal.of(problem)
+        return Subscription(body.key, body.wish(), who)
+
+    async def _subscriber(self, body: StreamBody) -> Identity:
+        if body.ticket:
+            return await self.server.gate.redeem(body.ticket)
+        token = body.token or body.access_token
+        return self.server.gate.verify(token) if token else self.identity()
+
+
+class Events(Subscribing):
+    """Opens a room's stream, or answers a poll; by POST also several streams over one connection."""
+
+    _body = EventsBody()
 
     async def get(self) -> None:
-        who = await self.stream_identity()
-        seat = self._seat(who)
-        asked = self._asked()
+        await self._open_one(self._by_query())
+
+    async def post(self) -> None:
+        """The same with its fields in the body, or `subscriptions`: several streams over this connection."""
         try:
-            await self.server.rulebook.readable(who, seat.room_id)
-            history = self.number("history", 0, 0, MAX_HISTORY)
-            self.server.quotas.open_stream(who)
-            self.server.rooms.check_open(seat)
-            start = await self.server.rooms.start_of(seat.room_id, asked, history)
-            if self.query("poll") == "1":
+            self._body = self.body(EventsBody)
+        except Problem as problem:
+            self.identity()  # 401 comes before 400
+            raise problem
+        if self._body.subscriptions is None:
+            await self._open_one(self._by_query()._replace(**_given(self._body.wish())))
+        else:
+            await self._open_several(self._body.subscriptions)
+
+    async def _open_one(self, wish: Wish) -> None:
+        who = await self.stream_identity()
+        wish = wish._replace(position=self.request.headers.get("Last-Event-ID", "") or wish.position)
+        entrance = self.server.entrance
+        seat = entrance.seat(who, wish)
+        try:
+            start = await entrance.start(who, seat, wish)
+            if self._polls():
                 await self._poll(who, seat, start)
                 return
-            # Again, with no await from here until the stream is open: a ban that comes later finds it.
-            await self.server.rulebook.readable(who, seat.room_id)
-            self.server.rooms.check_open(seat)  # again: others came while the log was read
+            await entrance.admit(who, seat)
         except (TooMany, Unavailable) as problem:
-            if not asked:
+            if not wish.position:
                 raise
-            self._refuse_softly(who, asked, problem)
+            self._refuse_softly(who, wish.position, problem)
             return
-        self.server.gate.check(who)  # again: it may have been shut out meanwhile
-        self.server.rooms.admit(seat)
         sock = take_socket(self)
         if sock is not None:
-            self.server.rooms.open(sock, seat, start, self._head())
+            self.server.rooms.open(partial(Stream, self.server.hub, sock), seat, start, self._head())
+
+    async def _open_several(self, bodies: Sequence[StreamBody]) -> None:
+        if not bodies:
+            raise BadRequest("bad-field", "subscriptions is empty.")
+        check_keys(bodies)
+        self.server.channels.check_open()
+        wanted = [await self.subscription(body) for body in bodies]
+        sock = take_socket(self)
+        if sock is not None:
+            self.server.channels.open(sock, self._head(), wanted)
 
     async def _poll(self, who: Identity, seat: Seat, start: Start) -> None:
         await self.server.rulebook.readable(who, seat.room_id)
@@ -54,21 +128,18 @@ class Events(Handler):
         await self.server.rulebook.readable(who, seat.room_id)  # by the rights at delivery
         self.answer(page)
 
-    def _seat(self, who: Identity) -> Seat:
-        """Who wants to sit where. The checks for 403 come before those for 400."""
-        check_same_user(who, self.query("userId") or None)
-        username = self.query("username")
-        if who.username is not None and username and not names.same_name(username, who.username):
-            raise Forbidden("username-mismatch", "username is not the one of the token.")
-        room_id = names.room_id(self.query("roomId"))
-        username = names.username(username or None)
-        client_id = self.query("clientId")
-        client_id = names.client_id(client_id) if client_id else secrets.token_urlsafe(9)
-        return Seat(room_id, who.user_id, who.username or username, client_id, who.session, who.expires_at, who.trusted)
+    def _credential(self, name: str) -> str:
+        given: str | None = getattr(self._body, name)
+        return given or super()._credential(name)
 
-    def _asked(self) -> str:
-        """The position asked for: the header's, else the query's, else none."""
-        return self.request.headers.get("Last-Event-ID", "") or self.query("lastEventId")
+    def _by_query(self) -> Wish:
+        return Wish(
+            self.query("roomId"), self.query("username"), self.query("clientId"), self.query("userId"),
+            self.query("lastEventId"), self.query("history"),
+        )  # fmt: skip
+
+    def _polls(self) -> bool:
+        return (_text(self._body.poll) or self.query("poll")) in ("1", "True", "true")
 
     def _head(self) -> bytes:
         return sse.head(tuple(self.access.cors_headers(self.request)))
@@ -78,7 +149,7 @@ class Events(Handler):
 
         A native EventSource gives up for good on any other status than 200 (WHATWG, 9.2.3).
         """
-        if self.query("poll") == "1":
+        if self._polls():
             raise problem
         self.server.quotas.refuse_softly(who)
         log = self.server.log
@@ -89,4 +160,55 @@ class Events(Handler):
             refuse(sock, self._head() + frame)
 
 
-ROUTES = [(r"/events", Events)]
+class Subscriptions(Subscribing):
+    """Adds to the streams of a connection that POST /events opened."""
+
+    async def post(self, stream_id: str) -> None:
+        """Adds one subscription, or a list of them; `system` or `refused` in the stream is the answer."""
+        await self.server.channel_orders.check(stream_id)
+        bodies = self._bodies()
+        check_keys(bodies)
+        await self.server.channel_orders.add(stream_id, [await self.subscription(body) for body in bodies])
+        self.answer({"streamId": stream_id, "keys": [body.key for body in bodies]}, 202)
+
+    def _bodies(self) -> Sequence[StreamBody]:
+        if self.request.body.lstrip()[:1] == b"[":
+            return self.body(list[StreamBody])
+        body = self.body(EventsBody)
+        return body.subscriptions or [body]
+
+
+class SubscriptionOfKey(Handler):
+    """Takes one stream off a connection."""
+
+    async def delete(self, stream_id: str, key: str) -> None:
+        """Ends one subscription; `closing` in the stream tells when. The stream's id is all that is needed."""
+        await self.server.channel_orders.check(stream_id)
+        await self.server.channel_orders.remove(stream_id, names.key(key))
+        self.set_status(204)
+
+
+def check_keys(bodies: Sequence[StreamBody]) -> None:
+    """Raises BadRequest for too many subscriptions, and for keys that are none or stand twice."""
+    if len(bodies) > MAX_SUBSCRIPTIONS:
+        raise BadRequest("bad-field", f"There may be {MAX_SUBSCRIPTIONS} subscriptions at most.")
+    for body in bodies:
+        body.key = names.key(body.key)
+    if len({body.key for body in bodies}) < len(bodies):
+        raise BadRequest("bad-field", "Two subscriptions have the same key.")
+
+
+def _text(value: Text | bool) -> str:
+    return "" if value is None else str(value)
+
+
+def _given(wish: Wish) -> dict[str, str]:
+    """The fields of a wish that are there."""
+    return {name: value for name, value in wish._asdict().items() if value}
+
+
+ROUTES = [
+    (r"/events", Events),
+    (r"/api/streams/([^/]+)/subscriptions", Subscriptions),
+    (r"/api/streams/([^/]+)/subscriptions/([^/]+)", SubscriptionOfKey),
+]

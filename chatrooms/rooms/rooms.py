@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import secrets
-import socket
 import time
 from collections.abc import Callable
 
@@ -13,6 +12,7 @@ import msgspec
 from chatrooms import sse
 from chatrooms.core.hub import LONGEST_RETRY, Hub, closing
 from chatrooms.core.stream import Stream
+from chatrooms.core.topic import Topic
 from chatrooms.errors import Unavailable
 from chatrooms.event import Event, event_id, identified, parse_id
 from chatrooms.identity.tokens import Identity
@@ -28,6 +28,7 @@ POLL_EVENTS = 200  # events in one answer to a poll, its `system` included
 TYPING_INTERVAL = 2.0  # seconds between two `typing` events of one user
 RETRY_MS = (500, int(LONGEST_RETRY * 1000))  # reconnection time told to clients, at random between
 DRAIN_RETRY_MS = (1000, 5000)
+MakeStream = Callable[[Topic, int], Stream]  # of a topic, after a position, on whatever connection
 SETTLING = 10.0  # seconds after the start in which who resumes was here before it
 
 
@@ -107,10 +108,11 @@ class Rooms:
         if self._same(seat) is not None:
             self._replacements.count(seat)
 
-    def open(self, sock: socket.socket, seat: Seat, start: Start, head: bytes) -> None:
-        """Makes a socket a stream of a room: announces its member and writes what it lacks.
+    def open(self, make: MakeStream, seat: Seat, start: Start, head: bytes = b"") -> None:
+        """Opens a stream of a room: announces its member and writes what it lacks.
 
-        `head` is the response head. A stream of the same client ends as `replaced`.
+        `head` is the response head, of a stream that has its connection for itself. A stream of the
+        same client ends as `replaced`.
         """
         room = self._room(seat.room_id)
         member = room.presence.enter(seat.user_id, seat.username, self._returns(start))
@@ -121,10 +123,10 @@ class Rooms:
             self.on_replaced(seat)
         topic = self.hub.topic(topic_of(seat.room_id))
         topic.snapshot = room.snapshot
-        stream = Stream(self.hub, sock, topic, start.position)
+        stream = make(topic, start.position)
         stream.user_id, stream.client_id, stream.member = seat.user_id, seat.client_id, member
         stream.session, stream.expires_at, stream.trusted = seat.session, seat.expires_at, seat.trusted
-        stream.id = secrets.token_urlsafe(12)
+        stream.id = stream.id or secrets.token_urlsafe(16)
         id = event_id(self._log.epoch, start.position)
         first = sse.encode(self._system(room, seat, start, stream.id), "system", id, self._retry())
         self.hub.open(stream, room, head + first + self.ephemeral_state(seat.room_id))
@@ -154,10 +156,14 @@ class Rooms:
 
     def check_open(self, seat: Seat) -> None:
         """Raises Unavailable or TooMany when no more streams are taken; one that replaces another is."""
-        if self.draining:
-            raise Unavailable("draining", "The server is about to stop.", 5)
+        self.check_draining()
         if self._same(seat) is None:
             self.hub.check_room_for(seat.user_id)
+
+    def check_draining(self) -> None:
+        """Raises Unavailable when this process is about to stop."""
+        if self.draining:
+            raise Unavailable("draining", "The server is about to stop.", 5)
 
     # Presence
 

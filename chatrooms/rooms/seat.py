@@ -5,6 +5,17 @@ from __future__ import annotations
 from typing import NamedTuple
 
 
+class Wish(NamedTuple):
+    """What a reader asks for, as it was sent: "" for what was not."""
+
+    room_id: str
+    username: str
+    client_id: str
+    user_id: str
+    position: str
+    history: str
+
+
 class Seat(NamedTuple):
     """Who wants to read a room, and as whom."""
 

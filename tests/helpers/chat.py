@@ -101,8 +101,12 @@ class Chat:
         token = self.token(user)
         query = {"token": token, "roomId": room, "username": user, **query}
         reader = await Reader.open(self.port, "/events", query, headers)
-        self._readers.append(reader)
+        self.keep(reader)
         return reader
+
+    def keep(self, reader: Reader) -> None:
+        """Hangs up this one, too, in the end."""
+        self._readers.append(reader)
 
     async def join(self, room: str = "lobby", user: str = "alice", **query: Any) -> Reader:
         """A room's stream that has read its `system` event."""

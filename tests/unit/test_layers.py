@@ -24,10 +24,10 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     # infrastructure
     ("storage", "storage.*", "bus", "bus.*", "logs", "datadir", "identity.passwords", "identity.publickeys"),
     # core
-    ("core.stream", "core.sweep", "core.pulse", "core.catchup", "core.hub"),
+    ("core.stream", "core.outlet", "core.shared", "core.sweep", "core.pulse", "core.catchup", "core.hub"),
     # domain
     (
-        "rooms", "rooms.*", "nodes", "nodes.*", "replies", "replies.*", "ai", "ai.*",
+        "rooms", "rooms.*", "channels", "channels.*", "nodes", "nodes.*", "replies", "replies.*", "ai", "ai.*",
         "identity.gate", "identity.quotas", "identity.signins", "identity.accounts",
         "rules.rulebook", "rules.acts", "rules.settings", "rules.moderation", "rules.invites", "rules.audit",
     ),

@@ -33,6 +33,9 @@ class Written:
     def close(self) -> None:
         self.open = False
 
+    def abandon(self) -> None:
+        self.close()
+
 
 class Clock:
     """A time that passes when told."""

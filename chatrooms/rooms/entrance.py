@@ -1,0 +1,54 @@
+"""The entrance: what is checked before somebody may read a room, in the order of the contract."""
+
+from __future__ import annotations
+
+from chatrooms import names
+from chatrooms.errors import Forbidden
+from chatrooms.identity.gate import Gate
+from chatrooms.identity.quotas import Quotas
+from chatrooms.identity.tokens import Identity
+from chatrooms.rooms.rooms import Rooms
+from chatrooms.rooms.seat import Seat, Start, Wish
+from chatrooms.rules.rulebook import Rulebook
+
+MAX_HISTORY = 200
+
+
+class Entrance:
+    """Lets readers into rooms."""
+
+    def __init__(self, rooms: Rooms, rulebook: Rulebook, quotas: Quotas, gate: Gate) -> None:
+        self._rooms = rooms
+        self._rulebook = rulebook
+        self._quotas = quotas
+        self._gate = gate
+
+    def seat(self, who: Identity, wish: Wish) -> Seat:
+        """Who wants to sit where. Raises Forbidden, then BadRequest."""
+        if wish.user_id and wish.user_id != who.user_id:
+            raise Forbidden("user-mismatch", "userId is not the one of the token.")
+        if who.username is not None and wish.username and not names.same_name(wish.username, who.username):
+            raise Forbidden("username-mismatch", "username is not the one of the token.")
+        room_id = names.room_id(wish.room_id)
+        username = names.username(wish.username or None)
+        client_id = names.client_id(wish.client_id) if wish.client_id else names.new_client_id()
+        return Seat(room_id, who.user_id, who.username or username, client_id, who.session, who.expires_at, who.trusted)
+
+    async def start(self, who: Identity, seat: Seat, wish: Wish) -> Start:
+        """Where the reader starts. Raises Forbidden, BadRequest, TooMany, Unavailable."""
+        await self._rulebook.readable(who, seat.room_id)
+        history = names.whole_number(wish.history, "history", 0, MAX_HISTORY) if wish.history else 0
+        self._quotas.open_stream(who)
+        self._rooms.check_open(seat)
+        return await self._rooms.start_of(seat.room_id, wish.position, history)
+
+    async def admit(self, who: Identity, seat: Seat) -> None:
+        """Asks again, for much may have changed meanwhile: who opens the stream without an `await`
+        opens it by the rules as they are, and a ban that comes later finds it.
+
+        Raises Forbidden, TooMany, Unavailable, Unauthorized, Conflict.
+        """
+        await self._rulebook.readable(who, seat.room_id)
+        self._rooms.check_open(seat)
+        self._gate.check(who)
+        self._rooms.admit(seat)

@@ -1,0 +1,288 @@
+import { CLOCK } from './clock.js';
+import { Connection } from './connection.js';
+import { asHttpError, request } from './http.js';
+import { fetchEvents } from './line.js';
+
+const COLLECT_MS = 50;
+const BEAT_GAP_MS = 100;
+const ROLL_MS = 5000;
+const MOST_MISSED = 3; // roll calls that a tab may leave unanswered
+const MOST_SUBSCRIPTIONS = 20; // of one stream, by the server
+
+/**
+ * One stream that a tab wants, as it goes over the channel.
+ * @typedef {{key: string, tab: string, token: string | null, position: string, roomId?: string,
+ *   username?: string, clientId?: string, history?: number}} Wish
+ *
+ * @typedef {{keys: Set<string>, sent: Map<string, string>, streamId: string, connection: Connection | null,
+ *   state: import('./connection.js').LineState}} Shared
+ *   one stream of the server: `sent` has the positions that were asked for
+ */
+
+/**
+ * Carries the streams of all tabs over as few connections as the server allows, while it leads;
+ * else it only remembers who wants what and how far they are, to go on from there at once.
+ *
+ * Leaders are told apart by their `term`, which grows: whoever hears of a later one stops.
+ */
+export class Carrier {
+  term = 0;
+  leads = false;
+  #ready = false;
+  /** @type {Map<string, Wish>} */
+  #wishes = new Map();
+  /** @type {Map<string, number>} */
+  #missed = new Map();
+  /** @type {Set<Shared>} */
+  #streams = new Set();
+  #channel;
+  #beatAt = 0;
+  #cancelRoll = () => {};
+  #options;
+
+  /**
+   * @param {{name: string, url: string, clock?: import('./clock.js').Clock, fetch?: import('./http.js').Fetch,
+   *   limits?: {firstByteMs?: number, heldMs?: number}, onDeposed?: () => void}} options
+   */
+  constructor({ clock = CLOCK, ...options }) {
+    this.clock = clock;
+    this.#options = options;
+    this.#channel = new BroadcastChannel(options.name);
+    this.#channel.onmessage = ({ data }) => this.#hear(data);
+  }
+
+  /** Begins to carry, from the positions known here and those that tabs now tell. */
+  lead() {
+    this.leads = true;
+    this.#ready = false;
+    const term = Math.max(this.term + 1, this.clock.now()) + this.clock.random();
+    this.term = term;
+    this.#beat();
+    this.#post({ t: 'who' });
+    this.clock.after(COLLECT_MS, () => {
+      if (this.term !== term || !this.leads) return;
+      this.#ready = true;
+      for (const key of this.#wishes.keys()) this.#carry(key);
+      this.#roll();
+    });
+  }
+
+  /** Stops carrying; what it knows is kept up. */
+  stop() {
+    this.leads = false;
+    this.#cancelRoll();
+    for (const { connection } of this.#streams) connection?.close();
+    this.#streams.clear();
+  }
+
+  close() {
+    this.stop();
+    this.#channel.close();
+  }
+
+  /** @param {any} said */
+  #hear(said) {
+    if (said.tab) this.#missed.set(said.tab, 0);
+    if (said.term !== undefined) this.#heed(said);
+    else if (said.t === 'sub') this.#wish(said);
+    else if (said.t === 'unsub') this.#drop(said.key);
+    else if (said.t === 'bye') this.#forget(said.tab);
+    else if (said.t === 'at') this.#update(said.key, { position: said.position });
+    else if (said.t === 'here') this.#check(said.keys);
+    else if (said.t === 'ping' && this.leads) this.#answer(said.poke);
+  }
+
+  /** What a leader says. @param {any} said */
+  #heed({ t, term, key, id }) {
+    if (term < this.term) {
+      if (this.leads && t === 'beat') this.#beat();
+      return;
+    }
+    this.term = term;
+    if (this.leads) {
+      this.stop();
+      this.#options.onDeposed?.();
+    }
+    if (t === 'event' && id !== undefined) this.#update(key, { position: id });
+  }
+
+  /** @param {Wish} wish */
+  #wish({ key, tab, token, position, roomId, username, clientId, history }) {
+    const stream = this.#streamOf(key);
+    // What is on its way to the tab counts as there; that it is not, the tab finds out by `prev`.
+    const at = (stream && this.#wishes.get(key)?.position) || position;
+    this.#wishes.set(key, { key, tab, token, position: at, roomId, username, clientId, history });
+    if (stream) this.#tell(stream);
+    else if (this.leads && this.#ready) this.#carry(key);
+  }
+
+  /** A tab that was silent for long, or that this leader has never heard, is asked to say it all. @param {string[]} keys */
+  #check(keys) {
+    if (this.leads && keys.some((key) => !this.#wishes.has(key))) this.#post({ t: 'who' });
+  }
+
+  /** @param {string} key @param {Partial<Wish>} change */
+  #update(key, change) {
+    const wish = this.#wishes.get(key);
+    if (wish) Object.assign(wish, change);
+  }
+
+  /** @param {string} tab */
+  #forget(tab) {
+    for (const wish of [...this.#wishes.values()]) if (wish.tab === tab) this.#drop(wish.key);
+    this.#missed.delete(tab);
+  }
+
+  /** @param {boolean} poke whether somebody knows that the network is back */
+  #answer(poke) {
+    if (this.clock.now() - this.#beatAt >= BEAT_GAP_MS) this.#beat();
+    for (const { connection } of this.#streams) {
+      if (poke) connection?.poke();
+      else connection?.tick();
+    }
+  }
+
+  #beat() {
+    this.#beatAt = this.clock.now();
+    this.#post({ t: 'beat' });
+  }
+
+  /** Asks who is there, and forgets who has not been for long: a crashed tab says no goodbye. */
+  #roll() {
+    for (const { tab } of [...this.#wishes.values()]) if (!this.#missed.has(tab)) this.#missed.set(tab, 0);
+    for (const [tab, missed] of [...this.#missed]) {
+      if (missed >= MOST_MISSED) this.#forget(tab);
+      else this.#missed.set(tab, missed + 1);
+    }
+    this.#post({ t: 'roll' });
+    this.#cancelRoll = this.clock.after(ROLL_MS, () => this.#roll());
+  }
+
+  /** @param {string} key */
+  #carry(key) {
+    const stream = [...this.#streams].find(({ keys }) => keys.size < MOST_SUBSCRIPTIONS);
+    if (!stream) return this.#open(key);
+    stream.keys.add(key);
+    if (stream.streamId) this.#add(stream, key);
+    else this.#tell(stream);
+  }
+
+  /** @param {string} key */
+  #streamOf(key) {
+    return [...this.#streams].find(({ keys }) => keys.has(key));
+  }
+
+  /** @param {string} key */
+  #open(key) {
+    /** @type {Shared} */
+    const stream = { keys: new Set([key]), sent: new Map(), streamId: '', connection: null, state: { state: 'connecting' } };
+    this.#streams.add(stream);
+    // In a task of its own: whatever else is to be carried by now goes along in the first request.
+    queueMicrotask(() => {
+      if (!this.#streams.has(stream)) return;
+      stream.connection = new Connection({
+        ...this.#options.limits,
+        clock: this.clock,
+        open: (attempt) => this.#request(stream, attempt),
+        onEvent: (event) => this.#receive(stream, event),
+        onState: (state) => {
+          stream.state = state;
+          this.#tell(stream);
+        },
+      });
+    });
+  }
+
+  /** @param {Shared} stream @param {import('./connection.js').Attempt} attempt */
+  #request(stream, attempt) {
+    stream.streamId = '';
+    stream.sent.clear();
+    const body = { subscriptions: [...stream.keys].map((key) => this.#subscription(stream, key)) };
+    return fetchEvents(attempt, 'POST', `${this.#options.url}/events`, { body, fetch: this.#options.fetch, clock: this.clock });
+  }
+
+  /** One subscription as the server reads it. @param {Shared} stream @param {string} key */
+  #subscription(stream, key) {
+    const { tab, position, history, ...wish } = /** @type {Wish} */ (this.#wishes.get(key));
+    stream.sent.set(key, position);
+    return { ...wish, ...(position ? { lastEventId: position } : { history }) };
+  }
+
+  /** @param {Shared} stream @param {import('./parser.js').ServerEvent} event */
+  #receive(stream, { type, data, id, sub }) {
+    if (!sub && (type === 'closing' || type === 'heartbeat')) return; // the connection's own
+    const content = type === 'system' || type === 'refused' ? JSON.parse(data) : {};
+    if (content.streamId && !stream.streamId) this.#opened(stream, content.streamId);
+    const key = content.key ?? sub;
+    const wish = this.#wishes.get(key);
+    if (key !== undefined && !(wish && stream.keys.has(key))) return;
+    const prev = id === undefined ? undefined : type === 'system' ? stream.sent.get(key) : wish?.position;
+    if (wish && id !== undefined) wish.position = id;
+    this.#post({ t: 'event', key, type, data, id, prev });
+    if (key !== undefined && (type === 'refused' || type === 'closing')) this.#remove(stream, key);
+  }
+
+  /** @param {Shared} stream @param {string} streamId */
+  #opened(stream, streamId) {
+    stream.streamId = streamId;
+    for (const key of stream.keys) if (!stream.sent.has(key)) this.#add(stream, key);
+  }
+
+  /** @param {Shared} stream @param {string} key */
+  #add(stream, key) {
+    const body = { subscriptions: [this.#subscription(stream, key)] };
+    this.#change(stream, 'POST', '', key, body);
+  }
+
+  /** @param {string} key */
+  #drop(key) {
+    const stream = this.#streamOf(key);
+    const token = this.#wishes.get(key)?.token;
+    if (stream) this.#remove(stream, key);
+    this.#wishes.delete(key);
+    if (stream?.streamId && stream.keys.size) this.#change(stream, 'DELETE', `/${encodeURIComponent(key)}`, key, undefined, token);
+  }
+
+  /** Takes it off a stream, and ends one that carries nothing more. @param {Shared} stream @param {string} key */
+  #remove(stream, key) {
+    stream.keys.delete(key);
+    this.#wishes.delete(key);
+    if (!stream.keys.size) {
+      stream.connection?.close();
+      this.#streams.delete(stream);
+    }
+  }
+
+  /**
+   * Changes what a running stream carries; when that fails, the stream begins anew with what it should.
+   * @param {Shared} stream
+   * @param {string} method
+   * @param {string} path
+   * @param {string} key
+   * @param {object} [body]
+   * @param {string | null} [token]
+   */
+  async #change(stream, method, path, key, body, token = this.#wishes.get(key)?.token) {
+    const { streamId } = stream;
+    const url = `${this.#options.url}/api/streams/${encodeURIComponent(streamId)}/subscriptions${path}`;
+    try {
+      await request(method, url, { body, token, fetch: this.#options.fetch, clock: this.clock });
+    } catch (thrown) {
+      const { status, code, message, passing } = asHttpError(thrown);
+      if (stream.streamId !== streamId || !this.#streams.has(stream)) return;
+      if (method === 'DELETE' && status === 404) return;
+      if (passing || status === 404 || !stream.keys.has(key)) stream.connection?.restart();
+      else this.#receive(stream, { type: 'refused', data: JSON.stringify({ key, status, code, error: message }), lastEventId: '' });
+    }
+  }
+
+  /** @param {Shared | undefined} stream */
+  #tell(stream) {
+    if (stream) this.#post({ t: 'state', keys: [...stream.keys], state: stream.state });
+  }
+
+  /** @param {object} message */
+  #post(message) {
+    this.#channel.postMessage({ ...message, term: this.term });
+  }
+}

@@ -1,0 +1,185 @@
+import { CLOCK } from './clock.js';
+import { HttpError, request } from './http.js';
+import { ownLine } from './line.js';
+import { query, Room, roomPath, since } from './room.js';
+import { randomId, tabStorage } from './storage.js';
+import { Stream } from './stream.js';
+import { Tokens } from './tokens.js';
+
+export { HttpError, roomPath };
+
+const WAKING = ['online', 'pageshow', 'visibilitychange'];
+
+/**
+ * A chatrooms server, as one user: its rooms, sessions, notifications, tasks and AI replies.
+ * Fires `signed-out` when the sign-in has ended.
+ */
+export class Chatrooms extends EventTarget {
+  /** All that is open. @type {Set<Stream>} */
+  streams = new Set();
+  /** Made anew by each load: a duplicated tab has a copy of all that is stored. */
+  clientId = randomId();
+  /** Those of this browser, where they share a connection. @type {Promise<import('./tabs.js').Tabs> | null} */
+  tabs = null;
+
+  /**
+   * @param {object} [options]
+   * @param {string} [options.url] of the server, without a slash at its end; '' is the page's own
+   * @param {string} [options.token] a token made elsewhere, used as it is
+   * @param {(refused?: string) => Promise<string | null> | string | null} [options.getToken] gives one; another
+   *   one when it is told of one that was refused
+   * @param {boolean} [options.share] whether tabs of this browser share one connection
+   * @param {Storage | null} [options.storage] keeps tokens, positions and what is to be sent over reloads
+   * @param {{firstByteMs?: number, heldMs?: number}} [options.limits] how long a stream's first byte may take
+   *   before it is read by polls, and how long until streaming is tried again
+   * @param {import('./clock.js').Clock} [options.clock]
+   * @param {import('./http.js').Fetch} [options.fetch]
+   */
+  constructor({ url = '', token, getToken, share = true, storage = tabStorage(), limits = {}, clock = CLOCK, fetch } = {}) {
+    super();
+    this.url = url;
+    this.storage = storage;
+    this.limits = limits;
+    this.clock = clock;
+    this.fetch = fetch;
+    const channel = canShare() ? new BroadcastChannel(`chatrooms-tokens ${url}`) : null;
+    const given = getToken ?? (token === undefined ? null : () => token);
+    /** The sign-in kept in this tab; empty when tokens are given from elsewhere. */
+    this.account = new Tokens({ url, clock, fetch, channel, storage: given ? null : storage });
+    /** @type {import('./tokens.js').TokenSource & Partial<EventTarget>} */
+    this.tokens = given ? { token: (refused) => giveToken(given, refused) } : this.account;
+    this.account.addEventListener('signed-out', () => this.#signedOut());
+    this.account.addEventListener('refreshed', () => this.#each((stream) => stream instanceof Room && stream.extend()));
+    if (share && canShare()) this.tabs = import('./tabs.js').then(({ Tabs }) => new Tabs(this));
+    for (const type of WAKING) {
+      (type === 'visibilitychange' ? globalThis.document : globalThis)?.addEventListener?.(type, this.#wake);
+    }
+    globalThis.addEventListener?.('pagehide', () => this.#each((stream) => stream.keep()));
+  }
+
+  /** Who is signed in. */
+  get user() {
+    return this.account.user;
+  }
+
+  /** @param {string} roomId @param {ConstructorParameters<typeof Room>[2]} [options] */
+  room(roomId, options) {
+    return new Room(this, roomId, options);
+  }
+
+  /** All rooms that were joined, and notifications, in one stream. @param {{resume?: boolean}} [options] */
+  personal({ resume = true } = {}) {
+    return this.#stream('/events', {}, { name: resume ? `me.${this.user?.userId}` : undefined });
+  }
+
+  /**
+   * The messages of a session, as `message`; without sessionId those of all.
+   * @param {string} [sessionId] @param {{robotId?: string, resume?: boolean}} [options]
+   */
+  session(sessionId, { robotId, resume = true } = {}) {
+    const name = resume ? `session.${sessionId}.${robotId}.${this.user?.userId}` : undefined;
+    return this.#stream('/api/sse/messages', { sessionId, robotId }, { name, unnamed: true });
+  }
+
+  /** @param {{sessionId: string, content: string, [field: string]: unknown}} message @returns {Promise<any>} */
+  async sendToSession(message) {
+    return (await this.json('POST', '/api/messages', { body: message })).data;
+  }
+
+  /**
+   * A user's notifications by their types.
+   * @param {string} [userId] @param {{sessionId?: string, resume?: boolean}} [options]
+   */
+  notifications(userId = this.user?.userId ?? '', { sessionId, resume = true } = {}) {
+    const name = resume ? `notifications.${userId}.${sessionId}` : undefined;
+    return this.#stream(`/api/clients/${encodeURIComponent(userId)}/sse`, { session_id: sessionId }, { name });
+  }
+
+  /** `progress` of a task, then `complete` or `error`, and it closes. @param {string} taskId */
+  watchTask(taskId) {
+    return this.#stream(`/api/v1/sse/tasks/${encodeURIComponent(taskId)}/progress`, {}, { last: ['complete', 'error'] });
+  }
+
+  /**
+   * Asks the assistant.
+   * @param {{message?: string, messageId?: string, conversationId?: string,
+   *   history?: {role: string, content: string}[], [field: string]: unknown}} question
+   *   with only `messageId` it reads a reply that there is already
+   * @param {{signal?: AbortSignal}} [options]
+   */
+  async streamReply(question, { signal } = {}) {
+    const { Reply } = await import('./reply.js');
+    return new Reply(this, question, signal);
+  }
+
+  /** One call as this user, its answer read as JSON. @param {string} method @param {string} path @param {import('./http.js').Call} [call] @returns {Promise<any>} */
+  async json(method, path, call) {
+    const response = await this.call(method, path, call);
+    return response.status === 204 ? null : response.json();
+  }
+
+  /**
+   * One call as this user; a token that is refused is replaced, once.
+   * @param {string} method
+   * @param {string} path
+   * @param {import('./http.js').Call} [call]
+   * @throws {HttpError}
+   */
+  async call(method, path, call = {}) {
+    const more = { ...call, fetch: this.fetch, clock: this.clock };
+    const token = await this.tokens.token();
+    try {
+      return await request(method, this.url + path, { ...more, token });
+    } catch (error) {
+      const refused = error instanceof HttpError && error.status === 401 && error.code !== 'credentials-invalid';
+      if (!refused || !token) throw error;
+      return request(method, this.url + path, { ...more, token: await this.tokens.token(token) });
+    }
+  }
+
+  /** Ends everything. */
+  close() {
+    this.#each((stream) => stream.close());
+    this.account.close();
+    for (const type of WAKING) {
+      (type === 'visibilitychange' ? globalThis.document : globalThis)?.removeEventListener?.(type, this.#wake);
+    }
+  }
+
+  /** @param {string} path @param {Record<string, unknown>} values @param {{name?: string, last?: string[], unnamed?: boolean}} options */
+  #stream(path, values, options) {
+    /** @param {string} position */
+    const from = (position) => `${path}?${query({ ...values, ...since(position) })}`;
+    return new Stream(this, { ...options, open: (stream) => ownLine(this, stream, from) });
+  }
+
+  #wake = () => {
+    if (!globalThis.document?.hidden) this.#each((stream) => stream.poke());
+  };
+
+  #signedOut() {
+    this.#each((stream) => stream.close('signed-out'));
+    this.dispatchEvent(new Event('signed-out'));
+  }
+
+  /** @param {(stream: Stream) => void} act */
+  #each(act) {
+    for (const stream of [...this.streams]) act(stream);
+  }
+}
+
+/** Whether tabs of this browser can share a connection. */
+function canShare() {
+  const { document, BroadcastChannel, SharedWorker, navigator } = globalThis;
+  return Boolean(document && BroadcastChannel && (navigator.locks || SharedWorker));
+}
+
+/**
+ * @param {(refused?: string) => Promise<string | null> | string | null} give
+ * @param {string} [refused]
+ */
+async function giveToken(give, refused) {
+  const token = await give(refused);
+  if (refused !== undefined && token === refused) throw new HttpError(401, 'signed-out', 'There is no other token.');
+  return token;
+}

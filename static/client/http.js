@@ -1,0 +1,94 @@
+import { CLOCK } from './clock.js';
+
+const TIMEOUT_MS = 15_000;
+
+/** An answer that is not what was asked for, or none at all: then `status` is 0. */
+export class HttpError extends Error {
+  name = 'HttpError';
+
+  /**
+   * @param {number} status
+   * @param {string} code the server's stable slug, or `network`
+   * @param {string} message one sentence for a person
+   * @param {number} [retryAfterMs] not sooner than this, if again
+   */
+  constructor(status, code, message, retryAfterMs = 0) {
+    super(message);
+    this.status = status;
+    this.code = code;
+    this.retryAfterMs = retryAfterMs;
+  }
+
+  /** True when the same request may succeed later without any change. */
+  get passing() {
+    return !this.status || this.status === 408 || this.status === 425 || this.status === 429 || this.status >= 500;
+  }
+}
+
+/** @param {unknown} error @returns {HttpError} any failure as one; what is none is a network's */
+export function asHttpError(error) {
+  if (error instanceof HttpError) return error;
+  return new HttpError(0, 'network', 'The server cannot be reached.');
+}
+
+/**
+ * @typedef {typeof globalThis.fetch} Fetch
+ *
+ * @typedef {object} Call
+ * @property {object} [body] sent as JSON
+ * @property {string | null} [token]
+ * @property {Record<string, string>} [headers]
+ * @property {AbortSignal} [signal]
+ * @property {number} [timeoutMs] until the head of the answer; 0 waits without end, for streams
+ * @property {Fetch} [fetch]
+ * @property {import('./clock.js').Clock} [clock]
+ */
+
+/**
+ * One request.
+ * @param {string} method
+ * @param {string} url
+ * @param {Call} [call]
+ * @returns {Promise<Response>} a 2xx answer
+ * @throws {HttpError} for any other answer and for none; AbortError when `signal` fired
+ */
+export async function request(method, url, call = {}) {
+  const { body, token, signal, timeoutMs = TIMEOUT_MS, clock = CLOCK } = call;
+  /** @type {Record<string, string>} */
+  const headers = { ...call.headers };
+  if (token) headers.Authorization = `Bearer ${token}`;
+  if (body) headers['Content-Type'] = 'application/json';
+  const aborter = new AbortController();
+  const abort = () => aborter.abort();
+  signal?.addEventListener('abort', abort);
+  if (signal?.aborted) abort();
+  const cancel = timeoutMs ? clock.after(timeoutMs, abort) : () => {};
+  try {
+    const response = await (call.fetch ?? fetch)(url, {
+      method,
+      headers,
+      body: body && JSON.stringify(body),
+      signal: aborter.signal,
+      cache: 'no-store',
+    });
+    if (!response.ok) throw await refusal(response, clock);
+    return response;
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    throw asHttpError(error);
+  } finally {
+    cancel();
+    // A stream's body lives on after its head, and is aborted by the same signal.
+    if (timeoutMs) signal?.removeEventListener('abort', abort);
+  }
+}
+
+/** @param {Response} response @param {import('./clock.js').Clock} clock */
+async function refusal(response, clock) {
+  const body = await response.json().catch(() => ({}));
+  const message = body.error ?? `The server answered ${response.status}.`;
+  const value = response.headers.get('Retry-After') ?? '';
+  const seconds = Number(value);
+  const ms = Number.isFinite(seconds) ? seconds * 1000 : Date.parse(value) - clock.now();
+  return new HttpError(response.status, body.code ?? 'unknown', message, Math.max(0, ms || 0));
+}

@@ -1,0 +1,148 @@
+import { backoff } from './clock.js';
+import { closed } from './connection.js';
+import { asHttpError, HttpError } from './http.js';
+import { ownLine } from './line.js';
+import { randomId } from './storage.js';
+import { parsed } from './stream.js';
+
+const REPLACED_MS = 5000; // two pages fight for one clientId: not at once again
+const RENEW_GAP_MS = 10_000; // tokens that are refused more often are no use
+
+/** What a stream wants of the server. @typedef {{roomId?: string, username?: string, clientId?: string, history?: number}} Wished */
+
+/** A stream's line over the connection that tabs share. */
+export class Link {
+  #key = '';
+  /** @type {string | null | undefined} */
+  #token;
+  #failures = 0;
+  #renewedAt = -Infinity;
+  #opened = false;
+  #closed = false;
+  #cancel = () => {};
+  /** @type {import('./stream.js').Line | null} */
+  #alone = null;
+  #tabs;
+  #client;
+  #stream;
+  #wish;
+  #path;
+
+  /**
+   * @param {import('./tabs.js').Tabs} tabs
+   * @param {import('./chatrooms.js').Chatrooms} client
+   * @param {import('./stream.js').Stream} stream
+   * @param {Wished} wish
+   * @param {(position: string) => string} path
+   */
+  constructor(tabs, client, stream, wish, path) {
+    this.#tabs = tabs;
+    this.#client = client;
+    this.#stream = stream;
+    this.#wish = wish;
+    this.#path = path;
+    this.#client.tokens.addEventListener?.('refreshed', this.#renewed);
+    this.#begin(false);
+  }
+
+  close() {
+    this.#closed = true;
+    this.#client.tokens.removeEventListener?.('refreshed', this.#renewed);
+    this.#end();
+    this.#alone?.close();
+  }
+
+  poke() {
+    (this.#alone ?? this.#tabs).poke();
+  }
+
+  /** @param {boolean} refused */
+  again(refused) {
+    if (this.#alone) this.#alone.again(refused);
+    else this.#begin(refused);
+  }
+
+  /** Tells the tabs what this one wants. */
+  announce() {
+    if (this.#token !== undefined) this.#post(this.#token);
+  }
+
+  #renewed = async () => {
+    const key = this.#key;
+    const token = await this.#client.tokens.token().catch(() => null);
+    if (token && key === this.#key && this.#tabs.links.has(key)) this.#post(token);
+  };
+
+  /** Under a key of its own each time, so that nothing of an earlier one can be taken for it. @param {boolean} refused */
+  async #begin(refused) {
+    this.#end();
+    this.#opened = false;
+    const key = (this.#key = `${this.#tabs.id}.${randomId().slice(0, 8)}`);
+    this.#stream.say({ state: 'connecting' });
+    try {
+      const token = await this.#client.tokens.token(refused ? (this.#token ?? undefined) : undefined);
+      if (this.#closed || key !== this.#key) return;
+      this.#tabs.links.set(key, this);
+      this.#post(token);
+    } catch (error) {
+      if (!this.#closed && key === this.#key) this.#fail(asHttpError(error), false);
+    }
+  }
+
+  /** @param {string | null} token */
+  #post(token) {
+    this.#token = token;
+    this.#tabs.post({ t: 'sub', key: this.#key, token, position: this.#stream.position, ...this.#wish });
+  }
+
+  #end() {
+    this.#cancel();
+    if (this.#tabs.links.delete(this.#key)) this.#tabs.post({ t: 'unsub', key: this.#key });
+  }
+
+  /** @param {import('./connection.js').LineState} state of the shared connection */
+  say(state) {
+    if (state.state === 'closed') this.#goAlone();
+    else if (state.state !== 'open') this.#stream.say(state);
+  }
+
+  /** @param {import('./stream.js').Delivery} delivery */
+  receive(delivery) {
+    const { type } = delivery;
+    const data = parsed(delivery.data);
+    if (type === 'refused') return this.#fail(new HttpError(data.status, data.code, data.error), true);
+    if (type === 'system') {
+      this.#failures = 0;
+      this.#opened = true;
+      this.#stream.say({ state: 'open', via: 'shared' });
+    }
+    this.#stream.receive(delivery);
+    if (type === 'closing') this.#fail(closed(data), true);
+  }
+
+  /**
+   * The server did not take it, or takes it no more.
+   * @param {HttpError} error
+   * @param {boolean} renewable whether another token may help
+   */
+  #fail(error, renewable) {
+    this.#end();
+    const { clock } = this.#client;
+    const expired = renewable && error.status === 401;
+    if (expired && clock.now() - this.#renewedAt > RENEW_GAP_MS) {
+      this.#renewedAt = clock.now();
+      this.#begin(true);
+    } else if (error.passing || error.code === 'replaced-too-often' || (expired && this.#opened)) {
+      const least = error.passing ? 0 : REPLACED_MS;
+      const ms = Math.max(error.retryAfterMs, least, backoff(clock, this.#failures++));
+      this.#cancel = clock.after(ms, () => this.#begin(expired));
+      this.#stream.say({ state: 'waiting', reason: error.code, retryAt: clock.now() + ms });
+    } else this.#stream.say({ state: 'closed', reason: error.code });
+  }
+
+  /** The server shares no streams, or something between does not let it. */
+  #goAlone() {
+    this.#end();
+    this.#alone ??= ownLine(this.#client, this.#stream, this.#path);
+  }
+}

@@ -1,0 +1,111 @@
+import { late, ownLine } from './line.js';
+import { Outbox } from './outbox.js';
+import { Stream } from './stream.js';
+
+/** @param {string} roomId */
+export function roomPath(roomId) {
+  return `/api/rooms/${encodeURIComponent(roomId)}`;
+}
+
+/**
+ * A room: its stream, and what one does in it. Fires the server's events by their names, and
+ * `sent`, `delayed` and `failed` of the messages on their way, as Outbox does.
+ */
+export class Room extends Stream {
+  /** @type {Outbox} */
+  outbox;
+  #client;
+  #extendedWith = '';
+
+  /**
+   * @param {import('./chatrooms.js').Chatrooms} client
+   * @param {string} roomId
+   * @param {{username?: string, history?: number, clientId?: string, resume?: boolean, share?: boolean}} [options]
+   */
+  constructor(client, roomId, { username, history, clientId = client.clientId, resume = !history, share = true } = {}) {
+    const wish = { roomId, username: username ?? client.user?.username, clientId, history };
+    const whose = `${roomId}.${client.user?.userId ?? wish.username}`;
+    /** @param {string} position */
+    const path = (position) => `/events?${query({ ...wish, ...since(position, history) })}`;
+    super(client, {
+      name: resume ? whose : undefined,
+      open: (stream) => {
+        const alone = () => ownLine(client, stream, path);
+        return share && client.tabs ? late(client.tabs.then((tabs) => tabs.join(stream, wish, path)).catch(alone)) : alone();
+      },
+      poll: () => client.json('GET', `${path(this.position)}&poll=1`),
+    });
+    this.#client = client;
+    this.roomId = roomId;
+    this.clientId = clientId;
+    this.outbox = new Outbox(client, {
+      name: whose,
+      send: ({ message, clientMessageId }) => this.#post('/messages', { message, clientMessageId, username: wish.username, clientId }),
+    });
+    for (const type of ['sent', 'delayed', 'failed']) {
+      this.outbox.addEventListener(type, (event) => {
+        this.dispatchEvent(new CustomEvent(type, { detail: /** @type {CustomEvent} */ (event).detail }));
+      });
+    }
+    this.addEventListener('state', () => this.state.state === 'open' && this.outbox.hurry());
+    this.addEventListener('token-expiring', () => this.extend());
+  }
+
+  /** Says something; it is on its way when this returns, and survives being offline. @param {string} message */
+  send(message) {
+    return this.outbox.add(message);
+  }
+
+  /** Tells the others that somebody types here. */
+  typing() {
+    return this.#post('/typing', { clientId: this.clientId, username: this.#client.user?.username });
+  }
+
+  /** Leaves at once, without the time that others wait for a return. */
+  async leave() {
+    this.close('left');
+    await this.#post('/leave', { clientId: this.clientId });
+  }
+
+  /** @param {{before?: string, after?: string, limit?: number}} [page] @returns {Promise<{messages: any[], hasMore: boolean}>} */
+  history(page = {}) {
+    return this.#client.json('GET', `${roomPath(this.roomId)}/messages?${query(page)}`);
+  }
+
+  /** Lets the server's stream live as long as the present token. */
+  async extend() {
+    const token = await this.#client.tokens.token();
+    if (!token || token === this.#extendedWith || this.state.state === 'closed') return;
+    this.#extendedWith = token;
+    await this.#client.json('POST', '/api/auth/extend', { body: { clientId: this.clientId } }).catch(() => {
+      this.#extendedWith = '';
+    });
+  }
+
+  poke() {
+    super.poke();
+    this.outbox.hurry();
+  }
+
+  /** @param {string} [reason] */
+  close(reason) {
+    super.close(reason);
+    if (reason === undefined || reason === 'left') this.outbox.close();
+  }
+
+  /** @param {string} path @param {object} body */
+  #post(path, body) {
+    return this.#client.json('POST', roomPath(this.roomId) + path, { body });
+  }
+}
+
+/** @param {string} position @param {number} [history] */
+export function since(position, history) {
+  return position ? { lastEventId: position, history: undefined } : { history };
+}
+
+/** A query of what is not undefined. @param {Record<string, unknown>} values */
+export function query(values) {
+  const pairs = Object.entries(values).filter(([, value]) => value !== undefined);
+  return new URLSearchParams(pairs.map(([name, value]) => [name, String(value)]));
+}

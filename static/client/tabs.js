@@ -1,0 +1,186 @@
+import { Carrier } from './carrier.js';
+import { Link } from './link.js';
+import { randomId } from './storage.js';
+
+const PING_MS = 150;
+const SILENT_MS = 350;
+const JITTER_MS = 150;
+const ASLEEP_MS = 90_000; // a hidden page's timers come once a minute
+
+/**
+ * This tab among those of its browser: one of them, who holds a lock, carries the streams of all;
+ * where there are no locks, a shared worker does. Who does not answer for half a second, frozen
+ * or hung, is relieved of it.
+ */
+export class Tabs {
+  /** @type {Map<string, Link>} */
+  links = new Map();
+  id = randomId();
+  #channel;
+  #name;
+  #client;
+  #locks;
+  /** @type {Carrier | null} */
+  #carrier = null;
+  #resign = () => {};
+  #queue = new AbortController();
+  #term = 0;
+  #heardAt;
+  #askedAt = 0;
+  #tickedAt;
+  #cancelTick = () => {};
+  #left = false;
+
+  /** @param {import('./chatrooms.js').Chatrooms} client */
+  constructor(client) {
+    this.#client = client;
+    this.#locks = navigator.locks ?? null;
+    const url = new URL(`${client.url}/`, location.href).href.slice(0, -1);
+    this.#name = `chatrooms ${url}`;
+    this.#channel = new BroadcastChannel(this.#name);
+    this.#channel.onmessage = ({ data }) => this.#hear(data);
+    this.#heardAt = this.#tickedAt = client.clock.now();
+    if (this.#locks) {
+      const { clock, fetch, limits } = client;
+      this.#carrier = new Carrier({ name: this.#name, url, clock, fetch, limits, onDeposed: () => this.#resign() });
+    }
+    globalThis.addEventListener('pagehide', () => this.#leave());
+    globalThis.addEventListener('pageshow', () => this.#come());
+    document.addEventListener('freeze', () => this.#resign());
+    document.addEventListener('resume', () => this.#wakeUp());
+    this.#lead();
+    this.#tick();
+  }
+
+  /**
+   * @param {import('./stream.js').Stream} stream
+   * @param {import('./link.js').Wished} wish
+   * @param {(position: string) => string} path of the stream alone, for a server that shares none
+   * @returns {import('./stream.js').Line}
+   */
+  join(stream, wish, path) {
+    return new Link(this, this.#client, stream, wish, path);
+  }
+
+  /** @param {object} message */
+  post(message) {
+    this.#channel.postMessage({ ...message, tab: this.id });
+  }
+
+  /** The page or the network is back. */
+  poke() {
+    this.post({ t: 'ping', poke: true });
+  }
+
+  #lead() {
+    if (this.#locks) this.#queueUp(this.#locks);
+    else this.#startWorker();
+  }
+
+  #startWorker() {
+    const worker = new SharedWorker(new URL('./worker.js', import.meta.url), { type: 'module', name: this.#name });
+    worker.port.start();
+  }
+
+  /** Waits for its turn to lead. @param {LockManager} locks */
+  #queueUp(locks) {
+    this.#queue = new AbortController();
+    const { signal } = this.#queue;
+    locks.request(this.#name, { signal }, () => this.#hold()).then(
+      () => this.#left || this.#queueUp(locks),
+      () => signal.aborted || this.#deposed(locks),
+    );
+  }
+
+  /** @param {LockManager} locks */
+  #steal(locks) {
+    this.#queue.abort();
+    locks.request(this.#name, { steal: true }, () => this.#hold()).then(
+      () => this.#left || this.#queueUp(locks),
+      () => this.#deposed(locks),
+    );
+  }
+
+  /** Leads until it resigns, or the lock is stolen. */
+  #hold() {
+    this.#carrier?.lead();
+    return new Promise((resolve) => {
+      this.#resign = () => {
+        this.#carrier?.stop();
+        resolve(null);
+      };
+    });
+  }
+
+  /** @param {LockManager} locks */
+  #deposed(locks) {
+    this.#carrier?.stop();
+    if (!this.#left) this.#queueUp(locks);
+  }
+
+  /** Asks whether the leader is there, and relieves it when it does not answer. */
+  #tick() {
+    const now = this.#client.clock.now();
+    if (now - this.#tickedAt > ASLEEP_MS) this.#askedAt = 0;
+    this.#tickedAt = now;
+    if (now - this.#heardAt > PING_MS) {
+      this.#askedAt ||= now;
+      if (now - this.#askedAt > SILENT_MS + JITTER_MS * this.#client.clock.random()) this.#relieve();
+      this.post({ t: 'ping' });
+    }
+    this.#cancelTick = this.#client.clock.after(PING_MS, () => this.#tick());
+  }
+
+  #relieve() {
+    this.#askedAt = 0;
+    if (this.#carrier?.leads) return; // only this page itself was slow
+    if (this.#locks) this.#steal(this.#locks);
+    else this.#startWorker();
+  }
+
+  /** @param {any} said */
+  #hear(said) {
+    if (said.term === undefined || said.term < this.#term) return;
+    this.#term = said.term;
+    this.#heardAt = this.#client.clock.now();
+    this.#askedAt = 0;
+    if (said.t === 'event') this.#deliver(said);
+    else if (said.t === 'state') for (const key of said.keys) this.links.get(key)?.say(said.state);
+    else if (said.t === 'who') this.#announce();
+    else if (said.t === 'roll') this.post({ t: 'here', keys: [...this.links.keys()] });
+  }
+
+  /** @param {import('./stream.js').Delivery & {key?: string}} said */
+  #deliver({ key, ...delivery }) {
+    if (key !== undefined) this.links.get(key)?.receive(delivery);
+    else for (const link of [...this.links.values()]) link.receive(delivery);
+  }
+
+  #announce() {
+    for (const link of this.links.values()) link.announce();
+  }
+
+  #wakeUp() {
+    this.#askedAt = 0;
+    this.#heardAt = this.#client.clock.now();
+    this.#announce();
+  }
+
+  /** The page goes: others carry on at once, and without what it wanted. */
+  #leave() {
+    this.#left = true;
+    this.post({ t: 'bye' });
+    this.#cancelTick();
+    this.#queue.abort();
+    this.#resign();
+  }
+
+  /** A page that comes out of the browser's cache goes on. */
+  #come() {
+    if (!this.#left) return;
+    this.#left = false;
+    this.#wakeUp();
+    this.#lead();
+    this.#tick();
+  }
+}
