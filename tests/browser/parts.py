@@ -1,0 +1,76 @@
+"""A server that also has the examples, a page that mounts hooks, and React as modules."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+import shutil
+import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.async_api import Browser, Page
+from tornado.web import Application, StaticFileHandler
+
+from tests.browser.pages import LIMIT
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
+MODULES = ROOT / "tests" / "clients" / "node_modules"
+
+needs_react = pytest.mark.skipif(
+    not shutil.which("node") or not (MODULES / "react-dom").is_dir(),
+    reason="npm install --prefix tests/clients is needed",
+)
+
+
+class StrictPage(StaticFileHandler):
+    """A file under a strict policy: own scripts and styles only, an import map by its hash, no HTML from text."""
+
+    def set_extra_headers(self, path: str) -> None:
+        maps = re.findall(
+            rb'<script type="importmap">(.*?)</script>', Path(self.absolute_path or "").read_bytes(), re.S
+        )
+        hashes = "".join(f" 'sha256-{base64.b64encode(hashlib.sha256(text).digest()).decode()}'" for text in maps)
+        policy = (
+            f"default-src 'none'; script-src 'self'{hashes}; style-src 'self'; connect-src 'self'; worker-src 'self'"
+        )
+        self.set_header("Content-Security-Policy", f"{policy}; require-trusted-types-for 'script'")
+        self.set_header("Cache-Control", "no-store")
+
+
+def serve_parts(app: Application, folder: Path) -> None:
+    """Adds the pages to a server; `folder` is for what is made of React's packages."""
+    folders = {"examples": ROOT / "examples", "probe": HERE / "probe", "vendor": folder}
+    if (MODULES / "react-dom").is_dir():
+        subprocess.run(["node", ROOT / "examples" / "react" / "vendor.mjs", MODULES, folder], check=True)
+    app.add_handlers(".*", [(rf"/{name}/(.*)", StrictPage, {"path": str(path)}) for name, path in folders.items()])
+
+
+@asynccontextmanager
+async def clean_page(browser: Browser, url: str) -> AsyncIterator[Page]:
+    """A page of a profile of its own, on which nothing may be complained of: no policy, no warning of React's."""
+    context = await browser.new_context()
+    page = await context.new_page()
+    page.set_default_timeout(LIMIT)
+    complaints: list[str] = []
+    page.on(
+        "console", lambda message: complaints.append(message.text) if message.type in ("error", "warning") else None
+    )
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    await page.goto(url)
+    try:
+        yield page
+        assert [text for text in complaints if "Failed to load resource" not in text] == []
+    finally:
+        await context.close()
+
+
+async def until(page: Page, condition: str, *values: Any) -> Any:
+    """Waits until an expression over `v`, the values, is truthy on the page; returns it."""
+    handle = await page.wait_for_function(f"(v) => {condition}", arg=list(values), timeout=LIMIT)
+    return await handle.json_value()
