@@ -43,6 +43,11 @@ export class SessionView extends Store {
     this.#options = options;
   }
 
+  /** Whether another one of these would be the same. @param {import('../chatrooms.js').Chatrooms} client @param {SessionOptions} options */
+  isOf(client, options) {
+    return client === this.#client && JSON.stringify(options) === JSON.stringify(this.#options);
+  }
+
   start() {
     this.#watched = true;
     this.connect();
