@@ -136,7 +136,7 @@ class Server:
     async def _start_replies(self) -> None:
         options = self.options
         self.replies = Replies(ReplyStore(self.database, self.log), provider(options), options)
-        self.room_replies = RoomReplies(self.replies, self.rooms, self.messages, self.log, self.quotas, self.nodes.ask)
+        self.room_replies = RoomReplies(self.replies, self.rooms, self.messages, self.log, self.quotas)
         self.reply_rights = ReplyRights(self.rulebook, self.quotas)
         self.reply_readers = Places(options.max_streams, options.max_streams_per_user)
         self.hub.listen(CONTROL, self.replies.obey)
@@ -144,12 +144,9 @@ class Server:
         await self.replies.open(alone=not self.database.shared)
 
     async def _meet_nodes(self) -> None:
-        self.nodes.on_say, self.nodes.on_health = self.room_replies.hear, self._tell_bus_health
-        self.nodes.on_ask = self.room_replies.greet
+        self.nodes.on_say, self.nodes.on_health = self.hub.whisper, self._tell_bus_health
         self.rooms.on_tell = self.nodes.say
         self.neighbours = Neighbours(self.database, self.nodes, self.rooms) if self.database.shared else None
-        if self.neighbours is not None:
-            self.neighbours.on_arrival = self.room_replies.greet
         await self.nodes.open(self.log)
         if self.neighbours is not None:
             await self.neighbours.open()

@@ -249,12 +249,10 @@ class Replies:
                         reply.usage = piece
                         self.tokens += piece.completion_tokens
                         continue
-                    text = piece.replace("\0", "")  # PostgreSQL's text takes no NUL
-                    size += len(text.encode())
+                    size += len(piece.encode())
                     if most and size > most:
                         return Ending(ERROR, code="too-large", sentence="The reply grew too long.")
-                    if text:
-                        reply.add(text)
+                    reply.add(piece)
         return Ending(COMPLETE)
 
     # What happens by the clock
