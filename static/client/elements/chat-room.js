@@ -18,11 +18,11 @@ header { display: flex; align-items: center; flex-wrap: wrap; gap: 4px 14px; pad
 #title { margin-inline-end: auto; }
 .body { position: relative; flex: 1; min-height: 0; display: grid; }
 .body > * { grid-area: 1 / 1; }
-#log { min-height: 0; overflow-y: auto; overflow-anchor: none; padding: 8px 4px 10px; }
+#log { isolation: isolate; min-height: 0; overflow-y: auto; overflow-anchor: none; padding: 8px 4px 10px; }
 #log:focus-visible { outline-offset: -3px; }
 #older { display: block; margin: 4px auto 6px; }
 #empty { place-self: center; pointer-events: none; }
-#end { place-self: end center; margin-bottom: 10px; background: var(--surface); box-shadow: 0 2px 10px rgb(0 0 0 / 18%); }
+#end { z-index: 1; place-self: end center; margin-bottom: 10px; background: var(--surface); box-shadow: 0 2px 10px rgb(0 0 0 / 18%); }
 #typing { height: 22px; padding: 0 16px; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 #problem { display: flex; align-items: center; justify-content: space-between; gap: 10px; padding: 6px 16px; color: var(--danger); font-size: 13.5px; }
 #join { padding: 16px; }

@@ -8,11 +8,9 @@ import { showTime, stateWord } from './words.js';
 
 const STYLE = `
 :host { display: flex; flex-direction: column; height: 22rem; }
-header { display: flex; align-items: center; flex-wrap: wrap; gap: 6px 12px; padding: 10px 12px 10px 16px; border-bottom: 1px solid var(--line); }
-#attempts { margin-inline-end: auto; }
-#state { margin-inline-end: auto; }
-#attempts:not([hidden]) { margin-inline-start: -4px; }
-header:has(#attempts:not([hidden])) #state { margin-inline-end: 0; }
+header { display: flex; align-items: center; gap: 8px; min-height: 53px; padding: 8px 10px 8px 16px; border-bottom: 1px solid var(--line); }
+.about { flex: 1; min-width: 0; display: flex; flex-wrap: wrap; gap: 0 10px; }
+.about .state { white-space: normal; }
 .body { flex: 1; min-height: 0; display: grid; }
 .body > * { grid-area: 1 / 1; }
 #list { min-height: 0; overflow-y: auto; padding: 8px 16px 14px; overflow-anchor: none; }
@@ -44,8 +42,9 @@ export class MessageStream extends ViewElement {
   static styles = [BASE, STYLE];
   static template = template(
     make('header', { part: 'header' },
-      make('span', { id: 'state', class: 'state', part: 'state', role: 'status' }),
-      make('span', { id: 'attempts', class: 'quiet', part: 'attempts', hidden: true }),
+      make('div', { class: 'about' },
+        make('span', { id: 'state', class: 'state', part: 'state', role: 'status' }),
+        make('span', { id: 'attempts', class: 'quiet', part: 'attempts', hidden: true })),
       make('button', { id: 'connect', part: 'connect', type: 'button', hidden: true }, 'Reconnect'),
       make('button', { id: 'clear', part: 'clear', type: 'button' }, 'Clear'),
     ),

@@ -87,7 +87,6 @@ export class RoomView extends Store {
     if (!this.#room || !text.trim()) return null;
     const draft = this.#room.send(text);
     this.#timeline.queue(draft, this.#name());
-    this.#typedAt = -Infinity;
     this.#show();
     return draft.clientMessageId;
   };
