@@ -49,14 +49,21 @@ class Buried(msgspec.Struct, tag="buried", tag_field="is"):
     dead: str
 
 
-News = Ring | Say | Seen | Buried
+class Rows(msgspec.Struct, tag="rows", tag_field="is"):
+    """Another program has inserted rows for the log; told by the database itself."""
+
+    node: str
+
+
+News = Ring | Say | Seen | Buried | Rows
 
 
 class Nodes:
     """This node's voice and ear. `name` is new with each life of the process.
 
     `on_say` is given each ephemeral frame of another node and its topic; `on_health` is told when the
-    bus goes away, and when it is back; `on_seen` and `on_buried` of presence there.
+    bus goes away, and when it is back; `on_seen` and `on_buried` of presence there; `on_rows` when
+    another program has written to the outbox.
     """
 
     def __init__(self, bus: Bus) -> None:
@@ -66,6 +73,7 @@ class Nodes:
         self.on_health: Callable[[bool], None] = lambda well: None
         self.on_seen: Callable[[Seen], None] = lambda seen: None
         self.on_buried: Callable[[str], None] = lambda node: None
+        self.on_rows: Callable[[], None] = lambda: None
         self._bus = bus
         self._log: Log | None = None
 
@@ -115,6 +123,8 @@ class Nodes:
             self.on_say(news.topic, news.frame.encode())
         elif isinstance(news, Seen):
             self.on_seen(news)
+        elif isinstance(news, Rows):
+            self.on_rows()
         elif news.dead != self.name:  # else it was asleep: it takes a new lease with its next beat
             self.on_buried(news.dead)
 
