@@ -14,7 +14,7 @@ from tests.wire import eventually
 ENTER = """(async ({name, roomId, options}) => {
     const { Chatrooms } = await import("/static/client/chatrooms.js");
     window.chat = new Chatrooms(options);
-    await chat.account.enterAsGuest(name);
+    if (!chat.user) await chat.account.enterAsGuest(name);
     window.room = chat.room(roomId);
     window.heard = [];
     window.times = [];
@@ -38,15 +38,18 @@ class Person:
 
     @classmethod
     async def enters(cls, tools: DevTools, url: str, name: str, room: str = "lobby", **options: Any) -> Person:
-        tab = await tools.open(f"{url}/docs")
-        asked = json.dumps({"name": name, "roomId": room, "options": options})
-        await tab.evaluate(f"{ENTER}({asked})")
-        person = cls(tab, name)
-        await eventually(person.is_open)
+        person = cls(await tools.open(f"{url}/docs"), name)
+        await person.opens(room, **options)
         return person
 
+    async def opens(self, room: str = "lobby", **options: Any) -> None:
+        """Opens the room, as whoever is signed in in this tab."""
+        asked = json.dumps({"name": self.name, "roomId": room, "options": options})
+        await self.tab.evaluate(f"{ENTER}({asked})")
+        await eventually(self.is_open)
+
     async def is_open(self) -> bool:
-        return bool(await self.tab.evaluate('room.state.state === "open"'))
+        return bool(await self.tab.evaluate('["open", "polling"].includes(room.state.state)'))
 
     async def leads(self) -> bool:
         return bool(await self.tab.evaluate("chat.tabs.then((tabs) => tabs.leads)"))

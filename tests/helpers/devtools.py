@@ -70,6 +70,11 @@ class Tab:
         self._devtools = devtools
         self._session = session
 
+    async def go(self, url: str) -> None:
+        """Loads another page."""
+        await self.send("Page.navigate", {"url": url})
+        await eventually(lambda: self.is_at(url))
+
     async def is_at(self, url: str) -> bool:
         """Whether it has loaded that page."""
         return bool(await self.evaluate(f"location.href === {json.dumps(url)} && document.readyState === 'complete'"))
