@@ -14,8 +14,10 @@ from typing import Any
 
 import pytest
 from playwright.async_api import Browser, Page
+from tornado.ioloop import IOLoop
 from tornado.web import Application, StaticFileHandler
 
+from chatrooms.app import make_app
 from tests.browser.pages import LIMIT
 
 HERE = Path(__file__).parent
@@ -68,6 +70,19 @@ async def clean_page(browser: Browser, url: str) -> AsyncIterator[Page]:
         assert [text for text in complaints if "Failed to load resource" not in text] == []
     finally:
         await context.close()
+
+
+def app_with_parts(**options: Any) -> Any:
+    """The fixture `app` of a module: a server with these options, the examples and the probe."""
+
+    @pytest.fixture
+    def app(io_loop: IOLoop, tmp_path: Path) -> Any:
+        application: Application = make_app(data_dir=str(tmp_path / "data"), **options)
+        serve_parts(application, tmp_path / "vendor")
+        yield application
+        io_loop.run_sync(application.settings["server"].stop)
+
+    return app
 
 
 async def until(page: Page, condition: str, *values: Any) -> Any:

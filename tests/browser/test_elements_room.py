@@ -4,28 +4,17 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import Any
 
 import pytest
 from playwright.async_api import Browser, Locator, Page, expect
 from tornado.httpserver import HTTPServer
-from tornado.ioloop import IOLoop
 from tornado.web import Application
 
-from chatrooms.app import make_app
 from tests.browser.conftest import Chromium
 from tests.browser.pages import LIMIT
-from tests.browser.parts import clean_page, serve_parts
+from tests.browser.parts import app_with_parts, clean_page
 
-
-@pytest.fixture
-def app(io_loop: IOLoop, tmp_path: Path) -> Any:
-    """A server that has the examples, too."""
-    application: Application = make_app(data_dir=str(tmp_path / "data"), max_message_bytes=1000)
-    serve_parts(application, tmp_path / "vendor")
-    yield application
-    io_loop.run_sync(application.settings["server"].stop)
+app = app_with_parts(max_message_bytes=1000)
 
 
 @asynccontextmanager

@@ -4,30 +4,20 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import Any
 
 import pytest
 from playwright.async_api import Browser, Page
 from tornado.httpserver import HTTPServer
-from tornado.ioloop import IOLoop
 from tornado.web import Application
 
-from chatrooms.app import make_app
 from tests.browser.conftest import Chromium
-from tests.browser.parts import clean_page, needs_react, serve_parts, until
+from tests.browser.parts import app_with_parts, clean_page, needs_react, until
 from tests.wire import eventually
 
 pytestmark = needs_react
 
 
-@pytest.fixture
-def app(io_loop: IOLoop, tmp_path: Path) -> Any:
-    """With heartbeats so close that a test can wait for some."""
-    application: Application = make_app(data_dir=str(tmp_path / "data"), heartbeat=0.2, max_message_bytes=1000)
-    serve_parts(application, tmp_path / "vendor")
-    yield application
-    io_loop.run_sync(application.settings["server"].stop)
+app = app_with_parts(heartbeat=0.2, max_message_bytes=1000)
 
 
 @asynccontextmanager
@@ -110,8 +100,6 @@ async def test_heartbeats_render_nothing(http_server: HTTPServer, base_url: str,
             let left = 4;
             other.addEventListener('heartbeat', () => --left || (other.close(), resolve([before, room.seen.length])));
         })"""
-        await ada.evaluate("() => mount(() => { window.client = useChatrooms(); })")
-        await until(ada, "window.client")
         before, after = await ada.evaluate(beats)
         assert before == after
 

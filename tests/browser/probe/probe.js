@@ -3,11 +3,12 @@ import React from 'react';
 import { createRoot } from 'react-dom/client';
 import { Chatrooms } from '/static/client/chatrooms.js';
 import * as library from '/static/client/react.js';
+import { pageClient } from '/static/client/elements.js';
 
-Object.assign(window, library, { React, Chatrooms });
+Object.assign(window, library, { React, Chatrooms, client: pageClient() });
 
-/** @param {() => any} use calls a hook; what it returns is in `seen`, oldest first */
-window.mount = (use) => {
+/** @param {() => any} use calls a hook; what it returns is in `seen`, oldest first @param {any} [children] */
+window.mount = (use, children = null) => {
   const seen = [];
   const root = createRoot(document.body.appendChild(document.createElement('div')));
   function Probe({ use }) {
@@ -15,7 +16,7 @@ window.mount = (use) => {
     React.useEffect(() => {
       seen.push(value);
     });
-    return null;
+    return children;
   }
   const render = (next) => root.render(React.createElement(React.StrictMode, null, React.createElement(Probe, { use: next })));
   render(use);
