@@ -34,13 +34,11 @@ class StrictPage(StaticFileHandler):
     """A file under a strict policy: own scripts and styles only, an import map by its hash, no HTML from text."""
 
     def set_extra_headers(self, path: str) -> None:
-        maps = re.findall(
-            rb'<script type="importmap">(.*?)</script>', Path(self.absolute_path or "").read_bytes(), re.S
-        )
+        content = Path(self.absolute_path or "").read_bytes()
+        maps = re.findall(rb'<script type="importmap">(.*?)</script>', content, re.S)
         hashes = "".join(f" 'sha256-{base64.b64encode(hashlib.sha256(text).digest()).decode()}'" for text in maps)
-        policy = (
-            f"default-src 'none'; script-src 'self'{hashes}; style-src 'self'; connect-src 'self'; worker-src 'self'"
-        )
+        own = f"default-src 'none'; script-src 'self'{hashes}; style-src 'self'"
+        policy = f"{own}; connect-src 'self' http://127.0.0.1:*"
         self.set_header("Content-Security-Policy", f"{policy}; require-trusted-types-for 'script'")
         self.set_header("Cache-Control", "no-store")
 
@@ -49,8 +47,13 @@ def serve_parts(app: Application, folder: Path) -> None:
     """Adds the pages to a server; `folder` is for what is made of React's packages."""
     folders = {"examples": ROOT / "examples", "probe": HERE / "probe", "vendor": folder}
     if (MODULES / "react-dom").is_dir():
-        subprocess.run(["node", ROOT / "examples" / "react" / "vendor.mjs", MODULES, folder], check=True)
+        make_react(folder)
     app.add_handlers(".*", [(rf"/{name}/(.*)", StrictPage, {"path": str(path)}) for name, path in folders.items()])
+
+
+def make_react(folder: Path) -> None:
+    """React's packages as modules for a page without a bundler."""
+    subprocess.run(["node", ROOT / "examples" / "react" / "vendor.mjs", MODULES, folder], check=True)
 
 
 @asynccontextmanager
@@ -83,6 +86,14 @@ def app_with_parts(**options: Any) -> Any:
         io_loop.run_sync(application.settings["server"].stop)
 
     return app
+
+
+def cut(app: Application) -> None:
+    """Ends the open streams as a broken connection would."""
+    streams = list(app.settings["server"].hub.streams)
+    assert streams, "there is a stream to cut"
+    for stream in streams:
+        stream.close()
 
 
 async def until(page: Page, condition: str, *values: Any) -> Any:

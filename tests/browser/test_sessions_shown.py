@@ -11,21 +11,13 @@ from tornado.web import Application
 
 from tests.browser.conftest import Chromium
 from tests.browser.pages import LIMIT
-from tests.browser.parts import app_with_parts, clean_page, needs_react, until
+from tests.browser.parts import app_with_parts, clean_page, cut, needs_react, until
 
 app = app_with_parts(heartbeat=0.2)
 
 
 async def post(page: Page, session_id: str, content: str, **more: Any) -> None:
     await page.evaluate("(body) => client.sendToSession(body)", {"sessionId": session_id, "content": content, **more})
-
-
-def cut(app: Application) -> None:
-    """Ends the open streams as a broken connection would."""
-    streams = list(app.settings["server"].hub.streams)
-    assert streams, "there is a stream to cut"
-    for stream in streams:
-        stream.close()
 
 
 @needs_react
