@@ -13,8 +13,8 @@ header { display: flex; align-items: center; gap: 8px; min-height: 53px; padding
 .about .state { white-space: normal; }
 .body { flex: 1; min-height: 0; display: grid; }
 .body > * { grid-area: 1 / 1; }
-#list { min-height: 0; overflow-y: auto; padding: 8px 16px 14px; overflow-anchor: none; }
-#list:focus-visible { outline-offset: -3px; }
+#log { min-height: 0; overflow-y: auto; padding: 8px 16px 14px; overflow-anchor: none; }
+#log:focus-visible { outline-offset: -3px; }
 li { padding: 8px 0; border-bottom: 1px solid var(--line); }
 li:last-child { border-bottom: 0; }
 .who { display: flex; align-items: baseline; gap: 8px; }
@@ -49,7 +49,7 @@ export class MessageStream extends ViewElement {
       make('button', { id: 'clear', part: 'clear', type: 'button' }, 'Clear'),
     ),
     make('div', { class: 'body' },
-      make('ol', { id: 'list', part: 'list', role: 'log', tabindex: '0' }),
+      make('div', { id: 'log', part: 'list', role: 'log', tabindex: '0' }, make('ol', { id: 'list' })),
       make('p', { id: 'empty', class: 'quiet', part: 'empty' }, 'No messages yet.')),
   );
 
@@ -61,9 +61,8 @@ export class MessageStream extends ViewElement {
 
   constructor() {
     super();
-    const list = this.find('list');
-    this.#rows = new Rows(list, { make: () => /** @type {HTMLElement} */ (ROW.content.firstElementChild?.cloneNode(true)), fill });
-    this.#scroll = new Scroll(list, () => {});
+    this.#rows = new Rows(this.find('list'), { make: () => /** @type {HTMLElement} */ (ROW.content.firstElementChild?.cloneNode(true)), fill });
+    this.#scroll = new Scroll(this.find('log'), () => {});
     this.find('clear').addEventListener('click', () => this.clear());
     this.find('connect').addEventListener('click', () => this.connect());
   }
@@ -131,8 +130,7 @@ export class MessageStream extends ViewElement {
     this.find('connect').hidden = state.state !== 'closed';
     /** @type {HTMLButtonElement} */ (this.find('clear')).disabled = !messages.length;
     this.find('empty').hidden = messages.length > 0;
-    const list = this.find('list');
-    list.setAttribute('aria-label', this.getAttribute('label') ?? 'Messages');
+    this.find('log').setAttribute('aria-label', this.getAttribute('label') ?? 'Messages');
     this.#scroll.around(() => this.#rows.draw(messages.map((message) => this.#item(message))));
   }
 

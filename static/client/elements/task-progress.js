@@ -7,7 +7,7 @@ import { BASE } from './styles.js';
 const STYLE = `
 :host { padding: 14px 16px; }
 .top { display: flex; align-items: baseline; justify-content: space-between; gap: 12px; }
-#percent { font-weight: 650; font-variant-numeric: tabular-nums; }
+#percent { flex: none; font-weight: 650; font-variant-numeric: tabular-nums; }
 #bar { position: relative; height: 8px; margin: 10px 0 8px; overflow: hidden; border-radius: 4px; background: var(--raised); }
 #bar::after {
   content: ""; position: absolute; inset: 0; border-radius: inherit; background: var(--accent);
@@ -18,6 +18,7 @@ const STYLE = `
 :host([state="cancelled"]) #bar::after { background: var(--edge); }
 .bottom { display: flex; align-items: center; flex-wrap: wrap; gap: 6px 12px; min-height: 24px; }
 #word { flex: 1; }
+::slotted(a) { color: var(--accent); }
 :host([state="failed"]) #word { color: var(--danger); }
 :host([state="completed"]) #word { color: var(--accent); font-weight: 550; }
 @keyframes wander { from { transform: translateX(-100%); } to { transform: translateX(340%); } }

@@ -19,17 +19,17 @@ export function MessageStream({ onNewMessage, className = '', label = 'Messages'
       error && h('button', { type: 'button', className: 'message-stream-connect', onClick: connect }, 'Reconnect'),
       h('button', { type: 'button', className: 'message-stream-clear', onClick: clearMessages, disabled: !messages.length }, 'Clear'),
     ),
-    h('ol', { className: 'message-stream-list', role: 'log', 'aria-label': label, tabIndex: 0 },
-      messages.map((message) => h(Row, { key: message.id, message }))),
+    h('div', { className: 'message-stream-log', role: 'log', 'aria-label': label, tabIndex: 0 },
+      h('ol', { className: 'message-stream-list' }, messages.map((message) => h(Row, { key: message.id, message })))),
     !messages.length && h('p', { className: 'message-stream-empty' }, 'No messages yet.'),
   );
 }
 
 const Row = React.memo(
   /** @param {{message: import('../views/session.js').SessionMessage}} props */
-  function Row({ message: { content, isFromBot, createdAt } }) {
+  function Row({ message: { content, isFromBot, isHuman, createdAt } }) {
     return h('li', { className: 'message-stream-message', 'data-from': isFromBot ? 'bot' : 'human' },
-      h('span', { className: 'message-stream-author' }, isFromBot ? 'Bot' : 'Person'), ' ',
+      h('span', { className: 'message-stream-author' }, isFromBot ? 'Bot' : isHuman ? 'Person' : 'Message'), ' ',
       h('time', { dateTime: createdAt }, new Date(createdAt).toLocaleTimeString()), ' ',
       h('span', { className: 'message-stream-content' }, content));
   },
