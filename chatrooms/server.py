@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from chatrooms.ai import provider
-from chatrooms.bus.choice import bus_of
+from chatrooms.bus.choice import bus_of, intake_of
 from chatrooms.channels.channels import Channels
 from chatrooms.channels.orders import ChannelOrders
 from chatrooms.core.hub import Hub
@@ -35,6 +35,7 @@ from chatrooms.replies.rights import ReplyRights
 from chatrooms.replies.store import ReplyStore
 from chatrooms.rooms.directory import Directory
 from chatrooms.rooms.entrance import Entrance
+from chatrooms.rooms.ingest import Ingest
 from chatrooms.rooms.messages import Messages
 from chatrooms.rooms.rooms import Rooms
 from chatrooms.rules.acts import Acts
@@ -108,6 +109,7 @@ class Server:
         await self.database.open()
         undo.push_async_callback(self.database.close)
         self.hub = Hub(options.heartbeat, options.write_timeout, options.max_streams, options.max_streams_per_user)
+        self.ingest: Ingest | None = None
         self.nodes = Nodes(bus_of(options.bus_url, options.database_url))
         self.log = Log(self.database, self.hub.publish, self._tell_health, self.nodes.ring)
         await self.log.open()
@@ -131,9 +133,19 @@ class Server:
         self._start_sessions(undo)
         await self._start_replies()
         undo.push_async_callback(self.replies.close)
-        self.metrics = Metrics(self.hub, self.log, self.replies)
         undo.push_async_callback(self.nodes.close)
         await self._meet_nodes()
+        self.ingest = self._ingest()
+        self.metrics = Metrics(self.hub, self.log, self.replies, self.ingest)
+        if self.ingest is not None:
+            undo.push_async_callback(self.ingest.close)
+            await self.ingest.open()
+
+    def _ingest(self) -> Ingest | None:
+        subject = self.options.nats_ingest
+        if subject is None:
+            return None
+        return Ingest(intake_of(self.options.bus_url, subject), self.messages, self.room_replies.consider)
 
     def _start_sessions(self, undo: AsyncExitStack) -> None:
         self.sessions = Sessions(self.database, self.log, self.hub, self.quotas, self.options)
@@ -146,7 +158,7 @@ class Server:
     async def _start_replies(self) -> None:
         options = self.options
         self.replies = Replies(ReplyStore(self.database, self.log), provider(options), options)
-        self.room_replies = RoomReplies(self.replies, self.rooms, self.messages, self.log, self.quotas)
+        self.room_replies = RoomReplies(self.replies, self.rooms, self.messages, self.log, self.quotas, self.nodes.ask)
         self.reply_rights = ReplyRights(self.rulebook, self.quotas)
         self.reply_readers = Places(options.max_streams, options.max_streams_per_user)
         self.hub.listen(CONTROL, self.replies.obey)
@@ -154,9 +166,12 @@ class Server:
         await self.replies.open(alone=not self.database.shared)
 
     async def _meet_nodes(self) -> None:
-        self.nodes.on_say, self.nodes.on_health = self.hub.whisper, self._tell_bus_health
+        self.nodes.on_say, self.nodes.on_health = self.room_replies.hear, self._tell_bus_health
+        self.nodes.on_ask = self.room_replies.greet
         self.rooms.on_tell = self.nodes.say
         self.neighbours = Neighbours(self.database, self.nodes, self.rooms) if self.database.shared else None
+        if self.neighbours is not None:
+            self.neighbours.on_arrival = self.room_replies.greet
         await self.nodes.open(self.log)
         if self.neighbours is not None:
             await self.neighbours.open()
@@ -192,6 +207,8 @@ class Server:
         if not self.ready:
             return
         self.draining = self.rooms.draining = self.sessions.draining = True
+        if self.ingest is not None:
+            await self.ingest.pause()
         streams = list(self.hub.streams)
         random.shuffle(streams)
         steps = max(1, int(self.options.drain / DRAIN_STEP))
@@ -216,6 +233,8 @@ class Server:
                 stream.end("draining", True)
             self.hub.stop()
             await self.outbox.close()
+            if self.ingest is not None:
+                await self.ingest.close()
             await self.replies.close()
             self.accounts.close()
             await self.log.close()

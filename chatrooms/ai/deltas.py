@@ -17,7 +17,7 @@ from chatrooms.sse import Parser
 MAX_EVENT = 1 << 20  # bytes without the end of an event, after which it is no event stream
 
 _HIGH_AT_END = re.compile(r"[\ud800-\udbff]\Z")
-_LONE = re.compile(r"[\ud800-\udfff]|\0")
+_LONE = re.compile(r"[\ud800-\udfff]")
 
 
 class Deltas:
@@ -81,7 +81,7 @@ class Deltas:
     def _whole(self, text: str) -> str:
         """The text with halves of characters joined; one that stays alone becomes U+FFFD."""
         text, self._half = self._half + text, ""
-        if text.isascii() and "\0" not in text:
+        if text.isascii():
             return text
         if _HIGH_AT_END.search(text):
             text, self._half = text[:-1], text[-1]

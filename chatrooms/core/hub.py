@@ -94,6 +94,15 @@ class Hub:
         """Calls a part of the server with each event of a topic, in log order and without an await."""
         self._listeners.setdefault(name, []).append(listener)
 
+    def unlisten(self, name: str, listener: Callable[[Event], None]) -> None:
+        """Takes back what `listen` did."""
+        # A new list: a listener may do this while it is called.
+        left = [other for other in self._listeners.get(name, ()) if other != listener]
+        if left:
+            self._listeners[name] = left
+        else:
+            self._listeners.pop(name, None)
+
     def whisper(self, name: str, frame: bytes) -> None:
         """Gives an ephemeral frame to the streams of a topic that are open now."""
         topic = self._topics.get(name)

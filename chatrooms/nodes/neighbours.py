@@ -31,7 +31,11 @@ log = logging.getLogger(__name__)
 
 
 class Neighbours:
-    """Tells the other nodes who is here, and the rooms of this node who is there."""
+    """Tells the other nodes who is here, and the rooms of this node who is there.
+
+    `on_arrival` is told of a room and of a node that has just got its first member of it: from that step
+    on it is told what goes on there.
+    """
 
     def __init__(
         self, database: Database, nodes: Nodes, rooms: Rooms, clock: Callable[[], float] = time.monotonic
@@ -47,6 +51,7 @@ class Neighbours:
         self._meanwhile: list[Seen] | None = None
         self._refresh_at = 0.0
         self._tasks: list[asyncio.Task[None]] = []
+        self.on_arrival: Callable[[str, str], None] = lambda room_id, node: None
         rooms.on_presence = self._note
         nodes.on_seen, nodes.on_buried = self._hear, self._drop
 
@@ -173,15 +178,22 @@ class Neighbours:
                     if Whereabouts(node, room_id, *key) not in rows:
                         presence.leave_elsewhere(key, node)
         for row in rows:
-            self._rooms.presence_of(row.room_id).enter_elsewhere((row.user_id, row.username), row.node)
+            self._enter(row)
 
     def _hear(self, seen: Seen) -> None:
         if self._meanwhile is not None:
             self._meanwhile.append(seen)
-        for room_id, user_id, username in seen.come:
-            self._rooms.presence_of(room_id).enter_elsewhere((user_id, username), seen.node)
+        for place in seen.come:
+            self._enter(Whereabouts(seen.node, *place))
         for room_id, user_id, username in seen.gone:
             self._rooms.presence_of(room_id).leave_elsewhere((user_id, username), seen.node)
+
+    def _enter(self, row: Whereabouts) -> None:
+        presence = self._rooms.presence_of(row.room_id)
+        arrives = row.node not in presence.nodes
+        presence.enter_elsewhere((row.user_id, row.username), row.node)
+        if arrives:
+            self.on_arrival(row.room_id, row.node)
 
 
 def _rows(node: str, places: Iterable[tuple[str, str, str]]) -> set[Whereabouts]:

@@ -55,7 +55,14 @@ class Rows(msgspec.Struct, tag="rows", tag_field="is"):
     node: str
 
 
-News = Ring | Say | Seen | Buried | Rows
+class Ask(msgspec.Struct, tag="ask", tag_field="is"):
+    """That node lacks some of what was said in a room."""
+
+    node: str
+    room_id: str
+
+
+News = Ring | Say | Seen | Buried | Rows | Ask
 
 
 class Nodes:
@@ -63,7 +70,8 @@ class Nodes:
 
     `on_say` is given each ephemeral frame of another node and its topic; `on_health` is told when the
     bus goes away, and when it is back; `on_seen` and `on_buried` of presence there; `on_rows` when
-    another program has written to the outbox.
+    another program has written to the outbox; `on_ask` is given the room and the node that wants to
+    hear what is going on.
     """
 
     def __init__(self, bus: Bus) -> None:
@@ -74,6 +82,7 @@ class Nodes:
         self.on_seen: Callable[[Seen], None] = lambda seen: None
         self.on_buried: Callable[[str], None] = lambda node: None
         self.on_rows: Callable[[], None] = lambda: None
+        self.on_ask: Callable[[str, str], None] = lambda room_id, node: None
         self._bus = bus
         self._log: Log | None = None
 
@@ -103,6 +112,10 @@ class Nodes:
         """Tells that a node is dead."""
         self._send(ALL, Buried(self.name, node))
 
+    def ask(self, room_id: str) -> None:
+        """Asks all nodes to say again what is going on in a room."""
+        self._send(ALL, Ask(self.name, room_id))
+
     def _send(self, channel: str, news: News) -> None:
         self._bus.send(channel, msgspec.json.encode(news))
 
@@ -125,6 +138,8 @@ class Nodes:
             self.on_seen(news)
         elif isinstance(news, Rows):
             self.on_rows()
+        elif isinstance(news, Ask):
+            self.on_ask(news.room_id, news.node)
         elif news.dead != self.name:  # else it was asleep: it takes a new lease with its next beat
             self.on_buried(news.dead)
 

@@ -5,22 +5,23 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET
 
-from chatrooms import sse
 from chatrooms.ai.base import Line, Prompt, Scene
 from chatrooms.errors import NotFound, Problem
 from chatrooms.event import event_id, parse_id
 from chatrooms.identity.quotas import Quotas
 from chatrooms.identity.tokens import Identity
+from chatrooms.replies.chunk import Chunk, frame_of
+from chatrooms.replies.elsewhere import RepliesElsewhere
 from chatrooms.replies.jobs import Replies, check_ended
 from chatrooms.replies.reply import Ending, Reader, Reply
 from chatrooms.rooms.messages import Messages, RoomMessage
-from chatrooms.rooms.rooms import Rooms
+from chatrooms.rooms.rooms import Rooms, topic_of
 from chatrooms.storage.log import Log
 
 INTERVAL = 1 / 23  # seconds between two chunks of a reply: with the last one at most 25 in a second
@@ -34,15 +35,20 @@ class RoomReplies:
     """Starts replies in rooms and tells the rooms of them.
 
     `told` is how far a room has been told of each running reply: who comes later gets that at once.
+    `ask` asks the other nodes to say again what is going on in a room.
     """
 
-    def __init__(self, replies: Replies, rooms: Rooms, messages: Messages, log: Log, quotas: Quotas) -> None:
+    def __init__(
+        self, replies: Replies, rooms: Rooms, messages: Messages, log: Log, quotas: Quotas,
+        ask: Callable[[str], None] = lambda room_id: None,
+    ) -> None:  # fmt: skip
         self._replies = replies
         self._rooms = rooms
         self._messages = messages
         self._log = log
         self._quotas = quotas
         self._told: dict[Reply, int] = {}
+        self._elsewhere = RepliesElsewhere(rooms.hub, ask)
         self._tellers: set[asyncio.Task[None]] = set()
         replies.on_start, replies.on_end = self._begin, self._end
         rooms.ephemeral_state = self.state_of
@@ -60,7 +66,9 @@ class RoomReplies:
                     self._quotas.reply(who)
                     await self._answer(who, name, room_id, message)
         except Problem as problem:
-            refused = _Chunk(secrets.token_urlsafe(12), room_id, f"({problem.sentence})", 0, True, "error")
+            refused = Chunk(
+                secrets.token_urlsafe(12), room_id, f"({problem.sentence})", 0, 0, is_final=True, state="error"
+            )
             self._announce(refused)
 
     async def ask(self, who: Identity, name: str, room_id: str, prompt: Prompt, conversation_id: str | None) -> Reply:
@@ -84,9 +92,22 @@ class RoomReplies:
         return await self._start(who, name, row.room_id, question.message, row.question)
 
     def state_of(self, room_id: str) -> bytes:
-        """A chunk with `reset` for each running reply of a room: the text so far."""
+        """A chunk with `reset` for each running reply of a room, on whatever node: the text so far."""
+        return b"".join([frame_of(chunk) for chunk in (*self._resets(room_id), *self._elsewhere.resets(room_id))])
+
+    def greet(self, room_id: str, node: str) -> None:
+        """Gives the text so far to a node that has just got readers of a room, or lacks some of it."""
+        for chunk in self._resets(room_id):
+            self._rooms.on_tell([node], topic_of(room_id), frame_of(chunk))
+
+    def hear(self, topic: str, frame: bytes) -> None:
+        """Takes an ephemeral frame of another node to the readers here, unless some before it was lost."""
+        if self._elsewhere.follows(frame):
+            self._rooms.hub.whisper(topic, frame)
+
+    def _resets(self, room_id: str) -> list[Chunk]:
         replies = self._replies.in_room(room_id)
-        return b"".join([_frame(_reset(reply, self._told[reply])) for reply in replies if reply in self._told])
+        return [_reset(reply, self._told[reply]) for reply in replies if reply in self._told]
 
     async def _answer(self, who: Identity, name: str, room_id: str, message: _Posted) -> None:
         position = parse_id(message.id)
@@ -147,22 +168,8 @@ class RoomReplies:
         self._told[reply] = reader.index
         self._announce(_chunk(reply, start, reader.index, reader.index - 1))
 
-    def _announce(self, chunk: _Chunk) -> None:
-        self._rooms.tell(chunk.room_id, _frame(chunk))
-
-
-class _Chunk(msgspec.Struct, rename="camel"):
-    """The data of a `bot-chunk`."""
-
-    message_id: str
-    room_id: str
-    chunk: str
-    index: int
-    is_final: bool = False
-    state: str | UnsetType = UNSET
-    by: str | UnsetType = UNSET
-    position: int | UnsetType = UNSET
-    reset: bool | UnsetType = UNSET
+    def _announce(self, chunk: Chunk) -> None:
+        self._rooms.tell(chunk.room_id, frame_of(chunk))
 
 
 class _Posted(RoomMessage, rename="camel", kw_only=True):
@@ -171,20 +178,16 @@ class _Posted(RoomMessage, rename="camel", kw_only=True):
     id: str
 
 
-def _chunk(reply: Reply, start: int, end: int, index: int) -> _Chunk:
+def _chunk(reply: Reply, start: int, end: int, index: int) -> Chunk:
     """The pieces from `start` to before `end`; `index` is that of the last one."""
-    chunk = _Chunk(reply.id, reply.row.room_id or "", "".join(reply.pieces[start:end]), index)
+    chunk = Chunk(reply.id, reply.row.room_id or "", "".join(reply.pieces[start:end]), index, start)
     if reply.position:
         chunk.state, chunk.position = "queued", reply.position
     return chunk
 
 
-def _reset(reply: Reply, told: int) -> _Chunk:
+def _reset(reply: Reply, told: int) -> Chunk:
     """All that a room was told, for who was not there."""
     chunk = _chunk(reply, 0, told, told - 1)
     chunk.reset = True
     return chunk
-
-
-def _frame(chunk: _Chunk) -> bytes:
-    return sse.encode(msgspec.json.encode(chunk), "bot-chunk")

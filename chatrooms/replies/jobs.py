@@ -249,10 +249,12 @@ class Replies:
                         reply.usage = piece
                         self.tokens += piece.completion_tokens
                         continue
-                    size += len(piece.encode())
+                    text = piece.replace("\0", "")  # PostgreSQL's text takes no NUL
+                    size += len(text.encode())
                     if most and size > most:
                         return Ending(ERROR, code="too-large", sentence="The reply grew too long.")
-                    reply.add(piece)
+                    if text:
+                        reply.add(text)
         return Ending(COMPLETE)
 
     # What happens by the clock
