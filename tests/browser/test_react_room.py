@@ -141,3 +141,11 @@ async def test_older_messages_and_replies(http_server: HTTPServer, base_url: str
             assert {reply["key"] for reply in replies} == {replies[-1]["messageId"]}
             growing = [reply["message"] for reply in replies if reply["state"] == "streaming"]
             assert len(growing) > 2 and all(replies[-1]["message"].startswith(text) for text in growing)
+            await bob.evaluate("""() => {
+                const [stream] = client.streams;
+                const say = (type, detail) => stream.dispatchEvent(new CustomEvent(type, { detail }));
+                say('message-deleted', { messageId: room.now.messages[3].id });
+                say('system', { recovered: false });
+            }""")
+            await until(bob, "room.now.messages.length === 2 && room.now.messages[0].message === '@ai hello'")
+            assert await bob.evaluate("room.now.hasOlder"), "a hole is filled by what the log says now"

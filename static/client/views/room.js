@@ -27,11 +27,11 @@ const TYPING_EVERY_MS = 2500; // the server tells it on once in two seconds
  * @property {string | null} error why it is closed, for a person
  */
 
-/** @returns {RoomState} */
-const beginning = () => ({
-  state: 'connecting', messages: [], members: [], onlineCount: 0, typingUsers: [], hasOlder: false, user: null,
-  degraded: false, error: null,
-});
+/** @type {RoomState} */
+const BEGINNING = {
+  state: 'connecting', reason: undefined, retryAt: undefined, messages: [], members: [], onlineCount: 0,
+  typingUsers: [], hasOlder: false, user: null, degraded: false, error: null,
+};
 
 /** A room as a page shows it. @extends {Store<RoomState>} */
 export class RoomView extends Store {
@@ -58,7 +58,7 @@ export class RoomView extends Store {
    *   nobody is signed in, or the name of a token from elsewhere; `history`: messages to begin with
    */
   constructor(client, roomId, { username, history = HISTORY } = {}) {
-    super(beginning());
+    super(BEGINNING);
     this.#client = client;
     this.#roomId = roomId;
     this.#username = username;
@@ -70,7 +70,7 @@ export class RoomView extends Store {
     this.#aborter = new AbortController();
     this.#timeline = new Timeline();
     this.#hasOlder = null;
-    this.change(beginning());
+    this.change(BEGINNING);
     this.#begin(this.#aborter.signal);
   }
 
@@ -145,8 +145,13 @@ export class RoomView extends Store {
 
   /** Opens it again after it was closed. */
   reconnect = () => {
-    if (this.#room) this.#room.open();
-    else if (!this.#aborter.signal.aborted) this.#begin(this.#aborter.signal);
+    const { state, reason } = this.get();
+    if (state !== 'closed' || this.#aborter.signal.aborted) return;
+    if (this.#room && reason !== 'signed-out') this.#room.open();
+    else {
+      this.stop();
+      this.start();
+    }
   };
 
   /** @param {AbortSignal} signal */
