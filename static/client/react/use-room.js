@@ -1,0 +1,26 @@
+import React from 'react';
+import { sharedView } from '../views/clients.js';
+import { RoomView } from '../views/room.js';
+import { useChatrooms } from './client.js';
+import { useTold, useView } from './view.js';
+
+/** @typedef {import('../chatrooms.js').Chatrooms} Chatrooms */
+
+/**
+ * A room: what it shows, and what one does in it.
+ * @param {string} roomId
+ * @param {{username?: string, history?: number, client?: Chatrooms, onMessage?: (message: any) => void}} [options]
+ *   `username`: who comes in as a guest when nobody is signed in; `history`: messages to begin with (50);
+ *   `onMessage` hears of each message of the log once, those of the beginning too
+ */
+export function useRoom(roomId, { username, history, client: given, onMessage } = {}) {
+  const client = useChatrooms(given);
+  const view = React.useMemo(() => {
+    const name = JSON.stringify(['room', roomId, username, history]);
+    return sharedView(client, name, () => new RoomView(client, roomId, { username, history }));
+  }, [client, roomId, username, history]);
+  useTold(view, { message: onMessage });
+  const state = useView(view);
+  const { send, edit, remove, typing, loadOlder, retry, discard, reconnect } = view;
+  return { ...state, send, edit, remove, typing, loadOlder, retry, discard, reconnect };
+}

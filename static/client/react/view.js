@@ -1,0 +1,35 @@
+import React from 'react';
+
+/**
+ * The snapshot of a view, which runs as long as the component is there.
+ * @template {object} T
+ * @template {import('../views/store.js').Store<T> | null} V
+ * @param {V & (import('../views/store.js').Store<T> | null)} view
+ * @returns {V extends null ? T | null : T}
+ */
+export function useView(view) {
+  const get = view?.get ?? nothing;
+  return /** @type {any} */ (React.useSyncExternalStore(view?.subscribe ?? never, get, get));
+}
+
+const never = () => () => {};
+const nothing = () => null;
+
+/**
+ * Calls what the last render handed in, so that a new function is no reason to connect anew.
+ * @param {EventTarget | null} view
+ * @param {Record<string, ((detail: any) => void) | undefined>} callbacks by type
+ */
+export function useTold(view, callbacks) {
+  const latest = React.useRef(callbacks);
+  React.useLayoutEffect(() => {
+    latest.current = callbacks;
+  });
+  React.useLayoutEffect(() => {
+    if (!view) return undefined;
+    const types = Object.keys(latest.current);
+    const hear = (/** @type {Event} */ event) => latest.current[event.type]?.(/** @type {CustomEvent} */ (event).detail);
+    for (const type of types) view.addEventListener(type, hear);
+    return () => types.forEach((type) => view.removeEventListener(type, hear));
+  }, [view]);
+}

@@ -1,0 +1,128 @@
+"""<chat-room> in real Chromium, on the page of the example, under a strict policy."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from playwright.async_api import Browser, Locator, Page, expect
+from tornado.httpserver import HTTPServer
+from tornado.web import Application
+
+from tests.browser.conftest import Chromium
+from tests.browser.pages import LIMIT
+from tests.browser.parts import app_with_parts, clean_page
+
+app = app_with_parts(max_message_bytes=1000)
+
+
+@asynccontextmanager
+async def elements(browser: Browser, url: str, query: str = "") -> AsyncIterator[Page]:
+    """The example's page, with the room alone on it."""
+    async with clean_page(browser, f"{url}/examples/elements/index.html?{query}") as page:
+        await page.evaluate("document.querySelectorAll('message-stream, task-progress').forEach((e) => e.remove())")
+        yield page
+
+
+@asynccontextmanager
+async def person(browser: Browser, url: str, name: str) -> AsyncIterator[Page]:
+    async with elements(browser, url, f"name={name}") as page:
+        await is_open(page)
+        yield page
+
+
+async def is_open(page: Page) -> None:
+    await expect(page.locator("chat-room")).to_have_attribute("state", "open", timeout=LIMIT)
+
+
+async def shows(page: Page, *texts: str) -> None:
+    """Exactly these messages of the log, in this order."""
+    bubbles = page.locator("chat-room li[data-state=confirmed] .bubble")
+    await expect(bubbles).to_have_text(list(texts), timeout=LIMIT)
+
+
+async def write(page: Page, text: str) -> None:
+    box = page.get_by_role("textbox", name="Message")
+    await box.fill(text)
+    await box.press("Enter")
+
+
+def row(page: Page, text: str) -> Locator:
+    return page.locator("chat-room li").filter(has_text=text)
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_people_talk_by_keyboard(http_server: HTTPServer, base_url: str, chromium: Chromium) -> None:
+    """A name is asked for; text stays text; the last message is edited, and deleted; a reply is streamed."""
+    async with chromium() as browser, person(browser, base_url, "Ada") as ada, elements(browser, base_url) as bob:
+        await bob.get_by_label("Which name").fill("Bob")
+        await bob.keyboard.press("Enter")
+        await is_open(bob)
+        heard = "document.querySelector('chat-room').addEventListener('message', (e) => heard.push(e.detail.message))"
+        await bob.evaluate(f"window.heard = [], {heard}")
+        await expect(bob.get_by_text("2 online")).to_be_visible()
+        await ada.get_by_role("textbox", name="Message").type("<b>Hello</b>")
+        await expect(bob.get_by_text("Ada is typing…")).to_be_visible()
+        await ada.keyboard.press("Enter")
+        await write(ada, "a typo")
+        await shows(bob, "<b>Hello</b>", "a typo")
+        await expect(bob.get_by_text("Ada is typing…")).to_have_count(0)
+        await ada.keyboard.press("ArrowUp")
+        await ada.keyboard.press("End")
+        await ada.keyboard.type(" no more")
+        await ada.keyboard.press("Enter")
+        await shows(bob, "<b>Hello</b>", "a typo no more")
+        await expect(row(bob, "a typo").get_by_text("edited")).to_be_visible()
+        await expect(row(bob, "a typo").get_by_role("button")).to_have_count(0)
+        await row(ada, "a typo").get_by_role("button", name="Delete").focus()
+        await ada.keyboard.press("Enter")
+        await shows(bob, "<b>Hello</b>")
+        assert await bob.evaluate("heard") == ["<b>Hello</b>", "a typo"]
+        await expect(ada.get_by_role("textbox", name="Message")).to_be_focused()
+        await write(ada, "@ai hi")
+        await expect(bob.locator("chat-room li[data-bot]")).to_have_attribute("data-state", "confirmed", timeout=LIMIT)
+        await expect(bob.locator("chat-room li[data-bot]")).to_have_attribute("aria-busy", "false")
+        await expect(bob.get_by_role("log", name="Lobby")).to_have_attribute("aria-live", "polite", timeout=LIMIT)
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_what_goes_wrong_is_told(http_server: HTTPServer, base_url: str, chromium: Chromium) -> None:
+    """A refused message can be retried and discarded; offline one waits; leaving the end offers a way back."""
+    async with chromium() as browser, person(browser, base_url, "Ada") as ada:
+        await write(ada, "x" * 1001)
+        failed = ada.locator("chat-room li[data-state=failed]")
+        await expect(failed.locator(".note")).to_contain_text("1000", timeout=LIMIT)
+        await failed.get_by_role("button", name="Discard").click()
+        await expect(failed).to_have_count(0)
+        await ada.context.set_offline(True)
+        await write(ada, "later")
+        await expect(row(ada, "later")).to_contain_text("trying again", timeout=LIMIT)
+        await ada.context.set_offline(False)
+        await shows(ada, "later")
+        await write(ada, "\n".join("abcdefghijklmnopqrstuvwxyz"))
+        await expect(row(ada, "z")).to_be_visible()
+        await ada.get_by_role("log").evaluate("(log) => { log.scrollTop = 0; }")
+        await ada.get_by_role("button", name="Newest").click()
+        await expect(ada.get_by_role("button", name="Newest")).to_be_hidden()
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_it_lives_as_long_as_it_is_in_the_page(
+    app: Application, http_server: HTTPServer, base_url: str, chromium: Chromium
+) -> None:
+    """A move keeps the stream; another room-id opens another; taken out it closes. Properties are attributes."""
+    async with chromium() as browser, person(browser, base_url, "Ada") as ada:
+        before = [stream.id for stream in app.settings["server"].hub.streams]
+        await ada.evaluate("document.querySelector('main').prepend(document.querySelector('chat-room'))")
+        await write(ada, "moved")
+        await shows(ada, "moved")
+        assert [stream.id for stream in app.settings["server"].hub.streams] == before
+        await ada.evaluate("document.querySelector('chat-room').roomId = 'garden'")
+        await expect(ada.locator("chat-room[room-id=garden][state=open]")).to_have_count(1, timeout=LIMIT)
+        await shows(ada)
+        gone = (
+            "async () => { const room = document.querySelector('chat-room'); const { client } = room; room.remove(); "
+        )
+        left = await ada.evaluate(gone + "await null; return client.streams.size; }")
+        assert left == 0
