@@ -66,8 +66,13 @@ class RoomList(Handler):
         who = self.identity()
         limit = self.number("limit", 100, 1, MAX_PAGE)
         ids = await self.server.directory.page(who, self.query("after"), limit + 1)
-        rooms = [{"roomId": id, "onlineCount": self.server.rooms.online(id)} for id in ids[:limit]]
+        rooms = [await self._listed(id) for id in ids[:limit]]
         self.answer({"rooms": rooms, "hasMore": len(ids) > limit})
+
+    async def _listed(self, room_id: str) -> dict[str, object]:
+        rules = await self.server.rulebook.of(room_id)
+        online = self.server.rooms.online(room_id)
+        return {"roomId": room_id, "onlineCount": online, "private": rules.private, "title": rules.title}
 
 
 class RoomInfo(Handler):

@@ -184,7 +184,10 @@ async def _fetch(connection: aiosqlite.Connection, sql: str, args: Sequence[obje
     return list(await connection.execute_fetchall(sql, _numbered(args)))  # type: ignore[arg-type]
 
 
-def _away(error: Exception) -> Unavailable:
+def _away(error: Exception) -> Exception:
+    """What callers are told: to come back; but for a mistake in a statement, which stays what it is."""
+    if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR:
+        return error
     log.warning("the database fails: %s", error or "its writes take too long")
     return Unavailable("unavailable", "The database does not answer right now.", retry_after=1)
 

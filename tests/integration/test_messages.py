@@ -222,11 +222,13 @@ async def test_rooms_are_listed(chat: Chat) -> None:
     for room in ("a", "b", "é"):
         await chat.join(room)
     rooms = (await chat.get("/api/rooms")).data
-    assert rooms == {
-        "rooms": [{"roomId": "a", "onlineCount": 1}, {"roomId": "b", "onlineCount": 1},
-                  {"roomId": "d", "onlineCount": 0}, {"roomId": "é", "onlineCount": 1}],
-        "hasMore": False,
-    }  # fmt: skip
+    assert [(room["roomId"], room["onlineCount"]) for room in rooms["rooms"]] == [
+        ("a", 1),
+        ("b", 1),
+        ("d", 0),
+        ("é", 1),
+    ]
+    assert rooms["hasMore"] is False
     page = (await chat.get("/api/rooms?limit=2&after=a")).data
     assert ([room["roomId"] for room in page["rooms"]], page["hasMore"]) == (["b", "d"], True)
     info = (await chat.get("/api/rooms/d")).data

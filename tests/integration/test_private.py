@@ -27,6 +27,17 @@ async def test_private_room_is_listed_for_those_who_may_read_it(chat: Chat) -> N
     assert await listed(BANNED) == ["live"]
 
 
+async def test_list_of_rooms_says_which_are_private_and_what_they_are_called(chat: Chat) -> None:
+    """So a page need not ask for each."""
+    await must(chat, OWNER, "PUT", "/api/rooms/den", {"private": True, "title": "The den"})
+    await chat.join("live", OWNER)
+    listed = (await must(chat, OWNER, "GET", "/api/rooms"))["rooms"]
+    assert listed == [
+        {"roomId": "den", "onlineCount": 0, "private": True, "title": "The den"},
+        {"roomId": "live", "onlineCount": 1, "private": False, "title": None},
+    ]
+
+
 async def test_list_of_rooms_pages_over_those_that_are_hidden(chat: Chat) -> None:
     """A page is full as long as there is more."""
     for name in ("a", "b", "c", "d"):

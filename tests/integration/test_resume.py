@@ -217,7 +217,7 @@ async def test_stalled_reader_is_not_sent_text_that_was_erased(chat: Chat) -> No
     edits = [chat.call("PATCH", path, {"message": f"secret {n}"}) for n in range(3)]
     answers = await asyncio.gather(*edits, chat.call("DELETE", path))
     assert answers[-1].status == 204
-    assert [answer.status for answer in answers[:-1]] in ([200] * 3, [200, 200, 404], [200, 404, 404], [404] * 3)
+    assert {answer.status for answer in answers[:-1]} <= {200, 404}  # four connections: any may be first
     reader = await chat.join(lastEventId=start)
     await reader.event("message-deleted")
     assert b"secret" not in reader.body

@@ -14,7 +14,7 @@ import pytest
 from chatrooms.errors import NotFound, Unavailable
 from chatrooms.event import Event, Position
 from chatrooms.storage import log as logs
-from chatrooms.storage.database import Transaction
+from chatrooms.storage.database import Database, Transaction
 from chatrooms.storage.engines import database_of
 from chatrooms.storage.log import Log
 
@@ -225,3 +225,22 @@ async def test_another_database_has_another_epoch(place: Place, tmp_path: Path) 
     (tmp_path / "other").mkdir()
     async with opened(place) as (log, _), opened(Place(None, tmp_path / "other")) as (other, _):
         assert log.epoch != other.epoch and other.head == 0
+
+
+async def test_mistake_in_a_statement_is_not_taken_for_a_database_that_is_away(place: Place) -> None:
+    """Or a bug would look like an outage, and callers would come back with it for ever."""
+    database = database_of(place.url, place.folder)
+    await database.open()
+    try:
+        for mistaken in (database.fetch("select nothing_of_that_name"), _mistaken_write(database)):
+            with pytest.raises(Exception, match="nothing_of_that_name") as raised:
+                await mistaken
+            assert not isinstance(raised.value, Unavailable)
+        assert await database.fetch("select 1") == [(1,)]
+    finally:
+        await database.close()
+
+
+async def _mistaken_write(database: Database) -> None:
+    async with database.transaction() as tx:
+        await tx.execute("insert into nothing_of_that_name values (1)")
