@@ -86,7 +86,12 @@ export class Tokens extends EventTarget {
    * @param {string} [token] who calls, where that matters
    */
   async enter(path, body, token) {
-    this.#take(await this.#post(path, body, token), randomId());
+    const entering = this.#post(path, body, token).then((answer) => this.#take(answer, randomId()));
+    // The server may refuse the old tokens before its answer is here: who needs one waits for it.
+    this.#refreshing = entering.finally(() => {
+      this.#refreshing = null;
+    });
+    await this.#refreshing;
   }
 
   /** @param {string} [refused] @returns {Promise<string>} */
