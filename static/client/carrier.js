@@ -38,11 +38,15 @@ export class Carrier {
   #channel;
   #beatAt = 0;
   #cancelRoll = () => {};
+  #watching = new AbortController();
+  /** @type {Set<string>} */
+  #watched = new Set();
   #options;
 
   /**
    * @param {{name: string, url: string, clock?: import('./clock.js').Clock, fetch?: import('./http.js').Fetch,
-   *   limits?: {firstByteMs?: number, heldMs?: number}, onDeposed?: () => void}} options
+   *   limits?: {firstByteMs?: number, heldMs?: number}, locks?: LockManager, onDeposed?: () => void}} options
+   *   `locks`: each tab holds the one that `lockOf` names for as long as it lives
    */
   constructor({ clock = CLOCK, ...options }) {
     this.clock = clock;
@@ -59,18 +63,25 @@ export class Carrier {
     this.term = term;
     this.#beat();
     this.#post({ t: 'who' });
-    this.clock.after(COLLECT_MS, () => {
-      if (this.term !== term || !this.leads) return;
-      this.#ready = true;
-      for (const key of this.#wishes.keys()) this.#carry(key);
-      this.#roll();
-    });
+    // Who has heard what the tabs want need not wait: timers of a hidden page come once a second.
+    if (this.#wishes.size) this.#begin();
+    else this.clock.after(COLLECT_MS, () => this.term === term && this.#begin());
+  }
+
+  #begin() {
+    if (!this.leads) return;
+    this.#ready = true;
+    for (const key of this.#wishes.keys()) this.#carry(key);
+    this.#roll();
   }
 
   /** Stops carrying; what it knows is kept up. */
   stop() {
     this.leads = false;
     this.#cancelRoll();
+    this.#watching.abort();
+    this.#watching = new AbortController();
+    this.#watched.clear();
     for (const { connection } of this.#streams) connection?.close();
     this.#streams.clear();
   }
@@ -127,8 +138,18 @@ export class Carrier {
     if (wish) Object.assign(wish, change);
   }
 
+  /** Forgets a tab when its lock is free: however it ended. @param {string} tab */
+  #watch(tab) {
+    const { locks, name } = this.#options;
+    if (!locks || this.#watched.has(tab)) return;
+    this.#watched.add(tab);
+    const { signal } = this.#watching;
+    locks.request(lockOf(name, tab), { signal }, () => this.#forget(tab)).catch(() => {}); // it leads no more
+  }
+
   /** @param {string} tab */
   #forget(tab) {
+    this.#watched.delete(tab);
     for (const wish of [...this.#wishes.values()]) if (wish.tab === tab) this.#drop(wish.key);
     this.#missed.delete(tab);
   }
@@ -160,6 +181,7 @@ export class Carrier {
 
   /** @param {string} key */
   #carry(key) {
+    this.#watch(/** @type {Wish} */ (this.#wishes.get(key)).tab);
     const stream = [...this.#streams].find(({ keys }) => keys.size < MOST_SUBSCRIPTIONS);
     if (!stream) return this.#open(key);
     stream.keys.add(key);
@@ -226,6 +248,7 @@ export class Carrier {
   #opened(stream, streamId) {
     stream.streamId = streamId;
     for (const key of stream.keys) if (!stream.sent.has(key)) this.#add(stream, key);
+    for (const key of stream.sent.keys()) if (!stream.keys.has(key)) this.#takeOff(stream, key);
   }
 
   /** @param {Shared} stream @param {string} key */
@@ -237,10 +260,14 @@ export class Carrier {
   /** @param {string} key */
   #drop(key) {
     const stream = this.#streamOf(key);
-    const token = this.#wishes.get(key)?.token;
     if (stream) this.#remove(stream, key);
     this.#wishes.delete(key);
-    if (stream?.streamId && stream.keys.size) this.#change(stream, 'DELETE', `/${encodeURIComponent(key)}`, key, undefined, token);
+    if (stream?.streamId && stream.keys.size) this.#takeOff(stream, key);
+  }
+
+  /** @param {Shared} stream @param {string} key */
+  #takeOff(stream, key) {
+    this.#change(stream, 'DELETE', `/${encodeURIComponent(key)}`, key);
   }
 
   /** Takes it off a stream, and ends one that carries nothing more. @param {Shared} stream @param {string} key */
@@ -260,13 +287,12 @@ export class Carrier {
    * @param {string} path
    * @param {string} key
    * @param {object} [body]
-   * @param {string | null} [token]
    */
-  async #change(stream, method, path, key, body, token = this.#wishes.get(key)?.token) {
+  async #change(stream, method, path, key, body) {
     const { streamId } = stream;
     const url = `${this.#options.url}/api/streams/${encodeURIComponent(streamId)}/subscriptions${path}`;
     try {
-      await request(method, url, { body, token, fetch: this.#options.fetch, clock: this.clock });
+      await request(method, url, { body, fetch: this.#options.fetch, clock: this.clock });
     } catch (thrown) {
       const { status, code, message, passing } = asHttpError(thrown);
       if (stream.streamId !== streamId || !this.#streams.has(stream)) return;
@@ -285,4 +311,9 @@ export class Carrier {
   #post(message) {
     this.#channel.postMessage({ ...message, term: this.term });
   }
+}
+
+/** The lock that a tab holds. @param {string} name of the channel @param {string} tab */
+export function lockOf(name, tab) {
+  return `${name} ${tab}`;
 }

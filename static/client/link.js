@@ -81,6 +81,7 @@ export class Link {
     this.#stream.say({ state: 'connecting' });
     try {
       const token = await this.#client.tokens.token(refused ? (this.#token ?? undefined) : undefined);
+      await this.#tabs.present;
       if (this.#closed || key !== this.#key) return;
       this.#tabs.links.set(key, this);
       this.#post(token);
@@ -110,7 +111,9 @@ export class Link {
   receive(delivery) {
     const { type } = delivery;
     const data = parsed(delivery.data);
-    if (type === 'refused') return this.#fail(new HttpError(data.status, data.code, data.error), true);
+    if (type === 'refused') {
+      return this.#fail(new HttpError(data.status, data.code, data.error, (data.retryAfter ?? 0) * 1000), true);
+    }
     if (type === 'system') {
       this.#failures = 0;
       this.#opened = true;

@@ -1,10 +1,10 @@
-import { Carrier } from './carrier.js';
+import { Carrier, lockOf } from './carrier.js';
 import { Link } from './link.js';
 import { randomId } from './storage.js';
 
-const PING_MS = 150;
-const SILENT_MS = 350;
-const JITTER_MS = 150;
+const PING_MS = 100;
+const SILENT_MS = 300;
+const JITTER_MS = 100; // so that not all steal the lock; to start the worker twice does no harm
 const ASLEEP_MS = 90_000; // a hidden page's timers come once a minute
 
 /**
@@ -16,6 +16,8 @@ export class Tabs {
   /** @type {Map<string, Link>} */
   links = new Map();
   id = randomId();
+  /** Resolves when the others can see by its lock that this tab lives. @type {Promise<unknown>} */
+  present = Promise.resolve();
   #channel;
   #name;
   #client;
@@ -42,7 +44,11 @@ export class Tabs {
     this.#heardAt = this.#tickedAt = client.clock.now();
     if (this.#locks) {
       const { clock, fetch, limits } = client;
-      this.#carrier = new Carrier({ name: this.#name, url, clock, fetch, limits, onDeposed: () => this.#resign() });
+      const onDeposed = () => this.#resign();
+      this.#carrier = new Carrier({ name: this.#name, url, clock, fetch, limits, locks: this.#locks, onDeposed });
+      this.present = new Promise((seen) => {
+        this.#locks?.request(lockOf(this.#name, this.id), () => new Promise(() => seen(null)));
+      });
     }
     globalThis.addEventListener('pagehide', () => this.#leave());
     globalThis.addEventListener('pageshow', () => this.#come());
@@ -50,6 +56,11 @@ export class Tabs {
     document.addEventListener('resume', () => this.#wakeUp());
     this.#lead();
     this.#tick();
+  }
+
+  /** Whether this tab carries the streams of all. */
+  get leads() {
+    return this.#carrier?.leads ?? false;
   }
 
   /**
@@ -125,7 +136,8 @@ export class Tabs {
     this.#tickedAt = now;
     if (now - this.#heardAt > PING_MS) {
       this.#askedAt ||= now;
-      if (now - this.#askedAt > SILENT_MS + JITTER_MS * this.#client.clock.random()) this.#relieve();
+      const jitter = this.#locks ? JITTER_MS * this.#client.clock.random() : 0;
+      if (now - this.#askedAt > SILENT_MS + jitter) this.#relieve();
       this.post({ t: 'ping' });
     }
     this.#cancelTick = this.#client.clock.after(PING_MS, () => this.#tick());

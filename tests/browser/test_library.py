@@ -1,0 +1,102 @@
+"""The browser library in Chromium, where the network and the server fail it."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tornado.httpserver import HTTPServer
+
+from tests.browser.conftest import CHROMIUM, FLAGS, Chromium
+from tests.browser.crowd import Person, all_hear
+from tests.helpers.data import load
+from tests.helpers.devtools import devtools
+from tests.process import ServerProcess
+from tests.wire import eventually, within
+
+CASES: list[dict[str, Any]] = load("wpt_eventsource_cases.json")["cases"]
+FEEDINGS = Path(__file__).parent.parent / "clients" / "library" / "feedings.mjs"
+KILLS = 10
+
+needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
+
+PARSE = """async (cases) => {
+    const { FEEDINGS, parse } = await import("/static/library/feedings.mjs");
+    const results = [];
+    for (const { bytes_in_b64 } of cases) {
+        const bytes = Uint8Array.from(atob(bytes_in_b64), (char) => char.charCodeAt(0));
+        results.push(await Promise.all(Object.values(FEEDINGS).map((cut) => parse(bytes, cut))));
+    }
+    return results;
+}"""
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_the_parser_follows_the_standard(http_server: HTTPServer, base_url: str, chromium: Chromium) -> None:
+    """All cases of web-platform-tests, whole, byte by byte and cut at random."""
+    async with chromium() as browser:
+        page = await browser.new_page()
+        await page.route("**/static/library/feedings.mjs", lambda route: route.fulfill(path=FEEDINGS))
+        await page.goto(f"{base_url}/docs")
+        results = await page.evaluate(PARSE, CASES)
+        for case, parsed in zip(CASES, results, strict=True):
+            for result in parsed:
+                assert result["events"] == case["expected_events"], case["name"]
+                for key, name in (("retry", "retry_ms"), ("lastEventId", "lastEventId_on_reconnect")):
+                    assert name not in case or result[key] == case[name], case["name"]
+
+
+@needs_chromium
+@within(120)
+async def test_a_server_that_is_killed_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    """Killed ten times under two who go on talking, also while it is down: each message once, in order, for both."""
+    with ServerProcess(tmp_path / "data", "--message-rate", "0") as server:
+        async with devtools(str(CHROMIUM), FLAGS, tmp_path / "profile") as tools:
+            people = [await Person.enters(tools, server.url, name) for name in ("ada", "bob")]
+            said: list[str] = []
+            for kill in range(KILLS):
+                await _say_all(people, said, f"before kill {kill}")
+                server.kill()
+                await _say_all(people, said, f"after kill {kill}")
+                await asyncio.to_thread(server.start)
+                if kill % 2:  # they learn that the network is back, or find out by themselves
+                    await people[1].tab.evaluate("dispatchEvent(new Event('online')), null")
+                await eventually(lambda: _hears(people, said))
+            await all_hear(people, said)
+            for person in people:
+                of_one = [text for text in await people[0].heard() if text.startswith(person.name)]
+                assert of_one == [text for text in said if text.startswith(person.name)]
+                assert await person.saw_leave() == []
+        assert not server.tracebacks(), server.tracebacks()
+
+
+async def _say_all(people: list[Person], said: list[str], what: str) -> None:
+    for number in range(3):
+        for person in people:
+            said.append(f"{person.name} {what} {number}")
+            await person.say(said[-1])
+
+
+async def _hears(people: list[Person], said: list[str]) -> bool:
+    """Somebody has heard one of the last; all the others may still be on their way."""
+    return said[-6] in await people[0].heard()
+
+
+@needs_chromium
+@within(60)
+async def test_a_reload_goes_on_where_the_page_was(tmp_path: Path) -> None:
+    """What was said while the page was away comes when it is back, and nothing that it had before."""
+    with ServerProcess(tmp_path / "data") as server:
+        async with devtools(str(CHROMIUM), FLAGS, tmp_path / "profile") as tools:
+            ada = await Person.enters(tools, server.url, "ada")
+            bob = await Person.enters(tools, server.url, "bob")
+            await bob.say("before")
+            await all_hear([ada, bob], ["before"])
+            await ada.tab.go(f"{server.url}/api/openapi.json")
+            await bob.say("meanwhile")
+            await all_hear([bob], ["before", "meanwhile"])
+            await ada.tab.go(f"{server.url}/docs")
+            await ada.opens()
+            await all_hear([ada], ["meanwhile"])
