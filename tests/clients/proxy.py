@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from types import TracebackType
 
 
 class Proxy:
     """Passes bytes between its own port and another one of 127.0.0.1; use it as an async context manager.
 
-    While the other port does not answer, it closes what comes. `made` counts connections so far.
+    While the other port does not answer, it closes what comes. `made` counts connections so far. An answer
+    to a request that it `holds` (told by what the client sent) never comes out.
     """
 
-    def __init__(self, upstream: int) -> None:
+    def __init__(self, upstream: int, holds: Callable[[bytes], bool] = lambda request: False) -> None:
         self._upstream = upstream
+        self._holds = holds
         self._open: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
         self.port = 0
@@ -43,19 +46,27 @@ class Proxy:
         except OSError:
             writer.close()
             return
+        held: list[bytes] = []
+
+        def asked(data: bytes) -> bool:
+            if self._holds(data):
+                held.append(data)
+            return True
+
         both = {writer, up_writer}
         self._open |= both
         try:
-            await asyncio.gather(_pump(reader, up_writer), _pump(up_reader, writer))
+            await asyncio.gather(_pump(reader, up_writer, asked), _pump(up_reader, writer, lambda data: not held))
         finally:
             self._open -= both
 
 
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, passes: Callable[[bytes], bool]) -> None:
     try:
         while data := await reader.read(1 << 16):
-            writer.write(data)
-            await writer.drain()
+            if passes(data):
+                writer.write(data)
+                await writer.drain()
     except OSError:
         pass
     writer.close()
