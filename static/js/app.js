@@ -38,7 +38,8 @@ function enter(roomId) {
   remember(globalThis.sessionStorage, 'joined', true);
   drawers.forEach((drawer) => drawer.dismiss());
   showView('room');
-  if (visit?.roomId !== roomId) {
+  if (visit?.roomId === roomId) visit.open();
+  else {
     visit?.close({ goodbye: true });
     visit = new Visit({ api, client, roomId, go: enter, onOut: () => leave() });
   }

@@ -8,22 +8,26 @@ const WORDS = {
   live: 'Live',
   waiting: 'Reconnecting…',
   polling: 'Checking every 2 s',
-  offline: 'You are offline',
+  offline: 'Offline',
   stopped: 'Disconnected',
 };
 const HINTS = {
   polling: 'Something in your network holds live streams back, so this page asks for what is new instead.',
 };
 
-/** Why a stream waits for its next try, by the server's code; else it is the way to the server. */
+/** Why a stream waits for its next try, by the library's reason or the server's code. */
 const TROUBLES = {
+  network: 'The server cannot be reached.',
+  silent: 'The connection was lost.',
+  ended: 'The connection was lost.',
   draining: 'The server is restarting.',
   unavailable: 'The server is having trouble.',
   full: 'The server is full right now.',
   'too-many-streams': 'You have too many tabs open here.',
   'rate-limited': 'You came back too often; the server asks for a pause.',
 };
-const KEPT = 'What you write is kept, and sent when it is back.';
+const SLOW = 'Connecting takes longer than usual.';
+const KEPT = 'What you write is kept, and sent later.';
 
 /** Why the server closed a stream for good: a sentence, and what the way back is called. */
 const REASONS = {
@@ -43,6 +47,7 @@ export class ConnectionLine {
   #name = '';
   #since = Date.now();
   #wasLive = false;
+  #cause = '';
   #degraded = '';
 
   /** @param {{onRejoin: () => void, onHurry: () => void, signal: AbortSignal}} options */
@@ -59,6 +64,8 @@ export class ConnectionLine {
     const up = state.state === 'open' || state.state === 'polling';
     if (up || this.#isUp) this.#since = Date.now();
     this.#wasLive ||= up;
+    if (up) this.#cause = '';
+    else if (state.reason) this.#cause = TROUBLES[state.reason] ?? 'The connection was interrupted.';
     this.#state = state;
     this.#draw();
   }
@@ -86,8 +93,7 @@ export class ConnectionLine {
 
   #words(name) {
     const seconds = Math.ceil((this.#state.retryAt - Date.now()) / 1000);
-    if (name === 'offline') return seconds > 0 ? `You are offline · next try in ${seconds} s` : WORDS.offline;
-    if (name === 'waiting') return seconds > 0 ? `Reconnecting in ${seconds} s` : WORDS.waiting;
+    if (name === 'waiting') return seconds > 0 ? `Retrying in ${seconds} s` : WORDS.waiting;
     return name === 'connecting' && this.#wasLive ? WORDS.waiting : WORDS[name];
   }
 
@@ -108,8 +114,8 @@ export class ConnectionLine {
       return REASONS[reason] ?? [`The server closed the connection (${reason}).`, 'Rejoin'];
     }
     if (this.#isUp || Date.now() - this.#since < BRIEF_MS) return [this.#degraded, ''];
-    const cause = name === 'offline' ? 'You are offline.' : TROUBLES[reason] ?? 'The server cannot be reached.';
-    return [`${cause} ${KEPT}`, 'Try now'];
+    const cause = name === 'offline' ? 'You are offline.' : this.#cause || SLOW;
+    return [`${cause} ${KEPT}`, name === 'waiting' ? 'Try now' : ''];
   }
 }
 

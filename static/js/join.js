@@ -101,7 +101,8 @@ export class JoinScreen {
   async #submit(event) {
     event.preventDefault();
     const roomId = byId('join-room').value.trim().normalize('NFC');
-    const problem = this.#problem() || (this.#invite ? '' : roomProblem(roomId));
+    for (const input of byId('join-form').querySelectorAll('[aria-invalid]')) input.removeAttribute('aria-invalid');
+    const problem = this.#problem() || this.#roomProblem(roomId);
     showText(byId('join-error'), problem);
     if (problem) return;
     this.#busy(true);
@@ -135,15 +136,23 @@ export class JoinScreen {
     if (this.#client.user) return '';
     const empty = this.#visibleInputs().find((input) => !input.value.trim());
     if (empty) {
-      empty.focus();
+      markInvalid(empty);
       return `Please fill in: ${empty.labels[0].textContent.toLowerCase()}.`;
     }
     const name = this.#mode === 'signin' ? '' : byId('join-name').value.trim();
     if (this.#mode === 'signup' && [...byId('join-password').value].length < SHORTEST_PASSWORD) {
-      byId('join-password').focus();
+      markInvalid(byId('join-password'));
       return `A password needs at least ${SHORTEST_PASSWORD} characters.`;
     }
-    return [...name].length > LONGEST_NAME ? `A name has at most ${LONGEST_NAME} characters.` : '';
+    if ([...name].length <= LONGEST_NAME) return '';
+    markInvalid(byId('join-name'));
+    return `A name has at most ${LONGEST_NAME} characters.`;
+  }
+
+  #roomProblem(roomId) {
+    const problem = this.#invite ? '' : roomProblem(roomId);
+    if (problem) markInvalid(byId('join-room'));
+    return problem;
   }
 
   #visibleInputs() {
@@ -193,6 +202,11 @@ export class JoinScreen {
 
 function noGuests(mode) {
   return mode === 'guest' && Boolean(recall(globalThis.localStorage, GUESTS_OFF));
+}
+
+function markInvalid(input) {
+  input.setAttribute('aria-invalid', 'true');
+  input.focus();
 }
 
 function firstEmpty(inputs) {

@@ -54,11 +54,11 @@ export class Visit {
       loadOlder: () => this.#loadOlder(), signal,
     });
     this.#composer = this.#makeComposer(signal);
-    this.#line = new ConnectionLine({ onRejoin: () => this.#room.open(), onHurry: () => this.#room.poke(), signal });
+    this.#line = new ConnectionLine({ onRejoin: () => this.open(), onHurry: () => this.#room.poke(), signal });
     byId('shut').hidden = true;
     byId('room-view').classList.remove('shut');
     byId('shut-go').addEventListener('click', onOut, { signal });
-    byId('shut-retry').addEventListener('click', () => this.#room.open(), { signal });
+    byId('shut-retry').addEventListener('click', () => this.open(), { signal });
     this.#furnish(go, onOut, signal);
     this.#listen(signal);
     this.#dress();
@@ -67,6 +67,11 @@ export class Visit {
 
   get roomId() {
     return this.#room.roomId;
+  }
+
+  /** Comes in again, where the server has ended it. */
+  open() {
+    this.#room.open();
   }
 
   /** Ends the visit here; `goodbye` tells the others at once, else after the server's grace. */

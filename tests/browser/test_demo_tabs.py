@@ -94,7 +94,7 @@ async def test_the_server_is_killed_under_a_sender(tmp_path: Path, chromium: Chr
                 await say(ada, f"{number}")
             await state_is(ada, "waiting")
             await expect(ada.locator("#connection-text")).to_have_text(
-                re.compile("Reconnecting in [0-9]+ s"), timeout=LIMIT
+                re.compile("Retrying in [0-9]+ s"), timeout=LIMIT
             )
             await expect(ada.locator("#banner-text")).to_contain_text("cannot be reached", timeout=LIMIT)
             await expect(ada.locator(".message[data-state=delayed]").first).to_contain_text("Waiting to send")
