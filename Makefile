@@ -15,6 +15,7 @@ run: $(VENV)/.installed
 
 test: $(VENV)/.installed-test
 	.ci/browser
+	.ci/nginx
 	npm install --no-audit --no-fund --silent --prefix tests/clients
 	$(BIN)/ruff check --config .ci/ruff.toml .
 	$(BIN)/ruff format --config .ci/ruff.toml --check .

@@ -2,6 +2,8 @@
  *
  * It works with any server that echoes the published text to its subscribers: the text carries its time of
  * sending as ~nanoseconds~, so a delivery is recognised without parsing anything else of the stream.
+ * With several ports, streams and publishers go over them in turn, as over the nodes of one cluster; with
+ * --order the ids of each stream must grow, and the result tells which sequences of ids there were.
  * One thread, one epoll; talks to 127.0.0.1 only; always ends by itself (--timeout bounds each phase).
  *
  *     cc -O2 -o load load.c && ./load --help
@@ -39,15 +41,18 @@ enum {
     SETTLE_LIMIT_MS = 10000,     /* waiting for silence before publishing ends here */
     READ_BYTES = 1 << 18,
     TEXT_BYTES = 1 << 16,        /* the longest request and the longest answer to a publish */
+    LATENCIES_KEPT = 4000000,    /* of more deliveries, every second, third, … is kept */
+    SEQUENCES_TOLD = 10,
+    MOST_PORTS = 16,
     STALLED_RECEIVE_BYTES = 4096,
     STALLED_SEGMENT_BYTES = 1460 /* on loopback segments are 64 KiB, which makes the server's kernel buffer
                                     2.5 MB for a reader that never reads; a real network's are this small */
 };
 
 struct options {
-    int port, streams, rooms, messages, publishers, stalled, pad, timeout_s, settle_ms;
+    int port[MOST_PORTS], ports, streams, rooms, messages, publishers, stalled, pad, timeout_s, settle_ms;
     double rate; /* messages a second; 0: closed loop, each publisher sends when its last one was acknowledged */
-    bool step;
+    bool step, order;
     const char *get, *post, *body, *get_header, *post_header;
 };
 
@@ -67,11 +72,19 @@ struct scanner { /* the part of a stamp that earlier reads brought */
     uint64_t value;
 };
 
+struct sequence { /* the ids of one stream: `id: <epoch>-<seq>` */
+    uint64_t hash, last, seq;
+    uint32_t count, disordered;
+    int place;     /* in the line that is being read; beyond its prefix the place no longer grows */
+    bool counting; /* the digits after the dash */
+};
+
 struct stream {
     int fd, room;
     bool open, stalled;
     uint32_t delivered;
     struct scanner scanner;
+    struct sequence ids;
 };
 
 struct publisher {
@@ -90,7 +103,7 @@ struct run {
     int sent, acknowledged, failed;
     uint64_t connect_ns, started, last_delivery, bytes;
     uint32_t *latencies_us, *acknowledgements_us;
-    uint64_t expected, delivered;
+    uint64_t expected, delivered, one_in, kept;
     char buffer[READ_BYTES];
 };
 
@@ -164,7 +177,7 @@ static void append_request_line(struct text *text, const struct run *run, const 
                                 const struct fill *fill) {
     append_format(text, "%s ", method);
     append_template(text, path, fill, 0);
-    append_format(text, " HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n", run->options.port);
+    append_format(text, " HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n", run->options.port[0]);
 }
 
 static void send_request(int fd, const struct text *text) {
@@ -217,7 +230,8 @@ static void watch(struct run *run, int fd, uint64_t index) {
 static void unwatch(struct run *run, int fd) { epoll_ctl(run->epoll, EPOLL_CTL_DEL, fd, NULL); }
 
 static int dial(struct run *run, int index, bool stalled) {
-    struct sockaddr_in server = {.sin_family = AF_INET, .sin_port = htons((uint16_t)run->options.port)};
+    int port = run->options.port[index % run->options.ports];
+    struct sockaddr_in server = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
     server.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0) die("socket: %s", strerror(errno));
@@ -226,7 +240,7 @@ static int dial(struct run *run, int index, bool stalled) {
         set_option(fd, SOL_SOCKET, SO_RCVBUF, STALLED_RECEIVE_BYTES);
         set_option(fd, IPPROTO_TCP, TCP_MAXSEG, STALLED_SEGMENT_BYTES);
     }
-    spread_source_address(fd, index);
+    spread_source_address(fd, index / run->options.ports);
     if (connect(fd, (struct sockaddr *)&server, sizeof server)) die("connect: %s", strerror(errno));
     return fd;
 }
@@ -234,8 +248,8 @@ static int dial(struct run *run, int index, bool stalled) {
 /* ---- deliveries ---- */
 
 static void deliver(struct run *run, struct stream *stream, uint64_t at) {
-    if (run->delivered < run->expected)
-        run->latencies_us[run->delivered] = (uint32_t)((at - stream->scanner.value) / 1000);
+    if (run->delivered < run->expected && run->delivered % run->one_in == 0)
+        run->latencies_us[run->kept++] = (uint32_t)((at - stream->scanner.value) / 1000);
     run->delivered++;
     stream->delivered++;
     run->last_delivery = at;
@@ -258,6 +272,39 @@ static void scan(struct run *run, struct stream *stream, const char *c, size_t l
             bool stamp = *c++ == '~' && scanner->digits >= STAMP_DIGITS;
             if (stamp) deliver(run, stream, at);
             scanner->inside = false;
+        }
+    }
+}
+
+/* ---- the order of ids ---- */
+
+static void take_id(struct sequence *ids) {
+    if (ids->seq <= ids->last) ids->disordered++;
+    ids->last = ids->seq;
+    ids->count++;
+    ids->hash = (ids->hash ^ ids->seq) * 1099511628211ull; /* FNV-1a */
+}
+
+/* Takes the ids out of what was read; a line may begin in one read and end in the next. */
+static void scan_ids(struct sequence *ids, const char *c, size_t length) {
+    static const char prefix[] = "id: ";
+    const int known = sizeof prefix - 1;
+    for (const char *end = c + length; c < end; c++) {
+        if (ids->place < known && *c == prefix[ids->place]) { ids->place++; continue; }
+        if (ids->place < known && *c != '\n') ids->place = known + 1; /* some other line */
+        if (ids->place > known) {
+            c = memchr(c, '\n', (size_t)(end - c));
+            if (!c) return;
+        }
+        if (*c == '\n') {
+            if (ids->counting) take_id(ids);
+            ids->place = 0;
+            ids->counting = false;
+        } else if (ids->counting) {
+            ids->seq = ids->seq * 10 + (uint64_t)(*c - '0');
+        } else if (*c == '-') {
+            ids->counting = true;
+            ids->seq = 0;
         }
     }
 }
@@ -287,6 +334,7 @@ static void read_stream(struct run *run, struct stream *stream) {
     if (!stream->open) { read_head(run, stream, length); return; }
     run->bytes += (uint64_t)length;
     scan(run, stream, run->buffer, (size_t)length, now());
+    if (run->options.order) scan_ids(&stream->ids, run->buffer, (size_t)length);
 }
 
 /* ---- publishers ---- */
@@ -392,7 +440,7 @@ static void wait_for_caller(struct run *run, const char *phase) {
 
 static void connect_publishers(struct run *run) {
     for (int i = 0; i < run->options.publishers; i++) {
-        run->publishers[i].fd = dial(run, 0, false);
+        run->publishers[i].fd = dial(run, i % run->options.ports, false);
         watch(run, run->publishers[i].fd, (uint64_t)(run->options.streams + i));
     }
 }
@@ -427,8 +475,10 @@ static uint32_t expected_of(const struct run *run, const struct stream *stream) 
 
 static bool complete(const struct run *run) {
     if (run->failed || run->lost || run->opened != run->options.streams) return false;
-    for (int i = 0; i < run->options.streams; i++)
-        if (run->streams[i].delivered != expected_of(run, &run->streams[i])) return false;
+    for (int i = 0; i < run->options.streams; i++) {
+        const struct stream *stream = &run->streams[i];
+        if (stream->delivered != expected_of(run, stream) || stream->ids.disordered) return false;
+    }
     return run->acknowledged == run->options.messages;
 }
 
@@ -448,8 +498,30 @@ static double own_cpu_seconds(void) {
            (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
 }
 
+/* The sequences of ids that streams have got, each with the number of streams that got just this one. */
+static void report_sequences(const struct run *run) {
+    int told = 0, count = run->options.streams;
+    bool *seen = allocate((size_t)count, sizeof *seen);
+    printf("\"sequences\": [");
+    for (int i = 0; i < count && told < SEQUENCES_TOLD; i++) {
+        const struct sequence *ids = &run->streams[i].ids;
+        int same = 0;
+        for (int k = i; k < count; k++) {
+            const struct sequence *other = &run->streams[k].ids;
+            if (seen[k] || other->hash != ids->hash || other->count != ids->count) continue;
+            seen[k] = true;
+            same++;
+        }
+        if (same)
+            printf("%s{\"streams\": %d, \"ids\": %u, \"disordered\": %u, \"hash\": \"%016llx\"}", told++ ? ", " : "",
+                   same, ids->count, ids->disordered, (unsigned long long)ids->hash);
+    }
+    printf("], ");
+    free(seen);
+}
+
 static void report(struct run *run, bool good) {
-    uint64_t counted = run->delivered < run->expected ? run->delivered : run->expected;
+    uint64_t counted = run->kept;
     uint64_t acknowledged = (uint64_t)run->acknowledged;
     double elapsed = (double)(run->last_delivery - run->started) / 1e9;
     qsort(run->latencies_us, counted, sizeof *run->latencies_us, ascending);
@@ -464,6 +536,7 @@ static void report(struct run *run, bool good) {
     printf("\"expected\": %llu, \"delivered\": %llu, \"elapsed_s\": %.4f, \"deliveries_per_s\": %.0f, ",
            (unsigned long long)run->expected, (unsigned long long)run->delivered, elapsed,
            elapsed > 0 ? (double)run->delivered / elapsed : 0);
+    if (run->options.order) report_sequences(run);
     printf("\"bytes_per_delivery\": %.0f, ", run->delivered ? (double)run->bytes / (double)run->delivered : 0);
     printf("\"p50_ms\": %.3f, \"p99_ms\": %.3f, \"max_ms\": %.3f, \"client_cpu_s\": %.2f}\n",
            quantile_ms(run->latencies_us, counted, .5), quantile_ms(run->latencies_us, counted, .99),
@@ -475,7 +548,7 @@ static void report(struct run *run, bool good) {
 
 static void usage(void) {
     puts("load: opens event streams on 127.0.0.1, publishes messages, times every delivery\n\n"
-         "  --port N            the server\n"
+         "  --port N[,N…]       the server, or several that serve the same rooms\n"
          "  --streams N         streams to open (100)\n"
          "  --rooms N           rooms over which streams and messages go in turn (1)\n"
          "  --messages N        messages to publish in all (100)\n"
@@ -490,12 +563,22 @@ static void usage(void) {
          "  --post-header LINE  one header for the publishes\n"
          "  --settle-ms N       silence to wait for before publishing (300)\n"
          "  --timeout N         seconds after which opening, and publishing, are given up (60)\n"
+         "  --order             the ids of each stream must grow; tell the sequences of ids\n"
          "  --step              say `opened` and `done` on stderr and wait for a line on stdin after each");
     exit(2);
 }
 
+static void parse_ports(struct options *options, char *text) {
+    for (options->ports = 0; *text && options->ports < MOST_PORTS; text += strspn(text, ",")) {
+        char *rest;
+        options->port[options->ports++] = (int)strtol(text, &rest, 10);
+        if (rest == text) usage();
+        text = rest;
+    }
+}
+
 static struct options parse(int count, char **arguments) {
-    struct options o = {.port = 4000, .streams = 100, .rooms = 1, .messages = 100, .publishers = 1, .pad = 80,
+    struct options o = {.port = {4000}, .ports = 1, .streams = 100, .rooms = 1, .messages = 100, .publishers = 1, .pad = 80,
                         .timeout_s = 60, .settle_ms = 300, .get = "/events?roomId=r%r", .post = "/publish?roomId=r%r",
                         .body = "{\"message\": \"%T\"}", .get_header = "", .post_header = ""};
     static const struct option names[] = {
@@ -503,10 +586,10 @@ static struct options parse(int count, char **arguments) {
         {"publishers", 1, 0, 'k'}, {"rate", 1, 0, 'f'}, {"stalled", 1, 0, 'z'}, {"pad", 1, 0, 'd'},
         {"get", 1, 0, 'g'}, {"post", 1, 0, 'o'}, {"body", 1, 0, 'b'}, {"get-header", 1, 0, 'G'},
         {"post-header", 1, 0, 'P'}, {"settle-ms", 1, 0, 'w'}, {"timeout", 1, 0, 't'}, {"step", 0, 0, 's'},
-        {"help", 0, 0, 'h'}, {0}};
+        {"order", 0, 0, 'O'}, {"help", 0, 0, 'h'}, {0}};
     for (int name; (name = getopt_long(count, arguments, "", names, NULL)) != -1;) {
         switch (name) {
-        case 'p': o.port = atoi(optarg); break;
+        case 'p': parse_ports(&o, optarg); break;
         case 'n': o.streams = atoi(optarg); break;
         case 'r': o.rooms = atoi(optarg); break;
         case 'm': o.messages = atoi(optarg); break;
@@ -522,6 +605,7 @@ static struct options parse(int count, char **arguments) {
         case 'w': o.settle_ms = atoi(optarg); break;
         case 't': o.timeout_s = atoi(optarg); break;
         case 's': o.step = true; break;
+        case 'O': o.order = true; break;
         default: usage();
         }
     }
@@ -550,7 +634,8 @@ static struct run *prepare(struct options options) {
 
 static void prepare_counting(struct run *run) {
     for (int i = 0; i < run->options.streams; i++) run->expected += expected_of(run, &run->streams[i]);
-    run->latencies_us = allocate(run->expected, sizeof *run->latencies_us);
+    run->one_in = run->expected / LATENCIES_KEPT + 1;
+    run->latencies_us = allocate(run->expected / run->one_in + 1, sizeof *run->latencies_us);
     run->acknowledgements_us = allocate((size_t)run->options.messages, sizeof *run->acknowledgements_us);
 }
 

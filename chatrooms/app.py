@@ -8,7 +8,7 @@ from typing import Any
 
 from tornado.web import Application
 
-from chatrooms.handlers import auth, chat, events, invites, moderation, operations, pages, reference, rooms
+from chatrooms.handlers import auth, chat, events, invites, moderation, operations, pages, reference, rooms, sessions
 from chatrooms.handlers.access import Access
 from chatrooms.handlers.base import Unknown
 from chatrooms.logs import log_access
@@ -34,7 +34,7 @@ def application(server: Server) -> Application:
     """The routes of a server."""
     routes = [
         *events.ROUTES, *rooms.ROUTES, *moderation.ROUTES, *invites.ROUTES,
-        *auth.ROUTES, *chat.ROUTES, *operations.ROUTES, *reference.ROUTES, *pages.routes(),
+        *sessions.ROUTES, *auth.ROUTES, *chat.ROUTES, *operations.ROUTES, *reference.ROUTES, *pages.routes(),
     ]  # fmt: skip
     return Application(
         routes,

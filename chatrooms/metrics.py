@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 
 from chatrooms.core.hub import Hub
 from chatrooms.replies.jobs import Replies
+from chatrooms.rooms.ingest import Ingest
 from chatrooms.storage.log import Log
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -21,9 +22,9 @@ BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 class Metrics:
     """Counts requests, and reads the rest off the server when it is asked."""
 
-    def __init__(self, hub: Hub, log: Log, replies: Replies) -> None:
+    def __init__(self, hub: Hub, log: Log, replies: Replies, ingest: Ingest | None) -> None:
         self._registry = CollectorRegistry()
-        self._registry.register(_State(hub, log, replies))
+        self._registry.register(_State(hub, log, replies, ingest))
         self._requests = Counter(
             "chatrooms_requests", "HTTP requests answered", ["method", "status"], registry=self._registry
         )
@@ -46,10 +47,11 @@ class Metrics:
 class _State(Collector):
     """What the hub and the log know, read when scraped: counting costs the hot path nothing."""
 
-    def __init__(self, hub: Hub, log: Log, replies: Replies) -> None:
+    def __init__(self, hub: Hub, log: Log, replies: Replies, ingest: Ingest | None) -> None:
         self._hub = hub
         self._log = log
         self._replies = replies
+        self._ingest = ingest
 
     def collect(self) -> Iterator[Metric]:
         yield GaugeMetricFamily("chatrooms_streams", "Open streams", len(self._hub.streams))
@@ -67,5 +69,10 @@ class _State(Collector):
         yield CounterMetricFamily(
             "chatrooms_reply_tokens", "Tokens of AI replies, as told by the provider", replies.tokens
         )
+        if self._ingest is not None:
+            ingested = CounterMetricFamily("chatrooms_ingested", "Messages published over NATS", labels=["outcome"])
+            for outcome, count in self._ingest.outcomes.items():
+                ingested.add_metric([outcome], count)
+            yield ingested
         usage = resource.getrusage(resource.RUSAGE_SELF)
         yield CounterMetricFamily("chatrooms_cpu_seconds", "Processor time used", usage.ru_utime + usage.ru_stime)

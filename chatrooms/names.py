@@ -18,6 +18,8 @@ MAX_CLIENT_MESSAGE_ID = 255
 SPELLINGS = 4  # characters that may become one when a name is normalised
 MAX_EMAIL = 254
 MAX_TITLE = 100
+MAX_INTENT = 255
+MAX_INTEGER = 2**53 - 1  # the largest that JavaScript holds exactly
 
 _PLAIN_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}\Z")
 _PLAIN_NAME = re.compile(r"[!-~](?:[ -~]{0,30}[!-~])?\Z")
@@ -34,6 +36,23 @@ def room_id(value: str | None) -> str:
 def client_id(value: str | None) -> str:
     """A client id: letters, digits and `. _ - :`; 1–64 characters, NFC."""
     return _id(value, "clientId")
+
+
+def session_id(value: str | int | None) -> str:
+    """A session id: as a client id; numbers are taken as their digits, since many programs number theirs."""
+    return _id(_digits(value, "sessionId"), "sessionId")
+
+
+def robot_id(value: str | int) -> str:
+    """A robot's id, by the same rules."""
+    return _id(_digits(value, "robotId"), "robotId")
+
+
+def intent(value: str) -> str:
+    """What a program made of a message, opaque: at most 255 characters, no NUL."""
+    if len(value) > MAX_INTENT or "\0" in value:
+        raise BadRequest("bad-field", f"intent must have at most {MAX_INTENT} characters, and no NUL.")
+    return value
 
 
 def username(value: str | None) -> str:
@@ -157,6 +176,12 @@ def _id(value: str | None, field: str, *, spaces: bool = False) -> str:
         allowed = "letters, digits, . _ - :" + (" and inner spaces" if spaces else "")
         raise BadRequest("bad-id", f"{field} must be 1 to {MAX_ID} characters of {allowed}.")
     return value
+
+
+def _digits(value: str | int | None, field: str) -> str | None:
+    if isinstance(value, int) and abs(value) > MAX_INTEGER:
+        raise BadRequest("bad-id", f"{field} is too large a number.")
+    return str(value) if isinstance(value, int) else value
 
 
 def _id_character(c: str, spaces: bool) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import ipaddress
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -15,6 +16,8 @@ from urllib.parse import urlsplit
 from chatrooms.errors import ConfigError
 
 ENV_PREFIX = "CHATROOMS_"
+
+_SUBJECT = re.compile(r"[^\s.*>\0]+(\.([^\s.*>\0]+|\*))*(\.>)?\Z")
 
 
 class Option(NamedTuple):
@@ -110,6 +113,12 @@ def bus_url(value: str) -> str:
     return value
 
 
+def subject(value: str) -> str:
+    if not _SUBJECT.match(value) or value.startswith("chatrooms."):
+        raise ValueError("a NATS subject, as chat.messages, outside of chatrooms.…")
+    return value
+
+
 OPTIONS: tuple[Option, ...] = (
     Option("port", port, 4000, "TCP port to listen on; 0 takes a free one"),
     Option("address", text, "localhost", "address to listen on; localhost is 127.0.0.1 and ::1"),
@@ -118,6 +127,7 @@ OPTIONS: tuple[Option, ...] = (
         "database-url", database_url, None, "postgresql://…, which nodes may share; default: SQLite in data-dir", True
     ),
     Option("bus-url", bus_url, None, "nats://…, several with commas; default: LISTEN/NOTIFY on PostgreSQL", True),
+    Option("nats-ingest", subject, None, "NATS subject, on bus-url, from which messages of other programs are taken"),
     Option("secret", text, None, "key that signs and checks JWTs; made and kept in data-dir when absent", True),
     Option("token-ttl", seconds, 900.0, "how long an access token is good"),
     Option("refresh-ttl", seconds, 30 * 86400.0, "how long a refresh token is good"),
@@ -146,7 +156,7 @@ OPTIONS: tuple[Option, ...] = (
         None,
         "streams and polls of one user in 10 s; default 10 times max-streams-per-user on loopback, else twice",
     ),
-    Option("room-rate", whole, 500, "new rooms of one user in an hour; service and admin are exempt"),
+    Option("room-rate", whole, 500, "new rooms and sessions of one user in an hour; service and admin are exempt"),
     Option("reply-rate", whole, None, "AI replies of one user in a minute; default 1000 on loopback, else 60"),
     Option("presence-limit", whole, 200, "members of a room above which joins are no longer told one by one"),
     Option("max-message-bytes", whole, 16_384, "UTF-8 bytes of one message"),
@@ -193,6 +203,8 @@ class Options:
             raise ConfigError("--ssl-cert and --ssl-key go together")
         if self.database_url and not self.secret:
             raise ConfigError("--secret must be given with --database-url: all nodes sign with the same")
+        if self.nats_ingest and not self.bus_url:
+            raise ConfigError("--nats-ingest needs --bus-url nats://…: without NATS nothing can be published to it")
         if bool(self.jwt_algorithm) != bool(self.jwt_keys):
             raise ConfigError("--jwt-algorithm and --jwt-keys go together")
         if self.ai == "openai" and not self.ai_base_url:

@@ -9,14 +9,11 @@ import time
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-import msgspec
-
-from chatrooms import sse
 from chatrooms.ai import provider
-from chatrooms.bus.choice import bus_of
+from chatrooms.bus.choice import bus_of, intake_of
 from chatrooms.channels.channels import Channels
 from chatrooms.channels.orders import ChannelOrders
-from chatrooms.core.hub import Hub, closing
+from chatrooms.core.hub import Hub
 from chatrooms.datadir import Folder, stored_secret
 from chatrooms.errors import ConfigError
 from chatrooms.event import CONTROL
@@ -38,6 +35,7 @@ from chatrooms.replies.rights import ReplyRights
 from chatrooms.replies.store import ReplyStore
 from chatrooms.rooms.directory import Directory
 from chatrooms.rooms.entrance import Entrance
+from chatrooms.rooms.ingest import Ingest
 from chatrooms.rooms.messages import Messages
 from chatrooms.rooms.rooms import Rooms
 from chatrooms.rules.acts import Acts
@@ -46,6 +44,10 @@ from chatrooms.rules.invites import Invites
 from chatrooms.rules.moderation import Moderation
 from chatrooms.rules.rulebook import Rulebook
 from chatrooms.rules.settings import RoomSettings
+from chatrooms.sessions.outbox import Outbox
+from chatrooms.sessions.readership import Readership
+from chatrooms.sessions.sessions import Sessions
+from chatrooms.storage import sessions as session_rows
 from chatrooms.storage.engines import database_of
 from chatrooms.storage.log import Log
 from chatrooms.storage.messages import MessageQueries
@@ -107,6 +109,7 @@ class Server:
         await self.database.open()
         undo.push_async_callback(self.database.close)
         self.hub = Hub(options.heartbeat, options.write_timeout, options.max_streams, options.max_streams_per_user)
+        self.ingest: Ingest | None = None
         self.nodes = Nodes(bus_of(options.bus_url, options.database_url))
         self.log = Log(self.database, self.hub.publish, self._tell_health, self.nodes.ring)
         await self.log.open()
@@ -127,11 +130,30 @@ class Server:
         self.signins = SignIns(self.database, self.log, self.tokens, self._secret, options)
         self.accounts = Accounts(self.database, self.log, self.signins, options)
         undo.callback(self.accounts.close)
+        self._start_sessions(undo)
         await self._start_replies()
         undo.push_async_callback(self.replies.close)
-        self.metrics = Metrics(self.hub, self.log, self.replies)
         undo.push_async_callback(self.nodes.close)
         await self._meet_nodes()
+        self.ingest = self._ingest()
+        self.metrics = Metrics(self.hub, self.log, self.replies, self.ingest)
+        if self.ingest is not None:
+            undo.push_async_callback(self.ingest.close)
+            await self.ingest.open()
+
+    def _ingest(self) -> Ingest | None:
+        subject = self.options.nats_ingest
+        if subject is None:
+            return None
+        return Ingest(intake_of(self.options.bus_url, subject), self.messages, self.room_replies.consider)
+
+    def _start_sessions(self, undo: AsyncExitStack) -> None:
+        self.sessions = Sessions(self.database, self.log, self.hub, self.quotas, self.options)
+        self.readership = Readership(self.hub, self.rulebook, self.sessions)
+        self.outbox = Outbox(self.database, self.log, self.options)
+        self.nodes.on_rows = self.outbox.wake
+        self.outbox.open()
+        undo.push_async_callback(self.outbox.close)
 
     async def _start_replies(self) -> None:
         options = self.options
@@ -178,14 +200,15 @@ class Server:
         self._tell_status(well, "The bus is away: what others write comes up to a second late.")
 
     def _tell_status(self, well: bool, reason: str) -> None:
-        data = {"degraded": not well, "reason": "" if well else reason}
-        self.hub.tell_all(sse.encode(msgspec.json.encode(data), "status"))
+        self.hub.tell_all("status", {"degraded": not well, "reason": "" if well else reason})
 
     async def drain(self) -> None:
         """Tells every stream to come back elsewhere or later, spread over the drain time."""
         if not self.ready:
             return
-        self.draining = self.rooms.draining = True
+        self.draining = self.rooms.draining = self.sessions.draining = True
+        if self.ingest is not None:
+            await self.ingest.pause()
         streams = list(self.hub.streams)
         random.shuffle(streams)
         steps = max(1, int(self.options.drain / DRAIN_STEP))
@@ -207,8 +230,11 @@ class Server:
                 task.cancel()
             self.channels.end("draining")
             for stream in list(self.hub.streams):
-                stream.finish(closing("draining", True))
+                stream.end("draining", True)
             self.hub.stop()
+            await self.outbox.close()
+            if self.ingest is not None:
+                await self.ingest.close()
             await self.replies.close()
             self.accounts.close()
             await self.log.close()
@@ -234,7 +260,10 @@ class Server:
         while True:
             await asyncio.sleep(WATCH)
             try:
-                if await self.database.changed_elsewhere() or self.gate.stale:
+                changed = await self.database.changed_elsewhere()
+                if changed:
+                    self.outbox.wake()
+                if changed or self.gate.stale:
                     await self.gate.reload()
             except Exception as error:
                 log.debug("the database cannot be watched: %s", error)
@@ -242,6 +271,7 @@ class Server:
     async def _forget_old(self) -> None:
         cutoff = int((time.time() - self.options.retention * DAY) * 1000)
         await self.replies.forget(cutoff)
+        await session_rows.forget(self.database, cutoff)
         removed = await self.log.forget(cutoff)
         if removed:
             self.hub.forget()

@@ -142,6 +142,11 @@ class Reader:
         self._parser = Parser()
         self.connections += 1
 
+    @property
+    def url(self) -> str:
+        """Where it connects to."""
+        return self._address.geturl()
+
     def move(self, url: str) -> None:
         """Connects to that server from now on."""
         self._address = urlsplit(url)

@@ -14,6 +14,8 @@ MAX_WAITING = 10_000  # messages that wait to be sent; the oldest are dropped
 
 Hear = Callable[[bytes], None]  # is given each message, in the event loop, and does not raise
 Health = Callable[[bool], None]  # is told when the bus goes away, and when it is back
+Answer = Callable[[bytes], None]  # says something to who published a message, if it asked for an answer
+Take = Callable[[bytes, Answer], None]  # is given what other programs publish, as Hear
 
 
 class Bus(Protocol):
@@ -33,3 +35,16 @@ class Bus(Protocol):
 
     def send(self, channel: str, message: bytes) -> None:
         """Sends to ALL nodes, or to one by its name; the sender may hear it, too."""
+
+
+class Intake(Protocol):
+    """Where other programs publish; each message comes to one node, at most once."""
+
+    async def open(self, take: Take) -> None:
+        """Begins to take messages. Raises ConfigError when the server cannot be reached."""
+
+    async def pause(self) -> None:
+        """Takes no more, once what has come already is taken; answers can still be given."""
+
+    async def close(self) -> None:
+        """Gives the answers that wait, if that can be done at once, and stops."""

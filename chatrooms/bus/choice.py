@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chatrooms.bus.base import Bus
+from chatrooms.bus.base import Bus, Intake
 from chatrooms.bus.local import LocalBus
 from chatrooms.errors import ConfigError
 
@@ -23,3 +23,10 @@ def bus_of(bus_url: str | None, database_url: str | None) -> Bus:
 
         return PostgresBus(database_url)
     return LocalBus()
+
+
+def intake_of(bus_url: str, subject: str) -> Intake:
+    """Where messages of other programs come in; NATS is known to be installed."""
+    from chatrooms.bus.intake import NatsIntake
+
+    return NatsIntake(bus_url, subject)

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import ssl
 from collections import deque
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,6 +24,9 @@ RECONNECT_WAIT = 0.2  # seconds between two tries, at one server
 PING = 5.0  # seconds between two signs of life
 PINGS_MISSED = 2
 CLOSE_TIMEOUT = 2.0
+UNREACHABLE = (NatsError, OSError, ValueError, TimeoutError)
+
+Callback = Callable[[], Awaitable[None]]
 
 log = logging.getLogger(__name__)
 
@@ -35,33 +39,30 @@ class NatsBus:
     """
 
     def __init__(self, url: str) -> None:
-        servers = [server.strip() for server in url.split(",")]
-        self._prefix = PREFIX + (urlsplit(servers[0]).path.strip("/") or "main") + "."
-        self._servers = [_without_path(server) for server in servers]
+        self._url = url
+        self._prefix = prefix_of(url)
         self._waiting: deque[tuple[str, bytes]] = deque(maxlen=MAX_WAITING)
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._client: Any = None
+        self._closing = False
 
     async def open(self, node: str, hear: Hear, health: Health) -> None:
         self._hear, self._health = hear, health
         try:
-            # It would try for ever.
-            self._client = await asyncio.wait_for(nats.connect(self._servers, **self._settings()), CONNECT_TIMEOUT)
+            self._client = await connect(self._url, self._lost, self._found)
             for channel in (ALL, node):
                 await self._client.subscribe(self._prefix + channel, cb=self._heard)
-            for _ in range(2):  # a PING of nats-py overtakes what waits to be written: only the second tells
-                await self._client.flush(CONNECT_TIMEOUT)
-        except (NatsError, OSError, ValueError, TimeoutError) as error:
+            await settle(self._client)
+        except UNREACHABLE as error:
             raise ConfigError(f"--bus-url: the bus cannot be reached: {error or type(error).__name__}") from None
         self._task = asyncio.create_task(self._run())
 
     async def close(self) -> None:
+        self._closing = True
         if self._task is not None:
             self._task.cancel()
-        if self._client is not None:
-            with suppress(Exception):
-                await asyncio.wait_for(self._client.close(), CLOSE_TIMEOUT)
+        await disconnect(self._client)
 
     def send(self, channel: str, message: bytes) -> None:
         self._waiting.append((channel, message))
@@ -82,23 +83,56 @@ class NatsBus:
         self._hear(message.data)
 
     async def _lost(self) -> None:
-        log.warning("the bus is away")
-        self._health(False)
+        if not self._closing:
+            log.warning("the bus is away")
+            self._health(False)
 
     async def _found(self) -> None:
         self._health(True)
 
-    async def _failed(self, error: Exception) -> None:
-        log.debug("the bus: %s", error or type(error).__name__)
 
-    def _settings(self) -> dict[str, Any]:
-        secure = any(server.startswith("tls://") for server in self._servers)
-        return {
-            "connect_timeout": CONNECT_TIMEOUT, "reconnect_time_wait": RECONNECT_WAIT, "max_reconnect_attempts": -1,
-            "ping_interval": PING, "max_outstanding_pings": PINGS_MISSED, "allow_reconnect": True,
-            "disconnected_cb": self._lost, "reconnected_cb": self._found, "error_cb": self._failed,
-            **({"tls": ssl.create_default_context()} if secure else {}),
-        }  # fmt: skip
+async def connect(url: str, lost: Callback, found: Callback) -> Any:
+    """A connection to one of the servers, made anew whenever it ends. Raises one of UNREACHABLE."""
+    servers = [_without_path(server) for server in _servers(url)]
+    secure = any(server.startswith("tls://") for server in servers)
+    failures: list[Exception] = []
+
+    async def failed(error: Exception) -> None:
+        failures[:] = [error]
+        log.debug("NATS: %s", error or type(error).__name__)
+
+    connecting = nats.connect(
+        servers, connect_timeout=CONNECT_TIMEOUT, reconnect_time_wait=RECONNECT_WAIT, max_reconnect_attempts=-1,
+        ping_interval=PING, max_outstanding_pings=PINGS_MISSED, allow_reconnect=True,
+        disconnected_cb=lost, reconnected_cb=found, error_cb=failed,
+        **({"tls": ssl.create_default_context()} if secure else {}),
+    )  # fmt: skip
+    try:
+        return await asyncio.wait_for(connecting, CONNECT_TIMEOUT)  # it would try for ever
+    except TimeoutError:
+        raise failures[0] if failures and isinstance(failures[0], UNREACHABLE) else TimeoutError from None
+
+
+async def settle(client: Any) -> None:
+    """Returns when the server knows of all subscriptions so far."""
+    for _ in range(2):  # a PING of nats-py overtakes what waits to be written: only the second tells
+        await client.flush(CONNECT_TIMEOUT)
+
+
+async def disconnect(client: Any) -> None:
+    """Ends a connection; harmless when there is none."""
+    if client is not None:
+        with suppress(Exception):
+            await asyncio.wait_for(client.close(), CLOSE_TIMEOUT)
+
+
+def prefix_of(url: str) -> str:
+    """What the subjects of a cluster begin with: `chatrooms.<cluster>.`."""
+    return PREFIX + (urlsplit(_servers(url)[0]).path.strip("/") or "main") + "."
+
+
+def _servers(url: str) -> list[str]:
+    return [server.strip() for server in url.split(",")]
 
 
 def _without_path(server: str) -> str:

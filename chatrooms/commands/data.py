@@ -14,6 +14,7 @@ from chatrooms.datadir import Folder, lock
 from chatrooms.errors import ConfigError
 from chatrooms.server import DAY
 from chatrooms.storage import backup as copies
+from chatrooms.storage import sessions
 from chatrooms.storage.database import Database
 from chatrooms.storage.engines import FILE, database_of
 from chatrooms.storage.log import Log
@@ -61,7 +62,9 @@ async def _forget(database: Database, days: float) -> int:
     log = Log(database, lambda events: None)
     await log.open()
     try:
-        return await log.forget(int((time.time() - days * DAY) * 1000))
+        cutoff = int((time.time() - days * DAY) * 1000)
+        await sessions.forget(database, cutoff)
+        return await log.forget(cutoff)
     finally:
         await log.close()
         await database.close()

@@ -11,8 +11,9 @@ import logging
 from collections import deque
 from collections.abc import Callable
 
+from chatrooms.core.encoding import Encoding
 from chatrooms.core.stream import Stream
-from chatrooms.core.topic import BATCH_BYTES, BEHIND, Batch, Entry
+from chatrooms.core.topic import BATCH_BYTES, BEHIND, Batch, Entry, Topic
 from chatrooms.event import Event
 from chatrooms.storage.log import Log
 
@@ -26,7 +27,7 @@ log = logging.getLogger(__name__)
 class CatchUp:
     """Brings streams that are BEHIND to the end of their topic."""
 
-    def __init__(self, log: Log, frame: Callable[[Event], bytes]) -> None:
+    def __init__(self, log: Log, frame: Callable[[Event, Encoding], bytes]) -> None:
         self._log = log
         self._frame = frame
         self._queue: deque[Stream] = deque()
@@ -89,17 +90,17 @@ class CatchUp:
         key = (stream.topic.name, stream.position, stream.topic.version)
         page = self._pages.get(key)
         if page is None:
-            page = self._pages[key] = asyncio.create_task(self._read(*key[:2]))
+            page = self._pages[key] = asyncio.create_task(self._read(stream.topic, stream.position))
             page.add_done_callback(lambda _: self._pages.pop(key, None))
         return await page
 
-    async def _read(self, topic: str, position: int) -> Batch:
+    async def _read(self, topic: Topic, position: int) -> Batch:
         head = self._log.head
-        events = await self._log.read(topic, position, PAGE_EVENTS)
+        events = await self._log.read(topic.name, position, PAGE_EVENTS)
         entries: list[Entry] = []
         size = 0
         for event in events:
-            frame = self._frame(event)
+            frame = self._frame(event, topic.encoding)
             size += len(frame)
             if size > BATCH_BYTES and entries:
                 break

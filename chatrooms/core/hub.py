@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Protocol
 
-import msgspec
-
-from chatrooms import sse
 from chatrooms.core.catchup import CatchUp
+from chatrooms.core.encoding import NAMED, Encoding
 from chatrooms.core.pulse import Pulse
 from chatrooms.core.stream import Stream
 from chatrooms.core.sweep import Sweep
 from chatrooms.core.topic import Topic
 from chatrooms.errors import TooMany, Unavailable
-from chatrooms.event import Event, event_id, identified
+from chatrooms.event import Event, event_id
 from chatrooms.storage.log import Log
 
 # Events that change the text of an earlier one: what was encoded before must not be sent again.
@@ -48,6 +46,7 @@ class Hub:
         self._max_streams = max_streams
         self._max_streams_per_user = max_streams_per_user
         self._topics: dict[str, Topic] = {}
+        self._encodings: dict[str, Encoding] = {}
         self._listeners: dict[str, list[Callable[[Event], None]]] = {}
         self._by_user: dict[str, dict[Stream, None]] = {}
         self._by_client: dict[tuple[str, str, str], Stream] = {}
@@ -77,7 +76,7 @@ class Hub:
         """Takes events, in log order and just committed, to the topics that somebody reads."""
         self.published += len(events)
         for event in events:
-            frame = b""
+            frames: dict[Encoding, bytes] = {}
             for name in event.topics:
                 for listener in self._listeners.get(name, ()):
                     listener(event)
@@ -86,13 +85,23 @@ class Hub:
                     continue
                 if event.type in REWRITES:
                     topic.forget()
-                frame = frame or self.frame(event)
+                encoding = topic.encoding
+                frame = frames[encoding] = frames.get(encoding) or self.frame(event, encoding)
                 topic.append(frame, event.seq)
                 self._sweep.mark(topic)
 
     def listen(self, name: str, listener: Callable[[Event], None]) -> None:
         """Calls a part of the server with each event of a topic, in log order and without an await."""
         self._listeners.setdefault(name, []).append(listener)
+
+    def unlisten(self, name: str, listener: Callable[[Event], None]) -> None:
+        """Takes back what `listen` did."""
+        # A new list: a listener may do this while it is called.
+        left = [other for other in self._listeners.get(name, ()) if other != listener]
+        if left:
+            self._listeners[name] = left
+        else:
+            self._listeners.pop(name, None)
 
     def whisper(self, name: str, frame: bytes) -> None:
         """Gives an ephemeral frame to the streams of a topic that are open now."""
@@ -101,21 +110,27 @@ class Hub:
             topic.whisper(frame)
             self._sweep.mark(topic)
 
-    def frame(self, event: Event) -> bytes:
-        """The bytes of a durable event, the same for all its readers."""
-        id = event_id(self._log.epoch, event.seq)
-        return sse.encode(identified(event.data, id), event.type, id)
+    def encode_as(self, family: str, encoding: Encoding) -> None:
+        """Sets how the topics of a family (`room` of `room:lobby`) are encoded; to be called before any is read."""
+        self._encodings[family] = encoding
 
-    def tell_all(self, frame: bytes) -> None:
-        """Gives an ephemeral frame to every open stream, a lot at a time."""
-        self._tell_some(frame, iter(list(self.streams)))
+    def frame(self, event: Event, encoding: Encoding) -> bytes:
+        """The bytes of a durable event, the same for all readers of that encoding."""
+        return encoding.event(event, event_id(self._log.epoch, event.seq))
 
-    def _tell_some(self, frame: bytes, streams: Iterator[Stream]) -> None:
+    def tell_all(self, name: str, data: Mapping[str, object]) -> None:
+        """Tells every open stream something that is not kept, a lot at a time."""
+        self._tell_some(name, data, iter(list(self.streams)))
+
+    def _tell_some(self, name: str, data: Mapping[str, object], streams: Iterator[Stream]) -> None:
         some = list(islice(streams, TOLD_AT_ONCE))
+        frames: dict[Encoding, bytes] = {}
         for stream in some:
+            encoding = stream.topic.encoding
+            frame = frames[encoding] = frames.get(encoding) or encoding.signal(name, data)
             stream.write(frame)
         if some:
-            asyncio.get_running_loop().call_soon(self._tell_some, frame, streams)
+            asyncio.get_running_loop().call_soon(self._tell_some, name, data, streams)
 
     def forget(self) -> None:
         """Drops all tails: the log has lost events or text."""
@@ -135,7 +150,8 @@ class Hub:
         """The topic of that name; its tail begins now if nobody read it."""
         topic = self._topics.get(name)
         if topic is None:
-            topic = self._topics[name] = Topic(name, self._log.head)
+            family = name.partition(":")[0].partition("/")[0]
+            topic = self._topics[name] = Topic(name, self._log.head, self._encodings.get(family, NAMED))
         return topic
 
     def count_in_tail(self, name: str, position: int) -> int | None:
@@ -168,6 +184,10 @@ class Hub:
         """The open streams of a topic."""
         found = self._topics.get(topic)
         return list(found.streams) if found else []
+
+    def counts(self) -> dict[str, int]:
+        """How many streams each topic has."""
+        return {name: len(topic.streams) for name, topic in self._topics.items()}
 
     def stream_of(self, topic: str, user_id: str, client_id: str) -> Stream | None:
         """The open stream of a user's client on a topic; a client has one of each."""
@@ -214,14 +234,13 @@ class Hub:
 
 
 def closing(reason: str, reconnect: bool, id: str | None = None, retry: int | None = None) -> bytes:
-    """The last event of a stream. `retry` in milliseconds."""
-    data = msgspec.json.encode({"reason": reason, "reconnect": reconnect})
-    return sse.encode(data, "closing", id, retry)
+    """The last event of a stream whose events are named. `retry` in milliseconds."""
+    return NAMED.signal("closing", {"reason": reason, "reconnect": reconnect}, id, retry)
 
 
 def _tell_expiring(stream: Stream) -> None:
-    stream.write(sse.encode(b'{"expiresAt":%d}' % int(stream.expires_at * 1000), "token-expiring"))
+    stream.write(stream.topic.encoding.signal("token-expiring", {"expiresAt": int(stream.expires_at * 1000)}))
 
 
 def _end_expired(stream: Stream) -> None:
-    stream.finish(closing("token-expired", True), LONGEST_RETRY)
+    stream.end("token-expired", True, LONGEST_RETRY)

@@ -8,8 +8,8 @@ import random
 import time
 from collections.abc import Callable
 
-from chatrooms import sse
 from chatrooms.clock import now_ms
+from chatrooms.core.encoding import Encoding
 from chatrooms.core.stream import Stream
 
 UNHEARD = 1.5  # heartbeats without an acknowledgement after which a peer is gone: seen at the second
@@ -99,12 +99,15 @@ class Pulse:
         streams = self._phases[self._phase]
         if not streams:
             return
-        frame = sse.encode(b'{"timestamp":%d}' % now_ms(), "heartbeat")
+        beat = {"timestamp": now_ms()}
+        frames: dict[Encoding, bytes] = {}
         longest = max(MIN_UNHEARD, UNHEARD * self._heartbeat)
         for stream in streams:
             if stream.unheard(longest):
                 stream.abandon()
             else:
+                encoding = stream.topic.encoding
+                frame = frames[encoding] = frames.get(encoding) or encoding.signal("heartbeat", beat)
                 stream.write(frame)
         streams[:] = [stream for stream in streams if stream.open]
 

@@ -130,6 +130,13 @@ class Stream:
             say_goodbye(self._socket)
         self.close(hold)
 
+    def end(
+        self, reason: str, reconnect: bool, hold: float = 0.0, id: str | None = None, retry: int | None = None
+    ) -> None:
+        """Says why it ends, in the words of its topic, and closes. `retry` in milliseconds."""
+        data = {"reason": reason, "reconnect": reconnect}
+        self.finish(self.topic.encoding.signal("closing", data, id, retry), hold)
+
     def close(self, hold: float = 0.0) -> None:
         """Ends the stream. Harmless when it has ended."""
         sock, self._socket = self._socket, None

@@ -11,6 +11,8 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from chatrooms.core.encoding import NAMED, Encoding
+
 if TYPE_CHECKING:
     from chatrooms.core.stream import Stream
 
@@ -51,16 +53,18 @@ class Topic:
     valid     cursors below it mean nothing any more
     whispers  how many ephemeral frames there have been; tells who may have missed one
     version   grows when text in the log was changed, so that pages read before are not used
+    encoding  how its frames are made, and what its streams say of themselves
     snapshot  makes a frame that tells the present state to who may have missed ephemerals
     """
 
     __slots__ = (
         "_durable_bytes", "_durables", "_entries", "_ephemeral_bytes", "_start",
-        "dirty", "floor", "name", "snapshot", "streams", "valid", "version", "whispers",
+        "dirty", "encoding", "floor", "name", "snapshot", "streams", "valid", "version", "whispers",
     )  # fmt: skip
 
-    def __init__(self, name: str, floor: int) -> None:
+    def __init__(self, name: str, floor: int, encoding: Encoding = NAMED) -> None:
         self.name = name
+        self.encoding = encoding
         self.floor = floor
         self.valid = 0
         self.whispers = 0

@@ -42,6 +42,12 @@ class Access:
         if origin != f"{self.scheme(request)}://{request.host}":
             raise Forbidden("bad-origin", "A write with the cookie needs a same-origin Origin.")
 
+    def check_origin(self, request: HTTPServerRequest) -> None:
+        """Raises Forbidden for a page that is neither ours nor allowed: a browser sends its writes for anybody."""
+        origin = request.headers.get("Origin")
+        if origin is not None and not self._allowed(origin):
+            self.check_same_origin(request)
+
     def cors_headers(self, request: HTTPServerRequest) -> Headers:
         """The headers that let the asking page read the answer; none for a foreign origin."""
         origin = request.headers.get("Origin")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Mapping
 from http.client import responses
 from typing import Any, TypeVar
 
@@ -40,7 +41,9 @@ T = TypeVar("T")
 
 
 class Handler(RequestHandler):
-    """A request to the server. Problems raised by a method become their JSON answer."""
+    """A request to the server. Problems raised by a method become their JSON answer, with `error_extras`."""
+
+    error_extras: Mapping[str, object] = {}
 
     def __init__(self, application: Application, request: HTTPServerRequest, **settings: Any) -> None:
         # Bodies are JSON whatever Content-Type says: Tornado's reading of forms only refuses some.
@@ -186,7 +189,7 @@ class Handler(RequestHandler):
             self.set_header("Retry-After", str(max(1, math.ceil(retry_after))))
         if self.get_status() == 401:
             self.set_header("WWW-Authenticate", "Bearer")
-        self.answer({"error": sentence, "code": code}, self.get_status())
+        self.answer({**self.error_extras, "error": sentence, "code": code}, self.get_status())
 
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
         if not isinstance(value, Problem | HTTPError):

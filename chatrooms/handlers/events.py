@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
 from functools import partial
 
 import msgspec
 
-from chatrooms import names, sse
+from chatrooms import names
 from chatrooms.channels.channels import MAX_SUBSCRIPTIONS
 from chatrooms.channels.subscription import Refusal, Subscription
-from chatrooms.core.hub import closing
+from chatrooms.core.start import Start
 from chatrooms.core.stream import Stream
 from chatrooms.errors import BadRequest, Problem, TooMany, Unavailable
-from chatrooms.event import event_id, parse_id
 from chatrooms.handlers.base import Handler
-from chatrooms.handlers.detach import refuse, take_socket
+from chatrooms.handlers.detach import take_socket
+from chatrooms.handlers.refusal import refuse_softly, stream_head
 from chatrooms.identity.tokens import Identity
-from chatrooms.rooms.seat import Seat, Start, Wish
-
-SOFT_RETRY_MS = (5000, 15000)  # a soft refusal asks to come back after this, at random
+from chatrooms.rooms.seat import Seat, Wish
 
 Text = str | int | None  # programs send numbers as they are, and null for what they have not
 
@@ -110,7 +107,7 @@ class Events(Subscribing):
             return
         sock = take_socket(self)
         if sock is not None:
-            self.server.rooms.open(partial(Stream, self.server.hub, sock), seat, start, self._head())
+            self.server.rooms.open(partial(Stream, self.server.hub, sock), seat, start, stream_head(self))
 
     async def _open_several(self, bodies: Sequence[StreamBody]) -> None:
         if not bodies:
@@ -120,7 +117,7 @@ class Events(Subscribing):
         wanted = [await self.subscription(body) for body in bodies]
         sock = take_socket(self)
         if sock is not None:
-            self.server.channels.open(sock, self._head(), wanted)
+            self.server.channels.open(sock, stream_head(self), wanted)
 
     async def _poll(self, who: Identity, seat: Seat, start: Start) -> None:
         await self.server.rulebook.readable(who, seat.room_id)
@@ -141,23 +138,11 @@ class Events(Subscribing):
     def _polls(self) -> bool:
         return (_text(self._body.poll) or self.query("poll")) in ("1", "True", "true")
 
-    def _head(self) -> bytes:
-        return sse.head(tuple(self.access.cors_headers(self.request)))
-
     def _refuse_softly(self, who: Identity, asked: str, problem: Problem) -> None:
-        """A refusal that passes, told as a stream that ends; to who does not wait, TooMany.
-
-        A native EventSource gives up for good on any other status than 200 (WHATWG, 9.2.3).
-        """
+        """To a stream that comes back only; a poll asks again by itself."""
         if self._polls():
             raise problem
-        self.server.quotas.refuse_softly(who)
-        log = self.server.log
-        id = asked if parse_id(asked) else event_id(log.epoch, log.head)
-        frame = closing(problem.code, True, id, random.randint(*SOFT_RETRY_MS))
-        sock = take_socket(self)
-        if sock is not None:
-            refuse(sock, self._head() + frame)
+        refuse_softly(self, who, asked, problem)
 
 
 class Subscriptions(Subscribing):

@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from chatrooms.core.hub import Hub, closing
+from chatrooms.core.hub import Hub
 from chatrooms.errors import Unauthorized
 from chatrooms.event import CONTROL, Event
 from chatrooms.identity.tokens import Identity, Tokens
@@ -114,7 +114,7 @@ class Gate:
     def _end_streams(self) -> None:
         gone = [s for s in self._hub.streams if s.session in self._revoked or s.user_id in self._blocked]
         for stream in gone:
-            stream.finish(closing("revoked", False))
+            stream.end("revoked", False)
 
 
 def revoked(session: str) -> Event:

@@ -29,7 +29,7 @@ class Quotas:
         self._spend(self._refusals, who)
 
     def make_room(self, who: Identity) -> None:
-        """Counts a room that did not exist."""
+        """Counts a room that did not exist, or a session that nobody had."""
         self._spend(self._rooms, who)
 
     def reply(self, who: Identity) -> None:

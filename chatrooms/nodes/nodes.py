@@ -49,6 +49,12 @@ class Buried(msgspec.Struct, tag="buried", tag_field="is"):
     dead: str
 
 
+class Rows(msgspec.Struct, tag="rows", tag_field="is"):
+    """Another program has inserted rows for the log; told by the database itself."""
+
+    node: str
+
+
 class Ask(msgspec.Struct, tag="ask", tag_field="is"):
     """That node lacks some of what was said in a room."""
 
@@ -56,15 +62,16 @@ class Ask(msgspec.Struct, tag="ask", tag_field="is"):
     room_id: str
 
 
-News = Ring | Say | Seen | Buried | Ask
+News = Ring | Say | Seen | Buried | Rows | Ask
 
 
 class Nodes:
     """This node's voice and ear. `name` is new with each life of the process.
 
     `on_say` is given each ephemeral frame of another node and its topic; `on_health` is told when the
-    bus goes away, and when it is back; `on_seen` and `on_buried` of presence there; `on_ask` is given
-    the room and the node that wants to hear what is going on.
+    bus goes away, and when it is back; `on_seen` and `on_buried` of presence there; `on_rows` when
+    another program has written to the outbox; `on_ask` is given the room and the node that wants to
+    hear what is going on.
     """
 
     def __init__(self, bus: Bus) -> None:
@@ -74,6 +81,7 @@ class Nodes:
         self.on_health: Callable[[bool], None] = lambda well: None
         self.on_seen: Callable[[Seen], None] = lambda seen: None
         self.on_buried: Callable[[str], None] = lambda node: None
+        self.on_rows: Callable[[], None] = lambda: None
         self.on_ask: Callable[[str, str], None] = lambda room_id, node: None
         self._bus = bus
         self._log: Log | None = None
@@ -128,6 +136,8 @@ class Nodes:
             self.on_say(news.topic, news.frame.encode())
         elif isinstance(news, Seen):
             self.on_seen(news)
+        elif isinstance(news, Rows):
+            self.on_rows()
         elif isinstance(news, Ask):
             self.on_ask(news.room_id, news.node)
         elif news.dead != self.name:  # else it was asleep: it takes a new lease with its next beat

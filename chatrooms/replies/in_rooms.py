@@ -48,7 +48,7 @@ class RoomReplies:
         self._log = log
         self._quotas = quotas
         self._told: dict[Reply, int] = {}
-        self._elsewhere = RepliesElsewhere(ask)
+        self._elsewhere = RepliesElsewhere(rooms.hub, ask)
         self._tellers: set[asyncio.Task[None]] = set()
         replies.on_start, replies.on_end = self._begin, self._end
         rooms.ephemeral_state = self.state_of

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from chatrooms import names
+from chatrooms.core.start import Start
 from chatrooms.errors import Forbidden
 from chatrooms.identity.gate import Gate
 from chatrooms.identity.quotas import Quotas
 from chatrooms.identity.tokens import Identity
 from chatrooms.rooms.rooms import Rooms
-from chatrooms.rooms.seat import Seat, Start, Wish
+from chatrooms.rooms.seat import Seat, Wish
 from chatrooms.rules.rulebook import Rulebook
 
 MAX_HISTORY = 200

@@ -102,6 +102,10 @@ class Messages:
         self._remember(room_id)
         return [Posted(self._with_id(done.event.data, done.event.seq), done.repeated) for done in appended]
 
+    def check(self, who: Identity, room_id: str, draft: Draft) -> None:
+        """Raises BadRequest or TooLarge for what `post` would not write."""
+        self._event(who, "", room_id, draft)
+
     async def edit(self, who: Identity, room_id: str, message_id: str, text: str) -> bytes:
         """Replaces the text of a message; returns the message as it is now, as JSON.
 

@@ -11,16 +11,17 @@ import msgspec
 
 from chatrooms import sse
 from chatrooms.core.hub import LONGEST_RETRY, Hub, closing
+from chatrooms.core.start import Start, start_of
 from chatrooms.core.stream import Stream
 from chatrooms.core.topic import Topic
 from chatrooms.errors import Unavailable
-from chatrooms.event import Event, event_id, identified, parse_id
+from chatrooms.event import Event, event_id, identified
 from chatrooms.identity.tokens import Identity
 from chatrooms.limits import RateLimit
 from chatrooms.options import Options
 from chatrooms.rooms.presence import Key, Presence
 from chatrooms.rooms.replacements import Replacements
-from chatrooms.rooms.seat import Seat, Start
+from chatrooms.rooms.seat import Seat
 from chatrooms.storage.log import Log
 from chatrooms.storage.messages import MessageQueries
 
@@ -87,21 +88,13 @@ class Rooms:
     # Reading
 
     async def start_of(self, room_id: str, asked: str, history: int) -> Start:
-        """Where a reader starts who asks for the position `asked` ("" for none).
-
-        A position that is unknown, from another epoch, in the future or past retention counts as
-        none, and `recovered` says so. Without one the start is before the last `history` messages.
-        """
-        wanted = parse_id(asked) if asked else None
-        if wanted is not None:
-            await self._log.reach(wanted)  # another node may have gone further
-        if wanted is not None and self._log.knows(wanted):
-            return Start(wanted.seq, True, await self._missed(room_id, wanted.seq), True)
-        position = self._log.head
-        if history:
+        """Where a reader starts; without a position that can be resumed, before the last `history` messages."""
+        start = await start_of(self._log, self.hub, topic_of(room_id), asked)
+        if history and not start.resumes:
             first = await self._messages.nth_last(topic_of(room_id), history)
-            position = position if first is None else min(position, first - 1)
-        return Start(position, not asked, None if asked else 0)
+            if first is not None:
+                start = start._replace(position=min(start.position, first - 1))
+        return start
 
     def admit(self, seat: Seat) -> None:
         """Raises Conflict `replaced-too-often` when two pages fight for one clientId."""
@@ -262,17 +255,13 @@ class Rooms:
         """Ends a stream whose reader should come back, and keeps its member for that time."""
         retry = random.randint(*DRAIN_RETRY_MS)
         id = event_id(self._log.epoch, stream.position)
-        stream.finish(closing(reason, True, id, retry), retry / 1000)
+        stream.end(reason, True, retry / 1000, id, retry)
 
     def _room(self, room_id: str) -> Room:
         room = self._live.get(room_id)
         if room is None:
             room = self._live[room_id] = Room(self, room_id)
         return room
-
-    async def _missed(self, room_id: str, position: int) -> int:
-        in_tail = self.hub.count_in_tail(topic_of(room_id), position)
-        return await self._log.count(topic_of(room_id), position) if in_tail is None else in_tail
 
     def _returns(self, start: Start) -> bool:
         """Whether who starts there was here before this process, which has only just started."""

@@ -1,4 +1,4 @@
-"""A seat: who wants to read a room, and from where on. Pure."""
+"""A seat: who wants to read a room. Pure."""
 
 from __future__ import annotations
 
@@ -26,17 +26,3 @@ class Seat(NamedTuple):
     session: str
     expires_at: float
     trusted: bool = False
-
-
-class Start(NamedTuple):
-    """Where a stream starts: after the event `position`.
-
-    `recovered` is true when there was nothing to resume, or all of it follows; `missed` counts
-    what follows, and is None when that cannot be known. `resumes` is true when a position was given
-    and is known.
-    """
-
-    position: int
-    recovered: bool
-    missed: int | None
-    resumes: bool = False

@@ -1,6 +1,6 @@
 import { CLOCK } from './clock.js';
 import { HttpError, request } from './http.js';
-import { ownLine } from './line.js';
+import { byFetch, ownLine } from './line.js';
 import { query, Room, roomPath, since } from './room.js';
 import { randomId, tabStorage } from './storage.js';
 import { Stream } from './stream.js';
@@ -29,17 +29,19 @@ export class Chatrooms extends EventTarget {
    * @param {(refused?: string) => Promise<string | null> | string | null} [options.getToken] gives one; another
    *   one when it is told of one that was refused
    * @param {boolean} [options.share] whether tabs of this browser share one connection
+   * @param {import('./line.js').Transport} [options.transport] how streams that are not shared are read
    * @param {Storage | null} [options.storage] keeps tokens, positions and what is to be sent over reloads
    * @param {{firstByteMs?: number, heldMs?: number}} [options.limits] how long a stream's first byte may take
    *   before it is read by polls, and how long until streaming is tried again
    * @param {import('./clock.js').Clock} [options.clock]
    * @param {import('./http.js').Fetch} [options.fetch]
    */
-  constructor({ url = '', token, getToken, share = true, storage = tabStorage(), limits = {}, clock = CLOCK, fetch } = {}) {
+  constructor({ url = '', token, getToken, share = true, storage = tabStorage(), limits = {}, clock = CLOCK, transport = byFetch, fetch } = {}) {
     super();
     this.url = url;
     this.storage = storage;
     this.limits = limits;
+    this.transport = transport;
     this.clock = clock;
     this.fetch = fetch;
     const channel = canShare() ? new BroadcastChannel(`chatrooms-tokens ${url}`) : null;

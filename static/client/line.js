@@ -21,6 +21,17 @@ export async function* fetchEvents({ signal, heard }, method, url, call) {
 }
 
 /**
+ * How a stream's own connection is read: by fetch, or as `eventsource.js` does.
+ * @typedef {(attempt: import('./connection.js').Attempt, url: string, call: import('./http.js').Call)
+ *   => AsyncIterable<import('./parser.js').ServerEvent>} Transport
+ */
+
+/** @type {Transport} */
+export function byFetch(attempt, url, call) {
+  return fetchEvents(attempt, 'GET', url, call);
+}
+
+/**
  * A stream's own connection.
  * @param {import('./chatrooms.js').Chatrooms} client
  * @param {import('./stream.js').Stream} stream
@@ -40,7 +51,7 @@ export function ownLine(client, stream, path) {
       used = await client.tokens.token(attempt.refused || renew ? (used ?? undefined) : undefined);
       renew = false;
       const call = { token: used, fetch: client.fetch, clock: client.clock };
-      yield* fetchEvents(attempt, 'GET', client.url + path(stream.position), call);
+      yield* client.transport(attempt, client.url + path(stream.position), call);
     },
   });
   return {

@@ -49,7 +49,7 @@ class Person:
         await eventually(self.is_open)
 
     async def is_open(self) -> bool:
-        return bool(await self.tab.evaluate('room.state.state === "open"'))
+        return bool(await self.tab.evaluate('["open", "polling"].includes(room.state.state)'))
 
     async def leads(self) -> bool:
         return bool(await self.tab.evaluate("chat.tabs.then((tabs) => tabs.leads)"))

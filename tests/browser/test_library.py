@@ -19,6 +19,7 @@ from tests.wire import eventually, within
 CASES: list[dict[str, Any]] = load("wpt_eventsource_cases.json")["cases"]
 FEEDINGS = Path(__file__).parent.parent / "clients" / "library" / "feedings.mjs"
 KILLS = 10
+MOST_ON_ONE = 20  # subscriptions on one connection, by the server
 
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
 
@@ -30,6 +31,37 @@ PARSE = """async (cases) => {
         results.push(await Promise.all(Object.values(FEEDINGS).map((cut) => parse(bytes, cut))));
     }
     return results;
+}"""
+
+MANY = """async (count) => {
+    const { Chatrooms } = await import("/static/client/chatrooms.js");
+    const chat = new Chatrooms();
+    await chat.account.enterAsGuest("Ada");
+    const heard = Array.from({ length: count }, (_, number) => new Promise((hear) => {
+        const room = chat.room(`room-${number}`);
+        room.addEventListener("room-message", ({ detail }) => hear(detail.message));
+        room.addEventListener("system", () => room.send(`hello ${number}`));
+    }));
+    return Promise.all(heard);
+}"""
+
+EVENT_SOURCE = """async () => {
+    const { Chatrooms } = await import("/static/client/chatrooms.js");
+    const { eventSource } = await import("/static/client/eventsource.js");
+    const chat = new Chatrooms({ transport: eventSource(), share: false });
+    await chat.account.enterAsGuest("Ada");
+    const room = chat.room("lobby");
+    const heard = [];
+    await new Promise((done) => room.addEventListener("system", done));
+    const two = new Promise((done) => room.addEventListener("room-message", ({ detail }) => {
+        if (heard.push(detail.message) === 2) done();
+    }));
+    room.send("one");
+    room.send("two");
+    await two;
+    const refused = chat.room("lobby", { username: "Somebody else" });
+    await new Promise((done) => refused.addEventListener("state", () => refused.state.state === "closed" && done()));
+    return [heard, refused.state];
 }"""
 
 
@@ -70,6 +102,38 @@ async def test_a_server_that_is_killed_loses_and_doubles_nothing(tmp_path: Path)
                 assert of_one == [text for text in said if text.startswith(person.name)]
                 assert await person.saw_leave() == []
         assert not server.tracebacks(), server.tracebacks()
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_more_streams_than_one_connection_takes(
+    http_server: HTTPServer, base_url: str, chromium: Chromium
+) -> None:
+    """The server takes 20 on one: the others share a second."""
+    async with chromium() as browser:
+        page = await browser.new_page()
+        shared: list[str] = []
+        page.on("request", lambda request: shared.append(request.url) if request.url.endswith("/events") else None)
+        await page.goto(f"{base_url}/docs")
+        heard = await page.evaluate(MANY, MOST_ON_ONE + 5)
+        assert heard == [f"hello {number}" for number in range(MOST_ON_ONE + 5)]
+        assert len(shared) == 2
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_streams_by_the_browsers_own_event_source(
+    http_server: HTTPServer, base_url: str, chromium: Chromium
+) -> None:
+    """With a ticket in the address instead of the token; a refusal is told as one by fetch is."""
+    async with chromium() as browser:
+        page = await browser.new_page()
+        streams: list[str] = []
+        page.on("request", lambda request: streams.append(request.url) if "/events?" in request.url else None)
+        await page.goto(f"{base_url}/docs")
+        heard, refusal = await page.evaluate(EVENT_SOURCE)
+        assert heard == ["one", "two"]
+        assert refusal == {"state": "closed", "reason": "username-mismatch"}
+        assert all("ticket=" in url or "poll=1" in url for url in streams)
+        assert not any("token=" in url for url in streams)
 
 
 async def _say_all(people: list[Person], said: list[str], what: str) -> None:

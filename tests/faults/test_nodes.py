@@ -7,19 +7,22 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import msgspec
 import pytest
 
+from benchmarks.nodes import load
 from tests.faults.conftest import Serve
 from tests.helpers.nats import Nats
 from tests.helpers.postgres import Postgres
 from tests.process import ServerProcess
-from tests.wire import POLL, Caller, Reader, within
+from tests.wire import POLL, Caller, Reader, texts, within
 
 FULL = bool(os.environ.get("CHATROOMS_TEST_FULL"))
 WRITERS = 4  # on each node
@@ -27,7 +30,9 @@ CRASHES = 10 if FULL else 3
 TERMINATIONS = 50 if FULL else 10
 KILLS = 20 if FULL else 5
 STOPS = (20.0, 20.0) if FULL else (1.0, 3.0)  # seconds
-MOVERS = 980 if FULL else 20  # readers of the node that is killed
+STREAMS, MEMBERS, LOST = (3000, 100, 30) if FULL else (60, 30, 3)  # over three nodes; of one room; for ever
+MESSAGES = 20  # in each room, before a node is killed, and again afterwards
+READERS, RATE, SECONDS = (2000, 500, 60) if FULL else (60, 500, 2)
 LIMIT = 600 if FULL else 90  # seconds for one test
 
 Start = Callable[[int], list[ServerProcess]]
@@ -73,6 +78,17 @@ class Crowd:
         async with asyncio.timeout(limit):
             while len(self.posted) < count:  # noqa: ASYNC110 - many tasks add to it
                 await asyncio.sleep(POLL)
+        return time.monotonic() - began
+
+    async def catches_up(self) -> float:
+        """Returns when the readers of all nodes have what is written now; says after how many seconds."""
+        began, caller = time.monotonic(), Caller(self.nodes[0].url, "marker")
+        key = f"mark-{len(self.posted)}"
+        while (answer := await caller.post("lobby", key, key)).status == 503:  # noqa: ASYNC110
+            await asyncio.sleep(POLL)
+        self.posted[key] = answer.body["id"]
+        while not all(any(m["id"] == self.posted[key] for m in r.messages[-500:]) for r in self.readers):  # noqa: ASYNC110
+            await asyncio.sleep(POLL)
         return time.monotonic() - began
 
     async def check(self) -> None:
@@ -145,12 +161,14 @@ async def test_database_that_crashes_loses_nothing_acknowledged(start: Start, po
 async def test_listeners_that_are_terminated_lose_nothing(start: Start, postgres: Postgres) -> None:
     """The connections of the bus, and all others, over and over."""
     async with Crowd(await asyncio.to_thread(start, 2)) as crowd:
-        crowd.pause = 0.02
+        crowd.pause, longest = 0.02, 0.0
         for n in range(TERMINATIONS):
             await crowd.acknowledges(20)
             which = "application_name = 'chatrooms bus'" if n % 2 else "application_name like 'chatrooms%'"
             sql = f"select count(pg_terminate_backend(pid)) from pg_stat_activity where {which}"
             await asyncio.to_thread(postgres.sql, "postgres", sql)
+            longest = max(longest, await crowd.catches_up())
+        print(f"{TERMINATIONS} terminations: what the other node wrote was read within {longest:.2f} s")
     await crowd.check()
 
 
@@ -195,34 +213,61 @@ async def test_node_that_is_stopped_in_mid_append_stops_nobody(start: Start) -> 
 async def test_readers_of_a_killed_node_resume_on_the_others(start: Start) -> None:
     """Nothing is lost, and only those who do not come back have left."""
     nodes = await asyncio.to_thread(start, 3)
-    watcher = Reader(nodes[0].url, "lobby", "watcher")
-    await watcher.connect()
-    movers = [Reader(nodes[2].url, "lobby", f"mover-{n}") for n in range(MOVERS)]
-    lost = [Reader(nodes[2].url, "lobby", f"lost-{n}") for n in range(3)]
-    for reader in (*movers, *lost):
+    caller = Caller(nodes[0].url, "caller", role="service")
+    readers = [
+        Reader(nodes[n % 3].url, f"room-{k}", f"reader-{k}-{n}")
+        for k in range(STREAMS // MEMBERS)
+        for n in range(MEMBERS)
+    ]
+    for reader in readers:
         await reader.connect()
-    everybody = {reader.user_id for reader in (*movers, *lost)}
-    await watcher.until(lambda r: everybody <= names(r, "user-joined"))
-    caller = Caller(nodes[1].url, "caller")
-    for n in range(50):
-        assert (await caller.post("lobby", f"before {n}")).status == 201
-    for reader in movers:
-        await reader.until(lambda r: bool(r.messages))
+    for k in range(STREAMS // MEMBERS):
+        await caller.fill(f"room-{k}", 0, MESSAGES)
+    # Once it was told of all, and all have heard so, nobody is missing from what the others know.
+    await asyncio.gather(*(reader.until(all_there) for reader in readers))
+    of_dead = [reader for reader in readers if reader.url == nodes[2].url]
+    lost, movers = of_dead[:LOST], of_dead[LOST:]
+    stayers = [reader for reader in readers if reader.url != nodes[2].url]
     nodes[2].kill()
-    for n in range(50):
-        assert (await caller.post("lobby", f"after {n}")).status == 201
-    for n, reader in enumerate(movers):
+    for reader in of_dead:
         reader.cut()
-        reader.move(nodes[n % 2].url)
+    for k in range(STREAMS // MEMBERS):
+        await caller.fill(f"room-{k}", MESSAGES, 2 * MESSAGES)
     began = time.monotonic()
-    await asyncio.gather(*(reader.follow(lambda r: len(r.messages) >= 100, 10) for reader in movers))
-    print(f"{MOVERS} readers had resumed elsewhere within {time.monotonic() - began:.2f} s")
-    log = [m["id"] for m in await caller.log_of("lobby")]
-    assert all([m["id"] for m in reader.messages] == log for reader in movers)
-    await watcher.until(lambda r: {"lost-0", "lost-1", "lost-2"} <= names(r, "user-left"))
-    assert [event for event in watcher.of_type("user-left") if "mover" in event.data] == []
-    assert len(watcher.of_type("user-left")) == 3
+    for n, reader in enumerate(movers):
+        reader.move(nodes[n % 2].url)
+    await asyncio.gather(*(reader.follow(lambda r: len(r.messages) >= 2 * MESSAGES, 60) for reader in movers))
+    print(f"{len(movers)} of {STREAMS} readers had resumed elsewhere within {time.monotonic() - began:.2f} s")
+    whole = [f"m{n}" for n in range(2 * MESSAGES)]
+    await asyncio.gather(*(reader.until(lambda r: len(r.messages) >= 2 * MESSAGES, 60) for reader in stayers))
+    assert all(texts(reader.messages) == whole for reader in (*movers, *stayers))
+    gone = {reader.user_id for reader in lost}
+    for reader in stayers:
+        expected = {name for name in gone if name.split("-")[1] == reader.user_id.split("-")[1]}
+        await reader.until(lambda r, expected=expected: expected <= names(r, "user-left"))  # type: ignore[misc]
+        assert names(reader, "user-left") == expected
+        assert len(reader.of_type("user-left")) == len(expected)
     caller.close()
+
+
+def all_there(reader: Reader) -> bool:
+    """Whether a reader has all messages so far, and was told of the last member to come."""
+    told = reader.of_type("system", "user-joined")
+    return len(reader.messages) >= MESSAGES and data(told[-1])["onlineCount"] == MEMBERS
+
+
+@within(LIMIT)
+async def test_many_readers_of_two_nodes_get_one_sequence(start: Start) -> None:
+    """At a fixed rate; compared by a reader in C, which needs a compiler."""
+    if shutil.which("cc") is None:
+        pytest.skip("there is no C compiler for benchmarks/load.c")
+    nodes = await asyncio.to_thread(start, 2)
+    options = {"streams": READERS, "messages": RATE * SECONDS, "rate": RATE, "publishers": 64}
+    figures = await asyncio.to_thread(partial(load, nodes, **options))
+    print(figures)
+    assert figures["complete"], figures
+    (sequence,) = figures["sequences"]
+    assert (sequence["streams"], sequence["ids"], sequence["disordered"]) == (READERS, RATE * SECONDS, 0)
 
 
 def names(reader: Reader, type: str) -> set[str]:

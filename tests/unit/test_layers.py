@@ -19,15 +19,17 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     # values: pure, no I/O
     (
         "chatrooms", "clock", "errors", "event", "sse", "names", "body", "limits", "options",
-        "identity", "identity.tokens", "rules", "rules.rules", "rules.act", "core", "core.topic",
+        "identity", "identity.tokens", "rules", "rules.rules", "rules.act", "core", "core.encoding", "core.topic",
     ),
     # infrastructure
     ("storage", "storage.*", "bus", "bus.*", "logs", "datadir", "identity.passwords", "identity.publickeys"),
     # core
-    ("core.stream", "core.outlet", "core.shared", "core.sweep", "core.pulse", "core.catchup", "core.hub"),
+    ("core.stream", "core.outlet", "core.shared", "core.sweep", "core.pulse", "core.catchup", "core.hub",
+     "core.start"),
     # domain
     (
-        "rooms", "rooms.*", "channels", "channels.*", "nodes", "nodes.*", "replies", "replies.*", "ai", "ai.*",
+        "rooms", "rooms.*", "channels", "channels.*", "nodes", "nodes.*", "replies", "replies.*",
+        "sessions", "sessions.*", "ai", "ai.*",
         "identity.gate", "identity.quotas", "identity.signins", "identity.accounts",
         "rules.rulebook", "rules.acts", "rules.settings", "rules.moderation", "rules.invites", "rules.audit",
     ),

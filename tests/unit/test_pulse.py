@@ -9,6 +9,7 @@ import pytest
 
 from chatrooms.core.pulse import Pulse
 from chatrooms.core.stream import Stream
+from chatrooms.core.topic import Topic
 from tests.helpers.chat import eventually
 
 pytestmark = pytest.mark.gen_test(timeout=30)
@@ -18,6 +19,7 @@ class Written:
     """As much of a stream as the pulse touches; it writes down what happens to it."""
 
     def __init__(self, expires_at: float = 0.0) -> None:
+        self.topic = Topic("room:lobby", 0)
         self.expires_at = expires_at
         self.open = True
         self.warned = False

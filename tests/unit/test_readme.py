@@ -10,12 +10,12 @@ import pytest
 
 import chatrooms
 from chatrooms.errors import CODES
-from chatrooms.handlers import auth, chat, events, operations, rooms
+from chatrooms.handlers import auth, chat, events, operations, rooms, sessions
 from chatrooms.options import OPTIONS
 
 PACKAGE = Path(chatrooms.__file__).parent
 README = PACKAGE.parent / "README.md"
-ROUTES = [route[0] for module in (auth, chat, events, operations, rooms) for route in module.ROUTES]
+ROUTES = [route[0] for module in (auth, chat, events, operations, rooms, sessions) for route in module.ROUTES]
 
 
 def event_names() -> set[str]:
@@ -26,6 +26,8 @@ def event_names() -> set[str]:
             if isinstance(node, ast.Call):
                 called = ast.unparse(node.func)
                 position = {"sse.encode": 1, "Event": 0, "self._change": 0}.get(called)
+                if called.endswith((".signal", ".tell_all")):
+                    position = 0
                 if position is not None and len(node.args) > position:
                     name = node.args[position]
                     if isinstance(name, ast.Constant) and isinstance(name.value, str):

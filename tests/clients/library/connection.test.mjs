@@ -108,13 +108,15 @@ test('silence for two and a half heartbeats ends a stream, and the next begins w
 test('what is held back is read by polls, and streamed again when that is possible', async (t) => {
   let holds = true;
   let polls = 0;
-  const answer = (request, response) => {
+  const answer = (request, response, name, clock) => {
     const query = new URL(request.url, 'http://x').searchParams;
     if (query.get('poll')) {
       polls += 1;
       const id = `e-${polls + 1}`;
       json(response, { events: [{ event: 'room-message', id, data: { message: id } }], more: false, lastEventId: id, recovered: true });
-    } else if (!holds) {
+    } else if (holds) {
+      clock.hold();
+    } else {
       const send = stream(response);
       const last = query.get('lastEventId');
       send('system', { heartbeat: 0, recovered: true }, { id: last });

@@ -41,13 +41,12 @@ export function stream(response) {
   };
 }
 
-const HELD_MS = 50;
-
 /** Time that stands still but for `advance`, and a fetch that says when all is answered. */
 export class FakeClock {
   time = 1_700_000_000_000;
   #timers = new Set();
   #pending = 0;
+  #held = 0;
 
   now = () => this.time;
   random = () => 0.5;
@@ -57,23 +56,28 @@ export class FakeClock {
     return () => this.#timers.delete(timer);
   };
 
-  fetch = (...call) => {
+  fetch = async (...call) => {
     this.#pending += 1;
-    let counted = true;
-    const done = () => {
-      if (counted) this.#pending -= 1;
-      counted = false;
-    };
-    // A stream may be held back: do not wait for it for ever.
-    if (call[1].headers.Accept) setTimeout(done, HELD_MS);
-    return fetch(...call).finally(done);
+    try {
+      return await fetch(...call);
+    } catch (error) {
+      if (this.#held) this.#held -= 1;
+      throw error;
+    } finally {
+      this.#pending -= 1;
+    }
   };
+
+  /** The server answers one request no more: do not wait for it. It must end by being aborted. */
+  hold() {
+    this.#held += 1;
+  }
 
   /** Until whatever was begun has come to an end or to a timer. */
   async settle() {
-    for (let quiet = 0; quiet < 20; quiet += 1) {
+    for (let quiet = 0; quiet < 30; quiet += 1) {
       await new Promise(setImmediate);
-      if (this.#pending) quiet = 0;
+      if (this.#pending > this.#held) quiet = 0;
     }
   }
 

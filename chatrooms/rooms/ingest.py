@@ -1,0 +1,170 @@
+"""Messages that other programs publish, over NATS: validated as POST does, appended once, delivered.
+
+Their publisher is a trusted back end, as one with a token of role `service`: it says who wrote a message,
+and is above rates and the rules of rooms. With an `id` a message is there once, however often it comes
+and to whichever node, as with a clientMessageId.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Sequence
+from itertools import islice
+from typing import NamedTuple
+
+import msgspec
+
+from chatrooms import body, names
+from chatrooms.bus.base import Answer, Intake
+from chatrooms.errors import BadRequest, Problem, Unavailable
+from chatrooms.identity.tokens import Identity
+from chatrooms.rooms.messages import Draft, Messages, Posted
+from chatrooms.rules.rules import Rules
+
+HELD = 2000  # messages that wait for the database; what comes then is refused
+TOGETHER = 500  # that are appended at once
+RETRY = 0.5  # seconds until what the database did not take is tried again
+COMPLAIN = 10.0  # seconds between two lines of the log about messages that were not taken
+PATIENCE = 5.0  # seconds that what waits may take when the server stops
+OUTCOMES = ("taken", "repeated", "refused", "lost")
+
+OnPosted = Callable[[Identity, str, str, Sequence[bytes]], Awaitable[None]]
+
+log = logging.getLogger(__name__)
+
+
+class Published(msgspec.Struct, rename="camel"):
+    """What a program publishes. Ids may be text or integers."""
+
+    user_id: str | int
+    message: str
+    room_id: str | int | None = None
+    chat_id: str | int | None = msgspec.field(default=None, name="chat_id")
+    username: str | None = None
+    id: str | int | None = None
+
+
+class Waiting(NamedTuple):
+    """A message that was found good, and who wants to hear what became of it."""
+
+    who: Identity
+    username: str
+    room_id: str
+    draft: Draft
+    answer: Answer
+
+
+class Ingest:
+    """Takes messages one after the other, in the order in which they came to this node.
+
+    `outcomes` counts what became of them: `taken`, `repeated`, `refused` as bad, `lost` because too many
+    waited for the database or the server stopped without it.
+    """
+
+    def __init__(self, intake: Intake, messages: Messages, on_posted: OnPosted) -> None:
+        self._intake = intake
+        self._messages = messages
+        self._on_posted = on_posted
+        self._waiting: deque[Waiting] = deque()
+        self._wake = asyncio.Event()
+        self._worker: asyncio.Task[None] | None = None
+        self._complain_at = 0.0
+        self._untold: Counter[str] = Counter()
+        self.outcomes = Counter(dict.fromkeys(OUTCOMES, 0))
+
+    async def open(self) -> None:
+        """Begins to take. Raises ConfigError when NATS cannot be reached."""
+        self._worker = asyncio.create_task(self._work())
+        await self._intake.open(self._take)
+
+    async def pause(self) -> None:
+        """Leaves what is published from now on to other nodes."""
+        await self._intake.pause()
+
+    async def close(self) -> None:
+        """Appends what waits, if the database takes it soon, and lets go."""
+        await self.pause()
+        worker, self._worker = self._worker, None
+        if worker is not None:
+            self._wake.set()
+            await asyncio.wait([worker], timeout=PATIENCE)
+            worker.cancel()
+        while self._waiting:
+            self._lose(self._waiting.popleft().answer)
+        await self._intake.close()
+
+    def _take(self, data: bytes, answer: Answer) -> None:
+        if len(self._waiting) >= HELD:
+            return self._lose(answer)
+        try:
+            self._waiting.append(self._read(data, answer))
+        except Problem as problem:
+            return self._refuse("refused", problem, answer)
+        self._wake.set()
+
+    def _read(self, data: bytes, answer: Answer) -> Waiting:
+        """Raises BadRequest, TooLarge, UnsupportedMediaType for what POST would refuse."""
+        published = body.parse(data, "application/json", Published)
+        room = published.room_id if published.room_id is not None else published.chat_id
+        room_id = names.room_id(None if room is None else str(room))
+        user_id = names.user_id(published.user_id)
+        if isinstance(published.user_id, int) and abs(published.user_id) >= 1 << 53:
+            raise BadRequest("bad-field", "userId is beyond 2^53: send it as text.")
+        name = user_id if published.username is None else names.username(published.username)
+        # One of its own where none is given: a commit without an answer is tried again.
+        draft = Draft(published.message, secrets.token_urlsafe(12) if published.id is None else str(published.id))
+        who = Identity(user_id, name, "service", float("inf"), "")
+        self._messages.check(who, room_id, draft)
+        return Waiting(who, name, room_id, draft, answer)
+
+    async def _work(self) -> None:
+        while self._waiting or self._worker is not None:
+            if not self._waiting:
+                await self._wake.wait()
+                self._wake.clear()
+            together = list(islice(self._waiting, TOGETHER))
+            # All begin to append in this order and go into one commit; the room's rules are not asked.
+            done = await asyncio.gather(*[self._append(one) for one in together])
+            for one, settled in reversed([(self._waiting.popleft(), settled) for settled in done]):
+                if not settled:
+                    self._waiting.appendleft(one)
+            if not all(done):
+                await asyncio.sleep(RETRY)
+
+    async def _append(self, one: Waiting) -> bool:
+        """Whether something became of it; false while the database is away."""
+        try:
+            (posted,) = await self._messages.post(one.who, one.username, one.room_id, [one.draft], Rules())
+        except Unavailable:
+            return False
+        except Problem as problem:
+            self._refuse("refused", problem, one.answer)
+            return True
+        self.outcomes["repeated" if posted.repeated else "taken"] += 1
+        one.answer(posted.data)
+        if not posted.repeated:
+            await self._consider(one, posted)
+        return True
+
+    async def _consider(self, one: Waiting, posted: Posted) -> None:
+        try:
+            await self._on_posted(one.who, one.username, one.room_id, [posted.data])
+        except Exception as error:  # the message stands
+            log.warning("what follows from a message failed: %s", type(error).__name__)
+
+    def _lose(self, answer: Answer) -> None:
+        self._refuse("lost", Unavailable("unavailable", "Too many messages wait for the database.", 5), answer)
+
+    def _refuse(self, outcome: str, problem: Problem, answer: Answer) -> None:
+        self.outcomes[outcome] += 1
+        self._untold[outcome] += 1
+        answer(msgspec.json.encode({"error": problem.sentence, "code": problem.code}))
+        if time.monotonic() >= self._complain_at:
+            self._complain_at = time.monotonic() + COMPLAIN
+            counts = ", ".join(f"{count} {what}" for what, count in self._untold.items())
+            log.warning("messages over NATS: %s; the last one: %s", counts, problem.code)
+            self._untold.clear()

@@ -1,0 +1,141 @@
+import { backoff, CLOCK, Pause } from './clock.js';
+import { asHttpError, request } from './http.js';
+import { readEvents } from './parser.js';
+import { recall, tabStorage } from './storage.js';
+import { parsed } from './stream.js';
+
+/**
+ * A plain client of one event stream, by fetch: any method, headers and body. It reconnects with the
+ * last id, at most `maxReconnects` times in a row, after min(10 s, 1 s · 2^n) of which a random half
+ * is taken off; a 401 has the token refreshed, once, and the request made again.
+ *
+ * Beside the events of the stream it tells of `open`, `error` (an HttpError), `close`, and
+ * `max-reconnects-reached`. A reply of the assistant is not asked for twice: its stream ends with `close`.
+ */
+export class SSEClient {
+  /** @type {Map<string, Set<(data: any, event?: import('./parser.js').ServerEvent) => void>>} */
+  #callbacks = new Map();
+  /** @type {AbortController | null} */
+  #aborter = null;
+  #pause = new Pause();
+  #lastEventId = '';
+  #tries = 0;
+  #retryMs = 1000;
+  #notBefore = 0;
+
+  /**
+   * @param {string} url
+   * @param {{method?: string, headers?: Record<string, string>, body?: any, maxReconnects?: number,
+   *   clock?: import('./clock.js').Clock, fetch?: import('./http.js').Fetch}} [options] `body` is sent as JSON
+   */
+  constructor(url, { method = 'GET', headers = {}, body, maxReconnects = 5, clock = CLOCK, fetch } = {}) {
+    this.url = url;
+    this.method = method;
+    this.headers = headers;
+    this.body = typeof body === 'string' ? JSON.parse(body) : body;
+    this.maxReconnects = maxReconnects;
+    this.clock = clock;
+    this.fetch = fetch;
+  }
+
+  /** The access token; to be overridden. @returns {string | null | Promise<string | null>} */
+  getToken() {
+    return recall(tabStorage(), 'session')?.token ?? null;
+  }
+
+  /** Gets another token, which getToken gives from then on; to be overridden. @returns {unknown} */
+  refreshToken() {
+    return null;
+  }
+
+  /**
+   * @param {string} type
+   * @param {(data: any, event?: import('./parser.js').ServerEvent) => void} callback gets the data, read as JSON where it is
+   * @returns {() => void} takes the callback away
+   */
+  on(type, callback) {
+    const callbacks = this.#callbacks.get(type) ?? new Set();
+    this.#callbacks.set(type, callbacks.add(callback));
+    return () => callbacks.delete(callback);
+  }
+
+  /** Opens the stream. Resolves when it has ended for good. */
+  async connect() {
+    if (this.#aborter) return;
+    const { signal } = (this.#aborter = new AbortController());
+    this.#tries = 0;
+    while (!signal.aborted && (await this.#stream(signal))) {
+      if (this.#tries >= this.maxReconnects) {
+        this.#emit('max-reconnects-reached', { reconnects: this.#tries });
+        break;
+      }
+      await this.#pause.for(this.clock, Math.max(this.#notBefore, backoff(this.clock, this.#tries++, this.#retryMs)));
+    }
+    if (this.#aborter?.signal === signal) this.#aborter = null;
+    this.#emit('close', null);
+  }
+
+  disconnect() {
+    this.#aborter?.abort();
+    this.#aborter = null;
+    this.#pause.end();
+  }
+
+  /** One stream to its end. @param {AbortSignal} signal @returns {Promise<boolean>} whether to come back */
+  async #stream(signal) {
+    let comesBack = true;
+    try {
+      const response = await this.#request(signal);
+      if (response.status === 204) return false;
+      comesBack = !response.headers.has('X-Message-Id');
+      this.#emit('open', null);
+      for await (const event of readEvents(response, ({ retry }) => (this.#retryMs = retry ?? this.#retryMs))) {
+        if (signal.aborted) return false;
+        if (!this.#take(event)) return false;
+      }
+    } catch (thrown) {
+      if (signal.aborted) return false;
+      const error = asHttpError(thrown);
+      this.#notBefore = error.retryAfterMs;
+      this.#emit('error', error);
+      return error.passing && comesBack;
+    }
+    return comesBack;
+  }
+
+  /** @param {import('./parser.js').ServerEvent} event @returns {boolean} whether more is to come */
+  #take(event) {
+    this.#tries = this.#notBefore = 0;
+    this.#lastEventId = event.lastEventId;
+    if (event.data === '[DONE]') return false;
+    const data = parsed(event.data);
+    this.#emit(event.type, data, event);
+    return event.type !== 'closing' || data.reconnect !== false;
+  }
+
+  /** @param {AbortSignal} signal */
+  async #request(signal) {
+    try {
+      return await this.#ask(signal);
+    } catch (thrown) {
+      if (asHttpError(thrown).status !== 401) throw thrown;
+      await this.refreshToken();
+      return this.#ask(signal);
+    }
+  }
+
+  /** @param {AbortSignal} signal */
+  async #ask(signal) {
+    const token = await this.getToken();
+    /** @type {Record<string, string>} */
+    const headers = { Accept: 'text/event-stream', ...this.headers };
+    if (this.#lastEventId) headers['Last-Event-ID'] = this.#lastEventId;
+    const { method, url, body, clock, fetch } = this;
+    return request(method, url, { headers, body, token, signal, clock, fetch, timeoutMs: 0 });
+  }
+
+  /** @param {string} type @param {any} data @param {import('./parser.js').ServerEvent} [event] */
+  #emit(type, data, event) {
+    for (const callback of [...(this.#callbacks.get(type) ?? [])]) callback(data, event);
+  }
+}

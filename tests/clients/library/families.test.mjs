@@ -1,0 +1,99 @@
+// Every family of streams against the real server, whose address and tokens the caller gives.
+import assert from 'node:assert/strict';
+import test from 'node:test';
+
+import { streamAIResponse } from '../client/ai-response.js';
+import { Chatrooms } from '../client/chatrooms.js';
+import { SSEClient } from '../client/sse-client.js';
+import { MemoryStorage, until } from './standin.mjs';
+
+const url = process.env.SERVER_URL;
+
+async function guest(name) {
+  const chat = new Chatrooms({ url, storage: new MemoryStorage() });
+  await chat.account.enterAsGuest(name);
+  return chat;
+}
+
+test('a room: members, messages, history, leaving', async () => {
+  const [ada, bob] = [await guest('Ada'), await guest('Bob')];
+  const rooms = [ada.room('garden'), bob.room('garden')];
+  const heard = rooms.map(() => []);
+  rooms.forEach((room, n) => room.addEventListener('room-message', ({ detail }) => heard[n].push(detail.message)));
+  await until(() => rooms.every(({ state }) => state.state === 'open'));
+  rooms[0].send('hello');
+  await until(() => heard.every(({ length }) => length === 1));
+  const { messages } = await rooms[1].history();
+  assert.deepEqual(messages.map(({ message, username }) => [message, username]), [['hello', 'Ada']]);
+  const left = new Promise((resolve) => rooms[0].addEventListener('user-left', resolve));
+  await rooms[1].leave();
+  assert.equal((await left).detail.username, 'Bob');
+  ada.close();
+  bob.close();
+});
+
+test('a reply: its text, its parts, and one that is stopped', async () => {
+  const ada = await guest('Ada');
+  const reply = await ada.streamReply({ message: 'Hello there' });
+  const pieces = [];
+  const text = await reply.text((piece) => pieces.push(piece));
+  assert.ok(text.includes('Hello there'));
+  assert.ok(pieces.length >= 5);
+  assert.equal(pieces.join(''), text);
+  const again = await ada.streamReply({ messageId: reply.messageId });
+  assert.equal(await again.text(), text);
+  const stopped = await ada.streamReply({ message: 'Tell me more' });
+  const types = [];
+  for await (const part of stopped) {
+    if (!types.length) await stopped.stop();
+    types.push(part.type);
+  }
+  assert.equal(types.at(-1), 'stopped');
+  ada.close();
+});
+
+test('streamAIResponse resolves to the text, and heeds its signal', async () => {
+  const ada = await guest('Ada');
+  const token = await ada.tokens.token();
+  assert.ok((await streamAIResponse('How are you?', [], { url, token })).includes('How are you?'));
+  const aborter = new AbortController();
+  const onText = () => aborter.abort();
+  await assert.rejects(streamAIResponse('Again', [], { url, token, onText, signal: aborter.signal }), { name: 'AbortError' });
+  ada.close();
+});
+
+test('SSEClient refreshes its token once, and hears a room', async () => {
+  const ada = await guest('Ada');
+  let refreshed = 0;
+  class Client extends SSEClient {
+    getToken() {
+      return refreshed ? ada.tokens.token() : 'nonsense';
+    }
+
+    refreshToken() {
+      refreshed += 1;
+    }
+  }
+  const client = new Client(`${url}/events?roomId=hall&username=Ada`);
+  const system = new Promise((resolve) => client.on('system', resolve));
+  const message = new Promise((resolve) => client.on('room-message', resolve));
+  const ended = client.connect();
+  assert.equal((await system).roomId, 'hall');
+  await ada.json('POST', '/api/rooms/hall/messages', { body: { message: 'hello' } });
+  assert.equal((await message).message, 'hello');
+  client.disconnect();
+  await ended;
+  assert.equal(refreshed, 1);
+  ada.close();
+});
+
+test('SSEClient gives up after as many reconnects as it may make', async () => {
+  const clock = { now: Date.now, random: () => 0.5, after: (ms, run) => (setImmediate(run), () => {}) };
+  const client = new SSEClient('http://127.0.0.1:9/events', { maxReconnects: 3, clock });
+  let errors = 0;
+  client.on('error', () => { errors += 1; });
+  const reached = new Promise((resolve) => client.on('max-reconnects-reached', resolve));
+  await client.connect();
+  assert.deepEqual(await reached, { reconnects: 3 });
+  assert.equal(errors, 4);
+});

@@ -1,0 +1,167 @@
+"""Rows that other programs put into `session_messages` (section 5)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+import sys
+from collections.abc import Awaitable, Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+from tests.helpers.chat import Chat
+from tests.helpers.reader import Reader
+from tests.integration.test_sessions import connected, content, must
+
+pytestmark = [pytest.mark.gen_test(timeout=60), pytest.mark.every_engine]
+
+Sql = Callable[[str], Awaitable[list[tuple[Any, ...]]]]
+
+_SQLITE = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); print(c.execute(sys.argv[2]).fetchall()); c.commit()"
+
+
+@pytest.fixture
+def sql(tmp_path: Path, database_url: str | None) -> Sql:
+    """Runs a statement of another program, in a connection of its own, and commits it."""
+
+    async def on_postgres(statement: str) -> list[tuple[Any, ...]]:
+        connection = await asyncpg.connect(database_url)
+        try:
+            return [tuple(row) for row in await connection.fetch(statement)]
+        finally:
+            await connection.close()
+
+    def on_sqlite(statement: str) -> list[tuple[Any, ...]]:
+        with closing(sqlite3.connect(tmp_path / "chatrooms.db")) as connection, connection:
+            return connection.execute(statement).fetchall()
+
+    async def in_a_thread(statement: str) -> list[tuple[Any, ...]]:
+        return await asyncio.to_thread(on_sqlite, statement)
+
+    return on_postgres if database_url else in_a_thread
+
+
+async def insert(sql: Sql, values: str, columns: str = "session_id, content") -> None:
+    await sql(f"insert into session_messages ({columns}) values {values}")
+
+
+async def message(reader: Reader) -> Any:
+    """The data of the next message."""
+    event = await reader.until(lambda event: '"type":"message"' in event.data)
+    return json.loads(event.data)["data"]
+
+
+async def test_row_reaches_the_streams(chat: Chat, sql: Sql) -> None:
+    """With what it says; what it does not say has its defaults."""
+    one, everything = await connected(chat, sessionId="42"), await connected(chat)
+    robot = await connected(chat, robotId="7")
+    await insert(sql, "('42', 'plain')")
+    await insert(
+        sql, "('42', 'full', true, true, 'greeting', '7', '2026-01-31 12:00:00')",
+        "session_id, content, is_from_bot, is_human, intent, robot_id, created_at",
+    )  # fmt: skip
+    for reader in (one, everything):
+        plain, full = await message(reader), await message(reader)
+        assert (plain["content"], plain["isFromBot"], plain["isHuman"]) == ("plain", False, False)
+        assert (plain["intent"], plain["robotId"], plain["createdAt"][-1]) == (None, None, "Z")
+        assert full | {"id": ""} == {
+            "id": "", "sessionId": "42", "content": "full", "isFromBot": True, "isHuman": True,
+            "intent": "greeting", "robotId": "7", "createdAt": "2026-01-31T12:00:00.000Z",
+        }  # fmt: skip
+    assert await content(robot) == "full"
+
+
+async def test_rows_of_other_processes_come(
+    chat: Chat, tmp_path: Path, database_url: str | None, postgres: Any
+) -> None:
+    """By psql, or by SQLite in a process of its own."""
+    reader = await connected(chat, sessionId="42")
+    statement = "insert into session_messages (session_id, content) values (42, 'from outside')"
+    if database_url:
+        await asyncio.to_thread(postgres.sql, database_url.rpartition("/")[2], statement)
+    else:
+        path = str(tmp_path / "chatrooms.db")
+        process = await asyncio.create_subprocess_exec(sys.executable, "-c", _SQLITE, path, statement)
+        assert await process.wait() == 0
+    assert await content(reader) == "from outside"
+
+
+async def test_rows_of_an_owned_session_are_the_owners(chat: Chat, sql: Sql) -> None:
+    """They are in no visitor's stream."""
+    await connected(chat, "ann", sessionId="hers")
+    everything, hers = await connected(chat), await connected(chat, "ann", sessionId="hers")
+    await insert(sql, "('hers', 'secret'), ('anybodys', 'open')")
+    assert await content(hers) == "secret"
+    assert await content(everything) == "open"
+
+
+async def test_bad_rows_block_nobody_and_are_not_lost(
+    chat: Chat, sql: Sql, database_url: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each is refused with its reason; a corrected one is taken."""
+    reader = await connected(chat, sessionId="s")
+    long = "x" * 20_000
+    huge = "'" + "y" * 2_000_000 + "'"
+    bad = ["('a/b', 'x')", f"('s', {huge})", f"('s', '{long}')", "('s', '  ')", f"('{long}', 'x')"]
+    if not database_url:
+        bad += ["('s', cast(x'ff' as text))", "('s', char(65, 0, 66))", "('s', x'fffe')"]
+    await insert(sql, ", ".join(["('s', 'first')", *bad, "('s', 'last')"]))
+    assert [await content(reader) for _ in range(2)] == ["first", "last"]
+    rows = await sql("select id, refused, taken_at from session_messages where refused is not null order by id")
+    assert len(rows) == len(bad)
+    assert all(reason and taken_at for _, reason, taken_at in rows)
+    assert long not in caplog.text
+    assert sum("is refused" in record.getMessage() for record in caplog.records) == len(bad)
+    await sql(
+        f"update session_messages set content = 'mended', taken_at = null, refused = null where id = {rows[2][0]}"
+    )
+    assert await content(reader) == "mended"
+
+
+async def test_nulls_are_the_inserting_programs_error(chat: Chat, sql: Sql) -> None:
+    """What cannot be a message is refused where it comes from; other nulls are defaults."""
+    for values in ("(null, 'x')", "('s', null)"):
+        with pytest.raises((sqlite3.IntegrityError, asyncpg.NotNullViolationError)):
+            await insert(sql, values)
+    reader = await connected(chat, sessionId="s")
+    columns = "session_id, content, is_from_bot, is_human, intent, robot_id, created_at"
+    await insert(sql, "('s', 'x', null, null, null, null, null)", columns)
+    got = await message(reader)
+    assert (got["isFromBot"], got["isHuman"], got["intent"], got["robotId"]) == (False, False, None, None)
+    assert got["createdAt"].endswith("Z")
+
+
+async def test_posted_messages_leave_a_row(chat: Chat, sql: Sql) -> None:
+    """Taken already, so that it comes once; with the time that the post was answered with."""
+    reader = await connected(chat, "ann", sessionId="s")
+    posted = await must(chat, "ann", "s", "said", isHuman=True, intent="i", robotId="7")
+    await insert(sql, "('s', 'inserted')")
+    assert [await content(reader) for _ in range(2)] == ["said", "inserted"]
+    columns = "session_id, content, is_from_bot, is_human, intent, robot_id, taken_at is null, created_at"
+    ((*row, created_at),) = await sql(f"select {columns} from session_messages where content = 'said'")
+    assert row == ["s", "said", False, True, "i", "7", False]
+    assert str(created_at)[:10] == posted["createdAt"][:10]
+
+
+async def test_rows_from_before_the_start_are_taken(chat: Chat, sql: Sql) -> None:
+    """In the order of their ids, however many lots they are."""
+    await chat.server.outbox.close()
+    await insert(sql, ", ".join(f"('s', 'm{n}')" for n in range(250)))
+    reader = await connected(chat, sessionId="s")
+    chat.server.outbox.open()
+    assert [await content(reader) for _ in range(250)] == [f"m{n}" for n in range(250)]
+    left = await sql("select count(*) from session_messages where taken_at is null")
+    assert left == [(0,)]
+
+
+async def test_retention_removes_taken_rows(chat: Chat, sql: Sql) -> None:
+    """And leaves what waits."""
+    await must(chat, "ann", "s", "old")
+    chat.server.options.retention = 1e-9  # type: ignore[attr-defined]
+    await chat.server._forget_old()
+    assert await sql("select content from session_messages") == []
