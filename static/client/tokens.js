@@ -86,12 +86,7 @@ export class Tokens extends EventTarget {
    * @param {string} [token] who calls, where that matters
    */
   async enter(path, body, token) {
-    const entering = this.#post(path, body, token).then((answer) => this.#take(answer, randomId()));
-    // The server may refuse the old tokens before its answer is here: who needs one waits for it.
-    this.#refreshing = entering.finally(() => {
-      this.#refreshing = null;
-    });
-    await this.#refreshing;
+    this.#take(await this.#post(path, body, token), randomId());
   }
 
   /** @param {string} [refused] @returns {Promise<string>} */

@@ -62,10 +62,15 @@ export class AccountDialog {
     });
   }
 
-  /** The server ends every other sign-in of the account, and gives this one new tokens. */
+  /**
+   * The server ends every other sign-in of the account, and gives this one new tokens. It refuses the
+   * old ones before its answer is here: who needs some meanwhile waits for that answer.
+   */
   async #enterWith(currentPassword, newPassword) {
     const { account } = this.#client;
-    await account.enter('/api/auth/password', { currentPassword, newPassword }, await account.token());
+    const changing = account.enter('/api/auth/password', { currentPassword, newPassword }, await account.token());
+    account.refresh = () => changing;
+    await changing.finally(() => { delete account.refresh; });
   }
 
   async #delete(event) {
