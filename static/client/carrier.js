@@ -98,7 +98,6 @@ export class Carrier {
     else if (said.t === 'sub') this.#wish(said);
     else if (said.t === 'unsub') this.#drop(said.key);
     else if (said.t === 'bye') this.#forget(said.tab);
-    else if (said.t === 'at') this.#update(said.key, { position: said.position });
     else if (said.t === 'here') this.#check(said.keys);
     else if (said.t === 'ping' && this.leads) this.#answer(said.poke);
   }

@@ -8,8 +8,6 @@ import { Tokens } from './tokens.js';
 
 export { HttpError, roomPath };
 
-const WAKING = ['online', 'pageshow', 'visibilitychange'];
-
 /**
  * A chatrooms server, as one user: its rooms, sessions, notifications, tasks and AI replies.
  * Fires `signed-out` when the sign-in has ended.
@@ -21,6 +19,7 @@ export class Chatrooms extends EventTarget {
   clientId = randomId();
   /** Those of this browser, where they share a connection. @type {Promise<import('./tabs.js').Tabs> | null} */
   tabs = null;
+  #closing = new AbortController();
 
   /**
    * @param {object} [options]
@@ -53,10 +52,11 @@ export class Chatrooms extends EventTarget {
     this.account.addEventListener('signed-out', () => this.#signedOut());
     this.account.addEventListener('refreshed', () => this.#each((stream) => stream instanceof Room && stream.extend()));
     if (share && canShare()) this.tabs = import('./tabs.js').then(({ Tabs }) => new Tabs(this));
-    for (const type of WAKING) {
-      (type === 'visibilitychange' ? globalThis.document : globalThis)?.addEventListener?.(type, this.#wake);
-    }
-    globalThis.addEventListener?.('pagehide', () => this.#each((stream) => stream.keep()));
+    const { signal } = this.#closing;
+    const wake = () => globalThis.document?.hidden || this.#each((stream) => stream.poke());
+    for (const type of ['online', 'pageshow']) globalThis.addEventListener?.(type, wake, { signal });
+    globalThis.document?.addEventListener('visibilitychange', wake, { signal });
+    globalThis.addEventListener?.('pagehide', () => this.#each((stream) => stream.keep()), { signal });
   }
 
   /** Who is signed in. */
@@ -128,14 +128,15 @@ export class Chatrooms extends EventTarget {
    * @throws {HttpError}
    */
   async call(method, path, call = {}) {
-    const more = { ...call, fetch: this.fetch, clock: this.clock };
     const token = await this.tokens.token();
+    /** @param {string | null} token */
+    const ask = (token) => request(method, this.url + path, { ...call, token, fetch: this.fetch, clock: this.clock });
     try {
-      return await request(method, this.url + path, { ...more, token });
+      return await ask(token);
     } catch (error) {
       const refused = error instanceof HttpError && error.status === 401 && error.code !== 'credentials-invalid';
       if (!refused || !token) throw error;
-      return request(method, this.url + path, { ...more, token: await this.tokens.token(token) });
+      return ask(await this.tokens.token(token));
     }
   }
 
@@ -143,9 +144,8 @@ export class Chatrooms extends EventTarget {
   close() {
     this.#each((stream) => stream.close());
     this.account.close();
-    for (const type of WAKING) {
-      (type === 'visibilitychange' ? globalThis.document : globalThis)?.removeEventListener?.(type, this.#wake);
-    }
+    this.tabs?.then((tabs) => tabs.close());
+    this.#closing.abort();
   }
 
   /** @param {string} path @param {Record<string, unknown>} values @param {{name?: string, last?: string[], unnamed?: boolean}} options */
@@ -154,10 +154,6 @@ export class Chatrooms extends EventTarget {
     const from = (position) => `${path}?${query({ ...values, ...since(position) })}`;
     return new Stream(this, { ...options, open: (stream) => ownLine(this, stream, from) });
   }
-
-  #wake = () => {
-    if (!globalThis.document?.hidden) this.#each((stream) => stream.poke());
-  };
 
   #signedOut() {
     this.#each((stream) => stream.close('signed-out'));
@@ -182,6 +178,6 @@ function canShare() {
  */
 async function giveToken(give, refused) {
   const token = await give(refused);
-  if (refused !== undefined && token === refused) throw new HttpError(401, 'signed-out', 'There is no other token.');
+  if (refused !== undefined && token === refused) throw new HttpError(401, 'signed-out', 'Nobody is signed in.');
   return token;
 }

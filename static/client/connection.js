@@ -4,6 +4,7 @@ import { asHttpError, HttpError } from './http.js';
 const FIRST_BYTE_MS = 15_000;
 const HELD_MS = 60_000;
 const SILENT_HEARTBEATS = 2.5;
+const HEARTBEAT_MS = 25_000; // until the stream says another
 const POKE_GAP_MS = 1000;
 
 /**
@@ -130,12 +131,13 @@ export class Connection {
     } catch (error) {
       this.#end ??= asHttpError(error);
     }
-    return this.#end ?? new HttpError(0, 'ended', 'The stream ended.');
+    return this.#end ?? new HttpError(0, 'ended');
   }
 
   /** @param {number | null} [retry] */
   #hear(retry) {
     this.#heardAt = this.#clock.now();
+    if (!this.#anyByte) this.#silenceMs = HEARTBEAT_MS * SILENT_HEARTBEATS;
     this.#anyByte = true;
     if (retry != null) this.#retryMs = Math.max(100, retry);
   }
@@ -167,7 +169,7 @@ export class Connection {
       this.#cancelWatch = left < Infinity ? this.#clock.after(left, () => this.#watch()) : () => {};
       return;
     }
-    this.#end = new HttpError(0, this.#anyByte ? 'silent' : 'held', 'Nothing comes.');
+    this.#end = new HttpError(0, this.#anyByte ? 'silent' : 'held');
     this.#aborter.abort();
   }
 
@@ -205,5 +207,5 @@ export class Connection {
  */
 export function closed({ reason, reconnect }) {
   const renewed = reason === 'token-expired' || reason === 'revoked';
-  return new HttpError(renewed ? 401 : reconnect ? 503 : 410, reason, 'The server closed the stream.');
+  return new HttpError(renewed ? 401 : reconnect ? 503 : 410, reason);
 }

@@ -9,10 +9,10 @@ export class HttpError extends Error {
   /**
    * @param {number} status
    * @param {string} code the server's stable slug, or `network`
-   * @param {string} message one sentence for a person
+   * @param {string} [message] one sentence for a person
    * @param {number} [retryAfterMs] not sooner than this, if again
    */
-  constructor(status, code, message, retryAfterMs = 0) {
+  constructor(status, code, message = code, retryAfterMs = 0) {
     super(message);
     this.status = status;
     this.code = code;
@@ -21,7 +21,7 @@ export class HttpError extends Error {
 
   /** True when the same request may succeed later without any change. */
   get passing() {
-    return !this.status || this.status === 408 || this.status === 425 || this.status === 429 || this.status >= 500;
+    return [0, 408, 425, 429].includes(this.status) || this.status >= 500;
   }
 }
 

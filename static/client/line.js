@@ -14,9 +14,9 @@ import { readEvents } from './parser.js';
 export async function* fetchEvents({ signal, heard }, method, url, call) {
   const headers = { Accept: 'text/event-stream', ...call.headers };
   const response = await request(method, url, { ...call, headers, signal, timeoutMs: 0 });
-  if (response.status === 204) throw new HttpError(204, 'complete', 'The stream is complete.');
+  if (response.status === 204) throw new HttpError(204, 'complete');
   const type = response.headers.get('Content-Type') ?? '';
-  if (!type.startsWith('text/event-stream')) throw new HttpError(0, 'network', 'Something else answered.');
+  if (!type.startsWith('text/event-stream')) throw new HttpError(0, 'network');
   yield* readEvents(response, ({ retry }) => heard(retry));
 }
 

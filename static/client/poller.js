@@ -4,19 +4,27 @@ import { asHttpError } from './http.js';
 const GAP_MS = 2000;
 
 /**
- * Reads by short requests, for a network that holds streams back.
  * @typedef {{events: {event: string, id?: string, data: object}[], more: boolean, lastEventId: string, recovered: boolean}} Page
  */
+
+/** Reads a stream by short requests, for a network that holds streams back. */
 export class Poller {
   #stopped = false;
   #pause = new Pause();
+  #stream;
+  #clock;
+  #ask;
 
   /**
-   * @param {{ask: () => Promise<Page>, onPage: (page: Page) => void, onFailure: (error: import('./http.js').HttpError) => void,
-   *   clock: import('./clock.js').Clock}} options `onFailure` hears of a failure that does not pass; polling ends then
+   * @param {import('./stream.js').Stream} stream
+   * @param {import('./clock.js').Clock} clock
+   * @param {() => Promise<Page>} ask for what follows the stream's position
    */
-  constructor({ ask, onPage, onFailure, clock }) {
-    this.#run(ask, onPage, onFailure, clock);
+  constructor(stream, clock, ask) {
+    this.#stream = stream;
+    this.#clock = clock;
+    this.#ask = ask;
+    this.#run();
   }
 
   stop() {
@@ -24,28 +32,31 @@ export class Poller {
     this.#pause.end();
   }
 
-  /**
-   * @param {() => Promise<Page>} ask
-   * @param {(page: Page) => void} onPage
-   * @param {(error: import('./http.js').HttpError) => void} onFailure
-   * @param {import('./clock.js').Clock} clock
-   */
-  async #run(ask, onPage, onFailure, clock) {
+  async #run() {
     for (let failures = 0; !this.#stopped; ) {
       let wait = GAP_MS;
       try {
-        const page = await ask();
+        const page = await this.#ask();
         if (this.#stopped) return;
-        onPage(page);
         failures = 0;
+        this.#take(page);
         if (page.more) continue;
       } catch (thrown) {
         const error = asHttpError(thrown);
         if (this.#stopped) return;
-        if (!error.passing) return onFailure(error);
-        wait = Math.max(error.retryAfterMs, backoff(clock, failures++, GAP_MS));
+        if (!error.passing) return this.#stream.close(error.code);
+        wait = Math.max(error.retryAfterMs, backoff(this.#clock, failures++, GAP_MS));
+        this.#stream.sayPolled({ state: 'waiting', reason: error.code, retryAt: this.#clock.now() + wait });
       }
-      await this.#pause.for(clock, wait);
+      await this.#pause.for(this.#clock, wait);
     }
+  }
+
+  /** @param {Page} page */
+  #take({ events, lastEventId, recovered }) {
+    this.#stream.sayPolled({ state: 'polling', reason: 'held', via: 'poll' });
+    if (!recovered) this.#stream.emit('system', { recovered, lastEventId, polled: true });
+    for (const { event, id, data } of events) this.#stream.receive({ type: event, data: JSON.stringify(data), id });
+    this.#stream.reach(lastEventId);
   }
 }

@@ -27,7 +27,8 @@ export class Stream extends EventTarget {
   #line = null;
   /** @type {import('./poller.js').Poller | null} */
   #poller = null;
-  #polling = false;
+  /** What polling says, while there is any. @type {LineState | null} */
+  #polling = null;
   #cancelKeep = () => {};
   #client;
   #options;
@@ -75,8 +76,8 @@ export class Stream extends EventTarget {
   say(state) {
     if (state.state === 'open' || state.state === 'closed') this.#stopPolling();
     if (state.state === 'closed' && this.#line) return this.close(state.reason);
-    if (state.reason === 'held' && this.#options.poll) this.#poll(this.#options.poll);
-    if (this.#polling) state = { state: 'polling', reason: 'held', via: 'poll' };
+    if (state.reason === 'held' && this.#options.poll) this.#poll(this.#options.poll, state);
+    if (this.#polling) state = this.#polling;
     if (state.state === this.state.state && state.reason === this.state.reason && state.retryAt === this.state.retryAt) return;
     this.state = state;
     this.dispatchEvent(new CustomEvent('state', { detail: state }));
@@ -93,7 +94,7 @@ export class Stream extends EventTarget {
     if (id !== undefined) {
       const again = this.#recent.has(id) && !opening;
       this.#remember(id);
-      this.#reach(id);
+      this.reach(id);
       if (again) return;
     }
     this.emit(type, parsed(data), id);
@@ -120,8 +121,8 @@ export class Stream extends EventTarget {
     if (this.#recent.size > RECENT) this.#recent.delete(this.#recent.values().next().value);
   }
 
-  /** @param {string} id */
-  #reach(id) {
+  /** Where to go on from here. @param {string} id */
+  reach(id) {
     if (id === this.position) return;
     this.position = id;
     const { storage, clock } = this.#client;
@@ -136,33 +137,26 @@ export class Stream extends EventTarget {
     if (this.#options.name) remember(this.#client.storage, `position.${this.#options.name}`, this.position || null);
   }
 
-  /** @param {() => Promise<import('./poller.js').Page>} ask */
-  async #poll(ask) {
+  /** @param {() => Promise<import('./poller.js').Page>} ask @param {LineState} state until the first answer */
+  async #poll(ask, state) {
     if (this.#polling) return;
-    this.#polling = true;
+    this.#polling = state;
     const { Poller } = await import('./poller.js');
     if (!this.#polling || this.#poller) return;
-    this.#poller = new Poller({
-      ask,
-      clock: this.#client.clock,
-      onPage: (page) => this.#takePage(page),
-      onFailure: (error) => this.close(error.code),
-    });
+    this.#poller = new Poller(this, this.#client.clock, ask);
+  }
+
+  /** What reading by polls says of itself. @param {LineState} state */
+  sayPolled(state) {
+    if (!this.#polling) return;
+    this.#polling = state;
+    this.say(state);
   }
 
   #stopPolling() {
-    this.#polling = false;
+    this.#polling = null;
     this.#poller?.stop();
     this.#poller = null;
-  }
-
-  /** @param {import('./poller.js').Page} page */
-  #takePage({ events, lastEventId, recovered }) {
-    if (!recovered) this.emit('system', { recovered, lastEventId, polled: true });
-    for (const { event, id, data } of events) {
-      this.receive({ type: event, data: JSON.stringify(data), id });
-    }
-    this.#reach(lastEventId);
   }
 }
 

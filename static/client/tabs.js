@@ -32,6 +32,7 @@ export class Tabs {
   #tickedAt;
   #cancelTick = () => {};
   #left = false;
+  #closing = new AbortController();
 
   /** @param {import('./chatrooms.js').Chatrooms} client */
   constructor(client) {
@@ -47,13 +48,17 @@ export class Tabs {
       const onDeposed = () => this.#resign();
       this.#carrier = new Carrier({ name: this.#name, url, clock, fetch, limits, locks: this.#locks, onDeposed });
       this.present = new Promise((seen) => {
-        this.#locks?.request(lockOf(this.#name, this.id), () => new Promise(() => seen(null)));
+        this.#locks?.request(lockOf(this.#name, this.id), () => {
+          seen(null);
+          return new Promise((gone) => this.#closing.signal.addEventListener('abort', gone));
+        });
       });
     }
-    globalThis.addEventListener('pagehide', () => this.#leave());
-    globalThis.addEventListener('pageshow', () => this.#come());
-    document.addEventListener('freeze', () => this.#resign());
-    document.addEventListener('resume', () => this.#wakeUp());
+    const { signal } = this.#closing;
+    globalThis.addEventListener('pagehide', () => this.#leave(), { signal });
+    globalThis.addEventListener('pageshow', () => this.#come(), { signal });
+    document.addEventListener('freeze', () => this.#resign(), { signal });
+    document.addEventListener('resume', () => this.#wakeUp(), { signal });
     this.#lead();
     this.#tick();
   }
@@ -81,6 +86,14 @@ export class Tabs {
   /** The page or the network is back. */
   poke() {
     this.post({ t: 'ping', poke: true });
+  }
+
+  /** Takes no part any more. */
+  close() {
+    this.#leave();
+    this.#closing.abort();
+    this.#carrier?.close();
+    this.#channel.close();
   }
 
   #lead() {

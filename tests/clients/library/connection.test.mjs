@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 
 import { Chatrooms } from '../client/chatrooms.js';
+import '../client/poller.js'; // which is loaded when it is needed: not while the clock is told to run
 import { FakeClock, json, MemoryStorage, refuse, serve, stream } from './standin.mjs';
 
 const HOUR_MS = 3_600_000;
@@ -103,6 +104,18 @@ test('silence for two and a half heartbeats ends a stream, and the next begins w
   const again = await hour(t, answer, 52_000);
   assert.deepEqual(from, [null, null, 'e-2']);
   assert.deepEqual(again.states.map(({ state, reason }) => reason ?? state), ['open', 'silent', 'connecting', 'open']);
+});
+
+test('a network that swallows everything is waited for, and not called polled', async (t) => {
+  const { state } = await hour(t, (request, response, name, clock) => clock.hold(), 60_000);
+  assert.equal(state.state, 'waiting');
+  assert.equal(state.reason, 'network');
+});
+
+test('a stream that tells no heartbeat may pause for longer than its first byte', async (t) => {
+  const answer = (request, response) => stream(response)('progress', { progress: 1 }, { id: 'e-1' });
+  const { asked } = await hour(t, answer, 60_000);
+  assert.equal(asked, 1);
 });
 
 test('what is held back is read by polls, and streamed again when that is possible', async (t) => {

@@ -5,7 +5,7 @@ import test from 'node:test';
 import { streamAIResponse } from '../client/ai-response.js';
 import { Chatrooms } from '../client/chatrooms.js';
 import { SSEClient } from '../client/sse-client.js';
-import { MemoryStorage, until } from './standin.mjs';
+import { MemoryStorage, serve, stream, until } from './standin.mjs';
 
 const url = process.env.SERVER_URL;
 
@@ -50,6 +50,60 @@ test('a reply: its text, its parts, and one that is stopped', async () => {
   }
   assert.equal(types.at(-1), 'stopped');
   ada.close();
+});
+
+test('a session: its messages, and where they went on', async () => {
+  const ada = await guest('Ada');
+  const session = ada.session('s1');
+  const heard = [];
+  session.addEventListener('message', ({ detail }) => heard.push(detail.content));
+  await new Promise((resolve) => session.addEventListener('connected', resolve));
+  await ada.sendToSession({ sessionId: 's1', content: 'one', isHuman: true });
+  await until(() => heard.length === 1);
+  session.close();
+  await ada.sendToSession({ sessionId: 's1', content: 'two' });
+  session.open();
+  await until(() => heard.length === 2);
+  assert.deepEqual(heard, ['one', 'two']);
+  ada.close();
+});
+
+test('a task is watched to its end, and not asked for again', async (t) => {
+  const server = await serve((request, response) => {
+    const send = stream(response);
+    send('progress', { task_id: '7', state: 'running', progress: 40 }, { id: 'e-1' });
+    send('complete', { task_id: '7', state: 'completed', progress: 100 }, { id: 'e-2' });
+    response.end();
+  });
+  t.after(() => server.close());
+  const task = new Chatrooms({ url: server.url, storage: null, token: 't' }).watchTask('7');
+  const progress = [];
+  task.addEventListener('progress', ({ detail }) => progress.push(detail.progress));
+  const { detail } = await new Promise((resolve) => task.addEventListener('complete', resolve));
+  assert.deepEqual([progress, detail.progress], [[40], 100]);
+  assert.deepEqual(task.state, { state: 'closed', reason: 'complete' });
+  assert.equal(server.count('GET /api/v1/sse/tasks/7/progress'), 1);
+});
+
+test('notifications come once, and resume', async (t) => {
+  const from = [];
+  const server = await serve((request, response) => {
+    from.push(new URL(request.url, 'http://x').searchParams.get('lastEventId'));
+    const send = stream(response);
+    send('system', { heartbeat: 25, recovered: true }, { id: 'e-1', retry: 100 });
+    send('task_updated', { id: 'e-2', type: 'task_updated', data: { task: 1 } }, { id: 'e-2' });
+    if (from.length === 1) return response.end();
+    return send('client_updated', { id: 'e-3', type: 'client_updated', data: { client: 2 } }, { id: 'e-3' });
+  });
+  t.after(() => server.close());
+  const chat = new Chatrooms({ url: server.url, storage: null, token: 't' });
+  const notifications = chat.notifications('ada', { sessionId: 's' });
+  const types = [];
+  notifications.addEventListener('event', ({ detail }) => types.push(detail.type));
+  await new Promise((resolve) => notifications.addEventListener('client_updated', resolve));
+  assert.deepEqual(from, [null, 'e-2']);
+  assert.deepEqual(types, ['system', 'task_updated', 'system', 'client_updated']);
+  chat.close();
 });
 
 test('streamAIResponse resolves to the text, and heeds its signal', async () => {
