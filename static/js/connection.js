@@ -20,6 +20,7 @@ const TROUBLES = {
   network: 'The server cannot be reached.',
   silent: 'The connection was lost.',
   ended: 'The connection was lost.',
+  held: 'Your network holds live streams back.',
   draining: 'The server is restarting.',
   unavailable: 'The server is having trouble.',
   full: 'The server is full right now.',
