@@ -110,6 +110,7 @@ export class Stream extends EventTarget {
       type = data.type;
       data = data.data ?? data;
     }
+    if (data?.sourceClientId === this.#client.clientId) return; // the echo of this page's own change
     this.dispatchEvent(new CustomEvent('event', { detail: { type, data, id } }));
     if (type !== 'event' && type !== 'state') this.dispatchEvent(new CustomEvent(type, { detail: data }));
     if (this.#options.last?.includes(type)) this.close('complete');

@@ -85,7 +85,7 @@ test('a task is watched to its end, and not asked for again', async (t) => {
   assert.equal(server.count('GET /api/v1/sse/tasks/7/progress'), 1);
 });
 
-test('notifications come once, and resume', async (t) => {
+test('notifications come once, resume, and do not echo', async (t) => {
   const from = [];
   const server = await serve((request, response) => {
     from.push(new URL(request.url, 'http://x').searchParams.get('lastEventId'));
@@ -93,6 +93,7 @@ test('notifications come once, and resume', async (t) => {
     send('system', { heartbeat: 25, recovered: true }, { id: 'e-1', retry: 100 });
     send('task_updated', { id: 'e-2', type: 'task_updated', data: { task: 1 } }, { id: 'e-2' });
     if (from.length === 1) return response.end();
+    send('task_updated', { id: 'e-x', sourceClientId: chat.clientId, data: {} }, { id: 'e-x' });
     return send('client_updated', { id: 'e-3', type: 'client_updated', data: { client: 2 } }, { id: 'e-3' });
   });
   t.after(() => server.close());
