@@ -8,15 +8,15 @@ const SHORTEST_PASSWORD = 8;
 
 /** The dialog about who the user is: sign out, another password, the end of the account. */
 export class AccountDialog {
-  #session;
+  #client;
   #onLeft;
 
   /**
-   * @param {{session: import('./session.js').Session, onLeft: (notice: string) => void}} options
+   * @param {{client: import('../client/chatrooms.js').Chatrooms, onLeft: (notice: string) => void}} options
    *   `onLeft`: nobody is signed in any more
    */
-  constructor({ session, onLeft }) {
-    this.#session = session;
+  constructor({ client, onLeft }) {
+    this.#client = client;
     this.#onLeft = onLeft;
     installModal(byId('account-dialog'));
     byId('open-account').addEventListener('click', () => this.#open());
@@ -26,7 +26,8 @@ export class AccountDialog {
   }
 
   #open() {
-    const { user, isGuest } = this.#session;
+    const { user } = this.#client;
+    const isGuest = user.userId.startsWith('guest-');
     byId('account-avatar').replaceChildren(avatar(user.userId, user.username));
     byId('account-name').textContent = user.username;
     byId('account-kind').textContent = isGuest ? 'Guest' : `Account · ${user.role}`;
@@ -43,7 +44,7 @@ export class AccountDialog {
 
   async #signOut() {
     byId('account-dialog').close();
-    const done = this.#session.signOut();
+    const done = this.#client.account.signOut();
     this.#onLeft('You are signed out.');
     await done;
   }
@@ -55,10 +56,21 @@ export class AccountDialog {
       if ([...next.value].length < SHORTEST_PASSWORD) {
         throw new Error(`The new password needs at least ${SHORTEST_PASSWORD} characters.`);
       }
-      await this.#session.changePassword(current.value, next.value);
+      await this.#enterWith(current.value, next.value);
       byId('account-dialog').close();
       toast('Password changed. Other devices are signed out.');
     });
+  }
+
+  /**
+   * The server ends every other sign-in of the account, and gives this one new tokens. It refuses the
+   * old ones before its answer is here: who needs some meanwhile waits for that answer.
+   */
+  async #enterWith(currentPassword, newPassword) {
+    const { account } = this.#client;
+    const changing = account.enter('/api/auth/password', { currentPassword, newPassword }, await account.token());
+    account.refresh = () => changing;
+    await changing.finally(() => { delete account.refresh; });
   }
 
   async #delete(event) {
@@ -67,7 +79,8 @@ export class AccountDialog {
     const text = 'Your messages stay; who wrote them is forgotten. This cannot be undone.';
     if (!await confirm({ title: 'Delete your account?', text, yes: 'Delete account' })) return;
     await submitting(event.target, async () => {
-      await this.#session.deleteAccount(password);
+      await this.#client.call('DELETE', '/api/auth/me', { body: { password } });
+      await this.#client.account.signOut();
       byId('account-dialog').close();
       this.#onLeft('Your account is deleted.');
     });

@@ -1,33 +1,23 @@
-import { request } from './http.js';
+import { roomPath } from '../client/chatrooms.js';
 
-/** The server's calls by name, each made as the session's user. */
+export { roomPath };
+
+/** The calls of this page by name, each made as the user of this tab. What streams is the library's own. */
 export class Api {
-  #session;
+  #client;
 
-  /** @param {import('./session.js').Session} session */
-  constructor(session) {
-    this.#session = session;
+  /** @param {import('../client/chatrooms.js').Chatrooms} client */
+  constructor(client) {
+    this.#client = client;
   }
 
-  /** @returns {Promise<{roomId: string, onlineCount: number}[]>} */
+  /** @returns {Promise<{roomId: string, onlineCount: number, private: boolean, title: string | null}[]>} */
   async rooms() {
     return (await this.json('GET', '/api/rooms')).rooms;
   }
 
   room(roomId) {
     return this.json('GET', roomPath(roomId));
-  }
-
-  /** @param {string} roomId @param {{before?: string, limit?: number}} page */
-  history(roomId, { before, limit = 50 } = {}) {
-    const query = new URLSearchParams({ limit });
-    if (before) query.set('before', before);
-    return this.json('GET', `${roomPath(roomId)}/messages?${query}`);
-  }
-
-  /** @param {string} roomId @param {{message: string, clientMessageId: string}} body */
-  send(roomId, body) {
-    return this.json('POST', `${roomPath(roomId)}/messages`, { body });
   }
 
   edit(roomId, messageId, message) {
@@ -38,38 +28,14 @@ export class Api {
     return this.call('DELETE', messagePath(roomId, messageId));
   }
 
-  typing(roomId, body) {
-    return this.call('POST', `${roomPath(roomId)}/typing`, { body });
-  }
-
-  leave(roomId, clientId) {
-    return this.call('POST', `${roomPath(roomId)}/leave`, { body: { clientId } });
-  }
-
-  /** Lets the streams of `clientId` live as long as the present token. */
-  extend(clientId) {
-    return this.call('POST', '/api/auth/extend', { body: { clientId } });
-  }
-
-  /** @returns {Promise<Response>} a text/event-stream */
-  ask(body, signal) {
-    return this.call('POST', '/api/chat/stream', { body, signal, timeoutMs: 0 });
-  }
-
-  /** The rest of a reply after piece number `index`, running or finished. */
-  resumeReply(messageId, index, signal) {
-    const query = index < 0 ? '' : `?after=${index}`;
-    return this.call('GET', `/api/chat/stream/${encodeURIComponent(messageId)}${query}`, { signal, timeoutMs: 0 });
-  }
-
+  /** Ends a reply that is written in a room. */
   stopReply(messageId) {
-    return this.call('DELETE', `/api/chat/stream/${encodeURIComponent(messageId)}`);
+    return this.call('DELETE', replyPath(messageId));
   }
 
   /** Asks for another reply to the same question; in a room, everybody sees it. */
   async askAgain(messageId) {
-    const path = `/api/chat/stream/${encodeURIComponent(messageId)}/regenerate`;
-    const response = await this.call('POST', path, { body: {} });
+    const response = await this.call('POST', `${replyPath(messageId)}/regenerate`, { body: {} });
     response.body?.cancel().catch(() => {});
   }
 
@@ -83,9 +49,9 @@ export class Api {
     return this.json('POST', `${roomPath(roomId)}/export`, { body: { format } });
   }
 
-  /** @returns {Promise<Response>} a text/event-stream of the task's states */
-  watchTask(taskId, signal) {
-    return this.call('GET', `/api/v1/sse/tasks/${encodeURIComponent(taskId)}/progress`, { signal, timeoutMs: 0 });
+  /** The stream of a task, which closes by itself after the task's end. */
+  watchTask(taskId) {
+    return this.#client.watchTask(taskId);
   }
 
   cancelTask(taskId) {
@@ -98,25 +64,13 @@ export class Api {
     return `${taskPath(taskId)}/result?ticket=${encodeURIComponent(ticket)}`;
   }
 
-  async json(method, path, options) {
-    return (await this.call(method, path, options)).json();
+  json(method, path, options) {
+    return this.#client.json(method, path, options);
   }
 
-  async call(method, path, options = {}) {
-    const token = await this.#session.token();
-    try {
-      return await request(method, path, { ...options, token });
-    } catch (error) {
-      if (error.status !== 401 || error.code === 'credentials-invalid') throw error;
-      await this.#session.refresh();
-      return request(method, path, { ...options, token: await this.#session.token() });
-    }
+  call(method, path, options) {
+    return this.#client.call(method, path, options);
   }
-}
-
-/** @param {string} roomId */
-export function roomPath(roomId) {
-  return `/api/rooms/${encodeURIComponent(roomId)}`;
 }
 
 function taskPath(taskId) {
@@ -125,4 +79,8 @@ function taskPath(taskId) {
 
 function messagePath(roomId, messageId) {
   return `${roomPath(roomId)}/messages/${encodeURIComponent(messageId)}`;
+}
+
+function replyPath(messageId) {
+  return `/api/chat/stream/${encodeURIComponent(messageId)}`;
 }

@@ -1,26 +1,24 @@
+import { Chatrooms } from '../client/chatrooms.js';
+import { recall, remember } from '../client/storage.js';
 import { AccountDialog } from './account.js';
 import { Api } from './api.js';
 import { Assistant } from './assistant.js';
 import { copy } from './clipboard.js';
 import { byId } from './dom.js';
 import { Drawer } from './drawer.js';
-import { randomId } from './ids.js';
 import { inviteInUrl } from './invites.js';
 import { JoinScreen } from './join.js';
 import { MakeRoom } from './make-room.js';
-import { Room } from './room.js';
 import { roomInUrl, roomUrl } from './rooms.js';
-import { Session } from './session.js';
-import { recall, remember } from './storage.js';
 import { installThemeToggles } from './theme.js';
 import { followKeyboard } from './viewport.js';
+import { Visit } from './visit.js';
 
-/** Made anew per load: a duplicated tab copies sessionStorage, and two streams would replace each other. */
-const clientId = randomId();
-const session = new Session();
-const api = new Api(session);
-const joinScreen = new JoinScreen({ session, api, onJoin: enter });
-const assistant = new Assistant({ api, session });
+/** This tab's user; its tokens stand in sessionStorage, so the tab beside it may be somebody else. */
+const client = new Chatrooms();
+const api = new Api(client);
+const joinScreen = new JoinScreen({ client, api, onJoin: enter });
+const assistant = new Assistant({ client });
 const scrim = byId('scrim');
 const drawers = [
   new Drawer({
@@ -30,7 +28,7 @@ const drawers = [
     panel: byId('assistant'), opener: byId('open-assistant'), scrim, docked: matchMedia('(min-width: 1180px)'),
   }),
 ];
-let room = null;
+let visit = null;
 let search = '';
 
 /** Opens a room, from the one the page is in, if any. */
@@ -38,18 +36,21 @@ function enter(roomId) {
   if (inviteInUrl()) history.replaceState(null, '', roomUrl(roomId));
   else if (roomInUrl() !== roomId) history.pushState(null, '', roomUrl(roomId));
   remember(globalThis.sessionStorage, 'joined', true);
-  room?.close({ goodbye: true });
   drawers.forEach((drawer) => drawer.dismiss());
   showView('room');
-  room = new Room({ api, session, roomId, clientId, go: enter, onOut: () => leave() });
-  room.focus();
+  if (visit?.roomId === roomId) visit.open();
+  else {
+    visit?.close({ goodbye: true });
+    visit = new Visit({ api, client, roomId, go: enter, onOut: () => leave() });
+  }
+  visit.focus();
 }
 
 function leave(options) {
   remember(globalThis.sessionStorage, 'joined', null);
   assistant.clear();
-  room?.close({ goodbye: Boolean(session.user) });
-  room = null;
+  visit?.close({ goodbye: Boolean(client.user) });
+  visit = null;
   drawers.forEach((drawer) => drawer.dismiss());
   showView('join');
   joinScreen.show(options);
@@ -66,7 +67,7 @@ function showView(name) {
 }
 
 function start() {
-  const joined = session.user && !inviteInUrl() && recall(globalThis.sessionStorage, 'joined') && roomInUrl();
+  const joined = client.user && !inviteInUrl() && recall(globalThis.sessionStorage, 'joined') && roomInUrl();
   if (joined) enter(roomInUrl());
   else leave();
 }
@@ -81,10 +82,10 @@ function onPopState() {
 }
 
 new MakeRoom({ api, onMade: enter });
-new AccountDialog({ session, onLeft: (notice) => leave({ notice }) });
+new AccountDialog({ client, onLeft: (notice) => leave({ notice }) });
 byId('leave').addEventListener('click', () => leave());
 byId('copy-link').addEventListener('click', copyLink);
-session.addEventListener('signed-out', () => leave({ notice: 'You were signed out. Please sign in again.' }));
+client.addEventListener('signed-out', () => leave({ notice: 'You were signed out. Please sign in again.' }));
 globalThis.addEventListener('popstate', onPopState);
 installThemeToggles();
 followKeyboard();

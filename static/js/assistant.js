@@ -1,4 +1,3 @@
-import { streamReply } from './assistant-stream.js';
 import { copy } from './clipboard.js';
 import { fitHeight } from './composer.js';
 import { byId, element, iconButton } from './dom.js';
@@ -16,18 +15,16 @@ const SUGGESTIONS = [
 
 /** A private conversation with the assistant, beside the room. */
 export class Assistant {
-  #api;
-  #session;
+  #client;
   #input = byId('assistant-input');
   #turns = byId('assistant-turns');
   #scroll = new PinnedScroll(byId('assistant-log'));
   #conversation = { id: undefined, turns: [] };
   #running = null;
 
-  /** @param {{api: import('./api.js').Api, session: import('./session.js').Session}} options */
-  constructor({ api, session }) {
-    this.#api = api;
-    this.#session = session;
+  /** @param {{client: import('../client/chatrooms.js').Chatrooms}} options */
+  constructor({ client }) {
+    this.#client = client;
     byId('assistant-form').addEventListener('submit', (event) => this.#submit(event));
     byId('assistant-stop').addEventListener('click', () => this.stop());
     byId('assistant-clear').addEventListener('click', () => this.clear());
@@ -42,9 +39,9 @@ export class Assistant {
   /** Ends the reply being written, here and on the server; what there is of it stays. */
   stop() {
     if (!this.#running) return;
-    const { abort, messageId } = this.#running;
+    const { abort, reply } = this.#running;
     abort.abort();
-    if (messageId) this.#api.stopReply(messageId).catch(() => {});
+    reply?.stop().catch(() => {});
   }
 
   /** Forgets the conversation. */
@@ -72,7 +69,7 @@ export class Assistant {
   }
 
   async #answer(message) {
-    const run = { abort: new AbortController(), messageId: null, conversation: this.#conversation };
+    const run = { abort: new AbortController(), reply: null, conversation: this.#conversation };
     this.#running = run;
     const before = run.conversation.turns.length;
     const reply = this.#newReply();
@@ -96,14 +93,14 @@ export class Assistant {
 
   /** @returns {Promise<{text: string, problem: string}>} the reply, and why it is not whole */
   async #read(message, run, reply) {
-    const { conversation } = run;
+    const { conversation, abort: { signal } } = run;
     const question = { message, conversationId: conversation.id, history: conversation.turns.slice(-REMEMBERED) };
     let text = '';
     let problem = '';
     try {
-      for await (const part of streamReply(this.#api, question, run.abort.signal)) {
-        run.messageId = part.messageId ?? run.messageId;
-        conversation.id = part.conversationId ?? conversation.id;
+      run.reply = await this.#client.streamReply(question, { signal });
+      for await (const part of run.reply) {
+        conversation.id = run.reply.conversationId ?? conversation.id;
         if (part.type === 'content') text += part.text;
         else if (part.type === 'queued') this.#queued(reply, part.position);
         else if (part.type === 'stopped') problem = this.#stoppedBy(part.by);
@@ -111,7 +108,7 @@ export class Assistant {
         this.#show(reply, text);
       }
     } catch (error) {
-      problem = run.abort.signal.aborted ? STOPPED : error.message;
+      problem = signal.aborted ? STOPPED : error.message;
     }
     return { text, problem };
   }
@@ -138,7 +135,7 @@ export class Assistant {
   }
 
   #stoppedBy(name) {
-    return name && name !== this.#session.user?.username ? `Stopped by ${name}.` : STOPPED;
+    return name && name !== this.#client.user?.username ? `Stopped by ${name}.` : STOPPED;
   }
 
   #finish(reply, text, problem, again) {

@@ -1,6 +1,6 @@
+import { recall, remember } from '../client/storage.js';
 import { announce } from './announcer.js';
 import { byId, showText } from './dom.js';
-import { recall, remember } from './storage.js';
 
 const MOST_BYTES = 16_384;
 const TALLEST_PX = 200;

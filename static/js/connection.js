@@ -1,13 +1,34 @@
 import { announce } from './announcer.js';
 import { byId, showText } from './dom.js';
 
+const BRIEF_MS = 3000; // what is over by then is told by the line alone
+
 const WORDS = {
   connecting: 'Connecting…',
   live: 'Live',
-  reconnecting: 'Reconnecting…',
-  offline: 'You are offline',
+  waiting: 'Reconnecting…',
+  polling: 'Checking every 2 s',
+  offline: 'Offline',
   stopped: 'Disconnected',
 };
+const HINTS = {
+  polling: 'Something in your network holds live streams back, so this page asks for what is new instead.',
+};
+
+/** Why a stream waits for its next try, by the library's reason or the server's code. */
+const TROUBLES = {
+  network: 'The server cannot be reached.',
+  silent: 'The connection was lost.',
+  ended: 'The connection was lost.',
+  held: 'Your network holds live streams back.',
+  draining: 'The server is restarting.',
+  unavailable: 'The server is having trouble.',
+  full: 'The server is full right now.',
+  'too-many-streams': 'You have too many tabs open here.',
+  'rate-limited': 'You came back too often; the server asks for a pause.',
+};
+const SLOW = 'Connecting takes longer than usual.';
+const KEPT = 'What you write is kept, and sent later.';
 
 /** Why the server closed a stream for good: a sentence, and what the way back is called. */
 const REASONS = {
@@ -19,58 +40,94 @@ const REASONS = {
   forbidden: ['This room is private. Ask its owner or a moderator for an invite link.', 'Try again'],
   'too-slow': ['Your connection could not keep up with this room.', 'Rejoin'],
 };
-
-function explainStop(reason) {
-  return REASONS[reason] ?? [`The server closed the connection (${reason}).`, 'Rejoin'];
-}
+const SIGN_IN_ENDED = ['revoked', 'signed-out']; // the page goes back to its first screen
 
 /** The state of the line to the server, always in view, and said when it changes. */
 export class ConnectionLine {
+  #state = { state: 'connecting' };
   #name = '';
-  #retryAt = 0;
-  #closed = '';
+  #since = Date.now();
+  #wasLive = false;
+  #cause = '';
   #degraded = '';
 
-  /** @param {{onRejoin: () => void, signal: AbortSignal}} options */
-  constructor({ onRejoin, signal }) {
-    const ticking = setInterval(() => this.#drawText(), 1000);
+  /** @param {{onRejoin: () => void, onHurry: () => void, signal: AbortSignal}} options */
+  constructor({ onRejoin, onHurry, signal }) {
+    const ticking = setInterval(() => this.#draw(), 1000);
     signal.addEventListener('abort', () => clearInterval(ticking));
-    byId('rejoin').addEventListener('click', onRejoin, { signal });
-    this.show({ name: 'connecting' });
+    for (const type of ['online', 'offline']) globalThis.addEventListener(type, () => this.#draw(), { signal });
+    byId('rejoin').addEventListener('click', () => (this.#name === 'stopped' ? onRejoin() : onHurry()), { signal });
+    this.#draw();
   }
 
-  /** @param {{name: keyof WORDS, retryAt?: number, reason?: string}} state */
-  show({ name, retryAt = 0, reason = '' }) {
-    const changed = name !== this.#name;
-    this.#name = name;
-    this.#retryAt = retryAt;
-    const known = name === 'stopped' && reason !== 'revoked' && reason !== 'signed-out';
-    [this.#closed, byId('rejoin').textContent] = known ? explainStop(reason) : ['', ''];
-    byId('connection').dataset.state = name;
-    this.#drawText();
-    this.#drawBanner();
-    if (changed) announce(name === 'stopped' ? '' : WORDS[name]);
+  /** @param {import('../client/connection.js').LineState} state of the room's stream */
+  show(state) {
+    const up = state.state === 'open' || state.state === 'polling';
+    if (up || this.#isUp) this.#since = Date.now();
+    this.#wasLive ||= up;
+    if (up) this.#cause = '';
+    else if (state.reason) this.#cause = TROUBLES[state.reason] ?? 'The connection was interrupted.';
+    this.#state = state;
+    this.#draw();
   }
 
   /** @param {{degraded: boolean, reason?: string}} status of the server */
   showStatus({ degraded, reason }) {
     const cause = reason ? ` (${reason})` : '';
     this.#degraded = degraded ? `The server is having trouble${cause}. Messages may arrive late; none is lost.` : '';
-    this.#drawBanner();
+    this.#draw();
   }
 
-  #drawText() {
-    const seconds = Math.ceil((this.#retryAt - Date.now()) / 1000);
-    const counting = seconds > 0 && (this.#name === 'reconnecting' || this.#name === 'offline');
-    const words = counting ? `${WORDS[this.#name].replace('…', '')} · next try in ${seconds} s` : WORDS[this.#name];
-    const node = byId('connection-text');
-    if (node.textContent !== words) node.textContent = words;
+  get #isUp() {
+    return ['open', 'polling'].includes(this.#state.state);
   }
 
-  #drawBanner() {
-    showText(byId('banner-text'), this.#closed || this.#degraded);
-    byId('banner').hidden = !this.#closed && !this.#degraded;
-    byId('banner').classList.toggle('stopped', Boolean(this.#closed));
-    byId('rejoin').hidden = !this.#closed;
+  #draw() {
+    const name = nameOf(this.#state);
+    byId('connection').dataset.state = name;
+    byId('connection').title = HINTS[name] ?? '';
+    put(byId('connection-text'), this.#words(name));
+    this.#drawBanner(name);
+    if (name !== this.#name && name !== 'stopped') announce(WORDS[name]);
+    this.#name = name;
   }
+
+  #words(name) {
+    const seconds = Math.ceil((this.#state.retryAt - Date.now()) / 1000);
+    if (name === 'waiting') return seconds > 0 ? `Retrying in ${seconds} s` : WORDS.waiting;
+    return name === 'connecting' && this.#wasLive ? WORDS.waiting : WORDS[name];
+  }
+
+  #drawBanner(name) {
+    const [text, way] = this.#trouble(name);
+    put(byId('banner-text'), text);
+    put(byId('rejoin'), way);
+    byId('banner').hidden = !text;
+    byId('banner').classList.toggle('stopped', name === 'stopped');
+    byId('rejoin').hidden = !way;
+  }
+
+  /** @returns {string[]} what the banner says, and what its button is called */
+  #trouble(name) {
+    const { reason } = this.#state;
+    if (name === 'stopped') {
+      if (SIGN_IN_ENDED.includes(reason)) return ['', ''];
+      return REASONS[reason] ?? [`The server closed the connection (${reason}).`, 'Rejoin'];
+    }
+    if (this.#isUp || Date.now() - this.#since < BRIEF_MS) return [this.#degraded, ''];
+    const cause = name === 'offline' ? 'You are offline.' : this.#cause || SLOW;
+    return [`${cause} ${KEPT}`, name === 'waiting' ? 'Try now' : ''];
+  }
+}
+
+/** The page's word for a state: the browser knows best whether it is offline. */
+function nameOf({ state }) {
+  if (state === 'open') return 'live';
+  if (state === 'closed') return 'stopped';
+  return navigator.onLine ? state : 'offline';
+}
+
+/** Only what is new, or screen readers hear it again and again. */
+function put(node, text) {
+  if (node.textContent !== text) showText(node, text);
 }

@@ -1,12 +1,12 @@
 import { toast } from './announcer.js';
 import { byId, showText } from './dom.js';
 import { inWords } from './spans.js';
-import { taskStates } from './task-progress.js';
 
 const STATES = {
   pending: 'Waiting for its turn…', running: 'Writing the file…', completed: 'Ready to download',
   failed: 'The export failed', cancelled: 'The export was cancelled',
 };
+const TOLD = ['progress', 'complete', 'error'];
 const ENDED = ['completed', 'failed', 'cancelled'];
 
 /** The export of the room that the page is in. It goes on when the dialog closes. */
@@ -55,16 +55,18 @@ export class RoomExport {
     button.disabled = false;
   }
 
-  async #follow(taskId) {
-    try {
-      for await (const task of taskStates(this.#api, taskId, this.#signal)) {
-        if (this.#taskId !== taskId) return;
-        this.#show(task);
-      }
-      if (!byId('room-dialog').open) toast(`Export: ${byId('export-state').textContent}`);
-    } catch (error) {
-      if (!this.#signal.aborted && this.#taskId === taskId) showText(byId('export-problem'), error.message);
-    }
+  #follow(taskId) {
+    const stream = this.#api.watchTask(taskId);
+    const current = () => this.#taskId === taskId;
+    stream.addEventListener('event', ({ detail: { type, data } }) => TOLD.includes(type) && current() && this.#show(data));
+    stream.addEventListener('state', ({ detail: { state, reason } }) => state === 'closed' && current() && this.#onEnd(reason));
+    this.#signal.addEventListener('abort', () => stream.close(), { once: true });
+  }
+
+  #onEnd(reason) {
+    if (this.#signal.aborted) return;
+    if (reason !== 'complete') showText(byId('export-problem'), 'The export can no longer be followed here.');
+    else if (!byId('room-dialog').open) toast(`Export: ${byId('export-state').textContent}`);
   }
 
   #show({ state, progress, estimated_time: left, error }) {

@@ -1,8 +1,8 @@
+import { request } from '../client/http.js';
+import { recall, remember } from '../client/storage.js';
 import { avatar } from './avatar.js';
 import { byId, element, showText } from './dom.js';
-import { request } from './http.js';
 import { inviteInUrl } from './invites.js';
-import { recall, remember } from './storage.js';
 import { onlineBadge, roomInUrl, roomProblem } from './rooms.js';
 
 const DEFAULT_ROOM = 'lobby';
@@ -15,18 +15,18 @@ const NO_GUESTS = 'This server takes no guests. Sign in, or create an account.';
 
 /** The first screen: who are you, and which room. */
 export class JoinScreen {
-  #session;
+  #client;
   #api;
   #onJoin;
   #mode = 'guest';
   #invite = '';
 
   /**
-   * @param {{session: import('./session.js').Session, api: import('./api.js').Api,
+   * @param {{client: import('../client/chatrooms.js').Chatrooms, api: import('./api.js').Api,
    *   onJoin: (roomId: string) => void}} options
    */
-  constructor({ session, api, onJoin }) {
-    this.#session = session;
+  constructor({ client, api, onJoin }) {
+    this.#client = client;
     this.#api = api;
     this.#onJoin = onJoin;
     byId('join-form').addEventListener('submit', (event) => this.#submit(event));
@@ -46,7 +46,7 @@ export class JoinScreen {
     this.#dress();
     this.#setMode(recall(globalThis.localStorage, GUESTS_OFF) ? 'signin' : 'guest');
     this.#suggestRooms();
-    if (!this.#session.user && !LOOPBACK.includes(location.hostname)) this.#findOut();
+    if (!this.#client.user && !LOOPBACK.includes(location.hostname)) this.#findOut();
   }
 
   /** An invite says which room. */
@@ -69,7 +69,7 @@ export class JoinScreen {
 
   #setMode(mode) {
     this.#mode = mode;
-    const { user } = this.#session;
+    const { user } = this.#client;
     byId('join-identity').hidden = !user;
     byId('join-credentials').hidden = Boolean(user);
     byId('join-modes').hidden = Boolean(user);
@@ -92,7 +92,7 @@ export class JoinScreen {
   async #switchUser() {
     remember(globalThis.sessionStorage, 'name', null);
     byId('join-name').value = '';
-    const done = this.#session.signOut();
+    const done = this.#client.account.signOut();
     this.#setMode('guest');
     byId('join-rooms').hidden = true;
     await done;
@@ -101,12 +101,13 @@ export class JoinScreen {
   async #submit(event) {
     event.preventDefault();
     const roomId = byId('join-room').value.trim().normalize('NFC');
-    const problem = this.#problem() || (this.#invite ? '' : roomProblem(roomId));
+    for (const input of byId('join-form').querySelectorAll('[aria-invalid]')) input.removeAttribute('aria-invalid');
+    const problem = this.#problem() || this.#roomProblem(roomId);
     showText(byId('join-error'), problem);
     if (problem) return;
     this.#busy(true);
     try {
-      if (!this.#session.user) await this.#enter();
+      if (!this.#client.user) await this.#enter();
       const goal = this.#invite ? await this.#api.acceptInvite(this.#invite) : roomId;
       await this.#api.rooms();
       remember(globalThis.sessionStorage, 'last-room', goal);
@@ -121,10 +122,10 @@ export class JoinScreen {
   async #enter() {
     const [name, account, email] = ['name', 'account', 'email'].map((id) => byId(`join-${id}`).value.trim());
     const password = byId('join-password').value;
-    if (this.#mode === 'signin') await this.#session.signIn(account, password);
-    else if (this.#mode === 'signup') await this.#session.signUp(name, email, password);
+    if (this.#mode === 'signin') await this.#client.account.signIn(account, password);
+    else if (this.#mode === 'signup') await this.#client.account.signUp(name, email, password);
     else {
-      await this.#session.enterAsGuest(name);
+      await this.#client.account.enterAsGuest(name);
       this.#noteGuests(false);
     }
     byId('join-password').value = '';
@@ -132,18 +133,26 @@ export class JoinScreen {
   }
 
   #problem() {
-    if (this.#session.user) return '';
+    if (this.#client.user) return '';
     const empty = this.#visibleInputs().find((input) => !input.value.trim());
     if (empty) {
-      empty.focus();
+      markInvalid(empty);
       return `Please fill in: ${empty.labels[0].textContent.toLowerCase()}.`;
     }
     const name = this.#mode === 'signin' ? '' : byId('join-name').value.trim();
     if (this.#mode === 'signup' && [...byId('join-password').value].length < SHORTEST_PASSWORD) {
-      byId('join-password').focus();
+      markInvalid(byId('join-password'));
       return `A password needs at least ${SHORTEST_PASSWORD} characters.`;
     }
-    return [...name].length > LONGEST_NAME ? `A name has at most ${LONGEST_NAME} characters.` : '';
+    if ([...name].length <= LONGEST_NAME) return '';
+    markInvalid(byId('join-name'));
+    return `A name has at most ${LONGEST_NAME} characters.`;
+  }
+
+  #roomProblem(roomId) {
+    const problem = this.#invite ? '' : roomProblem(roomId);
+    if (problem) markInvalid(byId('join-room'));
+    return problem;
   }
 
   #visibleInputs() {
@@ -152,7 +161,7 @@ export class JoinScreen {
 
   #explain(error) {
     if (error.code === 'guests-off') this.#noteGuests(true);
-    if (this.#invite && this.#session.user) this.#setMode(this.#mode);
+    if (this.#invite && this.#client.user) this.#setMode(this.#mode);
     if (this.#invite && error.code === 'not-found') this.#dropInvite();
     else showText(byId('join-error'), explanation(error));
   }
@@ -173,15 +182,16 @@ export class JoinScreen {
 
   /** The list needs a token, so a newcomer sees it only after joining. */
   async #suggestRooms() {
-    const rooms = this.#session.user ? await this.#api.rooms().catch(() => []) : [];
+    const rooms = this.#client.user ? await this.#api.rooms().catch(() => []) : [];
     const known = rooms.slice(0, MOST_CHIPS);
     byId('join-rooms').hidden = known.length === 0;
     byId('join-rooms').replaceChildren(...known.map((room) => this.#chip(room)));
     byId('room-options').replaceChildren(...rooms.map(({ roomId }) => element('option', { value: roomId })));
   }
 
-  #chip({ roomId, onlineCount }) {
-    const chip = element('button', { type: 'button', class: 'chip' }, element('bdi', {}, roomId), onlineBadge(onlineCount));
+  #chip({ roomId, title, onlineCount }) {
+    const attributes = { type: 'button', class: 'chip', title: title ? roomId : null };
+    const chip = element('button', attributes, element('bdi', {}, title ?? roomId), onlineBadge(onlineCount));
     chip.addEventListener('click', () => {
       byId('join-room').value = roomId;
       byId('join-submit').focus();
@@ -192,6 +202,11 @@ export class JoinScreen {
 
 function noGuests(mode) {
   return mode === 'guest' && Boolean(recall(globalThis.localStorage, GUESTS_OFF));
+}
+
+function markInvalid(input) {
+  input.setAttribute('aria-invalid', 'true');
+  input.focus();
 }
 
 function firstEmpty(inputs) {

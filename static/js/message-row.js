@@ -12,6 +12,7 @@ const NOTES = {
   interrupted: 'Interrupted: the server stopped while this was being written.',
   error: 'The reply failed before its end.',
 };
+const UNSENT = { sending: 'Sending…', delayed: 'Waiting to send' };
 const drafts = new WeakMap();
 
 /**
@@ -154,7 +155,7 @@ function footer({ timestamp, editedAt, state }) {
   const iso = new Date(timestamp).toISOString();
   return element(
     'p', { class: 'message-foot' },
-    state === 'sending' ? element('span', {}, 'Sending…') : null,
+    state in UNSENT ? element('span', {}, UNSENT[state]) : null,
     editedAt ? element('span', { class: 'edited' }, 'edited') : null,
     element('time', { datetime: iso, title: formatFull(timestamp) }, formatTime(timestamp)),
   );

@@ -1,4 +1,4 @@
-import { recall, remember } from './storage.js';
+import { recall, remember } from '../client/storage.js';
 
 const KEY = 'people';
 const MOST = 500;

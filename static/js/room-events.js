@@ -1,7 +1,9 @@
+import { backoff, CLOCK, Pause } from '../client/clock.js';
+import { asHttpError } from '../client/http.js';
 import { meet } from './people.js';
 
-const SHORTEST_EXTEND_MS = 1000;
-const LONGEST_EXTEND_MS = 30_000;
+/** How many messages are asked for at a time. */
+export const PAGE = 50;
 const LOG_EVENTS = new Set([
   'room-message', 'message-edited', 'message-deleted', 'user-joined', 'user-left', 'bot-chunk',
 ]);
@@ -11,11 +13,9 @@ export class RoomEvents {
   #parts;
   #held = null;
   #unread = 0;
-  #extending = null;
 
   /**
-   * @param {{api: import('./api.js').Api, session: import('./session.js').Session, roomId: string,
-   *   clientId: string, timeline: import('./timeline.js').Timeline,
+   * @param {{room: import('../client/room.js').Room, user: {userId: string}, timeline: import('./timeline.js').Timeline,
    *   list: import('./messages.js').MessageList, members: import('./members.js').Members,
    *   typing: import('./typing.js').TypingLine, line: import('./connection.js').ConnectionLine,
    *   rooms: import('./rooms.js').RoomList, info: import('./room-info.js').RoomInfo, signal: AbortSignal}} parts
@@ -23,7 +23,7 @@ export class RoomEvents {
   constructor(parts) {
     this.#parts = parts;
     document.addEventListener('visibilitychange', () => this.#countUnread(-this.#unread), { signal: parts.signal });
-    parts.signal.addEventListener('abort', () => clearTimeout(this.#extending));
+    parts.info.addEventListener('change', () => this.#onInfo(), { signal: parts.signal });
     this.#countUnread(0);
   }
 
@@ -31,6 +31,12 @@ export class RoomEvents {
   handle({ type, data }) {
     if (this.#held && LOG_EVENTS.has(type)) this.#held.push({ type, data });
     else this.#handlers[type]?.(data);
+  }
+
+  /** Asks for what no event tells. */
+  refresh() {
+    this.#parts.rooms.refresh();
+    this.#parts.info.refresh();
   }
 
   #handlers = {
@@ -55,17 +61,22 @@ export class RoomEvents {
       if (!this.#isSelf(userId)) this.#parts.typing.show(username);
     },
     status: (data) => this.#parts.line.showStatus(data),
-    'token-expiring': (data) => this.#extendSoon(data),
   };
 
   #onSystem(data) {
-    const { members, line, list, rooms, info } = this.#parts;
-    members.set(data);
+    const { members, line, list } = this.#parts;
+    if (data.members) members.set(data);
     line.showStatus({ degraded: false });
     list.replaying();
-    rooms.refresh();
-    info.refresh();
+    this.refresh();
     if (!data.recovered) this.#reload();
+  }
+
+  /** Polls bring no joins and leaves; but now and then the room is asked about. */
+  #onInfo() {
+    const { room, info, members } = this.#parts;
+    if (room.state.state === 'polling') members.set(info.settings);
+    this.#countUnread(0);
   }
 
   #onJoined(data) {
@@ -91,44 +102,38 @@ export class RoomEvents {
 
   /** The gap cannot be told event by event: the history call does, and the stream waits for it. */
   async #reload() {
-    const { api, roomId, timeline, list, signal } = this.#parts;
-    this.#held = [];
-    const page = await api.history(roomId).catch(() => null);
-    if (signal.aborted) return;
-    const held = this.#held;
+    const { timeline, list, signal } = this.#parts;
+    const held = this.#held = [];
+    const messages = await this.#present();
+    if (signal.aborted || this.#held !== held) return; // or a later reload holds them now
     this.#held = null;
-    page?.messages.forEach(meet);
-    timeline.reset(page?.messages ?? []);
+    if (messages) {
+      messages.forEach(meet);
+      timeline.reset(messages);
+    }
     held.forEach((event) => this.handle(event));
     list.replaying({ anew: true });
   }
 
-  /**
-   * Half-way to the end: a token that lives shorter than the server's warning time is warned about
-   * anew at once, and answering at once would go round without a pause. Bounded, as clocks differ.
-   */
-  #extendSoon({ expiresAt }) {
-    const delay = Math.min(LONGEST_EXTEND_MS, Math.max(SHORTEST_EXTEND_MS, (expiresAt - Date.now()) / 2));
-    clearTimeout(this.#extending);
-    this.#extending = setTimeout(() => this.#extend(), delay);
-  }
-
-  async #extend() {
-    const { api, session, clientId } = this.#parts;
-    try {
-      await session.refresh();
-      await api.extend(clientId);
-    } catch {
-      // The stream then ends with its token, and opens again with a new one.
+  /** The last messages, as soon as they can be had; null when the server will not give them. */
+  async #present() {
+    const { room, signal } = this.#parts;
+    for (let tries = 0; ; tries += 1) {
+      try {
+        return (await room.history({ limit: PAGE })).messages;
+      } catch (thrown) {
+        if (signal.aborted || !asHttpError(thrown).passing) return null;
+        await new Pause().for(CLOCK, backoff(CLOCK, tries));
+      }
     }
   }
 
   #isSelf(userId) {
-    return String(userId) === String(this.#parts.session.user?.userId);
+    return String(userId) === String(this.#parts.user.userId);
   }
 
   #countUnread(change) {
     this.#unread += change;
-    document.title = `${this.#unread ? `(${this.#unread}) ` : ''}${this.#parts.roomId} · chatrooms`;
+    document.title = `${this.#unread ? `(${this.#unread}) ` : ''}${this.#parts.info.name} · chatrooms`;
   }
 }

@@ -1,9 +1,7 @@
-import { byId, element, icon } from './dom.js';
-import { recall, remember } from './storage.js';
+import { byId, element, icon, place } from './dom.js';
 
 const REFRESH_MS = 20_000;
 const MOST_SHOWN = 30;
-const PRIVATE = 'private-rooms';
 const ROOM_PATTERN = /^(?! )[\p{L}\p{M}\p{N}._: -]{1,64}(?<! )$/u;
 
 /** The room's own address, to link and to share. @param {string} roomId */
@@ -34,19 +32,13 @@ export function onlineBadge(count) {
   return count ? element('span', { class: 'count' }, String(count), element('span', { class: 'sr-only' }, ' online')) : null;
 }
 
-/** Notes whether a room is private: the list of rooms does not say. */
-export function noteAccess(roomId, isPrivate) {
-  const known = new Set(recall(globalThis.sessionStorage, PRIVATE) ?? []);
-  if (isPrivate) known.add(roomId);
-  else known.delete(roomId);
-  remember(globalThis.sessionStorage, PRIVATE, [...known]);
-}
-
 /** The list of rooms beside the conversation, kept fresh while the page is seen. */
 export class RoomList {
   #api;
   #current;
   #rooms = [];
+  #rows = new Map();
+  #settings = {};
   #go;
 
   /**
@@ -68,8 +60,9 @@ export class RoomList {
     if (rooms) this.#draw(rooms);
   }
 
-  /** Draws it again: a room's access may have become known. */
-  redraw() {
+  /** The room that the page is in is another now. @param {{private: boolean, title: string | null}} settings */
+  change({ private: isPrivate, title }) {
+    this.#settings = { isPrivate, title };
     this.#draw(this.#rooms);
   }
 
@@ -82,22 +75,27 @@ export class RoomList {
     input.addEventListener('input', () => input.setCustomValidity(''), { once: true });
   }
 
+  /** Rows of the same look are the same row, so that the focus stays where it is. */
   #draw(rooms) {
     this.#rooms = rooms;
     const known = rooms.some((room) => room.roomId === this.#current);
     const all = known ? rooms : [{ roomId: this.#current }, ...rooms];
-    const secret = new Set(recall(globalThis.sessionStorage, PRIVATE) ?? []);
-    const rows = all.slice(0, MOST_SHOWN).map((room) => this.#row({ private: secret.has(room.roomId), ...room }));
-    byId('room-list').replaceChildren(...rows);
+    const looks = all.slice(0, MOST_SHOWN).map((room) => JSON.stringify(this.#look(room)));
+    this.#rows = new Map(looks.map((look) => [look, this.#rows.get(look) ?? this.#row(JSON.parse(look))]));
+    place(byId('room-list'), [...this.#rows.values()]);
   }
 
-  #row({ roomId, onlineCount, private: isPrivate }) {
-    const current = roomId === this.#current;
+  #look({ roomId, onlineCount = 0, private: isPrivate = false, title = null }) {
+    if (roomId !== this.#current) return { roomId, onlineCount, isPrivate, title };
+    return { roomId, onlineCount: 0, isPrivate, title, ...this.#settings };
+  }
+
+  #row({ roomId, onlineCount, isPrivate, title }) {
     const link = element(
-      'a', { href: roomUrl(roomId), 'aria-current': current ? 'page' : null },
-      element('bdi', {}, roomId),
+      'a', { href: roomUrl(roomId), 'aria-current': roomId === this.#current ? 'page' : null },
+      element('span', { class: 'room-names' }, element('bdi', {}, title ?? roomId), title ? address(roomId) : null),
       isPrivate ? lock() : null,
-      current ? null : onlineBadge(onlineCount),
+      onlineBadge(onlineCount),
     );
     link.addEventListener('click', (event) => {
       if (event.metaKey || event.ctrlKey || event.shiftKey) return;
@@ -106,6 +104,11 @@ export class RoomList {
     });
     return element('li', {}, link);
   }
+}
+
+/** Anybody may call a room what they like; its name is nobody else's. */
+function address(roomId) {
+  return element('bdi', { class: 'room-address' }, roomId);
 }
 
 function lock() {

@@ -1,4 +1,4 @@
-import { remember } from './storage.js';
+import { remember } from '../client/storage.js';
 
 const systemDark = matchMedia('(prefers-color-scheme: dark)');
 

@@ -103,6 +103,11 @@ export class Timeline {
     this.#changePending(clientMessageId, { state: 'sent', id, timestamp });
   }
 
+  /** It could not be sent yet; it will be tried again. */
+  markDelayed(clientMessageId) {
+    this.#changePending(clientMessageId, { state: 'delayed' });
+  }
+
   markFailed(clientMessageId, reason) {
     this.#changePending(clientMessageId, { state: 'failed', reason });
   }

@@ -30,7 +30,12 @@ async def enter(page: Page, name: str) -> None:
 
 
 async def is_live(page: Page) -> None:
-    await expect(page.locator("#connection")).to_have_attribute("data-state", "live", timeout=LIMIT)
+    await state_is(page, "live")
+
+
+async def state_is(page: Page, state: str) -> None:
+    """The page says so of its connection."""
+    await expect(page.locator("#connection")).to_have_attribute("data-state", state, timeout=LIMIT)
 
 
 async def say(page: Page, text: str) -> None:

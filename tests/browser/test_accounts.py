@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Page, Route, expect
 from tornado.httpserver import HTTPServer
 from tornado.ioloop import IOLoop
 
 from chatrooms.app import make_app
 from tests.browser.conftest import Chromium
-from tests.browser.pages import LIMIT, is_live, opened
+from tests.browser.pages import LIMIT, is_live, opened, state_is
 
 PASSWORD = "correct horse"
 
@@ -72,6 +72,31 @@ async def test_another_password_signs_the_others_out(
         await here.fill("#composer-input", "still here")
         await here.press("#composer-input", "Enter")
         await expect(here.locator(".message[data-state=confirmed]")).to_have_count(1, timeout=LIMIT)
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_a_slow_answer_to_another_password(http_server: HTTPServer, base_url: str, chromium: Chromium) -> None:
+    """The stream hears first that the old sign-in has ended; the page waits for the new one and stays."""
+    async with chromium() as browser:
+        page = await _sign_up(browser, base_url)
+        await page.clock.install()
+
+        async def hold(route: Route) -> None:
+            answer = await route.fetch()
+            await state_is(page, "connecting")
+            await page.clock.fast_forward(1000)
+            await page.evaluate("fetch('/healthz').then(() => null)")  # what the page asked for meanwhile is answered
+            await route.fulfill(response=answer)
+
+        await page.route("**/api/auth/password", hold)
+        await page.click("#open-account")
+        await page.get_by_text("Change your password").click()
+        await page.fill("#password-current", PASSWORD)
+        await page.fill("#password-next", "battery staple")
+        await page.click("#password-form [type=submit]")
+        await expect(page.locator("#account-dialog")).to_be_hidden(timeout=LIMIT)
+        await is_live(page)
+        await expect(page.locator("#me-name")).to_be_visible()
 
 
 @pytest.mark.gen_test(timeout=60)

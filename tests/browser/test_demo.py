@@ -101,4 +101,4 @@ async def _cut_streams(app: Application, username: str) -> None:
     mine = [s for s in server.hub.streams if s.member is not None and s.member.key[1] == username]
     assert mine, "there is a stream to cut"
     for stream in mine:
-        stream.close()
+        stream.abandon()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from types import TracebackType
 
 
@@ -10,11 +11,13 @@ class Proxy:
     """Passes bytes between its own port and another one of 127.0.0.1; use it as an async context manager.
 
     While the other port does not answer, it closes what comes. `made` counts connections so far, `open`
-    those that are there.
+    those that are there. An answer to a request that it `holds` (told by what the client sent) never
+    comes out.
     """
 
-    def __init__(self, upstream: int) -> None:
+    def __init__(self, upstream: int, holds: Callable[[bytes], bool] = lambda request: False) -> None:
         self._upstream = upstream
+        self._holds = holds
         self._open: set[asyncio.StreamWriter] = set()
         self._clients: set[asyncio.StreamWriter] = set()
         self._muted: set[asyncio.StreamWriter] = set()
@@ -54,20 +57,31 @@ class Proxy:
         except OSError:
             writer.close()
             return
+        held: list[bytes] = []
+
+        def asked(data: bytes) -> bool:
+            if self._holds(data):
+                held.append(data)
+            return True
+
         both = {writer, up_writer}
         self._open |= both
         self._clients.add(writer)
         try:
-            await asyncio.gather(self._pump(reader, up_writer), self._pump(up_reader, writer))
+            await asyncio.gather(
+                self._pump(reader, up_writer, asked), self._pump(up_reader, writer, lambda data: not held)
+            )
         finally:
             self._open -= both
             self._clients -= both
             self._muted -= both
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pump(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, passes: Callable[[bytes], bool]
+    ) -> None:
         try:
             while data := await reader.read(1 << 16):
-                if writer not in self._muted:
+                if passes(data) and writer not in self._muted:
                     writer.write(data)
                     await writer.drain()
         except OSError:

@@ -5,17 +5,14 @@ import { Composer } from './composer.js';
 import { confirm } from './confirm.js';
 import { ConnectionLine } from './connection.js';
 import { byId } from './dom.js';
-import { randomId } from './ids.js';
 import { Members } from './members.js';
 import { MessageList } from './messages.js';
 import { Moderation } from './moderation.js';
-import { Outbox } from './outbox.js';
 import { meet } from './people.js';
 import { RoomDialog } from './room-dialog.js';
-import { RoomEvents } from './room-events.js';
+import { PAGE, RoomEvents } from './room-events.js';
 import { RoomInfo } from './room-info.js';
-import { noteAccess, RoomList } from './rooms.js';
-import { RoomStream } from './stream.js';
+import { RoomList } from './rooms.js';
 import { Timeline } from './timeline.js';
 import { TypingLine, typingNotifier } from './typing.js';
 
@@ -27,55 +24,61 @@ const SHUT = {
 };
 
 /** One visit to one room: puts its parts together and takes them down again. */
-export class Room {
+export class Visit {
   #api;
+  #client;
   #user;
-  #roomId;
-  #clientId;
-  #session;
+  #room;
   #info;
   #life = new AbortController();
   #timeline;
   #list;
-  #outbox;
   #composer;
-  #stream;
+  #line;
   #muted = false;
 
   /**
-   * @param {{api: import('./api.js').Api, session: import('./session.js').Session, roomId: string,
-   *   clientId: string, go: (roomId: string) => void, onOut: () => void}} options
-   *   `onOut`: the user is to choose another room
+   * @param {{api: import('./api.js').Api, client: import('../client/chatrooms.js').Chatrooms, roomId: string,
+   *   go: (roomId: string) => void, onOut: () => void}} options `onOut`: the user is to choose another room
    */
-  constructor({ api, session, roomId, clientId, go, onOut }) {
+  constructor({ api, client, roomId, go, onOut }) {
     const { signal } = this.#life;
     this.#api = api;
-    this.#user = session.user;
-    this.#roomId = roomId;
-    this.#clientId = clientId;
-    this.#session = session;
+    this.#client = client;
+    this.#user = client.user;
+    this.#room = client.room(roomId, { history: PAGE });
     this.#info = new RoomInfo({ api, user: this.#user, roomId, signal });
     this.#timeline = new Timeline(this.#user.userId);
     this.#list = new MessageList({
       timeline: this.#timeline, actions: this.#actions(), rights: (entry) => this.#rights(entry),
       loadOlder: () => this.#loadOlder(), signal,
     });
-    this.#outbox = this.#makeOutbox(signal);
     this.#composer = this.#makeComposer(signal);
-    this.#stream = this.#openStream(go, onOut, signal);
+    this.#line = new ConnectionLine({ onRejoin: () => this.open(), onHurry: () => this.#room.poke(), signal });
     byId('shut').hidden = true;
     byId('room-view').classList.remove('shut');
     byId('shut-go').addEventListener('click', onOut, { signal });
-    byId('shut-retry').addEventListener('click', () => this.#stream.open(), { signal });
-    this.#info.addEventListener('change', () => this.#onInfo(), { signal });
+    byId('shut-retry').addEventListener('click', () => this.open(), { signal });
+    this.#furnish(go, onOut, signal);
+    this.#listen(signal);
     this.#dress();
-    for (const item of this.#outbox.resume()) this.#timeline.queue({ ...item, username: this.#user.username });
+    for (const draft of this.#room.outbox.waiting) this.#queue(draft);
+  }
+
+  get roomId() {
+    return this.#room.roomId;
+  }
+
+  /** Comes in again, where the server has ended it. */
+  open() {
+    this.#room.open();
   }
 
   /** Ends the visit here; `goodbye` tells the others at once, else after the server's grace. */
   close({ goodbye = false } = {}) {
     this.#life.abort();
-    if (goodbye) this.#api.leave(this.#roomId, this.#clientId).catch(() => {});
+    if (goodbye) this.#room.leave().catch(() => {});
+    else this.#room.close();
   }
 
   /** Ready to type; on a touch screen that would bring up the keyboard over the messages. */
@@ -92,63 +95,42 @@ export class Room {
     byId('me-avatar').replaceChildren(avatar(this.#user.userId, this.#user.username));
   }
 
-  #onInfo() {
-    noteAccess(this.#roomId, this.#info.settings.private);
-    this.#dress();
-    this.#list.update();
-  }
-
-  #openStream(go, onOut, signal) {
-    const { username } = this.#user;
-    const session = this.#session;
+  /** The parts beside the messages, and what each event of the room does to them. */
+  #furnish(go, onOut, signal) {
     const info = this.#info;
     const moderation = new Moderation(info);
     new RoomDialog({ api: this.#api, info, moderation, onLeft: onOut, signal });
-    const stream = new RoomStream({
-      query: { roomId: this.#roomId, username, clientId: this.#clientId },
-      token: () => session.token(),
-      check: () => this.#api.history(this.#roomId, { limit: 1 }),
-      outlived: (used) => session.outlived(used),
-      signal,
-    });
-    const line = new ConnectionLine({ onRejoin: () => stream.open(), signal });
-    const rooms = new RoomList({ api: this.#api, current: this.#roomId, go, signal });
-    info.addEventListener('change', () => rooms.redraw(), { signal });
+    const rooms = new RoomList({ api: this.#api, current: this.roomId, go, signal });
+    const members = new Members({ self: this.#user, info, moderation, signal });
     const events = new RoomEvents({
-      api: this.#api, session, roomId: this.#roomId, clientId: this.#clientId, timeline: this.#timeline,
-      list: this.#list, members: new Members({ self: this.#user, info, moderation, signal }),
-      typing: new TypingLine(signal), line, rooms, info, signal,
+      room: this.#room, user: this.#user, timeline: this.#timeline, list: this.#list, line: this.#line,
+      typing: new TypingLine(signal), members, rooms, info, signal,
     });
-    stream.addEventListener('state', ({ detail }) => {
-      line.show(detail);
-      this.#onState(detail);
+    info.addEventListener('change', () => {
+      rooms.change(info.settings);
+      this.#dress();
+      this.#list.update();
     }, { signal });
-    stream.addEventListener('event', ({ detail }) => events.handle(detail), { signal });
-    stream.open();
-    return stream;
+    this.#room.addEventListener('event', ({ detail }) => events.handle(detail), { signal });
+    this.#room.addEventListener('state', ({ detail }) => detail.state === 'polling' && events.refresh(), { signal });
   }
 
-  #makeOutbox(signal) {
-    return new Outbox({
-      name: `${this.#user.userId}/${this.#roomId}`,
-      send: ({ message, clientMessageId }) => this.#api.send(this.#roomId, {
-        message, clientMessageId, clientId: this.#clientId, username: this.#user.username,
-      }),
-      onSent: (item, answer) => this.#change(() => this.#timeline.markSent(item.clientMessageId, answer)),
-      onFailed: (item, error) => this.#onRefused(item, error),
-      onDelayed: (error) => this.#learn(error),
-      signal,
-    });
+  /** What becomes of the stream, and of the messages on their way. */
+  #listen(signal) {
+    const on = (type, act) => this.#room.addEventListener(type, ({ detail }) => act(detail), { signal });
+    on('state', (state) => this.#onState(state));
+    on('sent', ({ draft, answer }) => this.#change(() => this.#timeline.markSent(draft.clientMessageId, answer)));
+    on('delayed', ({ draft, error }) => this.#onDelayed(draft, error));
+    on('failed', ({ draft, error }) => this.#onRefused(draft, error));
   }
 
   #makeComposer(signal) {
-    const where = { clientId: this.#clientId, username: this.#user.username };
     return new Composer({
-      roomId: this.#roomId,
+      roomId: this.roomId,
       onSend: (text) => this.#sendNew(text),
       onEdit: (entry, text) => this.#saveEdit(entry, text),
-      onTyping: typingNotifier(() => this.#api.typing(this.#roomId, where).catch((error) => this.#learn(error))),
-      onCheck: () => this.#checkMute(where),
+      onTyping: typingNotifier(() => this.#room.typing().catch((error) => this.#learn(error))),
+      onCheck: () => this.#checkMute(),
       lastOwn: () => this.#timeline.lastOwn,
       signal,
     });
@@ -161,7 +143,7 @@ export class Room {
       copy: (entry) => copy(entry.message, 'Message copied'),
       retry: (entry) => this.#change(() => {
         this.#timeline.unqueue(entry.clientMessageId);
-        this.#post(entry.message, entry.clientMessageId);
+        this.#queue(this.#room.outbox.add(entry.message, entry.clientMessageId));
       }),
       discard: (entry) => this.#change(() => this.#timeline.unqueue(entry.clientMessageId)),
       stop: (entry) => this.#onReply(() => this.#api.stopReply(entry.messageId), 'Not stopped'),
@@ -177,14 +159,16 @@ export class Room {
     return { moderates, asked: moderates || (askedBy !== undefined && askedBy === String(this.#user.userId)) };
   }
 
-  #onState({ name, reason }) {
-    const shut = name === 'stopped' && reason in SHUT && !byId('messages').querySelector('.message');
+  #onState(state) {
+    const { reason } = state;
+    const closed = state.state === 'closed';
+    this.#line.show(state);
+    const shut = closed && reason in SHUT && !byId('messages').querySelector('.message');
     byId('shut').hidden = !shut;
     byId('room-view').classList.toggle('shut', shut);
-    if (name === 'live') {
-      this.#outbox.hurry();
+    if (['open', 'polling'].includes(state.state)) {
       if (!this.#muted) this.#composer.open();
-    } else if (name === 'stopped' && this.#session.user) {
+    } else if (closed && this.#client.user) {
       this.#composer.close({ text: 'You are not in this room any more.', icon: 'lock' });
     }
     if (!shut) return;
@@ -194,6 +178,11 @@ export class Room {
     byId('shut-text').textContent = text;
     byId('shut-icon').setAttribute('href', `#icon-${icon}`);
     announce(`${title}. ${text}`);
+  }
+
+  #onDelayed({ clientMessageId }, error) {
+    this.#change(() => this.#timeline.markDelayed(clientMessageId));
+    this.#learn(error);
   }
 
   #onRefused({ clientMessageId, message }, error) {
@@ -217,9 +206,9 @@ export class Room {
   }
 
   /** Nothing tells of the end of a mute; the call that tells of typing is refused while it lasts. */
-  async #checkMute(where) {
+  async #checkMute() {
     try {
-      await this.#api.typing(this.#roomId, where);
+      await this.#room.typing();
       this.#muted = false;
       this.#composer.open();
       toast('You may write again');
@@ -237,18 +226,17 @@ export class Room {
   }
 
   #sendNew(text) {
-    this.#change(() => this.#post(text, randomId()));
+    this.#change(() => this.#queue(this.#room.send(text)));
     this.#composer.pause(this.#info.pace * 1000);
     this.#list.toEnd();
   }
 
-  #post(message, clientMessageId) {
-    this.#timeline.queue({ message, clientMessageId, username: this.#user.username });
-    this.#outbox.add({ message, clientMessageId });
+  #queue({ clientMessageId, message }) {
+    this.#timeline.queue({ clientMessageId, message, username: this.#user.username });
   }
 
   async #saveEdit(entry, message) {
-    await this.#api.edit(this.#roomId, entry.id, message);
+    await this.#api.edit(this.roomId, entry.id, message);
     this.#change(() => this.#timeline.edit({ messageId: entry.id, message, editedAt: Date.now() }));
   }
 
@@ -258,7 +246,7 @@ export class Room {
       : `What ${entry.username} wrote disappears for everyone. The room's log notes that you did it.`;
     if (!await confirm({ title: 'Delete this message?', text, yes: 'Delete' })) return;
     try {
-      await this.#api.remove(this.#roomId, entry.id);
+      await this.#api.remove(this.roomId, entry.id);
       this.#change(() => this.#timeline.remove(entry.id));
     } catch (error) {
       toast(`Not deleted: ${error.message}`);
@@ -267,7 +255,7 @@ export class Room {
   }
 
   async #loadOlder() {
-    const { messages, hasMore } = await this.#api.history(this.#roomId, { before: this.#timeline.oldestId });
+    const { messages, hasMore } = await this.#room.history({ before: this.#timeline.oldestId, limit: PAGE });
     messages.forEach(meet);
     this.#timeline.prepend(messages);
     return hasMore;
