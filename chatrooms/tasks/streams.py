@@ -11,6 +11,7 @@ from chatrooms.core.stream import Stream
 from chatrooms.event import event_id
 from chatrooms.identity.tokens import Identity
 from chatrooms.storage.log import Log
+from chatrooms.tasks.encoding import TASK
 from chatrooms.tasks.task import Task, topic_of
 
 RETRY_MS = (500, int(LONGEST_RETRY * 1000))  # reconnection time told to clients, at random between
@@ -21,6 +22,7 @@ class TaskStreams:
 
     def __init__(self, hub: Hub, log: Log) -> None:
         self._hub = hub
+        hub.encode_as("task", TASK)
         self._log = log
 
     def first(self, task: Task, position: int) -> bytes:
