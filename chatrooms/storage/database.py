@@ -1,4 +1,5 @@
-"""The database behind a small surface: `fetch`, and `transaction` with `fetch`, `execute`, `executemany`.
+"""The database behind a small surface: `fetch`, and `transaction` with `fetch`, `execute`, `executemany`,
+`insert`.
 
 Queries are written once for all engines, with `$1, $2`, `returning` and `on conflict`; what differs
 between engines (schema, triggers) stands in numbered migration files.
@@ -30,6 +31,9 @@ class Transaction(Source, Protocol):
     async def executemany(self, sql: str, rows: Iterable[Sequence[object]]) -> None:
         """Runs one statement for each row."""
 
+    async def insert(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+        """Adds rows to a table, in the fastest way that the engine has for so many."""
+
 
 class Database(Source, Protocol):
     """One engine. Commits are on disk when they return; what fails on its side raises Unavailable.
@@ -60,3 +64,9 @@ def migrations(engine: str) -> list[tuple[int, str]]:
     folder = resources.files("chatrooms.storage") / "migrations" / engine
     scripts = [entry for entry in folder.iterdir() if entry.name.endswith(".sql")]
     return sorted((int(script.name[:4]), script.read_text()) for script in scripts)
+
+
+def inserting(table: str, columns: Sequence[str]) -> str:
+    """The statement that adds one row."""
+    places = ", ".join(f"${n}" for n in range(1, len(columns) + 1))
+    return f"insert into {table} ({', '.join(columns)}) values ({places})"

@@ -67,14 +67,9 @@ class Group:
         if not events:
             return
         now = now_ms()
-        await tx.executemany(
-            "insert into events (seq, type, data, key, ref, created_at) values ($1, $2, $3, $4, $5, $6)",
-            [(e.seq, e.type, e.data.decode(), e.key, e.ref, now) for e in events],
-        )
-        await tx.executemany(
-            "insert into event_topics (topic, seq) values ($1, $2)",
-            [(topic, e.seq) for e in events for topic in e.topics],
-        )
+        rows = [(e.seq, e.type, e.data.decode(), e.key, e.ref, now) for e in events]
+        await tx.insert("events", ("seq", "type", "data", "key", "ref", "created_at"), rows)
+        await tx.insert("event_topics", ("topic", "seq"), [(topic, e.seq) for e in events for topic in e.topics])
 
     def _add(self, event: Event) -> Appended:
         if event.key is not None:

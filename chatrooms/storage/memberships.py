@@ -111,8 +111,8 @@ async def add(tx: Transaction, pairs: Mapping[Pair, bool], now: int) -> Outcome:
     new = [pair for pair in pairs if pair not in before and pair not in refused]
     if new:
         head = (await extent_of(tx)).head
-        sql = "insert into memberships (user_id, room_id, since, joined_at) values ($1, $2, $3, $4)"
-        await tx.executemany(sql, [(*pair, head, now) for pair in new])
+        rows = [(*pair, head, now) for pair in new]
+        await tx.insert("memberships", ("user_id", "room_id", "since", "joined_at"), rows)
     return Outcome(new, refused)
 
 

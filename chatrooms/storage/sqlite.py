@@ -15,7 +15,7 @@ from typing import TypeVar
 import aiosqlite
 
 from chatrooms.errors import ConfigError, Unavailable
-from chatrooms.storage.database import Row, Transaction, migrations
+from chatrooms.storage.database import Row, Transaction, inserting, migrations
 
 _Statement = tuple[str, list[dict[str, object]]]
 T = TypeVar("T")
@@ -148,6 +148,9 @@ class _SQLiteTransaction:
 
     async def executemany(self, sql: str, rows: Iterable[Sequence[object]]) -> None:
         self._held.append((sql, [_numbered(row) for row in rows]))
+
+    async def insert(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+        await self.executemany(inserting(table, columns), rows)
 
     async def commit(self) -> None:
         if self._begun or self._held:
