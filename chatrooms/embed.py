@@ -15,6 +15,7 @@ from chatrooms.identity.tokens import Identity
 from chatrooms.notifications.notifier import Notifier
 from chatrooms.rooms.messages import Draft
 from chatrooms.server import Server
+from chatrooms.tasks.jobs import Tasks
 
 HOUR = 3600.0
 
@@ -53,6 +54,11 @@ class Chatrooms(Notifier):
         """Tells the streams to come back later, spread over the `drain` time, and closes the database."""
         await self._server.drain()
         await self._server.stop()
+
+    @property
+    def tasks(self) -> Tasks:
+        """Long work with progress, once it has started: `async with chat.tasks.run("Import", user_id="42") as task`."""
+        return self._server.tasks
 
     async def publish(
         self, room_id: str, message: str, *, user_id: str, username: str | None = None,

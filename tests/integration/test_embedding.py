@@ -142,6 +142,18 @@ async def test_decorated_work_notifies_when_it_is_done(chat: Chat, embedded: Cha
         embedded.notifies("x")(Chatrooms.stop)
 
 
+async def test_long_work_is_watched(chat: Chat, embedded: Chatrooms) -> None:
+    """By the user whose it is, to its end."""
+    async with embedded.tasks.run("Import", user_id="alice") as task:
+        path = f"/api/v1/sse/tasks/{task.task_id}/progress"
+        reader = await Reader.open(chat.port, path, None, ALICE)
+        chat.keep(reader)
+        assert (await reader.event("progress"))["state"] == "running"
+        await task.progress(40)
+        assert (await reader.event("progress"))["progress"] == 40
+    assert (await reader.event("complete"))["title"] == "Import"
+
+
 async def test_bad_notifications_are_refused(embedded: Chatrooms) -> None:
     """By the rules of the call; nothing of a batch is told then."""
     with pytest.raises(BadRequest):
