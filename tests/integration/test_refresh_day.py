@@ -13,7 +13,7 @@ import pytest
 from chatrooms.errors import Unauthorized
 from chatrooms.identity.signins import SignedIn, SignIns
 from chatrooms.options import Options
-from chatrooms.server import Server
+from chatrooms.parts import Parts
 from tests.helpers.chat import SECRET
 
 pytestmark = pytest.mark.every_engine
@@ -35,14 +35,14 @@ def place(tmp_path: Path, database_url: str | None) -> Place:
 
 @asynccontextmanager
 async def signins(place: Place, now: list[float]) -> AsyncIterator[SignIns]:
-    """Sign-ins of a real server, by a clock of ours."""
-    server = Server(Options({"secret": SECRET, "database_url": place.url}, {}), place.folder)
-    await server.start()
+    """Sign-ins of a real server, by a clock of ours; without the housekeeping, which goes by the real one."""
+    server = Parts(Options({"secret": SECRET, "database_url": place.url}, {}), place.folder)
+    await server.open()
     server.tokens._clock = lambda: now[0]
     try:
         yield SignIns(server.database, server.log, server.tokens, SECRET, server.options, lambda: now[0])
     finally:
-        await server.stop()
+        await server.close()
 
 
 @pytest.mark.gen_test
