@@ -167,6 +167,7 @@ class Parts:
         self.hub.listen(CONTROL, self.replies.obey)
         # Where the data folder is locked, no other node can be alive.
         await self.replies.open(alone=not self.database.shared)
+        closing.push_async_callback(self.room_replies.close)
         closing.push_async_callback(self.replies.close)
 
     async def _open_tasks(self, closing: AsyncExitStack) -> None:

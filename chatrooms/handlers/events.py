@@ -93,7 +93,7 @@ class Events(Subscribing, OwnStream):
     async def _open_one(self, wish: Wish) -> None:
         who = await self.stream_identity()
         if self._asks_for_personal():
-            await self.serve_personal(who)
+            await self.serve_personal(who, wish.user_id)
             return
         wish = wish._replace(position=self._asked())
         entrance = self.server.entrance

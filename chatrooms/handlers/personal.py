@@ -19,9 +19,9 @@ ROOM_FORM = frozenset({"roomId", "username", "clientId", "token"})
 class OwnStream(Handler):
     """Opens streams that are no presence, and answers polls of them."""
 
-    async def serve_personal(self, who: Identity) -> None:
-        """The caller's personal stream; by `access_token` in the unnamed form."""
-        if self.query("userId") not in ("", who.user_id):
+    async def serve_personal(self, who: Identity, user_id: str) -> None:
+        """The caller's personal stream; by `access_token` in the unnamed form. `user_id`, if given, must be theirs."""
+        if user_id and user_id != who.user_id:
             raise Forbidden("user-mismatch", "userId is not the one of the token.")
         encoding: Encoding = UNNAMED if self._credential("access_token") else NAMED
         await self.serve(self.server.personal.reading(who, names.new_client_id(), encoding))

@@ -135,6 +135,13 @@ class RoomReplies:
             before = messages[0].id
         return lines
 
+    async def close(self) -> None:
+        """Tells no more."""
+        tellers = list(self._tellers)
+        for task in tellers:
+            task.cancel()
+        await asyncio.gather(*tellers, return_exceptions=True)
+
     # Telling
 
     def _begin(self, reply: Reply) -> None:

@@ -121,7 +121,9 @@ async def test_single_post_is_checked_in_order(chat: Chat) -> None:
     assert (await chat.post("/events", b"{")).code == "bad-json"
     assert (await chat.post("/events", {"token": "none"}, None)).status == 401
     assert (await chat.post("/events", {"userId": "bob"}, "ann")).status == 403
-    assert (await chat.post("/events", {"userId": "ann"}, "ann")).status == 400
+    assert (await chat.post("/events", {"userId": "bob", "roomId": "lobby"}, "ann")).status == 403
+    assert (await chat.post("/events", {"userId": "ann", "roomId": "lobby"}, "ann")).status == 400
+    assert (await chat.post("/events", {"token": chat.token("ann")}, None)).status == 400
     assert (await chat.post("/events", {"history": "x", "roomId": "lobby", "username": "ann"}, "ann")).status == 400
 
 
