@@ -221,6 +221,8 @@ class Parts:
         self.hub.forget()
         self.rulebook.forget_all()
         self.messages.forget_rooms()
+        self.memberships.forget()
+        self.sessions.forget()
         self.gate.stale = True
         for stream in list(self.hub.streams):
             stream.end("restored", True, LONGEST_RETRY)

@@ -95,6 +95,10 @@ class Memberships:
             if pair not in refused:
                 self._remember(pair)
 
+    def forget(self) -> None:
+        """The database is not what it was: who has joined is asked anew."""
+        self._known.clear()
+
     def _obey(self, event: Event) -> None:
         if event.type == LEFT:
             membership = Membership.of(event)

@@ -231,6 +231,10 @@ class Sessions:
             for topic in {stream.topic for stream in self._visitors.get(ALL, ())}:
                 topic.forget()
 
+    def forget(self) -> None:
+        """The database is not what it was: whose the sessions are is asked anew."""
+        self._owners.clear()
+
     def _remember(self, session_id: str, owner: str) -> None:
         self._owners[session_id] = owner
         if len(self._owners) > REMEMBERED:

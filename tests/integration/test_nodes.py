@@ -283,10 +283,12 @@ async def test_database_that_lost_events_begins_a_new_epoch(
     async with cluster(2) as (one, two):
         readers = [await one.join(user="ann"), await two.join(user="ben")]
         said = [await one.say("lobby", f"{n}") for n in range(6)]
+        await one.call("PUT", "/api/rooms/tea/membership", user="eve")
         for reader in readers:
             await take(reader, 6)
         seq = said[2]["id"].split("-")[1]
-        lose = f"delete from event_topics where seq > {seq}; delete from events where seq > {seq}"
+        lose = f"delete from event_topics where seq > {seq}; delete from events where seq > {seq}; "
+        lose += "delete from memberships where user_id = 'eve'"
         await asyncio.to_thread(postgres.sql, "test", lose)
         after = await two.say("lobby", "after")
         assert after["id"].split("-")[0] != said[0]["id"].split("-")[0]
@@ -294,6 +296,8 @@ async def test_database_that_lost_events_begins_a_new_epoch(
             told = await reader.event("closing")
             assert (told["reason"], told["reconnect"]) == ("restored", True)
         more = await one.say("lobby", "more")
+        await one.call("PUT", "/api/rooms/tea/membership", user="eve")
+        assert await joined_rooms(one, "eve") == ["tea"]
         for chat in (one, two):
             again = await chat.join(user="cem", lastEventId=said[5]["id"])
             assert data(again.seen[0])["recovered"] is False
