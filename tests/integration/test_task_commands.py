@@ -62,9 +62,9 @@ async def test_program_is_a_task(chat: Chat, status: int) -> None:
     async with asyncio.timeout(PATIENCE):
         assert await process.stderr.readline() == b"chatrooms: task t\n"
         reader = await watch(chat, "t")
-        await reader.until(lambda event: data(event)["progress"] == 25)
+        await reader.until(lambda event: data(event).get("progress") == 25)
         process.stdin.write(b"\n")
-        await reader.until(lambda event: data(event)["progress"] == 75)
+        await reader.until(lambda event: data(event).get("progress") == 75)
     got, out, err = await ended(process, "\n")
     assert (got, out) == (status, "begun\nPROGRESS 75\n") and "25%" in err
     task = data((await reader.rest())[-1])
@@ -81,7 +81,7 @@ async def test_cancelling_the_task_ends_the_program(chat: Chat) -> None:
     assert process.stderr is not None
     await process.stderr.readline()
     reader = await watch(chat, "t")
-    await reader.until(lambda event: data(event)["state"] == "running")
+    await reader.until(lambda event: data(event).get("state") == "running")
     assert (await chat.call("PATCH", "/api/v1/tasks/t", {"state": "cancelled"})).status == 200
     status, _, err = await ended(process)
     assert status == 128 + signal.SIGTERM and "the task was ended" in err
@@ -94,7 +94,7 @@ async def test_interrupted_it_is_cancelled(chat: Chat) -> None:
     assert reader_of is not None
     await reader_of.readline()
     reader = await watch(chat, "t")
-    await reader.until(lambda event: data(event)["state"] == "running")
+    await reader.until(lambda event: data(event).get("state") == "running")
     process.send_signal(signal.SIGINT)
     assert (await ended(process))[0] == 130
     assert data((await reader.rest())[-1])["state"] == "cancelled"
