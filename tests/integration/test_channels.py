@@ -261,7 +261,7 @@ async def test_slow_reader_of_twenty_gets_everything(chat: Chat) -> None:
     """Whole events, each stream in order, though the kernel cuts wherever its buffers are full."""
     keys = [f"k{n}" for n in range(20)]
     asked = [wanted(chat, key, f"room-{n % 4}") for n, key in enumerate(keys)]
-    reader = await post_events(chat, {"subscriptions": asked}, receive_buffer=4096)
+    reader = await post_events(chat, {"subscriptions": asked}, receive_buffer=32768)
     await eventually(lambda: len(chat.server.hub.streams) == 20)
     texts = [f"{n} " + "." * (n * 37 % 1500) for n in range(120)]
     for start in range(0, 120, 10):
