@@ -66,7 +66,10 @@ class CatchUp:
             stream = self._queue.popleft()
             stream.queued = False
             if stream.open and not stream.stalled_at:
-                await self._step(stream)
+                try:
+                    await self._step(stream)
+                except Exception as error:
+                    stream.fail(error)
 
     async def _step(self, stream: Stream) -> None:
         topic = stream.topic

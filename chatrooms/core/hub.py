@@ -17,6 +17,7 @@ from chatrooms.core.sweep import Sweep
 from chatrooms.core.topic import Reader, Topic
 from chatrooms.errors import TooMany, Unavailable
 from chatrooms.event import MAX_SEQ, Event, event_id
+from chatrooms.listeners import described, tell
 from chatrooms.storage.log import Log
 
 # Events that change the text of an earlier one: what was encoded before must not be sent again.
@@ -81,7 +82,7 @@ class Hub:
         for event in events:
             for name in event.topics:
                 for listener in self._listeners.get(name, ()):
-                    listener(event)
+                    tell(listener, event)
             frames: dict[Encoding, bytes] = {}
             for topic in self._readers_of(event):
                 if event.type in REWRITES:
@@ -128,8 +129,15 @@ class Hub:
         self._encodings[family] = encoding
 
     def frame(self, event: Event, encoding: Encoding) -> bytes:
-        """The bytes of a durable event, the same for all readers of that encoding."""
-        return encoding.event(event, event_id(self._log.epoch, event.seq))
+        """The bytes of a durable event, the same for all readers of that encoding.
+
+        Empty for one that cannot be encoded: it is passed over, or no reader would ever get past it.
+        """
+        try:
+            return encoding.event(event, event_id(self._log.epoch, event.seq))
+        except Exception as error:
+            log.error("event %d (%s) cannot be encoded: %s", event.seq, event.type, described(error))
+            return b""
 
     def tell_all(self, name: str, data: Mapping[str, object]) -> None:
         """Tells every open stream something that is not kept, a lot at a time."""
@@ -246,12 +254,15 @@ class Hub:
     # What streams tell their keeper
 
     def resume(self, stream: Stream) -> None:
-        if stream.cursor >= stream.topic.valid:
-            self._sweep.serve(stream)
-        elif stream.position >= stream.topic.floor:
-            self._catchup.join(stream)
-        else:
-            self._fall_behind(stream)
+        try:
+            if stream.cursor >= stream.topic.valid:
+                self._sweep.serve(stream)
+            elif stream.position >= stream.topic.floor:
+                self._catchup.join(stream)
+            else:
+                self._fall_behind(stream)
+        except Exception as error:
+            stream.fail(error)
 
     def stalled(self, stream: Stream) -> None:
         self._pulse.stalled(stream)
@@ -270,7 +281,7 @@ class Hub:
         key = (topic.name, stream.user_id, stream.client_id)
         if self._by_client.get(key) is stream:
             del self._by_client[key]
-        owner.stream_ended(stream, hold)
+        tell(owner.stream_ended, stream, hold)
 
     def _fall_behind(self, stream: Stream) -> None:
         if stream.cursor >= 0:

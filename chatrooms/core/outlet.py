@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from chatrooms.core.stream import only_tls_housekeeping, say_goodbye, tune
+from chatrooms.listeners import tell
 
 if TYPE_CHECKING:
     from chatrooms.core.shared import SharedStream
@@ -97,7 +98,7 @@ class Outlet:
         if self.streams.get(stream.key) is stream:
             del self.streams[stream.key]
             if not self.streams and self.open:
-                self.on_empty()
+                tell(self.on_empty)
 
     def finish(self, last: bytes, hold: float = 0.0) -> None:
         """Writes a last event if the socket takes it, and closes."""
@@ -116,7 +117,7 @@ class Outlet:
         self.socket.close()
         for stream in list(self.streams.values()):
             stream.close(hold)
-        self.on_closed()
+        tell(self.on_closed)
 
     def _write(self, data: bytes) -> int:
         """How many bytes the kernel took, or will; blocked when not all. -1 when the connection has ended."""

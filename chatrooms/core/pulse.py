@@ -11,6 +11,7 @@ from collections.abc import Callable
 from chatrooms.clock import now_ms
 from chatrooms.core.encoding import Encoding
 from chatrooms.core.stream import Stream
+from chatrooms.listeners import tell
 
 UNHEARD = 1.5  # heartbeats without an acknowledgement after which a peer is gone: seen at the second
 MIN_UNHEARD = 2.0  # seconds; networks may be slow
@@ -91,7 +92,7 @@ class Pulse:
         now = math.floor(self._clock())
         while self._due_from <= now:
             for stream in self._due.pop(self._due_from, ()):
-                self._expire(stream)
+                tell(self._expire, stream)
             self._due_from += 1
 
     def _beat(self) -> None:

@@ -7,6 +7,7 @@ that the kernel cut.
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import ssl
 import struct
@@ -15,6 +16,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
 from chatrooms.core.topic import BEHIND, Batch, Entry, Topic
+from chatrooms.listeners import described, tell
 
 if TYPE_CHECKING:
     from chatrooms.rooms.presence import Member
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 _UNACKED, _LAST_ACK, _TCP_INFO_BYTES = 24, 56, 60
 
 SEND_BUFFER = 64 << 10  # bytes the kernel holds for a reader that does not read
+
+
+log = logging.getLogger(__name__)
 
 
 class Keeper(Protocol):
@@ -153,6 +158,11 @@ class Stream:
     def abandon(self) -> None:
         """Ends the stream because its peer is gone, or takes nothing."""
         self.close()
+
+    def fail(self, error: Exception) -> None:
+        """Ends the stream after a fault of this program: its reader comes back, to where it was."""
+        log.error("a stream failed: %s", described(error))
+        tell(self.abandon)
 
     def _send(self, data: bytes) -> int:
         """How many bytes the kernel took; -1 when the stream has ended."""

@@ -61,6 +61,12 @@ class Sweep:
             self._loop.call_soon(self._slice)
 
     def _serve(self, stream: Stream, topic: Topic, batches: dict[int, Batch]) -> None:
+        try:
+            self._bring(stream, topic, batches)
+        except Exception as error:  # or the slice would end here, and with it all delivery
+            stream.fail(error)
+
+    def _bring(self, stream: Stream, topic: Topic, batches: dict[int, Batch]) -> None:
         cursor = stream.cursor
         if stream.stalled_at or cursor == BEHIND or cursor >= topic.end or not stream.open:
             return

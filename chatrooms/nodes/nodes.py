@@ -14,6 +14,7 @@ import msgspec
 
 from chatrooms.bus.base import ALL, Bus
 from chatrooms.event import Event
+from chatrooms.listeners import tell
 from chatrooms.storage.log import Log
 
 log = logging.getLogger(__name__)
@@ -126,7 +127,7 @@ class Nodes:
             log.warning("the bus brought what is not ours")
             return
         if news.node != self.name:
-            self._take(news)
+            tell(self._take, news)
 
     def _take(self, news: News) -> None:
         if isinstance(news, Ring):
@@ -147,4 +148,4 @@ class Nodes:
         self.well = well
         if well and self._log is not None:
             self._log.ring(self._log.head + 1)  # a ring may have been missed
-        self.on_health(well)
+        tell(self.on_health, well)

@@ -18,6 +18,7 @@ from chatrooms.core.hub import Hub
 from chatrooms.core.topic import Reader, Topic
 from chatrooms.event import CONTROL, Event
 from chatrooms.identity.tokens import Identity
+from chatrooms.listeners import described
 from chatrooms.personal.membership import JOINED, LEFT, Membership, topic_of_user
 from chatrooms.personal.unnamed import UNNAMED
 from chatrooms.rooms.rooms import topic_of
@@ -97,19 +98,24 @@ class Inboxes:
         """One after the other: a room with many readers may close for all of them at once."""
         while self._unsettled:
             inbox = next(iter(self._unsettled))
-            version = inbox.version
             try:
-                rooms = await stored.rooms_of(self._database, inbox.asked.user_id, inbox.asked.trusted)
-            except Exception as error:  # the database is away: its streams wait
-                log.warning("a personal stream waits: %s", error)
+                await self._settle_one(inbox)
+            except Exception as error:  # the database is away, say: its streams wait
+                log.warning("a personal stream waits: %s", described(error))
+                if inbox in self._unsettled:  # behind the others
+                    del self._unsettled[inbox]
+                    self._unsettled[inbox] = None
                 await asyncio.sleep(RETRY)
-                continue
-            if inbox in self._unsettled and inbox.version == version:
-                del self._unsettled[inbox]
-                inbox.rooms = {room.room_id for room in rooms}
-                sources = {topic_of(room.room_id) for room in rooms if room.readable}
-                self._hub.release(inbox.topic, {*sources, inbox.asked.topic})
         self._settling = None
+
+    async def _settle_one(self, inbox: Inbox) -> None:
+        version = inbox.version
+        rooms = await stored.rooms_of(self._database, inbox.asked.user_id, inbox.asked.trusted)
+        if inbox in self._unsettled and inbox.version == version:
+            sources = {topic_of(room.room_id) for room in rooms if room.readable}
+            inbox.rooms = {room.room_id for room in rooms}
+            self._hub.release(inbox.topic, {*sources, inbox.asked.topic})
+            self._unsettled.pop(inbox, None)
 
     def _obey(self, event: Event) -> None:
         if event.type in (JOINED, LEFT):

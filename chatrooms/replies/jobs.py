@@ -18,6 +18,7 @@ from chatrooms.ai.base import Prompt, Provider, ProviderError, Turn, Usage, fitt
 from chatrooms.errors import Conflict, NotFound, TooLarge, Unavailable
 from chatrooms.event import Event
 from chatrooms.identity.tokens import Identity
+from chatrooms.listeners import tell
 from chatrooms.nodes.lease import LEASE_INTERVAL
 from chatrooms.options import Options
 from chatrooms.replies.follow import ReplyFollower
@@ -132,7 +133,7 @@ class Replies:
         await self._store.add(row)
         reply = self._running[row.id] = Reply(row)
         if room_id is not None:
-            self.on_start(reply)
+            tell(self.on_start, reply)
         self._jobs[row.id] = asyncio.create_task(self._run(reply, prompt))
         return reply
 
@@ -204,7 +205,7 @@ class Replies:
     async def _finish(self, reply: Reply, ending: Ending) -> None:
         self.ended[ending.state] += 1
         if reply.row.room_id is not None:
-            self.on_end(reply, ending)
+            tell(self.on_end, reply, ending)
         while True:
             try:
                 await self._store.finish(reply.written(ending), reply.usage)

@@ -9,15 +9,16 @@ from chatrooms.event import Event
 from chatrooms.storage.database import Source, Transaction
 from chatrooms.storage.group import event_of
 
+# The last event of the log may have been removed (of a task, by retention): its number is not given again.
 _HEAD = """
-select (select max(seq) from events), (select cast(value as bigint) from meta where name = 'floor'),
-(select value from meta where name = 'epoch')"""
+select (select max(seq) from events), (select max(seq) from log_mark),
+(select cast(value as bigint) from meta where name = 'floor'), (select value from meta where name = 'epoch')"""
 _BETWEEN = "select seq, type, data, ref from events where seq > $1 and seq <= $2 and type <> 'erased' order by seq"
 _TOPICS_BETWEEN = "select seq, topic from event_topics where seq > $1 and seq <= $2"
 
 
 class Extent(NamedTuple):
-    """How far the log reaches: the seq of the last event, and of the last one that was removed; its epoch."""
+    """How far the log reaches: the last seq that was given, and the last that retention has removed; its epoch."""
 
     head: int
     floor: int
@@ -26,8 +27,8 @@ class Extent(NamedTuple):
 
 async def extent_of(source: Source) -> Extent:
     """How far the log reaches in the database, or in a transaction in it."""
-    ((head, floor, epoch),) = await source.fetch(_HEAD)
-    return Extent(max(head or 0, floor or 0), floor or 0, epoch)
+    ((last, mark, floor, epoch),) = await source.fetch(_HEAD)
+    return Extent(max(last or 0, mark or 0, floor or 0), floor or 0, epoch)
 
 
 def new_epoch() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
@@ -31,6 +32,30 @@ class Job:
         self.command = command
         self.future: asyncio.Future[list[Appended]] = asyncio.get_running_loop().create_future()
         self.outcome: list[Appended] | Problem = []
+
+
+class Waiting:
+    """Jobs that wait for a commit; `events` is what they count for."""
+
+    def __init__(self) -> None:
+        self._jobs: deque[Job] = deque()
+        self.events = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._jobs)
+
+    def add(self, job: Job) -> None:
+        self._jobs.append(job)
+        self.events += size_of(job)
+
+    def take(self, most: int) -> list[Job]:
+        """The next of them, until they count for so many events."""
+        taken, size = [], 0
+        while self._jobs and size < most:
+            taken.append(self._jobs.popleft())
+            size += size_of(taken[-1])
+        self.events -= size
+        return taken
 
 
 class Group:

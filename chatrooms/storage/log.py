@@ -12,14 +12,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Callable, Sequence
 
 from chatrooms.errors import Unavailable
 from chatrooms.event import Event, Position
+from chatrooms.listeners import described, tell
 from chatrooms.storage.database import Database, Source, Transaction
 from chatrooms.storage.extent import Extent, between, extent_of, new_epoch, renewed
-from chatrooms.storage.group import Appended, Command, Group, Job, answer, event_of, size_of
+from chatrooms.storage.group import Appended, Command, Group, Job, Waiting, answer, event_of
 from chatrooms.storage.retention import remove_some
 
 MAX_GROUP = 512  # events in one commit
@@ -56,7 +56,8 @@ class Log:
     `head` is the seq of the last committed event that this node has taken, and `floor` that of the
     last one that retention has removed; `head` changes in the step in which `listener` gets the events.
     `on_append` is told, after that step, of what this node has appended; `on_renewal`, in the step in which
-    the epoch has changed, that all that was known of the database may be wrong.
+    the epoch has changed, that all that was known of the database may be wrong. What these raise is
+    logged: it changes nothing in the log.
     """
 
     def __init__(
@@ -68,8 +69,7 @@ class Log:
         self._on_health = on_health
         self._on_append = on_append
         self._probe: asyncio.Task[None] | None = None
-        self._waiting: deque[Job] = deque()
-        self._waiting_events = 0
+        self._waiting = Waiting()
         self._wake = asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
         self._looking: asyncio.Task[None] | None = None
@@ -82,7 +82,7 @@ class Log:
 
     async def open(self) -> None:
         """Reads where the log stands, and starts to write."""
-        async with self._database.transaction() as tx:
+        async with self._database.appending() as tx:
             await tx.execute("insert into meta values ('epoch', $1) on conflict (name) do nothing", new_epoch())
             self.head, self.floor, self.epoch = await extent_of(tx)
         self._writer = asyncio.create_task(self._write())
@@ -115,11 +115,10 @@ class Log:
 
         Raises Unavailable when too many appends wait or the database fails.
         """
-        if self._closing or self._waiting_events > MAX_WAITING:
+        if self._closing or self._waiting.events > MAX_WAITING:
             raise Unavailable("unavailable", "The server cannot take writes right now.", retry_after=1)
         job = Job(events, command)
-        self._waiting.append(job)
-        self._waiting_events += size_of(job)
+        self._waiting.add(job)
         self._wake.set()
         return await job.future
 
@@ -178,7 +177,7 @@ class Log:
             while self._waiting or self._looked is not None:
                 await self._look()
                 if self._waiting:
-                    await self._commit_or_split(self._take_group())
+                    await self._commit_or_split(self._waiting.take(MAX_GROUP))
             if self._closing:
                 return
 
@@ -219,7 +218,7 @@ class Log:
                 "epoch %s begins, readers start anew", extent.head, self.head, extent.epoch,
             )  # fmt: skip
             self.head, self.floor, self.epoch = extent
-            self.on_renewal()
+            tell(self.on_renewal)
 
     async def _take(self, source: Source, extent: Extent) -> None:
         """Hands what other nodes have appended to the listener, a page at a time."""
@@ -232,16 +231,7 @@ class Log:
             # From here on there is no await: what is read of the log ends where its readers are.
             self.head = end
             if events:
-                self._listener(events)
-
-    def _take_group(self) -> list[Job]:
-        jobs, size = [], 0
-        while self._waiting and size < MAX_GROUP:
-            job = self._waiting.popleft()
-            jobs.append(job)
-            size += size_of(job)
-            self._waiting_events -= size_of(job)
-        return jobs
+                tell(self._listener, events)
 
     async def _commit_or_split(self, jobs: list[Job]) -> None:
         """Commits a group; one that fails is tried one by one, so that one bad row fails alone.
@@ -249,7 +239,7 @@ class Log:
         Not when the database is away: each try would wait for it as long as the first.
         """
         try:
-            await self._commit(jobs)
+            group = await self._commit(jobs)
         except Unavailable as problem:
             self._fail(jobs, problem)
         except Exception as error:
@@ -257,8 +247,23 @@ class Log:
                 for job in jobs:
                     await self._commit_or_split([job])
                 return
-            log.error("append failed: %s: %s", type(error).__name__, error)
+            log.error("append failed: %s", described(error))
             self._fail(jobs, Unavailable("unavailable", "The database did not take the write.", retry_after=1))
+        else:
+            self._tell(jobs, group)
+
+    def _tell(self, jobs: list[Job], group: Group) -> None:
+        """What is committed is told, whatever happens: a second try would append it again.
+
+        Nothing has been awaited since the commit, and nothing is here: head, readers and callers agree.
+        """
+        self.head = group.head
+        if group.added:
+            tell(self._listener, group.added)
+        for job in jobs:
+            answer(job, job.outcome)
+        if group.added:
+            tell(self._on_append, group.added)
 
     def _fail(self, jobs: list[Job], problem: Unavailable) -> None:
         for job in jobs:
@@ -267,7 +272,7 @@ class Log:
 
     def _fell_ill(self) -> None:
         if self._probe is None and not self._closing:
-            self._on_health(False)
+            tell(self._on_health, False)
             self._probe = asyncio.create_task(self._wait_until_well())
 
     async def _wait_until_well(self) -> None:
@@ -281,17 +286,17 @@ class Log:
                 log.debug("the database is still away: %s", error)
             else:
                 self._probe = None
-                self._on_health(True)
+                tell(self._on_health, True)
                 return
 
-    async def _commit(self, jobs: list[Job]) -> None:
+    async def _commit(self, jobs: list[Job]) -> Group:
         while True:
             try:
                 return await self._try_commit(jobs)
             except (_FarBehind, _OtherLife):
                 await self._take_missing()
 
-    async def _try_commit(self, jobs: list[Job]) -> None:
+    async def _try_commit(self, jobs: list[Job]) -> Group:
         async with self._database.appending() as tx:
             if self._database.shared:
                 await self._meet(tx)
@@ -300,14 +305,7 @@ class Log:
             for job in jobs:
                 job.outcome = await group.run(tx, job)
             await group.insert(tx)
-        # From here to the answers there is no await: head, readers and callers agree.
-        self.head = group.head
-        if group.added:
-            self._listener(group.added)
-        for job in jobs:
-            answer(job, job.outcome)
-        if group.added:
-            self._on_append(group.added)
+        return group
 
     async def _meet(self, tx: Transaction) -> None:
         """Under the lock: takes what other nodes have appended, so that this node's events come after."""

@@ -23,7 +23,10 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "tasks", "tasks.task", "tasks.page",
     ),
     # infrastructure
-    ("storage", "storage.*", "bus", "bus.*", "logs", "datadir", "identity.passwords", "identity.publickeys"),
+    (
+        "storage", "storage.*", "bus", "bus.*", "logs", "listeners", "datadir",
+        "identity.passwords", "identity.publickeys",
+    ),
     # core
     (
         "core.stream", "core.outlet", "core.shared", "core.sweep", "core.pulse", "core.catchup", "core.feeds",

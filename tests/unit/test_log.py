@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -13,7 +13,9 @@ import pytest
 
 from chatrooms.errors import NotFound, Unavailable
 from chatrooms.event import Event, Position
+from chatrooms.storage import database as databases
 from chatrooms.storage import log as logs
+from chatrooms.storage import postgres, sqlite
 from chatrooms.storage.database import Database, Transaction
 from chatrooms.storage.engines import database_of
 from chatrooms.storage.log import Log
@@ -208,6 +210,109 @@ async def test_forgotten_events_raise_the_floor(place: Place) -> None:
         assert (log.floor, log.head) == (2500, 2500)
         (done,) = await log.append([event("a", "0")])
         assert (done.event.seq, done.repeated) == (2501, False)
+
+
+async def _remove_last(log: Log) -> None:
+    """As the end of a task does, and whoever else removes an event."""
+    async with log._database.appending() as tx:
+        await tx.execute("delete from event_topics where seq = $1", log.head)
+        await tx.execute("delete from events where seq = $1", log.head)
+
+
+async def test_number_of_an_event_that_was_removed_is_not_given_again(place: Place) -> None:
+    """Nor after a restart: a reader that had it would be told that it has all, and never get the next."""
+    async with opened(place) as (log, _):
+        await log.append([event(str(n)) for n in range(3)])
+        await _remove_last(log)
+        epoch = log.epoch
+    async with opened(place) as (log, _):
+        assert (log.epoch, log.head) == (epoch, 3)
+        assert log.knows(Position(epoch, 3))
+        (done,) = await log.append([event("next")])
+        assert done.event.seq == 4
+        assert [e.seq for e in await log.read(TOPIC, 3, 10)] == [4]
+
+
+async def test_numbers_are_kept_when_all_events_go(place: Place) -> None:
+    """One after the other or at once, by whatever program."""
+    async with opened(place) as (log, _):
+        for _ in range(2):
+            await log.append([event(str(n)) for n in range(2)])
+            await _remove_last(log)
+        await _remove_last(log)
+        async with log._database.appending() as tx:
+            await tx.execute("delete from event_topics")
+            await tx.execute("delete from events")
+    async with opened(place) as (log, _):
+        assert (await log.append([event("next")]))[0].event.seq == 5
+
+
+async def test_database_of_before_does_not_give_its_numbers_again(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Upgraded in place, with its epoch, after its last event was removed."""
+    for engine in (postgres, sqlite):
+        earlier = [each for each in databases.migrations(engine.__name__.rpartition(".")[2]) if each[0] != 8]
+        monkeypatch.setattr(engine, "migrations", lambda _, earlier=earlier: earlier)
+    database = database_of(place.url, place.folder)
+    await database.open()
+    async with database.appending() as tx:
+        await tx.execute("insert into meta values ('epoch', 'before')")
+        for seq in (1, 2, 3):
+            await tx.execute("insert into events values ($1, 'room-message', '{}', null, null, 0)", seq)
+        await tx.execute("delete from events where seq = 3")
+    await database.close()
+    monkeypatch.undo()
+    async with opened(place) as (log, _):
+        assert log.epoch == "before" and log.knows(Position("before", 2))
+        assert (await log.append([event("next")]))[0].event.seq > 3
+
+
+async def test_fault_after_the_commit_appends_nothing_twice(place: Place, caplog: pytest.LogCaptureFixture) -> None:
+    """Whoever is told and fails: those who wrote are answered, and all others are told."""
+    told: list[int] = []
+
+    def fail(events: Sequence[Event]) -> None:
+        told.extend(event.seq for event in events)
+        raise ValueError("what somebody wrote")
+
+    database = database_of(place.url, place.folder)
+    await database.open()
+    log = Log(database, fail, on_append=fail)
+    await log.open()
+    try:
+        answers = await asyncio.gather(*(log.append([event(str(n))]) for n in range(4)))
+        assert [answer[0].event.seq for answer in answers] == [1, 2, 3, 4]
+        assert [e.seq for e in await log.read(TOPIC, 0, 100)] == [1, 2, 3, 4]
+        assert sorted(told) == [1, 1, 2, 2, 3, 3, 4, 4]
+        assert log.well
+    finally:
+        await log.close()
+        await database.close()
+    assert "ValueError at test_log.py" in caplog.text and "what somebody wrote" not in caplog.text
+
+
+async def test_fault_of_who_is_told_of_its_health_does_not_end_the_log(place: Place) -> None:
+    """It goes on to write."""
+
+    async def break_down(tx: Transaction) -> list[Event]:
+        raise sqlite3.IntegrityError("broken")
+
+    def fail(well: bool) -> None:
+        raise ValueError
+
+    database = database_of(place.url, place.folder)
+    await database.open()
+    log = Log(database, lambda events: None, on_health=fail)
+    await log.open()
+    try:
+        with pytest.raises(Unavailable):
+            await log.append([], break_down)
+        (done,) = await asyncio.wait_for(log.append([event("a")]), 5)
+        assert done.event.seq == 1
+    finally:
+        await log.close()
+        await database.close()
 
 
 async def test_epoch_and_head_survive_a_restart(place: Place) -> None:

@@ -119,6 +119,41 @@ async def test_erased_text_is_not_handed_on(postgres_url: str) -> None:
         assert other.seqs == [1, 3] and other.log.head == 3
 
 
+async def test_removal_of_the_last_event_is_no_loss(postgres_url: str) -> None:
+    """It begins no new epoch; its number is not given again on any node, old or new."""
+    async with nodes(postgres_url) as (one, other):
+        for text in ("a", "b"):
+            await one.say(text)
+        epoch = one.log.epoch
+        await other.log.reach(Position(epoch, 2))
+        async with one.database.appending() as tx:
+            await tx.execute("delete from event_topics where seq = 2")
+            await tx.execute("delete from events where seq = 2")
+        async with nodes(postgres_url, 1) as (new,):
+            assert new.log.head == 2
+            assert [await node.say("c") for node in (new, other, one)] == [3, 4, 5]
+            assert {node.log.epoch for node in (one, other, new)} == {epoch}
+            assert (one.seqs, other.seqs, new.seqs) == ([1, 2, 3, 4, 5], [1, 2, 3, 4], [3])
+
+
+async def test_fault_of_a_listener_loses_nothing_of_what_others_wrote(postgres_url: str) -> None:
+    """What it was told once it is not told again; what follows it is told."""
+    async with nodes(postgres_url) as (one, other):
+        hear = other._hear
+
+        def fail(events: object) -> None:
+            hear(events)
+            raise ValueError
+
+        other.log._listener = fail
+        for n in range(3):
+            await one.say(str(n))
+        await other.log.reach(Position(one.log.epoch, 2))
+        assert await other.say("last") == 4
+        assert await other.say("more") == 5
+        assert other.seqs == [1, 2, 3, 4, 5]
+
+
 async def test_node_that_stops_in_an_append_stops_nobody(postgres_url: str) -> None:
     """Its transaction is ended for it within IDLE_TIMEOUT, and the number it would have had is given to another."""
     async with nodes(postgres_url) as (one, other):
