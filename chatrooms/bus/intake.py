@@ -12,6 +12,7 @@ from nats.aio.msg import Msg
 from chatrooms.bus.base import Take
 from chatrooms.bus.nats import CLOSE_TIMEOUT, UNREACHABLE, connect, disconnect, prefix_of, settle
 from chatrooms.errors import ConfigError
+from chatrooms.listeners import tell
 
 GROUP = "ingest"
 
@@ -62,7 +63,7 @@ class NatsIntake:
         await disconnect(self._client)
 
     async def _heard(self, message: Msg) -> None:
-        self._take(message.data, lambda answer: self._answer(message, answer))
+        tell(self._take, message.data, lambda answer: self._answer(message, answer))
 
     def _answer(self, message: Msg, answer: bytes) -> None:
         if message.reply:

@@ -17,6 +17,7 @@ from nats.errors import Error as NatsError
 
 from chatrooms.bus.base import ALL, MAX_WAITING, Health, Hear
 from chatrooms.errors import ConfigError
+from chatrooms.listeners import tell
 
 PREFIX = "chatrooms."
 CONNECT_TIMEOUT = 3.0
@@ -80,7 +81,7 @@ class NatsBus:
                     log.debug("not sent: %s", error)
 
     async def _heard(self, message: Msg) -> None:
-        self._hear(message.data)
+        tell(self._hear, message.data)
 
     async def _lost(self) -> None:
         if not self._closing:

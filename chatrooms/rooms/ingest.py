@@ -22,6 +22,7 @@ from chatrooms import body, names
 from chatrooms.bus.base import Answer, Intake
 from chatrooms.errors import BadRequest, Problem, Unavailable
 from chatrooms.identity.tokens import Identity
+from chatrooms.listeners import described, tell
 from chatrooms.rooms.messages import Draft, Messages, Posted
 from chatrooms.rules.rules import Rules
 
@@ -62,7 +63,7 @@ class Ingest:
     """Takes messages one after the other, in the order in which they came to this node.
 
     `outcomes` counts what became of them: `taken`, `repeated`, `refused` as bad, `lost` because too many
-    waited for the database or the server stopped without it.
+    waited for the database, the server stopped without it, or a fault of this program.
     """
 
     def __init__(self, intake: Intake, messages: Messages, on_posted: OnPosted) -> None:
@@ -104,6 +105,8 @@ class Ingest:
             self._waiting.append(self._read(data, answer))
         except Problem as problem:
             return self._refuse("refused", problem, answer)
+        except Exception as error:
+            return self._fail(error, answer)
         self._wake.set()
 
     def _read(self, data: bytes, answer: Answer) -> Waiting:
@@ -144,8 +147,11 @@ class Ingest:
         except Problem as problem:
             self._refuse("refused", problem, one.answer)
             return True
+        except Exception as error:  # tried again, it would hold up all that follow
+            self._fail(error, one.answer)
+            return True
         self.outcomes["repeated" if posted.repeated else "taken"] += 1
-        one.answer(posted.data)
+        tell(one.answer, posted.data)
         if not posted.repeated:
             await self._consider(one, posted)
         return True
@@ -156,13 +162,17 @@ class Ingest:
         except Exception as error:  # the message stands
             log.warning("what follows from a message failed: %s", type(error).__name__)
 
+    def _fail(self, error: Exception, answer: Answer) -> None:
+        log.error("a message over NATS was not taken: %s", described(error))
+        self._refuse("lost", Problem("internal", "Something went wrong here."), answer)
+
     def _lose(self, answer: Answer) -> None:
         self._refuse("lost", Unavailable("unavailable", "Too many messages wait for the database.", 5), answer)
 
     def _refuse(self, outcome: str, problem: Problem, answer: Answer) -> None:
         self.outcomes[outcome] += 1
         self._untold[outcome] += 1
-        answer(msgspec.json.encode({"error": problem.sentence, "code": problem.code}))
+        tell(answer, msgspec.json.encode({"error": problem.sentence, "code": problem.code}))
         if time.monotonic() >= self._complain_at:
             self._complain_at = time.monotonic() + COMPLAIN
             counts = ", ".join(f"{count} {what}" for what, count in self._untold.items())

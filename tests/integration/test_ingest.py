@@ -177,6 +177,36 @@ async def test_messages_wait_for_the_database(
         assert [message["message"] for message in page.data["messages"]] == ["hello", *map(str, range(20))]
 
 
+@pytest.mark.parametrize("part", ["check", "post"])
+async def test_fault_in_one_message_ends_nothing(
+    nats: Nats,
+    tmp_path: Path,
+    subject: str,
+    part: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """One that nobody foresaw: it is logged, its publisher is told, and all that follow are taken, in order."""
+    async with published(nats, subject, 1, data_dir=tmp_path) as ((chat,), publisher):
+        done = getattr(chat.server.messages, part)
+
+        def flawed(*args: Any) -> Any:
+            if "poison" in repr(args):
+                raise RecursionError("poison")
+            return done(*args)
+
+        monkeypatch.setattr(chat.server.messages, part, flawed)
+        for n in range(40):
+            await publisher.publish(**{**HELLO, "message": f"{n}" if n % 4 else "poison"})
+        assert (await publisher.ask({**HELLO, "message": "poison"}))["code"] == "internal"
+        assert (await publisher.ask({**HELLO, "message": "last"}))["message"] == "last"
+        page = (await chat.get("/api/rooms/lobby/messages?limit=200")).data["messages"]
+        assert [message["message"] for message in page] == [*(f"{n}" for n in range(40) if n % 4), "last"]
+        assert outcomes([chat]) == {"taken": 31, "repeated": 0, "refused": 0, "lost": 11}
+        lines = [r.getMessage() for r in caplog.get_records("call") if r.levelno >= logging.ERROR]
+        assert len(lines) == 11 and all("RecursionError at test_ingest.py" in line for line in lines)
+
+
 async def test_node_that_drains_leaves_them_to_the_others(nats: Nats, postgres_url: str, subject: str) -> None:
     async with published(nats, subject, 2, database_url=postgres_url, drain=0) as (chats, publisher):
         await chats[0].server.drain()
