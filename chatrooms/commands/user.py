@@ -63,7 +63,7 @@ async def _add(database: Database, args: Namespace) -> str:
     email = names.email(args.email) if args.email else None
     hashed = await _hashed(_password())
     account = new_account(names.username(args.name), email, hashed, args.role)
-    async with database.transaction() as tx:
+    async with database.appending() as tx:
         await accounts.add(tx, account)
     return f"{account.username} is {account.user_id}, {account.role}"
 
@@ -71,7 +71,7 @@ async def _add(database: Database, args: Namespace) -> str:
 async def _change(database: Database, args: Namespace, settings: Options) -> str:
     account = await _find(database, args.name)
     hashed = await _hashed(_password()) if args.action == "passwd" else ""
-    async with database.transaction() as tx:
+    async with database.appending() as tx:
         if args.action == "passwd":
             await accounts.set_password(tx, account.user_id, hashed)
         elif args.action == "role":

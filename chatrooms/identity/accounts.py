@@ -26,7 +26,6 @@ class Accounts:
     """The registered users of a server, and its guests."""
 
     def __init__(self, database: Database, log: Log, signins: SignIns, options: Options) -> None:
-        self._database = database
         self._log = log
         self._signins = signins
         self._stored = AccountQueries(database)
@@ -57,8 +56,12 @@ class Accounts:
         self._rate.spend(f"address {address}")
         hashed = await self._passwords.hash(password)
         account = new_account(username, email, hashed, "user")
-        async with self._database.transaction() as tx:
+
+        async def command(tx: Transaction) -> list[Event]:
             await queries.add(tx, account)
+            return []
+
+        await self._log.append((), command)
         return await self._signins.begin(account.user_id, account.username, account.role)
 
     async def sign_in(self, name: str, password: str, address: str) -> SignedIn:
@@ -86,8 +89,12 @@ class Accounts:
         """
         account = await self._own(who, current)
         hashed = await self._passwords.hash(new)
-        async with self._database.transaction() as tx:
+
+        async def command(tx: Transaction) -> list[Event]:
             await queries.set_password(tx, account.user_id, hashed)
+            return []
+
+        await self._log.append((), command)
         await self._signins.end_all(account.user_id)
         return await self._signins.begin(account.user_id, account.username, account.role)
 

@@ -99,6 +99,7 @@ class Gate:
         now = int(self._clock())
         async with self._database.transaction() as tx:
             await tickets.forget_expired(tx, now)
+        async with self._database.appending() as tx:
             await revocations.forget_expired(tx, now)
 
     def _obey(self, event: Event) -> None:

@@ -53,23 +53,38 @@ class SignIns:
     async def begin(self, user_id: str, username: str, role: str) -> SignedIn:
         """A new sign-in of a user."""
         family = families.Family(secrets.token_urlsafe(12), user_id, username, role, -1, self._expiry())
-        async with self._database.transaction() as tx:
+
+        async def command(tx: Transaction) -> list[Event]:
             await families.add(tx, family)
+            return []
+
+        await self._log.append((), command)
         return self._signed_in(family, 0)
 
     async def refresh(self, refresh_token: str) -> SignedIn:
         """New tokens for a refresh token. Raises Unauthorized `refresh-invalid`."""
         name, number = self._parse(refresh_token)
-        async with self._database.transaction() as tx:
+        family = await self._use(name, number)
+        if number < family.used:
+            await self.end(name)
+            raise _refused()
+        return self._signed_in(family, number + 1)
+
+    async def _use(self, name: str, number: int) -> families.Family:
+        """The sign-in of a refresh token, as it was before that was used. Raises Unauthorized."""
+        found: list[families.Family] = []
+
+        async def command(tx: Transaction) -> list[Event]:
             family = await families.find(tx, name)
             if family is None or family.expires_at <= self._clock():
                 raise _refused()
             if number >= family.used:
                 await families.use(tx, name, number, self._expiry())
-        if number < family.used:
-            await self.end(name)
-            raise _refused()
-        return self._signed_in(family, number + 1)
+            found.append(family)
+            return []
+
+        await self._log.append((), command)
+        return found[-1]
 
     async def end(self, session: str, expires_at: float = 0.0) -> None:
         """Ends a sign-in: its refresh tokens, its access tokens, and its streams.
@@ -93,7 +108,7 @@ class SignIns:
 
     async def forget_expired(self) -> None:
         """Removes sign-ins that can no longer be renewed."""
-        async with self._database.transaction() as tx:
+        async with self._database.appending() as tx:
             await families.forget_expired(tx, int(self._clock()))
 
     def _signed_in(self, family: families.Family, number: int) -> SignedIn:

@@ -54,14 +54,21 @@ class ReplyStore:
     async def save(self, replies: Iterable[Reply]) -> None:
         """Writes what running replies have grown by. Raises Unavailable; then it is written next time."""
         grown = [(reply, reply.pieces[reply.stored :]) for reply in replies]
-        async with self._database.transaction() as tx:
+
+        async def command(tx: Transaction) -> list[Event]:
             await queries.extend(tx, [("".join(new), lengths_of(new), reply.id) for reply, new in grown])
+            return []
+
+        await self._log.append((), command)
         for reply, new in grown:
             reply.stored += len(new)
 
     async def renew(self) -> None:
-        async with self._database.transaction() as tx:
+        async def command(tx: Transaction) -> list[Event]:
             await leases.renew(tx, "replies", self._lease.node, self._lease.until())
+            return []
+
+        await self._log.append((), command)
 
     async def finish(self, row: StoredReply, usage: tuple[int, int] | None) -> None:
         """Writes how a reply ended; in a room its message goes into the log in the same commit.
@@ -94,7 +101,7 @@ class ReplyStore:
 
     async def forget(self, before_ms: int) -> None:
         """Removes the replies that ended before that time."""
-        async with self._database.transaction() as tx:
+        async with self._database.appending() as tx:
             await queries.forget_ended(tx, before_ms)
 
 

@@ -50,10 +50,17 @@ class Database(Source, Protocol):
         """Lets go of it, after the transaction under way."""
 
     def transaction(self) -> AbstractAsyncContextManager[Transaction]:
-        """A write transaction: committed on leaving, rolled back on an exception."""
+        """A write transaction: committed on leaving, rolled back on an exception.
+
+        For tables that no append writes: row by row they would wait for each other, in any order.
+        """
 
     def appending(self) -> AbstractAsyncContextManager[Transaction]:
-        """The transaction in which the log appends: nobody else appends from its begin to its end."""
+        """The transaction in which the log appends: nobody else appends from its begin to its end.
+
+        Also for whatever else changes a table that commands of appends write; in short steps. A command
+        of `Log.append` shares its commit with others, where there is a log.
+        """
 
     async def changed_elsewhere(self) -> bool:
         """Whether another program may have committed since the last call."""

@@ -5,6 +5,11 @@ one for all else. So what is written here behaves as on SQLite, whatever the num
 lock is taken in a statement of its own: under READ COMMITTED the next one sees all that was
 committed by who had the lock before.
 
+Nobody takes both, and each table is written under one of them only: that of the log has the events
+and all that the commands of appends write (rooms, tasks, replies, sign-ins, …), the other one what
+no append touches (tickets, nodes, presence). So no two transactions of ours ever wait for each
+other's rows, and none can be a deadlock.
+
 A node that stops in the middle (a paused machine, a lost network) must not stop the others:
 PostgreSQL ends a transaction that is idle for IDLE_TIMEOUT, and nobody waits longer than
 LOCK_TIMEOUT for a lock.
@@ -105,14 +110,14 @@ class PostgreSQL:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
-        """One write transaction at a time, over all nodes; appends to the log excepted. Raises Unavailable."""
+        """One write transaction at a time, over all nodes, for tables that no append writes. Raises Unavailable."""
         with _mapped():
             async with self._pool.acquire(timeout=TURN_TIMEOUT) as connection, _begun(connection, WRITE_LOCK) as tx:
                 yield tx
 
     @asynccontextmanager
     async def appending(self) -> AsyncIterator[Transaction]:
-        """The transaction of an append: meanwhile no node appends. Raises Unavailable."""
+        """One transaction at a time, over all nodes, for the log and what its commands write. Raises Unavailable."""
         with _mapped():
             await asyncio.wait_for(self._turn.acquire(), TURN_TIMEOUT)
             try:

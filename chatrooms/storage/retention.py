@@ -9,7 +9,7 @@ STEP = 1000  # events
 
 async def remove_some(database: Database, floor: int, before_ms: int) -> tuple[int, int]:
     """Removes the next events after `floor` that were made before that time; how many, and the new floor."""
-    async with database.transaction() as tx:
+    async with database.appending() as tx:
         rows = await tx.fetch(
             "select seq from events where seq > $1 and created_at < $2 order by seq limit $3", floor, before_ms, STEP
         )

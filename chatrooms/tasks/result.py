@@ -34,7 +34,7 @@ class ResultWriter:
         self._size = 0
 
     async def begin(self, room_id: str, format: str) -> None:
-        async with self._database.transaction() as tx:
+        async with self._database.appending() as tx:
             await queries.begin(tx, self._task_id, room_id, format, now_ms() + WRITTEN_WITHIN)
 
     async def write(self, data: bytes) -> None:
@@ -48,12 +48,12 @@ class ResultWriter:
         """Makes the result whole: from now on it can be fetched."""
         if self._rest:
             await self._store(bytes(self._rest))
-        async with self._database.transaction() as tx:
+        async with self._database.appending() as tx:
             await queries.finish(tx, self._task_id, self._size, now_ms() + KEPT)
 
     async def _store(self, data: bytes) -> None:
         packed = await asyncio.to_thread(zlib.compress, data, LEVEL)
-        async with self._database.transaction() as tx:
+        async with self._database.appending() as tx:
             await queries.add_chunk(tx, self._task_id, self._chunks, packed, now_ms() + WRITTEN_WITHIN)
         self._chunks += 1
         self._size += len(data)
@@ -90,5 +90,5 @@ class Results:
         """Removes what has expired, a few chunks in each transaction."""
         removed = 1
         while removed:
-            async with self._database.transaction() as tx:
+            async with self._database.appending() as tx:
                 removed = await queries.forget_some(tx, now_ms(), FORGOTTEN_AT_ONCE)

@@ -14,7 +14,7 @@ from chatrooms.storage.log import Log
 from chatrooms.tasks.task import FAILED, PENDING, Change, Task, changed, topic_of
 
 RETRY_AFTER = 60.0  # seconds, for who has too many tasks
-FORGOTTEN_AT_ONCE = 100  # old tasks removed in one transaction
+FORGOTTEN_AT_ONCE = 20  # old tasks removed in one transaction, in which nobody appends
 
 ORPHANED = "The server that ran this task has stopped."
 
@@ -96,8 +96,11 @@ class TaskStore:
         return await queries.page(self._database, user_id, after, state, limit)
 
     async def renew(self) -> None:
-        async with self._database.transaction() as tx:
+        async def command(tx: Transaction) -> list[Event]:
             await leases.renew(tx, "tasks", self._lease.node, self._lease.until())
+            return []
+
+        await self._log.append((), command)
 
     async def end_orphans(self, alone: bool) -> None:
         """Fails the tasks of dead nodes; `alone` says that no other node can be alive. Raises Unavailable."""
@@ -111,7 +114,7 @@ class TaskStore:
         """Removes the tasks that ended before that time, a few in each transaction."""
         removed = FORGOTTEN_AT_ONCE
         while removed == FORGOTTEN_AT_ONCE:
-            async with self._database.transaction() as tx:
+            async with self._database.appending() as tx:
                 removed = await queries.forget_ended(tx, before_ms, FORGOTTEN_AT_ONCE)
 
     async def _make_room(self, tx: Transaction, user_id: str) -> None:
