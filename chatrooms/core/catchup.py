@@ -42,9 +42,7 @@ class CatchUp:
         stream.queued = True
         self._queue.append(stream)
         if len(self._workers) < READERS:
-            worker = asyncio.create_task(self._work())
-            self._workers.add(worker)
-            worker.add_done_callback(self._workers.discard)
+            self._workers.add(asyncio.create_task(self._work()))
 
     def join(self, stream: Stream) -> None:
         """Gives a stream that is not before its topic's floor the next of the tail; live at its end."""
@@ -70,6 +68,10 @@ class CatchUp:
                     await self._step(stream)
                 except Exception as error:
                     stream.fail(error)
+        # At once, not when the task is known to be done: what is added in between would have no worker.
+        me = asyncio.current_task()
+        assert me is not None
+        self._workers.discard(me)
 
     async def _step(self, stream: Stream) -> None:
         topic = stream.topic

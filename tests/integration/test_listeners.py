@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from chatrooms.core import catchup
 from chatrooms.core.stream import Stream
 from chatrooms.event import CONTROL, Event
 from chatrooms.personal import inboxes
@@ -127,6 +128,23 @@ async def test_fault_in_catching_up_ends_no_other(
         with pytest.raises((Ended, ConnectionResetError)):
             await each.next()
     assert len(faults(caplog)) == len(failing)
+
+
+async def test_stream_that_falls_behind_as_the_last_has_caught_up_is_served(
+    chat: Chat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the moment in which nobody reads pages any more, and it is not known yet."""
+    monkeypatch.setattr(catchup, "READERS", 1)
+    reader = await chat.join()
+    (stream,) = chat.server.hub.streams
+    pages = chat.server.hub._catchup
+    pages.add(stream)
+    (worker,) = pages._workers
+    while not worker.done():  # noqa: ASYNC110 - the very turn of the event loop in which it is
+        await asyncio.sleep(0)
+    pages.add(stream)
+    await chat.say("lobby", "hello")
+    await reader.message("hello")
 
 
 async def test_fault_at_the_end_of_a_stream_ends_no_other(chat: Chat, caplog: pytest.LogCaptureFixture) -> None:
