@@ -149,7 +149,7 @@ class Hub:
         for stream in some:
             encoding = stream.topic.encoding
             frame = frames[encoding] = frames.get(encoding) or encoding.signal(name, data)
-            stream.write(frame)
+            tell(stream.write, frame)
         if some:
             asyncio.get_running_loop().call_soon(self._tell_some, name, data, streams)
 

@@ -16,6 +16,7 @@ from chatrooms import names
 from chatrooms.clock import iso, now_ms
 from chatrooms.errors import BadRequest, Problem, TooLarge
 from chatrooms.event import Event
+from chatrooms.listeners import described
 from chatrooms.options import Options
 from chatrooms.sessions.message import SessionMessage
 from chatrooms.storage import sessions as queries
@@ -115,6 +116,9 @@ class Outbox:
                 messages.append(self._message(row))
             except Problem as problem:
                 refused.append((row.id, problem.sentence))
+            except Exception as error:  # tried again, it would hold up all that follow
+                log.error("row %d of session_messages failed: %s", row.id, described(error))
+                refused.append((row.id, "Something went wrong here."))
         if refused:
             await queries.refuse(tx, refused)
             _complain(refused)

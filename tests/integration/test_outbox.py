@@ -58,6 +58,27 @@ async def message(reader: Reader) -> Any:
     return json.loads(event.data)["data"]
 
 
+async def test_fault_in_one_row_holds_up_no_other(
+    chat: Chat, sql: Sql, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One that nobody foresaw: the row is refused and says so, without a word of it in the log."""
+    read = chat.server.outbox._message
+
+    def flawed(row: Any) -> Any:
+        if row.id == 2:
+            raise RecursionError(row.content)
+        return read(row)
+
+    monkeypatch.setattr(chat.server.outbox, "_message", flawed)
+    reader = await connected(chat, sessionId="42")
+    for text in ("one", "poison", "two"):
+        await insert(sql, f"('42', '{text}')")
+    assert [(await message(reader))["content"] for _ in "12"] == ["one", "two"]
+    assert await sql("select id from session_messages where refused is not null") == [(2,)]
+    assert "row 2 of session_messages failed: RecursionError" in caplog.text and "poison" not in caplog.text
+    caplog.clear()  # foreseen here
+
+
 async def test_row_reaches_the_streams(chat: Chat, sql: Sql) -> None:
     """With what it says; what it does not say has its defaults."""
     one, everything = await connected(chat, sessionId="42"), await connected(chat)
