@@ -18,6 +18,7 @@ from tests.helpers.postgres import Postgres
 from tests.helpers.reader import Ended, Reader
 from tests.integration.test_nodes import started, take
 from tests.integration.test_room_replies import final
+from tests.integration.test_sessions import connected, must
 
 pytestmark = pytest.mark.gen_test(timeout=60)
 
@@ -128,6 +129,20 @@ async def test_fault_in_catching_up_ends_no_other(
         with pytest.raises((Ended, ConnectionResetError)):
             await each.next()
     assert len(faults(caplog)) == len(failing)
+
+
+@pytest.mark.every_engine
+async def test_event_that_cannot_be_encoded_is_passed_over(chat: Chat, caplog: pytest.LogCaptureFixture) -> None:
+    """By live streams and by those that resume; else they would wait before it for good."""
+    live = await connected(chat, sessionId="42")
+    start = live.last_event_id
+    await chat.server.log.append([Event("message", b"{}", ("session:42",))])
+    await must(chat, None, "42", "after")
+    assert '"content":"after"' in (await live.next()).data
+    chat.server.hub.forget()
+    resumed = await connected(chat, sessionId="42", lastEventId=start)
+    assert '"content":"after"' in (await resumed.next()).data
+    assert all("(message) cannot be encoded: ValidationError" in line for line in faults(caplog))
 
 
 async def test_stream_that_falls_behind_as_the_last_has_caught_up_is_served(
