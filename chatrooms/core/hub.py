@@ -216,9 +216,10 @@ class Hub:
         except OSError:  # the peer is gone already
             stream.close()
         stream.write(first)
-        self._pulse.add(stream)
-        if stream.open and not stream.stalled_at:
-            self.resume(stream)
+        if stream.open:
+            self._pulse.add(stream)
+            if not stream.stalled_at:
+                self.resume(stream)
 
     def streams_of(self, user_id: str) -> Iterator[Stream]:
         """The open streams of a user."""
@@ -258,6 +259,7 @@ class Hub:
 
     def ended(self, stream: Stream, hold: float) -> None:
         owner = self.streams.pop(stream)
+        self._pulse.remove(stream)
         topic = stream.topic
         topic.streams.pop(stream, None)
         if not topic.streams:
@@ -270,7 +272,10 @@ class Hub:
         key = (topic.name, stream.user_id, stream.client_id)
         if self._by_client.get(key) is stream:
             del self._by_client[key]
-        owner.stream_ended(stream, hold)
+        try:
+            owner.stream_ended(stream, hold)
+        except Exception:  # whoever ends many streams goes on to the next
+            log.exception("the end of a stream was not dealt with")
 
     def _fall_behind(self, stream: Stream) -> None:
         if stream.cursor >= 0:

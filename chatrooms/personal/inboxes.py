@@ -85,7 +85,8 @@ class Inboxes:
             self._inboxes.pop(user_id, None)
 
     def _reader(self, inbox: Inbox) -> Reader:
-        return lambda after, limit: stored.read(self._database, inbox.asked, after, self._log.head, limit)
+        asked = inbox.asked  # and not the inbox: its topic would hold itself, with its tail
+        return lambda after, limit: stored.read(self._database, asked, after, self._log.head, limit)
 
     def _settle(self, inbox: Inbox) -> None:
         """Has the sources of a topic that is held read from the database, soon."""
@@ -95,21 +96,25 @@ class Inboxes:
 
     async def _settle_all(self) -> None:
         """One after the other: a room with many readers may close for all of them at once."""
-        while self._unsettled:
-            inbox = next(iter(self._unsettled))
-            version = inbox.version
-            try:
-                rooms = await stored.rooms_of(self._database, inbox.asked.user_id, inbox.asked.trusted)
-            except Exception as error:  # the database is away: its streams wait
-                log.warning("a personal stream waits: %s", error)
-                await asyncio.sleep(RETRY)
-                continue
-            if inbox in self._unsettled and inbox.version == version:
-                del self._unsettled[inbox]
-                inbox.rooms = {room.room_id for room in rooms}
-                sources = {topic_of(room.room_id) for room in rooms if room.readable}
-                self._hub.release(inbox.topic, {*sources, inbox.asked.topic})
-        self._settling = None
+        try:
+            while self._unsettled:
+                await self._settle_one(next(iter(self._unsettled)))
+        finally:
+            self._settling = None
+
+    async def _settle_one(self, inbox: Inbox) -> None:
+        version = inbox.version
+        try:
+            rooms = await stored.rooms_of(self._database, inbox.asked.user_id, inbox.asked.trusted)
+        except Exception as error:  # the database is away: its streams wait
+            log.warning("a personal stream waits: %s", error)
+            await asyncio.sleep(RETRY)
+            return
+        if inbox in self._unsettled and inbox.version == version:
+            del self._unsettled[inbox]
+            inbox.rooms = {room.room_id for room in rooms}
+            sources = {topic_of(room.room_id) for room in rooms if room.readable}
+            self._hub.release(inbox.topic, {*sources, inbox.asked.topic})
 
     def _obey(self, event: Event) -> None:
         if event.type in (JOINED, LEFT):
