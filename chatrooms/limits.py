@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from chatrooms.errors import TooMany, Unavailable
 
 REMEMBERED = 20_000  # keys; the least recently used are forgotten first
+FORGOTTEN = 2  # keys, of those that have refilled, with each one that is counted: so they go faster than they come
 FULL_RETRY = 5.0  # seconds, for who finds all places taken
 
 
@@ -36,9 +37,17 @@ class RateLimit:
         self._spent[key] = (spent + cost if allowed else spent, now)
         if len(self._spent) > REMEMBERED:
             self._spent.popitem(last=False)
+        self._forget_refilled(now)
         if not allowed:
             wait = (spent + cost - self._rate) * self._period / self._rate
             raise TooMany("rate-limited", f"Too many requests: at most {self._rate} in {self._period:g} s.", wait)
+
+    def _forget_refilled(self, now: float) -> None:
+        for _ in range(FORGOTTEN):
+            oldest, (_, since) = next(iter(self._spent.items()))
+            if now - since < self._period:
+                return
+            del self._spent[oldest]
 
 
 class Places:

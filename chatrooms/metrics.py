@@ -9,9 +9,11 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from chatrooms.channels.channels import Channels
 from chatrooms.core.hub import Hub
 from chatrooms.replies.jobs import Replies
 from chatrooms.rooms.ingest import Ingest
+from chatrooms.rooms.rooms import Rooms
 from chatrooms.storage.log import Log
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -22,9 +24,11 @@ BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 class Metrics:
     """Counts requests, and reads the rest off the server when it is asked."""
 
-    def __init__(self, hub: Hub, log: Log, replies: Replies, ingest: Ingest | None) -> None:
+    def __init__(
+        self, hub: Hub, log: Log, rooms: Rooms, channels: Channels, replies: Replies, ingest: Ingest | None
+    ) -> None:
         self._registry = CollectorRegistry()
-        self._registry.register(_State(hub, log, replies, ingest))
+        self._registry.register(_State(hub, log, rooms, channels, replies, ingest))
         self._requests = Counter(
             "chatrooms_requests", "HTTP requests answered", ["method", "status"], registry=self._registry
         )
@@ -47,14 +51,21 @@ class Metrics:
 class _State(Collector):
     """What the hub and the log know, read when scraped: counting costs the hot path nothing."""
 
-    def __init__(self, hub: Hub, log: Log, replies: Replies, ingest: Ingest | None) -> None:
+    def __init__(
+        self, hub: Hub, log: Log, rooms: Rooms, channels: Channels, replies: Replies, ingest: Ingest | None
+    ) -> None:
         self._hub = hub
         self._log = log
+        self._rooms = rooms
+        self._channels = channels
         self._replies = replies
         self._ingest = ingest
 
     def collect(self) -> Iterator[Metric]:
         yield GaugeMetricFamily("chatrooms_streams", "Open streams", len(self._hub.streams))
+        yield GaugeMetricFamily("chatrooms_topics", "Topics that somebody reads", len(self._hub.counts()))
+        yield GaugeMetricFamily("chatrooms_rooms", "Rooms that somebody is in", len(self._rooms.live()))
+        yield GaugeMetricFamily("chatrooms_shared_connections", "Connections of several streams", self._channels.count)
         yield CounterMetricFamily("chatrooms_events", "Durable events published", self._hub.published)
         yield CounterMetricFamily("chatrooms_deliveries", "Frames written to live streams", self._hub.deliveries)
         yield GaugeMetricFamily("chatrooms_log_head", "Sequence number of the last event", self._log.head)

@@ -113,7 +113,7 @@ class Parts:
         await self._open_tasks(closing)
         await self._meet_nodes(closing)
         self.ingest = await self._open_ingest(closing)
-        self.metrics = Metrics(self.hub, self.log, self.replies, self.ingest)
+        self.metrics = Metrics(self.hub, self.log, self.rooms, self.channels, self.replies, self.ingest)
 
     async def _open_rooms(self) -> None:
         options, stored = self.options, MessageQueries(self.database)

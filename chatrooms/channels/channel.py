@@ -98,6 +98,8 @@ class Channel:
 
     def _beat(self) -> None:
         """The heartbeats that no stream sends now."""
+        if self.coming:  # it is not idle: somebody is being let in
+            self._ends_at = asyncio.get_running_loop().time() + LINGER
         if asyncio.get_running_loop().time() >= self._ends_at:
             self._outlet.finish(closing("idle", False))
         else:

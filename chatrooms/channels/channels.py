@@ -36,6 +36,11 @@ class Channels:
         self._channels: dict[str, Channel] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
+    @property
+    def count(self) -> int:
+        """How many connections there are."""
+        return len(self._channels)
+
     def get(self, id: str) -> Channel | None:
         return self._channels.get(id)
 

@@ -37,7 +37,7 @@ class CatchUp:
     def add(self, stream: Stream) -> None:
         """Takes a stream that goes by its position; it is live when it has everything."""
         stream.cursor = BEHIND
-        if stream.queued or stream.stalled_at:
+        if stream.queued or stream.stalled_at or not stream.open:
             return
         stream.queued = True
         self._queue.append(stream)
@@ -52,40 +52,49 @@ class CatchUp:
             stream.deliver(batch)
         else:
             stream.cursor = batch.cursor
-        if stream.cursor == BEHIND:
-            self.add(stream)
-        elif stream.whispers != topic.whispers:
+        missed = stream.whispers != topic.whispers
+        if stream.cursor == BEHIND or (missed and stream.stalled_at):
+            self.add(stream)  # a stalled one comes here again when it is resumed
+        elif missed:
             stream.whispers = topic.whispers
             if topic.snapshot is not None:
                 stream.write(topic.snapshot())
 
     async def _work(self) -> None:
-        while self._queue:
-            stream = self._queue.popleft()
-            stream.queued = False
-            if stream.open and not stream.stalled_at:
-                try:
-                    await self._step(stream)
-                except Exception as error:
-                    stream.fail(error)
-        # At once, not when the task is known to be done: what is added in between would have no worker.
         me = asyncio.current_task()
         assert me is not None
-        self._workers.discard(me)
+        try:
+            while self._queue:
+                stream = self._queue.popleft()
+                stream.queued = False
+                if stream.open and not stream.stalled_at:
+                    await self._try_to_step(stream)
+        finally:
+            # In the step that found the queue empty: a stream added right after it needs another worker.
+            self._workers.discard(me)
+
+    async def _try_to_step(self, stream: Stream) -> None:
+        """One with which it goes wrong is ended, and the others never notice."""
+        try:
+            await self._step(stream)
+        except Exception as error:
+            stream.fail(error)
 
     async def _step(self, stream: Stream) -> None:
         topic = stream.topic
         if topic.held:
             return  # it is resumed when the topic is released
         if stream.position < topic.floor:
-            version = topic.version
+            version, position = topic.version, stream.position
             try:
                 page = await self._page(stream)
             except Exception as error:  # the database is away: the stream keeps its place
                 log.warning("catch-up waits: %s", error)
                 asyncio.get_running_loop().call_later(RETRY, self.add, stream)
                 return
-            if topic.version == version and stream.open and not stream.stalled_at:
+            # It may have stalled and been resumed meanwhile, and have had this page from another worker.
+            same = (topic.version, stream.position) == (version, position)
+            if same and stream.open and not stream.stalled_at:
                 stream.deliver(page)
             if stream.open:
                 self.add(stream)

@@ -224,9 +224,10 @@ class Hub:
         except OSError:  # the peer is gone already
             stream.close()
         stream.write(first)
-        self._pulse.add(stream)
-        if stream.open and not stream.stalled_at:
-            self.resume(stream)
+        if stream.open:
+            self._pulse.add(stream)
+            if not stream.stalled_at:
+                self.resume(stream)
 
     def streams_of(self, user_id: str) -> Iterator[Stream]:
         """The open streams of a user."""
@@ -269,6 +270,7 @@ class Hub:
 
     def ended(self, stream: Stream, hold: float) -> None:
         owner = self.streams.pop(stream)
+        self._pulse.remove(stream)
         topic = stream.topic
         topic.streams.pop(stream, None)
         if not topic.streams:

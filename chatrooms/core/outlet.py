@@ -115,6 +115,8 @@ class Outlet:
         self._loop.remove_reader(self.socket)
         self._loop.remove_writer(self.socket)
         self.socket.close()
+        self._rest = b""
+        self._owed.clear()
         for stream in list(self.streams.values()):
             stream.close(hold)
         tell(self.on_closed)

@@ -57,13 +57,14 @@ class Stream:
     opened_at   in seconds since 1970
     trusted     whether its reader is above the rules of rooms
     expires_at  when its right to live ends, in seconds since 1970
+    phase, due  its places in the pulse: which beat, and the second at which it is looked at
     over        the last frame of its topic was taken: it ends when the kernel has all of that
     """
 
     __slots__ = (
-        "_keeper", "_loop", "_rest", "_socket", "client_id", "cursor", "expires_at", "id",
-        "member", "opened_at", "over", "position", "queued", "session", "stalled_at", "topic", "trusted", "user_id",
-        "warned", "whispers",
+        "_keeper", "_loop", "_rest", "_socket", "client_id", "cursor", "due", "expires_at", "id",
+        "member", "opened_at", "over", "phase", "position", "queued", "session", "stalled_at", "topic", "trusted",
+        "user_id", "warned", "whispers",
     )  # fmt: skip
 
     def __init__(self, keeper: Keeper, sock: socket.socket, topic: Topic, position: int) -> None:
@@ -78,6 +79,7 @@ class Stream:
         self.stalled_at = 0.0
         self.opened_at = time.time()
         self.expires_at = 0.0
+        self.phase = self.due = 0
         self.queued = False
         self.warned = False
         self.over = False

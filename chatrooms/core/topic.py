@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 TAIL_FRAMES = 1000  # durable frames kept
 TAIL_BYTES = 1 << 20
-EPHEMERAL_BYTES = 256 << 10
+EPHEMERAL_BYTES = 256 << 10  # of ephemeral frames kept, but for a single one that is larger
 EPHEMERAL_FRAMES = 2000
 BATCH_BYTES = 64 << 10  # the most that one write joins, but for a single frame that is larger
 
@@ -68,7 +68,7 @@ class Topic:
     """
 
     __slots__ = (
-        "_durable_bytes", "_durables", "_entries", "_ephemeral_bytes", "_start",
+        "_durable_bytes", "_durables", "_entries", "_ephemeral_bytes", "_ephemerals", "_start",
         "dirty", "encoding", "floor", "name", "read", "snapshot", "sources", "streams", "valid", "version", "whispers",
     )  # fmt: skip
 
@@ -88,6 +88,7 @@ class Topic:
         self._start = 0
         self._durables = 0
         self._durable_bytes = 0
+        self._ephemerals = 0  # those kept: none before `valid`
         self._ephemeral_bytes = 0
 
     @property
@@ -110,17 +111,20 @@ class Topic:
     def whisper(self, frame: bytes) -> None:
         """Takes an ephemeral frame: for streams that are open now, never replayed."""
         self._entries.append(Entry(frame, self.last, False))
+        self._ephemerals += 1
         self.whispers += 1
         self._ephemeral_bytes += len(frame)
-        if self._ephemeral_bytes > EPHEMERAL_BYTES or len(self._entries) - self._durables > EPHEMERAL_FRAMES:
-            self._drop_ephemerals()
+        while self._ephemerals > 1 and (self._ephemeral_bytes > EPHEMERAL_BYTES or self._ephemerals > EPHEMERAL_FRAMES):
+            self._drop_ephemeral()
+        if 2 * (self._durables + self._ephemerals) < len(self._entries):
+            self._close_gaps()
 
     def forget(self) -> None:
         """Drops the whole tail: text in it has changed, and the log has the present one."""
         self.floor = self.last
         self._start = self.valid = self.end
         self._entries.clear()
-        self._durables = self._durable_bytes = self._ephemeral_bytes = 0
+        self._durables = self._durable_bytes = self._ephemerals = self._ephemeral_bytes = 0
         self.version += 1
 
     @property
@@ -176,28 +180,43 @@ class Topic:
                     return
 
     def _drop_before(self, index: int) -> None:
-        self.floor = self._entries[index - 1].position
+        dropped = self._entries[:index]
+        durable = [len(entry.frame) for entry in dropped if entry.durable]
+        ephemeral = [len(entry.frame) for entry in dropped[self.valid - self._start :] if not entry.durable]
+        self._durables -= len(durable)
+        self._durable_bytes -= sum(durable)
+        self._ephemerals -= len(ephemeral)
+        self._ephemeral_bytes -= sum(ephemeral)
+        self.floor = dropped[-1].position
         self._start += index
         self.valid = max(self.valid, self._start)
         del self._entries[:index]
-        self._recount()
 
-    def _drop_ephemerals(self) -> None:
-        """Drops the older half of the ephemerals.
+    def _drop_ephemeral(self) -> None:
+        """Drops the oldest one; streams before that point go by their position.
 
-        What stands after them keeps its cursor; streams before that point go by their position.
+        It leaves a gap, and is looked for where the one before it was: so it costs the same however
+        many durable frames there are.
         """
-        keep_from = len(self._entries) // 2
-        kept = [entry for entry in self._entries[:keep_from] if entry.durable]
-        self.valid = max(self.valid, self._start + keep_from)
-        self._start += keep_from - len(kept)
-        self._entries[:keep_from] = kept
-        self._recount()
+        index = self.valid - self._start
+        while self._entries[index].durable:
+            index += 1
+        entry = self._entries[index]
+        self._entries[index] = entry._replace(frame=b"")
+        self._ephemerals -= 1
+        self._ephemeral_bytes -= len(entry.frame)
+        self.valid = self._start + index + 1
 
-    def _recount(self) -> None:
-        durable = [len(entry.frame) for entry in self._entries if entry.durable]
-        self._durables, self._durable_bytes = len(durable), sum(durable)
-        self._ephemeral_bytes = sum(len(entry.frame) for entry in self._entries) - self._durable_bytes
+    def _close_gaps(self) -> None:
+        """Takes out what dropped ephemerals have left, all of it before `valid`.
+
+        What stands after that keeps its cursor. It is done when half of the tail is gaps: so much
+        was dropped since the last time.
+        """
+        gaps_end = self.valid - self._start
+        kept = [entry for entry in self._entries[:gaps_end] if entry.durable]
+        self._start += gaps_end - len(kept)
+        self._entries[:gaps_end] = kept
 
 
 def _up_to_batch(entries: Sequence[Entry], index: int) -> Sequence[Entry]:

@@ -48,6 +48,8 @@ class ReplyHandler(Handler):
                 await self._write_all(who, reader, form)
             except (StreamClosedError, TimeoutError):
                 self._connection.close()
+            finally:
+                self._reader = None  # or the handler, which Tornado lets go of late, keeps the text
 
     async def _write_all(self, who: Identity, reader: Reader, form: Form) -> None:
         sock = self._connection.stream.socket

@@ -86,7 +86,8 @@ class Inboxes:
             self._inboxes.pop(user_id, None)
 
     def _reader(self, inbox: Inbox) -> Reader:
-        return lambda after, limit: stored.read(self._database, inbox.asked, after, self._log.head, limit)
+        asked = inbox.asked  # and not the inbox: its topic would hold itself, with its tail
+        return lambda after, limit: stored.read(self._database, asked, after, self._log.head, limit)
 
     def _settle(self, inbox: Inbox) -> None:
         """Has the sources of a topic that is held read from the database, soon."""
@@ -96,17 +97,22 @@ class Inboxes:
 
     async def _settle_all(self) -> None:
         """One after the other: a room with many readers may close for all of them at once."""
-        while self._unsettled:
-            inbox = next(iter(self._unsettled))
-            try:
-                await self._settle_one(inbox)
-            except Exception as error:  # the database is away, say: its streams wait
-                log.warning("a personal stream waits: %s", described(error))
-                if inbox in self._unsettled:  # behind the others
-                    del self._unsettled[inbox]
-                    self._unsettled[inbox] = None
-                await asyncio.sleep(RETRY)
-        self._settling = None
+        try:
+            while self._unsettled:
+                await self._settle_next()
+        finally:
+            self._settling = None
+
+    async def _settle_next(self) -> None:
+        inbox = next(iter(self._unsettled))
+        try:
+            await self._settle_one(inbox)
+        except Exception as error:  # the database is away, say: its streams wait
+            log.warning("a personal stream waits: %s", described(error))
+            if inbox in self._unsettled:  # behind the others
+                del self._unsettled[inbox]
+                self._unsettled[inbox] = None
+            await asyncio.sleep(RETRY)
 
     async def _settle_one(self, inbox: Inbox) -> None:
         version = inbox.version

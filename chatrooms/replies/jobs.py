@@ -148,7 +148,7 @@ class Replies:
             if reply is None and row is None:
                 raise NotFound("not-found", "There is no such reply.")
             if reply is None and row is not None:
-                reply = self._elsewhere.follow(row) if row.state == STREAMING else Reply.ended(row)
+                reply = self._elsewhere.reply(row) if row.state == STREAMING else Reply.ended(row)
         return cast(Reply, reply)
 
     async def stop(self, reply: Reply, by: str) -> None:
@@ -198,9 +198,12 @@ class Replies:
         await asyncio.wait([generation])
         ending = self._orders.pop(reply.id, CUT_SHORT) if generation.cancelled() else generation.result()
         del self._generations[reply.id]
-        await self._finish(reply, ending)
-        del self._running[reply.id], self._jobs[reply.id]
-        self._orders.pop(reply.id, None)
+        try:
+            await self._finish(reply, ending)
+        finally:
+            reply.end(ending)  # whatever went wrong: its readers do not wait for ever
+            del self._running[reply.id], self._jobs[reply.id]
+            self._orders.pop(reply.id, None)
 
     async def _finish(self, reply: Reply, ending: Ending) -> None:
         self.ended[ending.state] += 1
@@ -217,7 +220,6 @@ class Replies:
             if self._closing:
                 break
             await asyncio.sleep(FINISH_RETRY)
-        reply.end(ending)
 
     def _end(self, reply: Reply, ending: Ending) -> None:
         if reply.id in self._orders:

@@ -23,6 +23,7 @@ class Ending(NamedTuple):
     sentence: str = ""
 
 
+DELETED = Ending(ERROR, code="not-found", sentence="The reply has been deleted.")
 CUT_SHORT = Ending(INTERRUPTED, code="interrupted", sentence="The server that wrote this reply has stopped.")
 
 
@@ -51,12 +52,7 @@ class Reply:
     def ended(cls, row: StoredReply) -> Reply:
         """The reply that a row of the database tells of."""
         self = cls(row)
-        start = 0
-        for length in map(int, filter(None, row.lengths.split(","))):
-            self.pieces.append(row.text[start : start + length])
-            start += length
-        if row.state != STREAMING:
-            self.ending = Ending(row.state, row.stopped_by, row.code, row.sentence)
+        self.grow(row)
         return self
 
     @property
@@ -74,6 +70,13 @@ class Reply:
     def add(self, piece: str) -> None:
         self.pieces.append(piece)
         self._tell()
+
+    def grow(self, row: StoredReply) -> None:
+        """Takes what its row has more than it, and how it ended."""
+        for piece in pieces_of(row)[len(self.pieces) :]:
+            self.add(piece)
+        if row.state != STREAMING:
+            self.end(Ending(row.state, row.stopped_by, row.code, row.sentence))
 
     def queue(self, position: int) -> None:
         """Notes its place in the queue."""
@@ -156,6 +159,15 @@ class Reader:
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter
         self._woken = False
+
+
+def pieces_of(row: StoredReply) -> list[str]:
+    """The chunks of a row."""
+    pieces, start = [], 0
+    for length in map(int, filter(None, row.lengths.split(","))):
+        pieces.append(row.text[start : start + length])
+        start += length
+    return pieces
 
 
 def lengths_of(pieces: Sequence[str]) -> str:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+from typing import Any
 
 import pytest
 
 from chatrooms.channels import channel as channels
+from chatrooms.core.start import Start
 from chatrooms.logs import redact
 from tests.helpers.channel import Subscribed, post_events, wanted
 from tests.helpers.chat import Chat, eventually
@@ -197,6 +199,32 @@ async def test_connection_without_subscriptions_waits_for_some(chat: Chat, monke
     await many.remove("b")
     last = (await many.reader.rest())[-1]
     assert (last.type, last.sub, data(last)) == ("closing", "", {"reason": "idle", "reconnect": False})
+
+
+@pytest.mark.options(heartbeat=0.05)
+async def test_connection_is_not_idle_while_somebody_is_let_in(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long the database takes; and once that is over, it is idle after a while as before."""
+    monkeypatch.setattr(channels, "LINGER", 0.1)
+    asked, slow, start = asyncio.Event(), asyncio.Event(), chat.server.entrance.start
+
+    async def slow_start(*of: Any) -> Start:
+        asked.set()
+        await slow.wait()
+        return await start(*of)
+
+    many = await Subscribed.open(chat, [wanted(chat, "a")])
+    monkeypatch.setattr(chat.server.entrance, "start", slow_start)
+    await many.remove("a")
+    await many.add(wanted(chat, "b"))
+    await asked.wait()
+    for _ in range(6):
+        await many.reader.until(lambda event: event.type == "heartbeat" and not event.sub)
+    slow.set()
+    await many.answers("b")
+    await chat.say("lobby", "in time")
+    await many.message("b", "in time")
+    await many.remove("b")
+    assert data((await many.reader.rest())[-1])["reason"] == "idle"
 
 
 async def test_end_of_one_is_not_the_end_of_others(chat: Chat) -> None:

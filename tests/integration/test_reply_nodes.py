@@ -10,11 +10,12 @@ import pytest
 
 from chatrooms.ai.base import Prompt
 from chatrooms.nodes.lease import Lease
+from chatrooms.replies.reply import Reader
 from chatrooms.replies.store import ReplyStore
 from chatrooms.storage import replies as queries
 from chatrooms.storage.replies import StoredReply
 from tests.helpers.asking import resume
-from tests.helpers.chat import Chat
+from tests.helpers.chat import Chat, eventually
 from tests.helpers.talk import Talk
 
 pytestmark = [pytest.mark.gen_test(timeout=30), pytest.mark.every_engine]
@@ -41,6 +42,43 @@ async def test_reader_here_follows_a_reply_that_is_written_elsewhere(chat: Chat)
         await queries.finish(tx, whole, None, 1)
     await reader.rest()
     assert Talk(reader.seen).text == "Hel😀lo there!" and Talk(reader.seen).whole()
+
+
+async def finished(chat: Chat, row: StoredReply) -> None:
+    """The other node says " there!" and is done with it."""
+    async with chat.server.database.transaction() as tx:
+        await queries.finish(tx, row._replace(state="complete", text="Hel😀lo there!", lengths="4,2,8,"), None, 1)
+
+
+async def test_reader_that_comes_after_the_follower_has_left_is_not_forgotten(chat: Chat) -> None:
+    """Between the look for a reply and its reading there is a look at rights, which may take its time."""
+    row = await begun(chat, "r1", 60)
+    reply = await chat.server.replies.find("r1")
+    for end in (False, True):
+        await eventually(lambda: not chat.server.replies._elsewhere._tasks)
+        with Reader(reply) as reader:
+            assert "".join(reader.take()) == "Hel😀lo"
+            if end:
+                await finished(chat, row)
+                async with asyncio.timeout(10):
+                    while not reader.done:
+                        if not reader.take():
+                            await reader.wait()
+    assert reply.text == "Hel😀lo there!"
+    await eventually(lambda: not chat.server.replies._elsewhere._tasks)
+
+
+async def test_reader_of_a_reply_whose_row_is_deleted_is_told(chat: Chat) -> None:
+    """Its author has deleted the account, on whatever node: nothing will follow."""
+    await begun(chat, "r1", 60)
+    reader = await resume(chat, "r1")
+    await reader.until(lambda event: '"index":1' in event.data)
+    async with chat.server.database.transaction() as tx:
+        await queries.forget_private(tx, "alice")
+    await reader.rest()
+    talk = Talk(reader.seen)
+    assert talk.whole() and [(part["type"], part["code"]) for part in talk.said] == [("error", "not-found")]
+    assert (await chat.get("/api/chat/stream/r1")).status == 404
 
 
 async def test_stop_of_a_reply_that_is_written_elsewhere_is_an_order_to_all(chat: Chat) -> None:

@@ -52,6 +52,22 @@ def test_keys_do_not_share() -> None:
         limit.spend("a")
 
 
+def test_keys_that_have_refilled_are_forgotten() -> None:
+    """Nobody is remembered for ever because of one request; who is over the limit stays so."""
+    clock = Clock()
+    limit = RateLimit(2, 10.0, clock)
+    for number in range(1000):
+        limit.spend(f"visitor-{number}")
+    clock.now += 9.0
+    limit.spend("hasty", 2)
+    clock.now += 1.0
+    for number in range(1000):
+        limit.spend(f"visitor-{number % 3}", 0)
+        with pytest.raises(TooMany):
+            limit.spend("hasty", 2)
+    assert limit._spent.keys() == {"visitor-0", "visitor-1", "visitor-2", "hasty"}
+
+
 def test_zero_turns_it_off() -> None:
     """As for every limit."""
     limit = RateLimit(0, 10.0, Clock())

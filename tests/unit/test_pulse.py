@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
 from typing import cast
 
 import pytest
@@ -24,7 +25,9 @@ class Written:
         self.open = True
         self.warned = False
         self.stalled_at = 0.0
+        self.phase = self.due = 0
         self.frames: list[bytes] = []
+        self.failures: list[Exception] = []
 
     def write(self, frame: bytes) -> None:
         self.frames.append(frame)
@@ -38,6 +41,10 @@ class Written:
         self.open = False
 
     def abandon(self) -> None:
+        self.close()
+
+    def fail(self, error: Exception) -> None:
+        self.failures.append(error)
         self.close()
 
 
@@ -73,8 +80,67 @@ async def test_every_stream_gets_its_beat() -> None:
     await eventually(lambda: all(len(written.frames) >= 2 for written in streams))
     assert streams[0].frames[0].startswith(b'event: heartbeat\ndata: {"timestamp":')
     for written in streams:
-        written.open = False
-    await eventually(lambda: not any(beats._phases))
+        beats.remove(stream(written))
+    assert not any(beats._phases)
+    beats.stop()
+
+
+async def test_ended_stream_is_let_go_at_once() -> None:
+    """However long its token would have lasted, and wherever the pulse had a place for it."""
+    clock = Clock()
+    beats = pulse(heartbeat=20, write_timeout=20, clock=clock)
+    gone = []
+    for expires_at in (0.0, 1030.0, 1061.0, 1000.0 + 20 * 86400):
+        written = Written(expires_at)
+        written.stalled_at = 1.0
+        beats.add(stream(written))
+        beats.stalled(stream(written))
+        await asyncio.sleep(0)
+        beats.remove(stream(written))
+        gone.append(weakref.ref(written))
+        del written
+    assert [ref() for ref in gone] == [None] * 4
+    assert not beats._due
+
+
+async def test_extended_stream_has_one_place_only() -> None:
+    """A tab that extends its token every few minutes does not leave a trace each time."""
+    beats, written = pulse(), Written(2000.0)
+    beats.add(stream(written))
+    for n in range(100):
+        written.expires_at = 3000.0 + n
+        beats.schedule(stream(written), extended=True)
+    assert [list(due) for due in beats._due.values()] == [[stream(written)]]
+
+
+class Failing(Written):
+    """One with which everything goes wrong."""
+
+    def write(self, frame: bytes) -> None:
+        raise RuntimeError("failed")
+
+    def abandon(self) -> None:
+        raise RuntimeError("failed")
+
+
+async def test_stream_that_fails_ends_alone() -> None:
+    """Heartbeats, warnings, ends and deadlines of the others go on, in the same tick."""
+    clock = Clock()
+    beats = pulse(heartbeat=0.02, write_timeout=0.02, clock=clock)
+    streams = [kind(1070.0) for kind in (Failing, Written, Failing, Written)]
+    for written in streams:
+        beats.add(stream(written))
+    stalled = [Failing(), Written()]
+    for written in stalled:
+        written.stalled_at = 1.0
+        beats.stalled(stream(written))
+    beats.start()
+    await eventually(lambda: all(len(written.frames) >= 3 for written in streams[1::2]))
+    clock.now = 1011.0
+    await eventually(lambda: all(b"expiring" in written.frames for written in streams[1::2]))
+    assert [written.open for written in streams] == [False, True] * 2
+    assert [written.open for written in stalled] == [False, False]
+    assert all(written.failures for written in (*streams[::2], stalled[0]))
     beats.stop()
 
 

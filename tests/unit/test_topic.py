@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from chatrooms.core import topic as tails
-from chatrooms.core.topic import BATCH_BYTES, BEHIND, Batch, Topic
+from chatrooms.core.topic import BATCH_BYTES, BEHIND, EPHEMERAL_BYTES, Batch, Topic
 
 
 def frames(batch: Batch) -> list[bytes]:
@@ -70,6 +70,55 @@ def test_ephemerals_do_not_push_durable_frames_out(monkeypatch: pytest.MonkeyPat
     assert frames(topic.durable_after(0)) == [b"a"]
     assert topic.end - topic.valid <= 11
     assert topic.whispers == 1000
+
+
+def held(topic: Topic, durable: bool) -> int:
+    """The bytes of the frames in memory."""
+    return sum(len(entry.frame) for entry in topic._entries if entry.durable is durable)
+
+
+@pytest.mark.parametrize("durables", [0, 10, 1998])
+def test_ephemerals_are_bounded_in_bytes_whatever_stands_before_them(durables: int) -> None:
+    """Large presences behind a full tail of messages, which stays whole; the newest ones are kept."""
+    topic = Topic("t", 0)
+    for seq in range(1, durables + 1):
+        topic.append(b"m" * 100, seq)
+    for _ in range(2000):
+        topic.whisper(b"w" * 12_000)
+        assert held(topic, durable=False) <= EPHEMERAL_BYTES
+    assert held(topic, durable=False) > EPHEMERAL_BYTES - 12_000
+    assert len(topic._entries) <= 2 * (durables + EPHEMERAL_BYTES // 12_000) + 1
+    assert topic.count_after(0) == durables
+    assert topic.batch(topic.end - 1).data == b"w" * 12_000
+
+
+def test_ephemeral_larger_than_the_bound_is_kept_alone() -> None:
+    """Who is live gets it; the next one takes its place."""
+    topic = Topic("t", 0)
+    topic.whisper(b"small")
+    topic.whisper(b"w" * (2 * EPHEMERAL_BYTES))
+    assert (topic.valid, topic.end, held(topic, durable=False)) == (1, 2, 2 * EPHEMERAL_BYTES)
+    topic.whisper(b"next")
+    assert (topic.valid, held(topic, durable=False)) == (2, 4)
+
+
+def test_ephemeral_costs_the_same_behind_many_durable_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counted in entries that are moved: a few for each one, not the whole tail."""
+    moved = 0
+    close_gaps = Topic._close_gaps
+
+    def counting(topic: Topic) -> None:
+        nonlocal moved
+        moved += len(topic._entries)
+        close_gaps(topic)
+
+    monkeypatch.setattr(Topic, "_close_gaps", counting)
+    topic = Topic("t", 0)
+    for seq in range(1, 1999):
+        topic.append(b"m", seq)
+    for _ in range(20_000):
+        topic.whisper(b"w" * 12_000)
+    assert 0 < moved <= 3 * 20_000
 
 
 def test_forgotten_tail_begins_at_its_end() -> None:
@@ -153,6 +202,17 @@ class Readers(RuleBasedStateMachine):
         self.cursor = batch.cursor
         if batch.entries:
             self.position = batch.entries[-1].position
+
+    @invariant()
+    def sizes_are_right_and_bounded(self) -> None:
+        if hasattr(self, "topic"):
+            entries = self.topic._entries
+            assert self.topic._durables == sum(entry.durable for entry in entries)
+            assert self.topic._durable_bytes == held(self.topic, durable=True)
+            assert self.topic._ephemeral_bytes == held(self.topic, durable=False)
+            kept = [self.topic._start + n for n, entry in enumerate(entries) if not entry.durable and entry.frame]
+            assert self.topic._ephemerals == len(kept) <= tails.EPHEMERAL_FRAMES
+            assert all(cursor >= self.topic.valid for cursor in kept)
 
     @invariant()
     def nothing_is_lost_or_repeated(self) -> None:
