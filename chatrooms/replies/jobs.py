@@ -175,10 +175,6 @@ class Replies:
         ask = msgspec.json.decode(reply.row.prompt, type=Ask)
         return Prompt(ask.message, ask.history, reply.row.model, reply.row.temperature)
 
-    async def forget(self, before_ms: int) -> None:
-        """Removes the replies that ended before that time."""
-        await self._store.forget(before_ms)
-
     def _fitting(self, prompt: Prompt) -> Prompt:
         most = self._options.max_prompt_bytes
         left = most - len(prompt.message.encode())

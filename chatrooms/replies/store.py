@@ -92,11 +92,6 @@ class ReplyStore:
             await self.finish(cut, None)
         return len(rows)
 
-    async def forget(self, before_ms: int) -> None:
-        """Removes the replies that ended before that time."""
-        async with self._database.transaction() as tx:
-            await queries.forget_ended(tx, before_ms)
-
 
 def _message(row: StoredReply, room_id: str) -> Event:
     """The durable message of a reply that has ended."""

@@ -20,7 +20,7 @@ from chatrooms.event import Event, Position
 from chatrooms.storage.database import Database, Source, Transaction
 from chatrooms.storage.extent import Extent, between, extent_of, new_epoch, renewed
 from chatrooms.storage.group import Appended, Command, Group, Job, answer, event_of, size_of
-from chatrooms.storage.retention import remove_some
+from chatrooms.storage.retention import in_steps, last_before, remove_events
 
 MAX_GROUP = 512  # events in one commit
 PROBE = 1.0  # seconds between two looks at a database that failed
@@ -160,16 +160,17 @@ class Log:
     async def forget(self, before_ms: int) -> int:
         """Removes the events made before that time (milliseconds since 1970); returns how many.
 
-        In steps that each hold the write lock briefly. Raises nothing of its own.
+        In steps that each hold the lock of the log for milliseconds. Raises Unavailable; what was removed by
+        then stays so.
         """
-        removed = 0
-        while step := await self._forget_step(before_ms):
-            removed += step
-        return removed
+        last = await last_before(self._database, before_ms)
 
-    async def _forget_step(self, before_ms: int) -> int:
-        removed, self.floor = await remove_some(self._database, self.floor, before_ms)
-        return removed
+        async def step(tx: Transaction, most: int) -> int:
+            # Before the commit: nobody may be told that all is there which is about to go.
+            removed, self.floor = await remove_events(tx, last, most)
+            return removed
+
+        return await in_steps(self._database.appending, step)
 
     async def _write(self) -> None:
         while True:

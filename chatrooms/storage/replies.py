@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from chatrooms.storage import leases
 from chatrooms.storage.database import Database, Row, Transaction
+from chatrooms.storage.retention import remove_before
 
 STREAMING = "streaming"
 
@@ -83,9 +84,9 @@ async def forget_private(tx: Transaction, user_id: str) -> None:
     await tx.execute("delete from replies where user_id = $1 and room_id is null", user_id)
 
 
-async def forget_ended(tx: Transaction, before: int) -> None:
-    """Removes the replies that ended before that time."""
-    await tx.execute("delete from replies where ended_at < $1", before)
+async def forget_ended(database: Database, before: int) -> int:
+    """Removes the replies that ended before that time, with what was asked, in short steps; says how many."""
+    return await remove_before(database, "replies", "id", "ended_at", before)
 
 
 def _stored(row: Row) -> StoredReply:
