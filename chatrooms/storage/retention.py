@@ -15,8 +15,9 @@ from chatrooms.event import PURGED
 from chatrooms.storage.database import Database, Source, Transaction
 
 FIRST_STEP = 50  # rows
+SMALLEST_STEP = 10  # rows
 LARGEST_STEP = 2000  # rows
-STEP_TIME = 0.005  # seconds that a step may take: steps grow and shrink towards it
+STEP_TIME = 0.008  # seconds that the work of a step may take: steps grow and shrink towards it
 PAUSE = 0.01  # seconds between two steps, at least; a step that took longer is followed by as long a pause
 
 Begin = Callable[[], AbstractAsyncContextManager[Transaction]]
@@ -41,12 +42,13 @@ async def in_steps(begin: Begin, step: Step) -> int:
         async with begin() as tx:
             began = time.monotonic()
             done = await step(tx, most)
-        took = time.monotonic() - began
+            await tx.fetch("select 1")  # all was written now, but for the commit: a slow disk makes no step smaller
+            took = time.monotonic() - began
         if not done:
             return removed
         removed += done
-        most = max(1, min(LARGEST_STEP, int(most * min(2.0, STEP_TIME / took))))
-        await asyncio.sleep(max(PAUSE, took))
+        most = max(SMALLEST_STEP, min(LARGEST_STEP, int(most * min(2.0, STEP_TIME / took))))
+        await asyncio.sleep(max(PAUSE, time.monotonic() - began))
 
 
 async def remove_before(database: Database, table: str, key: str, at: str, before_ms: int) -> int:
