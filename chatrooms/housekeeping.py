@@ -12,7 +12,7 @@ from chatrooms.clock import now_ms
 from chatrooms.event import purged
 from chatrooms.options import Options
 from chatrooms.parts import Parts
-from chatrooms.storage import replies, sessions, tasks
+from chatrooms.storage import erasure, replies, sessions, tasks
 from chatrooms.storage.database import Database
 from chatrooms.storage.log import Log
 from chatrooms.storage.retention import any_between, last_before
@@ -49,6 +49,7 @@ async def keep_house(server: Parts) -> None:
     chores: list[Chore] = [
         ("sign-ins", server.signins.forget_expired),
         ("tickets and revocations", server.gate.forget_expired),
+        ("rows of deleted accounts", partial(erasure.finish_all, server.database)),
     ]
     while True:
         outcome = await do_chores([*chores, *run_out(server, server.options)])

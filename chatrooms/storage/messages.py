@@ -58,6 +58,18 @@ async def message_row(tx: Transaction, topic: str, seq: int) -> bytes | None:
     return rows[0][0].encode() if rows else None
 
 
+async def message_of_reply(tx: Transaction, reply_id: str) -> tuple[int, bytes] | None:
+    """The message that an AI reply became, as (seq, data); None for one that is not there (any more)."""
+    sql = "select seq, data from events where key = $1 and type = 'room-message'"
+    rows = await tx.fetch(sql, key_of_reply(reply_id))
+    return (rows[0][0], rows[0][1].encode()) if rows else None
+
+
+def key_of_reply(reply_id: str) -> str:
+    """The key of the message that an AI reply becomes."""
+    return f"reply/{reply_id}"
+
+
 async def rewrite(tx: Transaction, seq: int, type: str, data: bytes) -> None:
     """Replaces an event in the log itself: what it said before is gone."""
     await tx.execute("update events set type = $1, data = $2 where seq = $3", type, data.decode(), seq)

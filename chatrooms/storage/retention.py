@@ -18,7 +18,8 @@ FIRST_STEP = 50  # rows
 SMALLEST_STEP = 10  # rows
 LARGEST_STEP = 2000  # rows
 STEP_TIME = 0.008  # seconds that the work of a step may take: steps grow and shrink towards it
-PAUSE = 0.01  # seconds between two steps, at least; a step that took longer is followed by as long a pause
+PAUSE = 0.01  # seconds between two steps, at least
+PART = 2  # times as long as the step took: how long a pause follows it
 
 Begin = Callable[[], AbstractAsyncContextManager[Transaction]]
 Step = Callable[[Transaction, int], Awaitable[int]]
@@ -48,7 +49,7 @@ async def in_steps(begin: Begin, step: Step) -> int:
             return removed
         removed += done
         most = max(SMALLEST_STEP, min(LARGEST_STEP, int(most * min(2.0, STEP_TIME / took))))
-        await asyncio.sleep(max(PAUSE, time.monotonic() - began))
+        await asyncio.sleep(max(PAUSE, PART * (time.monotonic() - began)))
 
 
 async def remove_before(database: Database, table: str, key: str, at: str, before_ms: int) -> int:

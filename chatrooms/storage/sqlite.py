@@ -7,7 +7,7 @@ import logging
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, suppress
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -22,6 +22,12 @@ T = TypeVar("T")
 
 BUSY_TIMEOUT = 5.0  # seconds to wait for another program's write lock on an SQLite file
 TURN_TIMEOUT = 5.0  # seconds to wait for the writes of this process that came before
+
+WAL_LOOK = 0.5  # seconds between two looks at the write-ahead log
+WAL_AGE = 30.0  # seconds that what was deleted may stand in it
+WAL_BYTES = 4 << 20  # beyond which it is emptied at once
+WAL_PAGES = 25_600  # beyond which a commit does that itself, because nobody else could
+COPIES = 2  # of it into the file before the lock is taken
 
 log = logging.getLogger(__name__)
 
@@ -47,10 +53,13 @@ class SQLite:
             self._reader = await self._connect()
         except sqlite3.Error as error:
             raise ConfigError(f"cannot open the database {self._path}: {error}") from None
+        self._emptying = asyncio.create_task(self._keep_wal_short())
         self._version = -1
         await self.changed_elsewhere()
 
     async def close(self) -> None:
+        self._emptying.cancel()
+        await asyncio.wait([self._emptying])
         async with self._turn:
             await self._reader.close()
             await self._writer.close()
@@ -93,6 +102,30 @@ class SQLite:
         """The same: there is one writer, and one process."""
         return self.transaction()
 
+    async def _keep_wal_short(self) -> None:
+        """Takes the write-ahead log into the file, where deleted text is overwritten, beside the writes."""
+        emptied = time.monotonic()
+        while True:
+            await asyncio.sleep(WAL_LOOK)
+            size = _size(self._path.with_name(self._path.name + "-wal"))
+            if size > WAL_BYTES or (size and time.monotonic() - emptied > WAL_AGE):
+                try:
+                    if await self._empty_wal():
+                        emptied = time.monotonic()
+                except Exception as error:  # tried again at the next look
+                    log.debug("the write-ahead log is not emptied yet: %s", error)
+
+    async def _empty_wal(self) -> bool:
+        """False when another program reads or writes just now. Raises Unavailable."""
+        for _ in range(COPIES):  # most of it while others write; the last writes come under the lock
+            await asyncio.to_thread(_copy_back, self._path)
+        await self._take_turn()
+        try:
+            # By the connection that reads: then neither it nor the other one is at work.
+            return await self._reader.run(_truncate)
+        finally:
+            self._turn.release()
+
     async def _take_turn(self) -> None:
         try:
             async with asyncio.timeout(TURN_TIMEOUT):
@@ -105,7 +138,10 @@ class SQLite:
         # Or a server that nobody closed would keep its process from ending.
         connection._thread.daemon = True
         await connection
-        for pragma in ("journal_mode=wal", "synchronous=full", "secure_delete=on", "cache_size=-16384"):
+        for pragma in (
+            "journal_mode=wal", "synchronous=full", "secure_delete=on", "cache_size=-16384",
+            f"wal_autocheckpoint={WAL_PAGES}",
+        ):  # fmt: skip
             await connection.execute(f"pragma {pragma}")
         return connection
 
@@ -181,6 +217,28 @@ def _work(
     for sql, rows in statements:
         connection.executemany(sql, rows)
     return last(connection)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _copy_back(path: Path) -> None:
+    with closing(sqlite3.connect(path, 0)) as connection:
+        connection.execute("pragma wal_checkpoint(passive)")
+
+
+def _truncate(connection: sqlite3.Connection) -> bool:
+    """Does not wait for other programs: the lock is ours meanwhile."""
+    connection.execute("pragma busy_timeout=0")
+    try:
+        ((busy, _, _),) = connection.execute("pragma wal_checkpoint(truncate)").fetchall()
+    finally:
+        connection.execute(f"pragma busy_timeout={int(BUSY_TIMEOUT * 1000)}")
+    return not busy
 
 
 async def _fetch(connection: aiosqlite.Connection, sql: str, args: Sequence[object]) -> list[Row]:
