@@ -8,6 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from chatrooms import names
+from chatrooms.ai import recollection
 from chatrooms.clock import now_ms
 from chatrooms.errors import BadRequest, Conflict, Forbidden, NotFound
 from chatrooms.event import Event, event_id, identified, parse_id
@@ -27,6 +28,7 @@ from chatrooms.storage.log import ERASED, Log
 
 RATE_PERIOD = 10.0  # seconds in which `message-rate` counts
 KNOWN_ROOMS = 10_000  # rooms remembered to be in the database
+QUOTABLE = 2 * recollection.REMEMBERED  # messages after one among which answers may quote it
 MAX_EDITS = 100  # of one message: each edit rewrites those before it
 
 
@@ -138,8 +140,9 @@ class Messages:
         return self._with_id(edited, seq)
 
     async def delete(self, who: Identity, room_id: str, message_id: str, rules: Rules) -> list[str]:
-        """Erases a message, and the AI replies to it: their text, edited ones too, leaves the log in the same commit.
+        """Erases a message, the AI replies to it, and those of the offline assistant that quote it.
 
+        Their text, edited ones too, leaves the log in the same commit.
         Returns the ids of the replies to it that are still being written: the caller's to stop. Raises
         NotFound; Forbidden for others than the author (of an AI reply: who asked) and the room's moderators.
         """
@@ -152,11 +155,15 @@ class Messages:
             message = await self._message(tx, room_id, seq)
             if not others and not await _is_own(tx, who, message):
                 raise _not_author()
+            text = message.message
             events = await self._erase(tx, who, seq, message)
             for reply_id, unfinished in await replies.answers_to(tx, seq):
                 running.extend([reply_id] if unfinished else [])
                 if answer := await queries.message_of_reply(tx, reply_id):
-                    events += await self._erase(tx, who, answer[0], msgspec.json.decode(answer[1], type=RoomMessage))
+                    events += await self._erase(tx, who, answer[0], _decoded(answer[1]))
+            for later, data in await queries.replies_after(tx, topic_of(room_id), seq, QUOTABLE):
+                if recollection.quotes((reply := _decoded(data)).message, message.username, text):
+                    events += await self._erase(tx, who, later, reply)
             return events
 
         await self._log.append((), command)
@@ -236,7 +243,7 @@ class Messages:
         data = await queries.message_row(tx, topic_of(room_id), seq)
         if data is None:
             raise _no_message()
-        return msgspec.json.decode(data, type=RoomMessage)
+        return _decoded(data)
 
     def _seq(self, message_id: str) -> int:
         """The seq of a message's id. Raises NotFound for what is none of ours."""
@@ -277,6 +284,10 @@ async def _rewrite_reply(tx: Transaction, message: RoomMessage) -> None:
     """A reply says no more than its message does."""
     if message.is_from_bot and message.message_id is not None:
         await replies.rewrite(tx, message.message_id, message.message)
+
+
+def _decoded(data: bytes) -> RoomMessage:
+    return msgspec.json.decode(data, type=RoomMessage)
 
 
 async def _is_own(tx: Transaction, who: Identity, message: RoomMessage) -> bool:

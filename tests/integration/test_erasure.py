@@ -84,6 +84,23 @@ async def test_who_asked_may_delete_the_answer(chat: Chat) -> None:
 
 
 @pytest.mark.every_engine
+async def test_deleted_message_takes_along_what_quotes_it(chat: Chat) -> None:
+    """Answers about the room quote others; those that do not quote this one stay."""
+    reader = await chat.join()
+    said = await chat.say("lobby", f"{SECRET_WORDS},\n in lines", "bob", username="Bob")
+    await chat.say("lobby", "@ai what was said about the heron?")
+    quoting = await final(reader)
+    assert SECRET_WORDS in quoting["message"]
+    await chat.say("lobby", "@ai what was said about the stork?")
+    other = await final(reader)
+    assert (await delete(chat, said, "bob")).status == 204
+    assert [(await reader.event("message-deleted"))["messageId"] for _ in range(2)] == [said["id"], quoting["id"]]
+    assert await told(chat) == []
+    left = (await chat.get("/api/rooms/lobby/messages")).data["messages"]
+    assert [message["id"] for message in left if message.get("isFromBot")] == [other["id"]]
+
+
+@pytest.mark.every_engine
 async def test_account_takes_all_that_is_its_own(chat: Chat) -> None:
     """Tasks, notifications, private replies, what its sessions say, memberships, invites; nobody else's."""
     tokens = await sign_up(chat)
