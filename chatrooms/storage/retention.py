@@ -17,7 +17,7 @@ from chatrooms.storage.database import Database, Source, Transaction
 FIRST_STEP = 50  # rows
 SMALLEST_STEP = 10  # rows
 LARGEST_STEP = 2000  # rows
-STEP_TIME = 0.008  # seconds that the work of a step may take: steps grow and shrink towards it
+STEP_TIME = 0.005  # seconds that the work of a step may take: steps grow and shrink towards it
 PAUSE = 0.01  # seconds between two steps, at least
 PART = 2  # times as long as the step took: how long a pause follows it
 

@@ -23,11 +23,10 @@ T = TypeVar("T")
 BUSY_TIMEOUT = 5.0  # seconds to wait for another program's write lock on an SQLite file
 TURN_TIMEOUT = 5.0  # seconds to wait for the writes of this process that came before
 
-WAL_LOOK = 0.5  # seconds between two looks at the write-ahead log
+WAL_LOOK = 2.0  # seconds between two copies of the write-ahead log into the file
 WAL_AGE = 30.0  # seconds that what was deleted may stand in it
-WAL_BYTES = 4 << 20  # beyond which it is emptied at once
-WAL_PAGES = 25_600  # beyond which a commit does that itself, because nobody else could
-COPIES = 2  # of it into the file before the lock is taken
+WAL_PAGES = 8_000  # beyond which it begins anew
+MOST_WAL_PAGES = 25_600  # beyond which a commit copies it, because nobody else could
 
 log = logging.getLogger(__name__)
 
@@ -107,22 +106,23 @@ class SQLite:
         emptied = time.monotonic()
         while True:
             await asyncio.sleep(WAL_LOOK)
-            size = _size(self._path.with_name(self._path.name + "-wal"))
-            if size > WAL_BYTES or (size and time.monotonic() - emptied > WAL_AGE):
-                try:
-                    if await self._empty_wal():
+            try:
+                pages = await asyncio.to_thread(_copy_back, self._path)
+                if not pages or time.monotonic() - emptied > WAL_AGE:
+                    if not pages or await self._begin_wal("truncate"):
                         emptied = time.monotonic()
-                except Exception as error:  # tried again at the next look
-                    log.debug("the write-ahead log is not emptied yet: %s", error)
+                elif pages > WAL_PAGES:
+                    await self._begin_wal("passive")  # what is not cut off need not grow again
+            except Exception as error:  # tried again at the next look
+                log.debug("the write-ahead log is not emptied yet: %s", error)
 
-    async def _empty_wal(self) -> bool:
-        """False when another program reads or writes just now. Raises Unavailable."""
-        for _ in range(COPIES):  # most of it while others write; the last writes come under the lock
-            await asyncio.to_thread(_copy_back, self._path)
+    async def _begin_wal(self, how: str) -> bool:
+        """Lets the log begin anew; false when another program reads or writes just now. Raises Unavailable."""
+        await asyncio.to_thread(_copy_back, self._path)  # what came meanwhile, or the lock is held for it
         await self._take_turn()
         try:
             # By the connection that reads: then neither it nor the other one is at work.
-            return await self._reader.run(_truncate)
+            return await self._reader.run(lambda connection: _checkpoint(connection, how))
         finally:
             self._turn.release()
 
@@ -140,7 +140,7 @@ class SQLite:
         await connection
         for pragma in (
             "journal_mode=wal", "synchronous=full", "secure_delete=on", "cache_size=-16384",
-            f"wal_autocheckpoint={WAL_PAGES}",
+            f"wal_autocheckpoint={MOST_WAL_PAGES}",
         ):  # fmt: skip
             await connection.execute(f"pragma {pragma}")
         return connection
@@ -219,23 +219,20 @@ def _work(
     return last(connection)
 
 
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
+def _copy_back(path: Path) -> int:
+    """Copies the write-ahead log into the file while others write; how many pages it has."""
+    if not path.with_name(path.name + "-wal").stat().st_size:
         return 0
-
-
-def _copy_back(path: Path) -> None:
     with closing(sqlite3.connect(path, 0)) as connection:
-        connection.execute("pragma wal_checkpoint(passive)")
+        ((_, pages, _),) = connection.execute("pragma wal_checkpoint(passive)").fetchall()
+    return int(pages)
 
 
-def _truncate(connection: sqlite3.Connection) -> bool:
+def _checkpoint(connection: sqlite3.Connection, how: str) -> bool:
     """Does not wait for other programs: the lock is ours meanwhile."""
     connection.execute("pragma busy_timeout=0")
     try:
-        ((busy, _, _),) = connection.execute("pragma wal_checkpoint(truncate)").fetchall()
+        ((busy, _, _),) = connection.execute(f"pragma wal_checkpoint({how})").fetchall()
     finally:
         connection.execute(f"pragma busy_timeout={int(BUSY_TIMEOUT * 1000)}")
     return not busy
