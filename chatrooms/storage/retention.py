@@ -52,7 +52,7 @@ async def in_steps(begin: Begin, step: Step) -> int:
         await asyncio.sleep(max(PAUSE, PART * (time.monotonic() - began)))
 
 
-async def remove_before(database: Database, table: str, key: str, at: str, before_ms: int) -> int:
+async def remove_before(database: Database, table: str, key: str, at: str, before: int) -> int:
     """Removes the rows of a table whose column `at`, which has an index, lies before that one; how many.
 
     The names are never a caller's from outside.
@@ -62,7 +62,7 @@ async def remove_before(database: Database, table: str, key: str, at: str, befor
 
     async def step(tx: Transaction, most: int) -> int:
         nonlocal after
-        rows = await tx.fetch(finding, after, before_ms, most)
+        rows = await tx.fetch(finding, after, before, most)
         if rows:
             after = rows[-1][1]
             await tx.executemany(f"delete from {table} where {key} = $1", [row[:1] for row in rows])
