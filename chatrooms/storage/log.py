@@ -20,7 +20,7 @@ from chatrooms.event import Event, Position
 from chatrooms.storage.database import Database, Source, Transaction
 from chatrooms.storage.extent import Extent, between, extent_of, new_epoch, renewed
 from chatrooms.storage.group import Appended, Command, Group, Job, answer, event_of, size_of
-from chatrooms.storage.retention import in_steps, last_before, remove_events
+from chatrooms.storage.retention import remove_old_events
 
 MAX_GROUP = 512  # events in one commit
 PROBE = 1.0  # seconds between two looks at a database that failed
@@ -163,14 +163,10 @@ class Log:
         In steps that each hold the lock of the log for milliseconds. Raises Unavailable; what was removed by
         then stays so.
         """
-        last = await last_before(self._database, before_ms)
+        return await remove_old_events(self._database, before_ms, self._raise_floor)
 
-        async def step(tx: Transaction, most: int) -> int:
-            # Before the commit: nobody may be told that all is there which is about to go.
-            removed, self.floor = await remove_events(tx, last, most)
-            return removed
-
-        return await in_steps(self._database.appending, step)
+    def _raise_floor(self, floor: int) -> None:
+        self.floor = max(self.floor, floor)
 
     async def _write(self) -> None:
         while True:

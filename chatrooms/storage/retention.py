@@ -13,9 +13,11 @@ from contextlib import AbstractAsyncContextManager
 
 from chatrooms.event import PURGED
 from chatrooms.storage.database import Database, Source, Transaction
+from chatrooms.storage.extent import extent_of
 
 FIRST_STEP = 50  # rows
-SMALLEST_STEP = 10  # rows
+LEAST_EVENTS = 200  # removed in one step
+LEAST_ROWS = 20  # of other tables, which may be large
 LARGEST_STEP = 2000  # rows
 STEP_TIME = 0.005  # seconds that the work of a step may take: steps grow and shrink towards it
 PAUSE = 0.01  # seconds between two steps, at least
@@ -33,10 +35,11 @@ select count(*), max(seq) from
 (select seq from events where seq > $1 and seq <= $2 order by seq limit $3) as step"""
 
 
-async def in_steps(begin: Begin, step: Step) -> int:
+async def in_steps(begin: Begin, step: Step, least: int = 1) -> int:
     """Repeats a step, each time in a transaction that `begin` begins, until it removes nothing; how many it removed.
 
-    The step is told how many rows it may remove. Raises what it raises; then the steps before are done.
+    The step is told how many rows it may remove, `least` or more: however slow the way to the database is, so many
+    are no burden. Raises what it raises; then the steps before are done.
     """
     removed, most = 0, FIRST_STEP
     while True:
@@ -48,7 +51,7 @@ async def in_steps(begin: Begin, step: Step) -> int:
         if not done:
             return removed
         removed += done
-        most = max(SMALLEST_STEP, min(LARGEST_STEP, int(most * min(2.0, STEP_TIME / took))))
+        most = max(least, min(LARGEST_STEP, int(most * min(2.0, STEP_TIME / took))))
         await asyncio.sleep(max(PAUSE, PART * (time.monotonic() - began)))
 
 
@@ -68,7 +71,7 @@ async def remove_before(database: Database, table: str, key: str, at: str, befor
             await tx.executemany(f"delete from {table} where {key} = $1", [row[:1] for row in rows])
         return len(rows)
 
-    return await in_steps(database.transaction, step)
+    return await in_steps(database.transaction, step, LEAST_ROWS)
 
 
 async def last_before(source: Source, before_ms: int) -> int:
@@ -85,14 +88,28 @@ async def any_between(source: Source, after: int, last: int) -> bool:
     return bool(await source.fetch(sql, after, last, PURGED))
 
 
-async def remove_events(tx: Transaction, last: int, most: int) -> tuple[int, int]:
-    """Removes the oldest events up to a seq, at most so many; how many, and the new floor.
+async def remove_old_events(database: Database, before_ms: int, on_floor: Callable[[int], None]) -> int:
+    """Removes the events made before that time (milliseconds since 1970); how many.
+
+    `on_floor` is told the new floor before each commit: nobody may be told that all is there which is about to go.
+    """
+    last, (_, floor, _) = await last_before(database, before_ms), await extent_of(database)
+
+    async def step(tx: Transaction, most: int) -> int:
+        nonlocal floor
+        removed, floor = await _remove_events(tx, floor, last, most)
+        on_floor(floor)
+        return removed
+
+    return await in_steps(database.appending, step, LEAST_EVENTS)
+
+
+async def _remove_events(tx: Transaction, floor: int, last: int, most: int) -> tuple[int, int]:
+    """Removes the next events after a floor and up to a seq, at most so many; how many, and the new floor.
 
     Under the lock of the log, as with all that changes rows of events: or two that remove the same ones
     could wait for each other.
     """
-    rows = await tx.fetch("select cast(value as bigint) from meta where name = 'floor'")
-    floor = rows[0][0] if rows else 0
     ((count, end),) = await tx.fetch(_STEP, floor, last, most)
     if not count:
         return 0, floor

@@ -1,6 +1,6 @@
-"""How long posts take while retention removes a million events.
+"""How long posts take while retention removes a million events, or so many as are asked for.
 
-`python -m tests.faults.retention [sqlite] [postgres]` fills a database, starts a server on it and prints what
+`python -m tests.faults.retention [ENGINE [EVENTS]]` fills a database, starts a server on it and prints what
 those who post saw: without retention first, then while it removes.
 """
 
@@ -116,17 +116,17 @@ def _print(engine: str, outcome: Outcome) -> None:
         print(f"  {name:<8} {len(took):6} posts: p50 {p50:.1f} ms, p99 {p99:.1f} ms, longest {max(took) * 1000:.1f} ms")
 
 
-def main(engines: list[str]) -> None:
+def main(engines: list[str], events: int) -> None:
     if "sqlite" in engines:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
-            _print("sqlite", measure(folder, lambda: fill_sqlite(folder / "chatrooms.db")))
+            _print("sqlite", measure(folder, lambda: fill_sqlite(folder / "chatrooms.db", events), events=events))
     if "postgres" in engines:
         with tempfile.TemporaryDirectory() as name, closing(Postgres(durable=True)) as server:
             database = server.new_database()
             url = f"--database-url={server.url(database)}"
-            _print("postgres", measure(Path(name), lambda: fill_postgres(server, database), url))
+            _print("postgres", measure(Path(name), lambda: fill_postgres(server, database, events), url, events=events))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:] or ["sqlite", "postgres"])
+    main(sys.argv[1:2] or ["sqlite", "postgres"], int(sys.argv[2]) if len(sys.argv) > 2 else EVENTS)
