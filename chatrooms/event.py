@@ -14,6 +14,8 @@ import msgspec
 CONTROL = "control"  # the topic of orders that every node obeys: revoke, kick, rules changed
 MAX_SEQ = 2**53 - 1  # the largest integer that JavaScript holds exactly
 
+PURGED = "log-purged"  # the order to forget what was read of the log: its text is about to go
+
 _ID = re.compile(r"([0-9a-z]{1,16})-(0|[1-9][0-9]{0,15})\Z", re.ASCII)
 
 
@@ -40,6 +42,11 @@ class Position(NamedTuple):
 
     epoch: str
     seq: int
+
+
+def purged(until: int = MAX_SEQ) -> Event:
+    """The order to every node to drop what its tails have of events up to that seq, before they are removed."""
+    return Event(PURGED, msgspec.json.encode({"until": until}), (CONTROL,))
 
 
 def event_id(epoch: str, seq: int) -> str:

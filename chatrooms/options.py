@@ -163,7 +163,12 @@ OPTIONS: tuple[Option, ...] = (
     Option("message-rate", whole, 120, "messages of one user in 10 s; service and admin are exempt"),
     Option("write-timeout", seconds, 30.0, "how long a stream may accept nothing before it is ended"),
     Option("drain", seconds, 10.0, "time over which streams are closed when the server stops"),
-    Option("retention", seconds, 0.0, "days that events are kept; 0: for ever"),
+    Option(
+        "retention",
+        seconds,
+        0.0,
+        "days that events, AI replies, messages of sessions and ended tasks are kept; 0: for ever",
+    ),
     Option("ai", one_of("offline", "openai"), "offline", "who answers: nobody clever, or an OpenAI-compatible server"),
     Option("ai-base-url", base_url, None, "address of that server, as https://api.example.org/v1"),
     Option("ai-model", text, None, "model that is asked when a client names none"),

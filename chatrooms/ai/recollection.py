@@ -40,6 +40,12 @@ async def answer(question: str, scene: Scene) -> str | None:
     return None
 
 
+def quotes(reply: str, username: str, text: str) -> bool:
+    """Whether an answer quotes that message of somebody."""
+    start, end = f"- {username}, ", f": “{_short(text)}”"
+    return any(line.startswith(start) and line.endswith(end) for line in reply.split("\n"))
+
+
 def _who(scene: Scene) -> str:
     if not scene.members:
         return f"Nobody has {scene.room_id} open right now."

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from argparse import ArgumentParser
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from chatrooms import options
-from chatrooms.clock import now_ms
 from chatrooms.datadir import Folder, lock
 from chatrooms.errors import ConfigError
-from chatrooms.housekeeping import DAY_MS
+from chatrooms.housekeeping import Outcome, do_chores, run_out
 from chatrooms.storage import backup as copies
-from chatrooms.storage import sessions
 from chatrooms.storage.database import Database
 from chatrooms.storage.engines import FILE, database_of
 from chatrooms.storage.log import Log
@@ -43,28 +43,34 @@ def restore(argv: Sequence[str]) -> int:
 
 
 def retention(argv: Sequence[str]) -> int:
-    """`retention`: removes old events once; a running server does so by itself every hour."""
-    parser = options.parser("chatrooms retention", "Remove the events older than --retention days, once.")
+    """`retention`: removes what is old once; a running server does so by itself every hour."""
+    parser = options.parser("chatrooms retention", "Remove what is older than --retention days, once.")
     settings = options.Options(options.overrides(parser.parse_args(argv)), os.environ)
     if not settings.retention:
         raise ConfigError("--retention: give the number of days to keep")
     folder = Folder(Path(settings.data_dir), needed=not settings.database_url)
     try:
-        removed = asyncio.run(_forget(database_of(settings.database_url, folder.path), settings.retention))
+        outcome = asyncio.run(_forget(database_of(settings.database_url, folder.path), settings))
     finally:
         folder.close()
-    print(f"removed {removed} events")
-    return 0
+    print(f"removed {outcome.removed.get('events', 0)} events")
+    if outcome.failed:
+        print(f"chatrooms: not all is removed of: {', '.join(outcome.failed)}", file=sys.stderr)
+    return 1 if outcome.failed else 0
 
 
-async def _forget(database: Database, days: float) -> int:
+class _Store(NamedTuple):
+    database: Database
+    log: Log
+
+
+async def _forget(database: Database, settings: options.Options) -> Outcome:
+    """The same as a server does. Others that run on the database hear of it over the log."""
     await database.open()
     log = Log(database, lambda events: None)
     await log.open()
     try:
-        cutoff = now_ms() - int(days * DAY_MS)
-        await sessions.forget(database, cutoff)
-        return await log.forget(cutoff)
+        return await do_chores(run_out(_Store(database, log), settings))
     finally:
         await log.close()
         await database.close()

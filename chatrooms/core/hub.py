@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Protocol
 
+import msgspec
+
 from chatrooms.core.catchup import CatchUp
 from chatrooms.core.encoding import NAMED, Encoding
 from chatrooms.core.feeds import Feeds
@@ -16,7 +18,7 @@ from chatrooms.core.stream import Stream
 from chatrooms.core.sweep import Sweep
 from chatrooms.core.topic import Reader, Topic
 from chatrooms.errors import TooMany, Unavailable
-from chatrooms.event import MAX_SEQ, Event, event_id
+from chatrooms.event import CONTROL, MAX_SEQ, PURGED, Event, event_id
 from chatrooms.listeners import described, tell
 from chatrooms.storage.log import Log
 
@@ -58,6 +60,7 @@ class Hub:
         self.draining = False
 
         self._pulse = Pulse(heartbeat, write_timeout, _tell_expiring, _end_expired)
+        self.listen(CONTROL, self._obey)
 
     def start(self, log: Log) -> None:
         """Begins to beat and to read from the log."""
@@ -157,6 +160,13 @@ class Hub:
         """Drops all tails: the log has lost events or text."""
         for topic in self._topics.values():
             topic.forget()
+
+    def _obey(self, event: Event) -> None:
+        """Drops what is about to leave the log: no later event is that old, so it does not come back."""
+        if event.type == PURGED:
+            until = msgspec.json.decode(event.data)["until"]
+            for topic in self._topics.values():
+                topic.forget_until(until)
 
     # Streams
 

@@ -127,6 +127,13 @@ class Topic:
         self._durables = self._durable_bytes = self._ephemerals = self._ephemeral_bytes = 0
         self.version += 1
 
+    def forget_until(self, seq: int) -> None:
+        """Drops what the tail has of events up to that seq: they are about to leave the log."""
+        self.version += 1
+        index = bisect_right(self._entries, seq, key=lambda entry: entry.position)
+        if index:
+            self._drop_before(index)
+
     @property
     def held(self) -> bool:
         """Whether nothing of it may be read for now."""

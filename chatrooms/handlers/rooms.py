@@ -176,7 +176,8 @@ class Message(Handler):
         who = self.identity()
         room_id = names.room_id(room_id)
         rules = await self.server.rulebook.readable(who, room_id)
-        await self.server.messages.delete(who, room_id, message_id, rules)
+        for reply_id in await self.server.messages.delete(who, room_id, message_id, rules):
+            await self.server.replies.stop_by_id(reply_id, who.username or who.user_id)
         self.set_status(204)
 
 

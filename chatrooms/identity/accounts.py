@@ -6,7 +6,7 @@ import secrets
 
 from chatrooms import names
 from chatrooms.errors import Conflict, Forbidden, NotFound, Unauthorized
-from chatrooms.event import Event
+from chatrooms.event import Event, purged
 from chatrooms.identity.gate import blocked
 from chatrooms.identity.passwords import Passwords
 from chatrooms.identity.signins import SignedIn, SignIns
@@ -14,7 +14,7 @@ from chatrooms.identity.tokens import Identity
 from chatrooms.limits import RateLimit
 from chatrooms.options import Options
 from chatrooms.storage import accounts as queries
-from chatrooms.storage import memberships, replies
+from chatrooms.storage import erasure, memberships
 from chatrooms.storage.accounts import Account, AccountQueries
 from chatrooms.storage.database import Database, Transaction
 from chatrooms.storage.log import Log
@@ -26,6 +26,7 @@ class Accounts:
     """The registered users of a server, and its guests."""
 
     def __init__(self, database: Database, log: Log, signins: SignIns, options: Options) -> None:
+        self._database = database
         self._log = log
         self._signins = signins
         self._stored = AccountQueries(database)
@@ -99,20 +100,24 @@ class Accounts:
         return await self._signins.begin(account.user_id, account.username, account.role)
 
     async def delete(self, who: Identity, password: str) -> None:
-        """Removes the caller's account, its private AI replies and what it tells of a person; its messages stay.
+        """Removes the caller's account and all that is its own; its messages in rooms stay.
 
-        Raises Unauthorized for a wrong password, NotFound for a user without an account.
+        That is what tells of a person, memberships, sign-ins, invites, tasks with their results, private AI
+        replies, notifications, and what was said in the message sessions it owns. Returns when all is gone;
+        what a failure leaves of it is removed by the next round of housekeeping. Raises Unauthorized for a
+        wrong password, NotFound for a user without an account.
         """
         account = await self._own(who, password)
 
         async def command(tx: Transaction) -> list[Event]:
             await queries.erase(tx, account.user_id)
-            await replies.forget_private(tx, account.user_id)
+            await erasure.begin(tx, account.user_id)
             await memberships.remove_all(tx, account.user_id)
-            return [blocked(account.user_id)]
+            return [blocked(account.user_id), purged()]
 
         await self._log.append((), command)
         await self._signins.end_all(account.user_id)
+        await erasure.finish(self._database, account.user_id)
 
     async def _find(self, name: str) -> Account | None:
         if "@" in name:

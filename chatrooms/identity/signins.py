@@ -108,8 +108,7 @@ class SignIns:
 
     async def forget_expired(self) -> None:
         """Removes sign-ins that can no longer be renewed."""
-        async with self._database.appending() as tx:
-            await families.forget_expired(tx, int(self._clock()))
+        await families.forget_expired(self._database, int(self._clock()))
 
     def _signed_in(self, family: families.Family, number: int) -> SignedIn:
         user = (family.user_id, family.username, family.role)

@@ -163,6 +163,13 @@ class Replies:
         elif reply.ending is None:
             await self._store.order(Stop(reply.id, by))
 
+    async def stop_by_id(self, reply_id: str, by: str) -> None:
+        """The same, of a reply that may not be there any more."""
+        try:
+            await self.stop(await self.find(reply_id), by)
+        except NotFound:
+            pass
+
     def obey(self, event: Event) -> None:
         """Ends a reply that was stopped on another node."""
         if event.type == STOP:
@@ -171,14 +178,15 @@ class Replies:
                 self._end(reply, Ending(STOPPED, order.by))
 
     def asked(self, reply: Reply) -> Prompt:
-        """What a private reply, or one without a question in its room, was asked. Raises Conflict while it runs."""
+        """What a private reply, or one without a question in its room, was asked.
+
+        Raises Conflict while it runs; NotFound when that was erased with it.
+        """
         check_ended(reply)
+        if not reply.row.prompt:
+            raise NotFound("not-found", "The question has been deleted.")
         ask = msgspec.json.decode(reply.row.prompt, type=Ask)
         return Prompt(ask.message, ask.history, reply.row.model, reply.row.temperature)
-
-    async def forget(self, before_ms: int) -> None:
-        """Removes the replies that ended before that time."""
-        await self._store.forget(before_ms)
 
     def _fitting(self, prompt: Prompt) -> Prompt:
         most = self._options.max_prompt_bytes

@@ -16,7 +16,7 @@ from chatrooms.storage import leases
 from chatrooms.storage import replies as queries
 from chatrooms.storage.database import Database, Transaction
 from chatrooms.storage.log import Log
-from chatrooms.storage.messages import add_room
+from chatrooms.storage.messages import add_room, key_of_reply, message_row
 from chatrooms.storage.replies import StoredReply
 
 BOT_ID = "assistant"
@@ -73,11 +73,13 @@ class ReplyStore:
     async def finish(self, row: StoredReply, usage: tuple[int, int] | None) -> None:
         """Writes how a reply ended; in a room its message goes into the log in the same commit.
 
-        Harmless when it has ended already. Raises Unavailable.
+        Nothing of it is kept when its question, which it may quote, was deleted meanwhile. Harmless when it has
+        ended already. Raises Unavailable.
         """
 
         async def command(tx: Transaction) -> list[Event]:
-            if not await queries.finish(tx, row, usage, now_ms()) or row.room_id is None:
+            told = row if await _is_asked_still(tx, row) else row._replace(text="", lengths="")
+            if not await queries.finish(tx, told, usage, now_ms()) or row.room_id is None or told is not row:
                 return []
             await add_room(tx, row.room_id, now_ms())
             return [_message(row, row.room_id)]
@@ -99,10 +101,12 @@ class ReplyStore:
             await self.finish(cut, None)
         return len(rows)
 
-    async def forget(self, before_ms: int) -> None:
-        """Removes the replies that ended before that time."""
-        async with self._database.appending() as tx:
-            await queries.forget_ended(tx, before_ms)
+
+async def _is_asked_still(tx: Transaction, row: StoredReply) -> bool:
+    """Whether a reply's question is there, if it is a message of a room."""
+    if row.room_id is None or row.question is None:
+        return True
+    return await message_row(tx, topic_of(row.room_id), row.question) is not None
 
 
 def _message(row: StoredReply, room_id: str) -> Event:
@@ -112,7 +116,7 @@ def _message(row: StoredReply, room_id: str) -> Event:
         is_from_bot=True, message_id=row.id,
         state=None if row.state == "complete" else row.state, stopped_by=row.stopped_by or None,
     )  # fmt: skip
-    return Event("room-message", msgspec.json.encode(message), (topic_of(room_id),), f"reply/{row.id}")
+    return Event("room-message", msgspec.json.encode(message), (topic_of(room_id),), key_of_reply(row.id))
 
 
 def _instead(row: StoredReply) -> str:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from chatrooms import names
+from chatrooms.ai import recollection
 from chatrooms.clock import now_ms
 from chatrooms.errors import BadRequest, Conflict, Forbidden, NotFound
 from chatrooms.event import Event, event_id, identified, parse_id
@@ -27,6 +28,7 @@ from chatrooms.storage.log import ERASED, Log
 
 RATE_PERIOD = 10.0  # seconds in which `message-rate` counts
 KNOWN_ROOMS = 10_000  # rooms remembered to be in the database
+QUOTABLE = 2 * recollection.REMEMBERED  # messages after one among which answers may quote it
 MAX_EDITS = 100  # of one message: each edit rewrites those before it
 
 
@@ -137,26 +139,45 @@ class Messages:
         await self._log.append((), command)
         return self._with_id(edited, seq)
 
-    async def delete(self, who: Identity, room_id: str, message_id: str, rules: Rules) -> None:
-        """Erases a message: its text, edited ones too, leaves the log in the same commit.
+    async def delete(self, who: Identity, room_id: str, message_id: str, rules: Rules) -> list[str]:
+        """Erases a message, the AI replies to it, and those of the offline assistant that quote it.
 
-        Raises NotFound; Forbidden for others than the author and the room's moderators.
+        Their text, edited ones too, leaves the log in the same commit.
+        Returns the ids of the replies to it that are still being written: the caller's to stop. Raises
+        NotFound; Forbidden for others than the author (of an AI reply: who asked) and the room's moderators.
         """
         others = rules.rank(who) >= Rank.MODERATOR
         seq = self._seq(message_id)
         self._count(who, 1)
+        running: list[str] = []
 
         async def command(tx: Transaction) -> list[Event]:
-            message = await self._owned(tx, who, room_id, seq, others)
-            message.message, message.deleted_at = "", now_ms()
-            await queries.rewrite(tx, seq, ERASED, msgspec.json.encode(message))
-            await _rewrite_reply(tx, message)
-            for earlier, _ in await queries.edits_of(tx, seq):
-                await queries.rewrite(tx, earlier, ERASED, b"{}")
-            changed = self._change("message-deleted", who, room_id, seq, {})
-            return [changed, *self._recorded("message-deleted", who, message, seq)]
+            message = await self._message(tx, room_id, seq)
+            if not others and not await _is_own(tx, who, message):
+                raise _not_author()
+            text = message.message
+            events = await self._erase(tx, who, seq, message)
+            for reply_id, unfinished in await replies.answers_to(tx, seq):
+                running.extend([reply_id] if unfinished else [])
+                if answer := await queries.message_of_reply(tx, reply_id):
+                    events += await self._erase(tx, who, answer[0], _decoded(answer[1]))
+            for later, data in await queries.replies_after(tx, topic_of(room_id), seq, QUOTABLE):
+                if recollection.quotes((reply := _decoded(data)).message, message.username, text):
+                    events += await self._erase(tx, who, later, reply)
+            return events
 
         await self._log.append((), command)
+        return running
+
+    async def _erase(self, tx: Transaction, who: Identity, seq: int, message: RoomMessage) -> list[Event]:
+        """Takes the text of a message out of the log, and tells of it."""
+        message.message, message.deleted_at = "", now_ms()
+        await queries.rewrite(tx, seq, ERASED, msgspec.json.encode(message))
+        await _rewrite_reply(tx, message)
+        for earlier, _ in await queries.edits_of(tx, seq):
+            await queries.rewrite(tx, earlier, ERASED, b"{}")
+        changed = self._change("message-deleted", who, message.room_id, seq, {})
+        return [changed, *self._recorded("message-deleted", who, message, seq)]
 
     async def find(self, room_id: str, message_id: str) -> RoomMessage | None:
         """A message as it is now; None for one that is not there, or not any more."""
@@ -211,14 +232,18 @@ class Messages:
         return [Act(message.room_id, action, who.user_id, now_ms(), message.user_id, message_id=id).record()]
 
     async def _owned(self, tx: Transaction, who: Identity, room_id: str, seq: int, others: bool) -> RoomMessage:
-        """A message that `who` may change: an own one, or with `others` anybody's."""
+        """A message that `who` may edit: an own one, or with `others` anybody's."""
+        message = await self._message(tx, room_id, seq)
+        if (message.user_id != who.user_id or message.is_from_bot) and not others:
+            raise _not_author()
+        return message
+
+    async def _message(self, tx: Transaction, room_id: str, seq: int) -> RoomMessage:
+        """A message of a room. Raises NotFound."""
         data = await queries.message_row(tx, topic_of(room_id), seq)
         if data is None:
             raise _no_message()
-        message = msgspec.json.decode(data, type=RoomMessage)
-        if (message.user_id != who.user_id or message.is_from_bot) and not others:
-            raise Forbidden("not-author", "Only the author or a moderator may change a message.")
-        return message
+        return _decoded(data)
 
     def _seq(self, message_id: str) -> int:
         """The seq of a message's id. Raises NotFound for what is none of ours."""
@@ -259,6 +284,21 @@ async def _rewrite_reply(tx: Transaction, message: RoomMessage) -> None:
     """A reply says no more than its message does."""
     if message.is_from_bot and message.message_id is not None:
         await replies.rewrite(tx, message.message_id, message.message)
+
+
+def _decoded(data: bytes) -> RoomMessage:
+    return msgspec.json.decode(data, type=RoomMessage)
+
+
+async def _is_own(tx: Transaction, who: Identity, message: RoomMessage) -> bool:
+    """Whether these are somebody's words: their message, or an AI reply that they asked for, which may quote them."""
+    if not message.is_from_bot:
+        return message.user_id == who.user_id
+    return message.message_id is not None and await replies.asker(tx, message.message_id) == who.user_id
+
+
+def _not_author() -> Forbidden:
+    return Forbidden("not-author", "Only the author or a moderator may change a message.")
 
 
 def _no_message() -> NotFound:

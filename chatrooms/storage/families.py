@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from chatrooms.storage import revocations
-from chatrooms.storage.database import Transaction
+from chatrooms.storage.database import Database, Transaction
+from chatrooms.storage.retention import remove_before
 
 _COLUMNS = "family, user_id, username, role, used, expires_at"
 
@@ -53,5 +54,6 @@ async def end_all(tx: Transaction, user_id: str, expires_at: int) -> list[str]:
     return [family for (family,) in rows]
 
 
-async def forget_expired(tx: Transaction, now: int) -> None:
-    await tx.execute("delete from refresh_families where expires_at < $1", now)
+async def forget_expired(database: Database, now: int) -> int:
+    """Removes sign-ins that ended before that time, in short steps; says how many."""
+    return await remove_before(database, "refresh_families", "family", "expires_at", now)

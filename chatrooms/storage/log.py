@@ -20,7 +20,7 @@ from chatrooms.listeners import described, tell
 from chatrooms.storage.database import Database, Source, Transaction
 from chatrooms.storage.extent import Extent, between, extent_of, new_epoch, renewed
 from chatrooms.storage.group import Appended, Command, Group, Job, Waiting, answer, event_of
-from chatrooms.storage.retention import remove_some
+from chatrooms.storage.retention import remove_old_events
 
 MAX_GROUP = 512  # events in one commit
 PROBE = 1.0  # seconds between two looks at a database that failed
@@ -159,16 +159,13 @@ class Log:
     async def forget(self, before_ms: int) -> int:
         """Removes the events made before that time (milliseconds since 1970); returns how many.
 
-        In steps that each hold the write lock briefly. Raises nothing of its own.
+        In steps that each hold the lock of the log for milliseconds. Raises Unavailable; what was removed by
+        then stays so.
         """
-        removed = 0
-        while step := await self._forget_step(before_ms):
-            removed += step
-        return removed
+        return await remove_old_events(self._database, before_ms, self._raise_floor)
 
-    async def _forget_step(self, before_ms: int) -> int:
-        removed, self.floor = await remove_some(self._database, self.floor, before_ms)
-        return removed
+    def _raise_floor(self, floor: int) -> None:
+        self.floor = max(self.floor, floor)
 
     async def _write(self) -> None:
         while True:

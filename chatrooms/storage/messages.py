@@ -58,6 +58,27 @@ async def message_row(tx: Transaction, topic: str, seq: int) -> bytes | None:
     return rows[0][0].encode() if rows else None
 
 
+async def message_of_reply(tx: Transaction, reply_id: str) -> tuple[int, bytes] | None:
+    """The message that an AI reply became, as (seq, data); None for one that is not there (any more)."""
+    sql = "select seq, data from events where key = $1 and type = 'room-message'"
+    rows = await tx.fetch(sql, key_of_reply(reply_id))
+    return (rows[0][0], rows[0][1].encode()) if rows else None
+
+
+async def replies_after(tx: Transaction, topic: str, seq: int, most: int) -> list[tuple[int, bytes]]:
+    """Those of the next messages after a seq, at most so many, that AI replies became, as (seq, data)."""
+    some = f"select e.seq, e.data {_OF_ROOM} and t.seq > $2 order by t.seq limit $3"
+    rows = await tx.fetch(
+        f"""select seq, data from ({some}) as some_of_it where data like '%"isFromBot":true%'""", topic, seq, most
+    )
+    return [(seq, data.encode()) for seq, data in rows]
+
+
+def key_of_reply(reply_id: str) -> str:
+    """The key of the message that an AI reply becomes."""
+    return f"reply/{reply_id}"
+
+
 async def rewrite(tx: Transaction, seq: int, type: str, data: bytes) -> None:
     """Replaces an event in the log itself: what it said before is gone."""
     await tx.execute("update events set type = $1, data = $2 where seq = $3", type, data.decode(), seq)

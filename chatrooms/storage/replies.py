@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from chatrooms.storage import leases
-from chatrooms.storage.database import Database, Row, Transaction
+from chatrooms.storage.database import Database, Row, Source, Transaction
+from chatrooms.storage.retention import remove_before
 
 STREAMING = "streaming"
 
@@ -73,19 +74,27 @@ async def orphans(database: Database, node: str, now: int) -> list[StoredReply]:
 
 
 async def rewrite(tx: Transaction, reply_id: str, text: str) -> None:
-    """Replaces the text of a reply that has ended: what it said before is gone."""
+    """Replaces the text of a reply that has ended: what it said before is gone; without any, so is what was asked."""
     lengths = f"{len(text)}," if text else ""
-    await tx.execute("update replies set text = $1, lengths = $2 where id = $3", text, lengths, reply_id)
+    sql = "update replies set text = $1, lengths = $2, prompt = case when $1 = '' then '' else prompt end where id = $3"
+    await tx.execute(sql, text, lengths, reply_id)
 
 
-async def forget_private(tx: Transaction, user_id: str) -> None:
-    """Removes the private replies of a user, and what was asked."""
-    await tx.execute("delete from replies where user_id = $1 and room_id is null", user_id)
+async def answers_to(source: Source, question: int) -> list[tuple[str, bool]]:
+    """The replies to a message of a room: (id, whether it is still being written) each."""
+    rows = await source.fetch("select id, state from replies where question = $1 order by created_at, id", question)
+    return [(id, state == STREAMING) for id, state in rows]
 
 
-async def forget_ended(tx: Transaction, before: int) -> None:
-    """Removes the replies that ended before that time."""
-    await tx.execute("delete from replies where ended_at < $1", before)
+async def asker(source: Source, reply_id: str) -> str | None:
+    """The user who asked for a reply."""
+    rows = await source.fetch("select user_id from replies where id = $1", reply_id)
+    return rows[0][0] if rows else None
+
+
+async def forget_ended(database: Database, before: int) -> int:
+    """Removes the replies that ended before that time, with what was asked, in short steps; says how many."""
+    return await remove_before(database, "replies", "id", "ended_at", before)
 
 
 def _stored(row: Row) -> StoredReply:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from chatrooms.storage.database import Database, Source, Transaction
+from chatrooms.storage.retention import remove_before
 
 CHUNK = 500  # values in one query
 LOT = 50  # rows taken at once: how long a post in a room may have to wait for them
@@ -104,17 +105,9 @@ async def refuse(tx: Transaction, reasons: Sequence[tuple[int, str]]) -> None:
     await tx.executemany("update session_messages set refused = $1 where id = $2", rows)
 
 
-async def forget(database: Database, before: int, most: int = 1000) -> None:
-    """Removes rows that were taken before that time (milliseconds since 1970), in short steps."""
-    while True:
-        async with database.transaction() as tx:
-            rows = await tx.fetch(
-                "delete from session_messages where id in "
-                "(select id from session_messages where taken_at < $1 order by id limit $2) returning id",
-                before, most,
-            )  # fmt: skip
-        if len(rows) < most:
-            return
+async def forget(database: Database, before: int) -> int:
+    """Removes rows that were taken before that time (milliseconds since 1970), in short steps; says how many."""
+    return await remove_before(database, "session_messages", "id", "taken_at", before)
 
 
 def _padded(ids: Sequence[int]) -> list[int]:

@@ -7,7 +7,7 @@ import logging
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, suppress
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -22,6 +22,11 @@ T = TypeVar("T")
 
 BUSY_TIMEOUT = 5.0  # seconds to wait for another program's write lock on an SQLite file
 TURN_TIMEOUT = 5.0  # seconds to wait for the writes of this process that came before
+
+WAL_LOOK = 2.0  # seconds between two copies of the write-ahead log into the file
+WAL_AGE = 30.0  # seconds that what was deleted may stand in it
+WAL_PAGES = 8_000  # beyond which it begins anew
+MOST_WAL_PAGES = 25_600  # beyond which a commit copies it, because nobody else could
 
 log = logging.getLogger(__name__)
 
@@ -47,10 +52,13 @@ class SQLite:
             self._reader = await self._connect()
         except sqlite3.Error as error:
             raise ConfigError(f"cannot open the database {self._path}: {error}") from None
+        self._emptying = asyncio.create_task(self._keep_wal_short())
         self._version = -1
         await self.changed_elsewhere()
 
     async def close(self) -> None:
+        self._emptying.cancel()
+        await asyncio.wait([self._emptying])
         async with self._turn:
             await self._reader.close()
             await self._writer.close()
@@ -93,6 +101,31 @@ class SQLite:
         """The same: there is one writer, and one process."""
         return self.transaction()
 
+    async def _keep_wal_short(self) -> None:
+        """Takes the write-ahead log into the file, where deleted text is overwritten, beside the writes."""
+        emptied = time.monotonic()
+        while True:
+            await asyncio.sleep(WAL_LOOK)
+            try:
+                pages = await asyncio.to_thread(_copy_back, self._path)
+                if not pages or time.monotonic() - emptied > WAL_AGE:
+                    if not pages or await self._begin_wal("truncate"):
+                        emptied = time.monotonic()
+                elif pages > WAL_PAGES:
+                    await self._begin_wal("passive")  # what is not cut off need not grow again
+            except Exception as error:  # tried again at the next look
+                log.debug("the write-ahead log is not emptied yet: %s", error)
+
+    async def _begin_wal(self, how: str) -> bool:
+        """Lets the log begin anew; false when another program reads or writes just now. Raises Unavailable."""
+        await asyncio.to_thread(_copy_back, self._path)  # what came meanwhile, or the lock is held for it
+        await self._take_turn()
+        try:
+            # By the connection that reads: then neither it nor the other one is at work.
+            return await self._reader.run(lambda connection: _checkpoint(connection, how))
+        finally:
+            self._turn.release()
+
     async def _take_turn(self) -> None:
         try:
             async with asyncio.timeout(TURN_TIMEOUT):
@@ -105,7 +138,10 @@ class SQLite:
         # Or a server that nobody closed would keep its process from ending.
         connection._thread.daemon = True
         await connection
-        for pragma in ("journal_mode=wal", "synchronous=full", "secure_delete=on", "cache_size=-16384"):
+        for pragma in (
+            "journal_mode=wal", "synchronous=full", "secure_delete=on", "cache_size=-16384",
+            f"wal_autocheckpoint={MOST_WAL_PAGES}",
+        ):  # fmt: skip
             await connection.execute(f"pragma {pragma}")
         return connection
 
@@ -181,6 +217,25 @@ def _work(
     for sql, rows in statements:
         connection.executemany(sql, rows)
     return last(connection)
+
+
+def _copy_back(path: Path) -> int:
+    """Copies the write-ahead log into the file while others write; how many pages it has."""
+    if not path.with_name(path.name + "-wal").stat().st_size:
+        return 0
+    with closing(sqlite3.connect(path, 0)) as connection:
+        ((_, pages, _),) = connection.execute("pragma wal_checkpoint(passive)").fetchall()
+    return int(pages)
+
+
+def _checkpoint(connection: sqlite3.Connection, how: str) -> bool:
+    """Does not wait for other programs: the lock is ours meanwhile."""
+    connection.execute("pragma busy_timeout=0")
+    try:
+        ((busy, _, _),) = connection.execute(f"pragma wal_checkpoint({how})").fetchall()
+    finally:
+        connection.execute(f"pragma busy_timeout={int(BUSY_TIMEOUT * 1000)}")
+    return not busy
 
 
 async def _fetch(connection: aiosqlite.Connection, sql: str, args: Sequence[object]) -> list[Row]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from chatrooms.storage import leases
-from chatrooms.storage.database import Source, Transaction
+from chatrooms.storage.database import Database, Row, Source, Transaction
+from chatrooms.storage.retention import in_steps
 from chatrooms.tasks.task import Task, topic_of
 
 _COLUMNS = "task_id, user_id, title, state, progress, estimated_time, error, node, created_at, updated_at"
@@ -66,9 +69,27 @@ async def forget_oldest(tx: Transaction, user_id: str) -> bool:
     return bool(rows)
 
 
-async def forget_ended(tx: Transaction, before: int, most: int) -> int:
-    """Removes tasks that ended before that time, at most so many; says how many."""
-    rows = await tx.fetch("select task_id from tasks where ended_at < $1 limit $2", before, most)
+async def forget_ended(database: Database, before: int) -> int:
+    """Removes tasks that ended before that time, with their events and results, in short steps; says how many."""
+
+    async def step(tx: Transaction, most: int) -> int:
+        finding = "select task_id from tasks where ended_at < $1 order by ended_at limit $2"
+        return await _forget_all(tx, await tx.fetch(finding, before, most))
+
+    return await in_steps(database.appending, step)
+
+
+async def forget_of(database: Database, user_id: str) -> int:
+    """Removes the tasks of a user, whether they have ended or not, as `forget_ended` does."""
+
+    async def step(tx: Transaction, most: int) -> int:
+        rows = await tx.fetch("select task_id from tasks where user_id = $1 limit $2", user_id, most)
+        return await _forget_all(tx, rows)
+
+    return await in_steps(database.appending, step)
+
+
+async def _forget_all(tx: Transaction, rows: Sequence[Row]) -> int:
     for (task_id,) in rows:
         await _forget(tx, task_id)
     return len(rows)

@@ -13,8 +13,9 @@ from collections.abc import AsyncIterator
 from chatrooms.clock import now_ms
 from chatrooms.errors import NotFound
 from chatrooms.storage import results as queries
-from chatrooms.storage.database import Database
+from chatrooms.storage.database import Database, Transaction
 from chatrooms.storage.results import StoredResult
+from chatrooms.storage.retention import in_steps
 
 CHUNK = 256 << 10  # bytes
 LEVEL = 1  # of zlib: the fastest; text of a chat shrinks to a fifth
@@ -88,7 +89,8 @@ class Results:
 
     async def forget(self) -> None:
         """Removes what has expired, a few chunks in each transaction."""
-        removed = 1
-        while removed:
-            async with self._database.appending() as tx:
-                removed = await queries.forget_some(tx, now_ms(), FORGOTTEN_AT_ONCE)
+
+        async def step(tx: Transaction, most: int) -> int:
+            return await queries.forget_some(tx, now_ms(), min(most, FORGOTTEN_AT_ONCE))
+
+        await in_steps(self._database.appending, step)

@@ -14,7 +14,6 @@ from chatrooms.storage.log import Log
 from chatrooms.tasks.task import FAILED, PENDING, Change, Task, changed, topic_of
 
 RETRY_AFTER = 60.0  # seconds, for who has too many tasks
-FORGOTTEN_AT_ONCE = 20  # old tasks removed in one transaction, in which nobody appends
 
 ORPHANED = "The server that ran this task has stopped."
 
@@ -112,10 +111,7 @@ class TaskStore:
 
     async def forget(self, before_ms: int) -> None:
         """Removes the tasks that ended before that time, a few in each transaction."""
-        removed = FORGOTTEN_AT_ONCE
-        while removed == FORGOTTEN_AT_ONCE:
-            async with self._database.appending() as tx:
-                removed = await queries.forget_ended(tx, before_ms, FORGOTTEN_AT_ONCE)
+        await queries.forget_ended(self._database, before_ms)
 
     async def _make_room(self, tx: Transaction, user_id: str) -> None:
         if await queries.count(tx, user_id) >= self._most and not await queries.forget_oldest(tx, user_id):

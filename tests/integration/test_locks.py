@@ -15,6 +15,7 @@ from chatrooms.event import CONTROL, Event
 from chatrooms.replies.reply import COMPLETE, Ending, Reply
 from chatrooms.server import Server
 from chatrooms.storage import messages as message_rows
+from chatrooms.storage import replies
 from chatrooms.storage.database import Transaction
 from chatrooms.storage.replies import StoredReply
 from chatrooms.tasks.task import RUNNING, Change
@@ -129,7 +130,7 @@ PAIRS = {
         "replies", two_replies, lambda s, _: s.replies._store.renew(), finish_backwards
     ),
     "old replies go and are erased": Pair(
-        "replies", ended_replies, lambda s, _: s.replies.forget(LATER), forget_private_backwards
+        "replies", ended_replies, lambda s, _: replies.forget_ended(s.database, LATER), forget_private_backwards
     ),
     "tasks are renewed and change": Pair("tasks", two_tasks, lambda s, _: s.tasks._store.renew(), start_backwards),
     "sign-ins run out and end": Pair(

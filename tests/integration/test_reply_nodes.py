@@ -74,7 +74,7 @@ async def test_reader_of_a_reply_whose_row_is_deleted_is_told(chat: Chat) -> Non
     reader = await resume(chat, "r1")
     await reader.until(lambda event: '"index":1' in event.data)
     async with chat.server.database.transaction() as tx:
-        await queries.forget_private(tx, "alice")
+        await tx.execute("delete from replies where user_id = 'alice'")
     await reader.rest()
     talk = Talk(reader.seen)
     assert talk.whole() and [(part["type"], part["code"]) for part in talk.said] == [("error", "not-found")]

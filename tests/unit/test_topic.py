@@ -131,6 +131,18 @@ def test_forgotten_tail_begins_at_its_end() -> None:
     assert topic.batch(1).data == b"edit"
 
 
+def test_tail_forgets_what_is_about_to_leave_the_log() -> None:
+    """Up to a place; what follows is handed out as before, and pages read before are of no use."""
+    topic = Topic("t", 0)
+    for seq in (1, 3, 4):
+        topic.append(b"%d" % seq, seq)
+    topic.forget_until(3)
+    assert (topic.floor, topic.valid, topic.end, topic.version) == (3, 2, 3, 1)
+    assert topic.batch(2).data == frames(topic.durable_after(3))[0] == b"4"
+    topic.forget_until(3)
+    assert (topic.floor, topic.valid, topic.end) == (3, 2, 3)
+
+
 def test_one_write_joins_a_bounded_number_of_bytes() -> None:
     """A larger single frame goes alone."""
     topic = Topic("t", 0)
