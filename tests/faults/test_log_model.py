@@ -33,7 +33,7 @@ from chatrooms.core.encoding import NAMED
 from chatrooms.core.hub import Hub
 from chatrooms.core.start import start_of
 from chatrooms.core.stream import Stream
-from chatrooms.errors import Problem, Unavailable
+from chatrooms.errors import ConfigError, Problem, Unavailable
 from chatrooms.event import CONTROL, Event, Position, event_id, parse_id
 from chatrooms.nodes.lease import Lease
 from chatrooms.options import Options
@@ -395,11 +395,18 @@ class World:
                 await self._end_last_task(old)
             await old.close(at_once=self._random.random() < 0.5)
             self._look_at(f"node {index} when it stopped", old, None)
-            new = self._new()
-            await self._try(new.open)
-            self.nodes[index] = new
+            self.nodes[index] = await self._try(self._started)
         finally:
             self._restarting.discard(index)
+
+    async def _started(self) -> Node:
+        """A new life; whoever starts a node tries again when its connection is cut meanwhile."""
+        node = self._new()
+        try:
+            await node.open()
+        except ConfigError as error:
+            raise Unavailable("unavailable", str(error)) from error
+        return node
 
     async def _end_last_task(self, node: Node) -> None:
         """Takes the last event out of the log."""
