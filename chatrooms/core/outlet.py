@@ -36,8 +36,8 @@ class Outlet:
     """
 
     def __init__(self, sock: socket.socket, head: bytes, write_timeout: float) -> None:
-        self.on_empty: Callable[[], None] = lambda: None
-        self.on_closed: Callable[[], None] = lambda: None
+        self.on_empty: Callable[[], None] = _nobody_is_told
+        self.on_closed: Callable[[], None] = _nobody_is_told
         self.streams: dict[str, SharedStream] = {}
         self.open = True
         self.blocked = False
@@ -120,6 +120,8 @@ class Outlet:
         for stream in list(self.streams.values()):
             stream.close(hold)
         tell(self.on_closed)
+        # Or who is told and the outlet would hold each other until the garbage collector comes round.
+        self.on_empty = self.on_closed = _nobody_is_told
 
     def _write(self, data: bytes) -> int:
         """How many bytes the kernel took, or will; blocked when not all. -1 when the connection has ended."""
@@ -184,6 +186,10 @@ class Outlet:
         """The peer closed, or sent something it has no business to send: either way it is over."""
         if not only_tls_housekeeping(self.socket):
             self.close()
+
+
+def _nobody_is_told() -> None:
+    pass
 
 
 def labelled_with(label: bytes, events: bytes) -> bytes:

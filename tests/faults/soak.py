@@ -34,10 +34,10 @@ from tests.wire import Caller, eventually
 
 MOST = 1.0  # MiB an hour that memory may grow by
 SETTLING = 1 / 3  # of the time is not looked at
-LIFE = 60.0  # seconds that a stream is open
+LIFE = 30.0  # seconds that a stream is open: so that rooms are empty now and then, and their tails go
 STEP = 0.25  # seconds between two lots of streams that come and go
 SHARED = 5  # subscriptions of a shared connection
-USERS, ROOMS, SESSIONS = 1500, 500, 300
+USERS, ROOMS, SESSIONS = 1500, 1500, 300
 FILLED = 60_000  # events before the soak begins
 TWENTY_DAYS = 20 * 86400
 GONE = 60.0  # seconds until all is gone: a poll counts as presence for 30, a reply may still be written
@@ -154,7 +154,7 @@ class Soak:
         """20 messages a second, some of them for the assistant."""
         caller = self._caller("writer")
         while True:
-            text = "@ai tell me something" if self._chance.random() < 0.05 else "x" * self._chance.randrange(20, 2000)
+            text = "@ai tell me something" if self._chance.random() < 0.05 else "x" * self._chance.randrange(20, 1000)
             await caller.post(f"room-{self._chance.randrange(ROOMS)}", text)
             await asyncio.sleep(0.05)
 

@@ -286,7 +286,14 @@ async def test_resumed_positions_are_each_ones_own(chat: Chat) -> None:
 
 @pytest.mark.options(message_rate=0, heartbeat=0.05)
 async def test_slow_reader_of_twenty_gets_everything(chat: Chat) -> None:
-    """Whole events, each stream in order, though the kernel cuts wherever its buffers are full."""
+    """Whole events, each stream in order, though the kernel cuts wherever its buffers are full.
+
+    The buffer is eight times the smallest one, of 4 KiB, for time's sake only. TCP's window is what the
+    reader's buffer has room for, and server and reader share one event loop here: so a turn of the loop
+    moves one window, whatever the server does. Two bare sockets, without it: 4,089 bytes a turn of 4 KiB,
+    32,836 of 32 KiB. The 2.2 MB of this test are 540 turns or 67, which on a machine with so much to do
+    that a turn takes 0.11 s is the limit of 60 s, or 7. (Not the persist timer: 3 of its probes in 540 turns.)
+    """
     keys = [f"k{n}" for n in range(20)]
     asked = [wanted(chat, key, f"room-{n % 4}") for n, key in enumerate(keys)]
     reader = await post_events(chat, {"subscriptions": asked}, receive_buffer=32768)
@@ -301,6 +308,7 @@ async def test_slow_reader_of_twenty_gets_everything(chat: Chat) -> None:
         if event.type == "room-message":
             got[event.sub].append(data(event)["message"])
     assert all(seen == texts for seen in got.values())
+    await eventually(lambda: not any(stream.stalled_at for stream in chat.server.hub.streams))  # no wake-up was lost
 
 
 @pytest.mark.options(message_rate=0, heartbeat=0, write_timeout=0.3)
