@@ -31,7 +31,17 @@ from events e where e.type <> 'erased' and e.seq in (
     where m.user_id = $1 and {_READABLE} and t.seq > $4 and t.seq <= $5
   union select seq from event_topics where topic = $3 and seq > $4 and seq <= $5)"""
 _READ = f"select e.seq, e.type, e.data, e.ref {_THEIRS} order by e.seq limit $6"
-_COUNT = f"select count(*) {_THEIRS}"
+# No event is both in a room and in a user's own topic; and the limit stands inside, as in `log.py`.
+_COUNT = f"""
+select count(*), coalesce(sum(case when type = 'erased' then 1 else 0 end), 0) from (
+  select e.type from memberships m left join rooms r on r.room_id = m.room_id
+    join event_topics t on t.topic = 'room:' || m.room_id and t.seq > m.since
+    join events e on e.seq = t.seq
+    where m.user_id = $1 and {_READABLE} and t.seq > $4 and t.seq <= $5
+  union all
+  select e.type from event_topics t join events e on e.seq = t.seq
+    where t.topic = $3 and t.seq > $4 and t.seq <= $5
+  limit $6) found"""
 
 # Rows are (user, room, why not): who has joined, is banned, or is no member of a private room.
 _NOT_NEW = """
@@ -91,10 +101,11 @@ async def read(source: Source, inbox: Inbox, after: int, head: int, limit: int) 
     return found, after
 
 
-async def count(source: Source, inbox: Inbox, after: int, head: int) -> int:
-    """How many events an inbox has after a seq, up to `head`."""
-    rows = await source.fetch(_COUNT, inbox.user_id, int(inbox.trusted), inbox.topic, after, head)
-    return int(rows[0][0])
+async def count(source: Source, inbox: Inbox, after: int, head: int, most: int) -> int:
+    """How many events an inbox has after a seq, up to `head`: at most `most`, which also stands for more."""
+    rows = await source.fetch(_COUNT, inbox.user_id, int(inbox.trusted), inbox.topic, after, head, most)
+    ((looked_at, erased),) = rows
+    return most if looked_at == most else int(looked_at - erased)
 
 
 async def add(tx: Transaction, pairs: Mapping[Pair, bool], now: int) -> Outcome:
