@@ -125,7 +125,7 @@ class Parts:
         self.directory = Directory(self.database, self.rooms, self.rulebook)
         acts = Acts(self.log, options)
         self.room_settings = RoomSettings(acts, self.rooms)
-        self.moderation = Moderation(acts, self.hub)
+        self.moderation = Moderation(acts, self.hub, self.database)
         self.invites = Invites(acts, self.database)
         self.audit = Audit(self.database, self.log)
         self.gate = Gate(self.database, self.hub, self.tokens)

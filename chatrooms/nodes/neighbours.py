@@ -186,7 +186,9 @@ class Neighbours:
         for place in seen.come:
             self._enter(Whereabouts(seen.node, *place))
         for room_id, user_id, username in seen.gone:
-            self._rooms.presence_of(room_id).leave_elsewhere((user_id, username), seen.node)
+            presence = self._rooms.find_presence(room_id)  # who came and left within one write was never told of
+            if presence is not None:
+                presence.leave_elsewhere((user_id, username), seen.node)
 
     def _enter(self, row: Whereabouts) -> None:
         presence = self._rooms.presence_of(row.room_id)

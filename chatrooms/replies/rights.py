@@ -30,7 +30,7 @@ class ReplyRights:
         if reply.row.user_id == who.user_id or who.trusted:
             return
         assert reply.row.room_id is not None
-        rules = await self._rulebook.of(reply.row.room_id)
+        rules = await self._rulebook.of(reply.row.room_id, who.user_id)
         if rules.rank(who) < Rank.MODERATOR:
             raise Forbidden("not-author", "Only who asked or a moderator may do that.")
 

@@ -34,14 +34,15 @@ class Acts:
         """Milliseconds since 1970."""
         return int(self._clock() * 1000)
 
-    async def run(self, who: Identity, room_id: str, needed: Rank, change: Change) -> None:
+    async def run(self, who: Identity, room_id: str, needed: Rank, change: Change, user_id: str = "") -> None:
         """Runs a change for somebody who has the rank it needs; returns when it is durable and obeyed.
 
+        `user_id` is whom it is about, if anybody: the rules that the change is given are those for both.
         Raises Forbidden, TooMany, Unavailable, and what the change raises.
         """
 
         async def command(tx: Transaction) -> list[Event]:
-            rules = await rules_of(tx, room_id)
+            rules = await rules_of(tx, room_id, who.user_id, user_id)
             rules.check_read(who, self.now())
             rules.check_rank(who, needed)
             return await self._done(tx, await change(tx, rules))
