@@ -162,7 +162,7 @@ class Parts:
         self.lease = Lease()
         self.replies = Replies(ReplyStore(self.database, self.log, self.lease), provider(options), options)
         self.room_replies = RoomReplies(self.replies, self.rooms, self.messages, self.log, self.quotas, self.nodes.ask)
-        self.reply_rights = ReplyRights(self.rulebook, self.quotas)
+        self.reply_rights = ReplyRights(self.rulebook, self.messages, self.quotas)
         self.reply_readers = Places(options.max_streams, options.max_streams_per_user)
         self.hub.listen(CONTROL, self.replies.obey)
         # Where the data folder is locked, no other node can be alive.
