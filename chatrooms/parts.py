@@ -124,7 +124,7 @@ class Parts:
         self.rulebook = Rulebook(self.database, self.rooms)
         self.directory = Directory(self.database, self.rooms, self.rulebook)
         acts = Acts(self.log, options)
-        self.room_settings = RoomSettings(acts, self.rooms)
+        self.room_settings = RoomSettings(acts, self.rooms, self.quotas)
         self.moderation = Moderation(acts, self.hub, self.database)
         self.invites = Invites(acts, self.database)
         self.audit = Audit(self.database, self.log)
@@ -141,7 +141,7 @@ class Parts:
         closing.callback(self.accounts.close)
 
     def _open_personal(self, closing: AsyncExitStack) -> None:
-        self.memberships = Memberships(self.hub, self.log)
+        self.memberships = Memberships(self.hub, self.log, self.quotas, self.options)
         closing.push_async_callback(self.memberships.close)
         self.rooms.on_seated = self.memberships.note
         common = Common(self.hub, self.log, self.options.heartbeat, Replacements())

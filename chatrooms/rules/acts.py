@@ -28,6 +28,7 @@ class Acts:
     def __init__(self, log: Log, options: Options, clock: Callable[[], float] = time.time) -> None:
         self._log = log
         self._rate = RateLimit(options.message_rate, RATE_PERIOD)
+        self._most_rooms: int = options.max_rooms_per_user
         self._clock = clock
 
     def now(self) -> int:
@@ -63,4 +64,4 @@ class Acts:
         await self._log.append((), command)
 
     async def _done(self, tx: Transaction, act: Act | None) -> list[Event]:
-        return [] if act is None else [act.order(), *await follow(tx, act)]
+        return [] if act is None else [act.order(), *await follow(tx, act, self._most_rooms)]
