@@ -347,6 +347,22 @@ async def test_set_of_a_shared_connection_is_changed_by_way_of_any_node(
         assert 429 in {answer.status for answer in answers} <= {204, 429}
 
 
+async def test_stolen_stream_id_changes_nothing_on_another_node_either(cluster: Cluster) -> None:
+    """There it is not known who has which key: what is ordered by others is left out where it is."""
+    async with cluster(2) as (one, two):
+        many = await Subscribed.open(one, [wanted(one, "a")])
+        await many.add(wanted(one, "a", "garden", user="eve"), chat=two)
+        await many.add(wanted(one, "a", token="none"), chat=two)
+        await many.remove("a", chat=two, user="eve")
+        await many.add(wanted(one, "b"), chat=two)  # after those
+        await many.answers(["b"])
+        await two.say("garden", "flowers")
+        await two.say("lobby", "still there")
+        await many.message("a", "still there")
+        assert {"refused", "closing"}.isdisjoint(event.type for event in many.reader.seen)
+        assert [event.type for event in many.of("a")].count("system") == 1
+
+
 async def test_start_without_its_bus_leaves_nothing_open(postgres_url: str) -> None:
     """It says so in one line, and may be tried again."""
     server = make_app(secret=SECRET, database_url=postgres_url, bus_url="nats://127.0.0.1:1").settings["server"]
