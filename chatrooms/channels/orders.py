@@ -15,7 +15,7 @@ from chatrooms.channels.channels import Channels
 from chatrooms.channels.ids import ChannelIds
 from chatrooms.channels.subscription import Subscription
 from chatrooms.core.hub import Hub
-from chatrooms.errors import Forbidden, NotFound
+from chatrooms.errors import Forbidden, NotFound, TooLarge
 from chatrooms.event import CONTROL, Event
 from chatrooms.limits import RateLimit
 from chatrooms.storage import presence as stored
@@ -25,6 +25,7 @@ from chatrooms.storage.log import Log
 CHANGED = "subscriptions-changed"
 CHANGES = 200  # of one channel in CHANGE_PERIOD
 CHANGE_PERIOD = 10.0  # seconds
+ORDER_BYTES = 32 << 10  # of a change that goes to another node, and stays in the log
 
 
 class Order(msgspec.Struct, rename="camel", omit_defaults=True):
@@ -59,7 +60,7 @@ class ChannelOrders:
 
         A key in use is its user's: others' subscriptions of it are Forbidden, and what nobody was verified
         for raises why; neither is told in the stream, whose reader would take it for the end of its own. Where
-        another node has the channel they are left out there. Raises Unavailable.
+        another node has the channel they are left out there. Raises TooLarge, Unavailable.
         """
         await self._give(Order(id, add=tuple(wanted)))
 
@@ -76,7 +77,10 @@ class ChannelOrders:
     async def _give(self, order: Order) -> None:
         channel = self._channels.get(order.channel)
         if channel is None:
-            await self._log.append([Event(CHANGED, msgspec.json.encode(order), (CONTROL,))])
+            data = msgspec.json.encode(order)
+            if len(data) > ORDER_BYTES:
+                raise TooLarge("too-large", f"Subscriptions by way of another node take {ORDER_BYTES} bytes at most.")
+            await self._log.append([Event(CHANGED, data, (CONTROL,))])
             return
         if order.remove and channel.held_by_others(order.remove, order.by):
             raise _not_yours()

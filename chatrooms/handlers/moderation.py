@@ -47,7 +47,9 @@ class RestrictionList(Handler):
         room_id = names.room_id(room_id)
         await self.server.rulebook.ruled(who, room_id, Rank.MODERATOR)
         limit = self.number("limit", MAX_PAGE, 1, MAX_PAGE)
-        page = await self.server.moderation.page(room_id, self.kind, self.query("after"), limit + 1)
+        after = self.query("after")
+        after = names.user_id(after) if after else ""
+        page = await self.server.moderation.page(room_id, self.kind, after, limit + 1)
         listed = [{"userId": user_id, "until": until} for user_id, until in page[:limit]]
         self.answer({f"{self.kind}s": listed, "hasMore": len(page) > limit})
 

@@ -14,7 +14,7 @@ from chatrooms.event import CONTROL, Event
 from chatrooms.identity.quotas import Quotas
 from chatrooms.identity.tokens import Identity
 from chatrooms.options import Options
-from chatrooms.personal.membership import LEFT, Membership, joined, left
+from chatrooms.personal.membership import JOINED, LEFT, Membership, joined, left
 from chatrooms.rules.act import Act
 from chatrooms.rules.rules import forbidden
 from chatrooms.storage import memberships as stored
@@ -43,6 +43,7 @@ class Memberships:
         self._waiting: dict[Pair, bool] = {}
         self._writer: asyncio.Task[None] | None = None
         self._closing = False
+        self._left = 0  # how often somebody has left a room
         hub.listen(CONTROL, self._obey)
 
     async def close(self) -> None:
@@ -102,10 +103,14 @@ class Memberships:
     async def _join(self, pairs: Mapping[Pair, bool]) -> Mapping[Pair, Problem]:
         """Joins users to rooms; `pairs` says of each whether it is exempt. Returns those who may not, and why."""
         refused: dict[Pair, Problem] = {}
+        before: set[Pair] = set()
+        left_then = 0
 
         async def command(tx: Transaction) -> list[Event]:
+            nonlocal before, left_then
             refused.clear()
             asked = await stored.look_up(tx, pairs, now_ms())
+            before, left_then = asked.joined, self._left
             new = []
             for pair in pairs:
                 if pair in asked.joined:
@@ -121,9 +126,9 @@ class Memberships:
             return [joined(*pair) for pair in new]
 
         await self._log.append((), command)
-        # In the turn of the event loop after the commit: no later one can have taken a membership away yet.
-        for pair in pairs:
-            if pair not in refused:
+        # Who joined is remembered by the event. Who had joined already, unless somebody has left since.
+        if left_then == self._left:
+            for pair in before:
                 self._remember(pair)
         return refused
 
@@ -143,12 +148,18 @@ class Memberships:
         self._known.clear()
 
     def _obey(self, event: Event) -> None:
-        if event.type == LEFT:
-            membership = Membership.of(event)
-            self._known.pop((membership.user_id, membership.room_id), None)
+        if event.type not in (JOINED, LEFT):
+            return
+        membership = Membership.of(event)
+        pair = (membership.user_id, membership.room_id)
+        if event.type == JOINED:
+            self._remember(pair)
+        else:
+            self._left += 1
+            self._known.pop(pair, None)
 
     def _remember(self, pair: Pair) -> None:
-        if len(self._known) >= KNOWN:
+        if len(self._known) >= KNOWN and pair not in self._known:
             del self._known[next(iter(self._known))]
         self._known[pair] = None
 

@@ -12,7 +12,8 @@ from chatrooms.storage.extent import extent_of
 from chatrooms.storage.group import event_of
 
 FIRST_SPAN = 1000  # of the log, looked through at once
-GROWTH = 8  # of the span, where there was little to be found
+GROWTH = 8  # of the span, where there was little to be found,
+MOST_SPAN = 32_000  # up to that: much may follow where there was little
 MAX_PAIRS = 250  # that join at once
 
 Pair = tuple[str, str]  # user id, room id
@@ -106,7 +107,7 @@ async def read(source: Source, inbox: Inbox, after: int, head: int, limit: int) 
         last, wanted = min(head, after + span), limit - len(found)
         rows = await source.fetch(_READ, inbox.user_id, int(inbox.trusted), inbox.topic, after, last, wanted)
         found += [event_of(row) for row in rows]
-        after, span = found[-1].seq if len(rows) == wanted else last, span * GROWTH
+        after, span = found[-1].seq if len(rows) == wanted else last, min(span * GROWTH, MOST_SPAN)
     return found, after
 
 

@@ -87,6 +87,8 @@ async def test_bans_are_listed_in_pages(chat: Chat) -> None:
         "hasMore": False,
     }
     assert (await do(chat, OWNER, "GET", f"{DEN}/bans?limit=201")).status == 400
+    for path in (f"{DEN}/bans", "/api/rooms"):
+        assert (await do(chat, OWNER, "GET", f"{path}?after=%00")).status == 400
 
 
 async def test_room_takes_a_bounded_number_of_bans(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
