@@ -6,6 +6,8 @@ import asyncio
 
 import pytest
 
+from chatrooms.nodes import neighbours
+from chatrooms.nodes.nodes import Seen
 from tests.helpers.chat import Chat, eventually
 from tests.integration.test_nodes import members, started
 
@@ -30,3 +32,23 @@ async def test_a_room_left_within_one_write_lives_nowhere(postgres_url: str) -> 
         assert [room["roomId"] for room in (await two.get("/api/rooms")).data["rooms"]] == ["after"]
         for chat in (one, two):
             assert (await chat.get("/api/rooms/in-one-step")).status == 404
+
+
+async def test_news_while_the_table_is_read_are_newer_than_it(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is read in pages, and others come and go between them."""
+    async with started(2, database_url=postgres_url, leave_grace=0) as (one, two):
+        for n in range(4):
+            await two.join("lobby", f"u{n}")
+        await eventually(lambda: members(one) == ["u0", "u1", "u2", "u3"])
+        monkeypatch.setattr(neighbours, "AT_ONCE", 1)
+        there, node = one.server.neighbours, two.server.nodes.name
+        assert there is not None
+        reading = asyncio.create_task(there._read_all())
+        await eventually(lambda: there._meanwhile is not None)
+        there._hear(Seen(node, [("lobby", "new", "new")], [("lobby", "u0", "u0")]))
+        await reading
+        assert members(one) == ["new", "u1", "u2", "u3"]
+        await there._read_all()  # by then the table is right
+        assert members(one) == ["u0", "u1", "u2", "u3"]
