@@ -157,6 +157,7 @@ OPTIONS: tuple[Option, ...] = (
         "streams and polls of one user in 10 s; default 10 times max-streams-per-user on loopback, else twice",
     ),
     Option("room-rate", whole, 500, "new rooms and sessions of one user in an hour; service and admin are exempt"),
+    Option("max-rooms-per-user", whole, 1000, "rooms that one user may have joined; service and admin are exempt"),
     Option("reply-rate", whole, None, "AI replies of one user in a minute; default 1000 on loopback, else 60"),
     Option("presence-limit", whole, 200, "members of a room above which joins are no longer told one by one"),
     Option("max-message-bytes", whole, 16_384, "UTF-8 bytes of one message"),

@@ -124,8 +124,8 @@ class Parts:
         self.rulebook = Rulebook(self.database, self.rooms)
         self.directory = Directory(self.database, self.rooms, self.rulebook)
         acts = Acts(self.log, options)
-        self.room_settings = RoomSettings(acts, self.rooms)
-        self.moderation = Moderation(acts, self.hub)
+        self.room_settings = RoomSettings(acts, self.rooms, self.quotas)
+        self.moderation = Moderation(acts, self.hub, self.database)
         self.invites = Invites(acts, self.database)
         self.audit = Audit(self.database, self.log)
         self.gate = Gate(self.database, self.hub, self.tokens)
@@ -141,7 +141,7 @@ class Parts:
         closing.callback(self.accounts.close)
 
     def _open_personal(self, closing: AsyncExitStack) -> None:
-        self.memberships = Memberships(self.hub, self.log)
+        self.memberships = Memberships(self.hub, self.log, self.quotas, self.options)
         closing.push_async_callback(self.memberships.close)
         self.rooms.on_seated = self.memberships.note
         common = Common(self.hub, self.log, self.options.heartbeat, Replacements())
@@ -162,7 +162,7 @@ class Parts:
         self.lease = Lease()
         self.replies = Replies(ReplyStore(self.database, self.log, self.lease), provider(options), options)
         self.room_replies = RoomReplies(self.replies, self.rooms, self.messages, self.log, self.quotas, self.nodes.ask)
-        self.reply_rights = ReplyRights(self.rulebook, self.quotas)
+        self.reply_rights = ReplyRights(self.rulebook, self.messages, self.quotas)
         self.reply_readers = Places(options.max_streams, options.max_streams_per_user)
         self.hub.listen(CONTROL, self.replies.obey)
         # Where the data folder is locked, no other node can be alive.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
+from typing import NamedTuple
 
 from chatrooms import sse
 from chatrooms.channels.subscription import Refusal
@@ -21,12 +22,19 @@ KEPT = 1.0  # seconds that the member of a stream is expected which gives way to
 REFUSED_RETRY_MS = (5000, 15000)
 
 
+class Coming(NamedTuple):
+    """A subscription that is about to be let in, by the task that does so; the user is "" where nobody was verified."""
+
+    task: object
+    user_id: str
+
+
 class Channel:
     """One connection. `coming` holds, by key, who is about to be let in; the newest of a key counts."""
 
     def __init__(self, id: str, outlet: Outlet, hub: Hub, heartbeat: float, on_closed: Callable[[], object]) -> None:
         self.id = id
-        self.coming: dict[str, object] = {}
+        self.coming: dict[str, Coming] = {}
         self._outlet = outlet
         self._hub = hub
         self._heartbeat = heartbeat
@@ -43,8 +51,20 @@ class Channel:
 
     @property
     def keys(self) -> set[str]:
-        """Of the open streams."""
-        return set(self._outlet.streams)
+        """Of the open streams, and of those that are coming."""
+        return self._outlet.streams.keys() | self.coming.keys()
+
+    def held_by_others(self, key: str, user_id: str) -> bool:
+        """Whether a key is in use by anybody but that user."""
+        stream, coming = self._outlet.streams.get(key), self.coming.get(key)
+        if stream is not None and stream.user_id != user_id:
+            return True
+        return coming is not None and coming.user_id not in ("", user_id)
+
+    def is_coming(self, key: str, task: object) -> bool:
+        """Whether that task still is the one which lets in who has the key."""
+        coming = self.coming.get(key)
+        return coming is not None and coming.task is task
 
     def make_way(self, key: str) -> None:
         """Ends the stream of a key without a word: the next one of that key begins with its own `system`."""

@@ -8,7 +8,7 @@ import socket
 from collections.abc import Sequence
 from functools import partial
 
-from chatrooms.channels.channel import Channel
+from chatrooms.channels.channel import Channel, Coming
 from chatrooms.channels.ids import ChannelIds
 from chatrooms.channels.subscription import Refusal, Subscription
 from chatrooms.core.hub import RETRY_AFTER, Hub
@@ -18,7 +18,9 @@ from chatrooms.options import Options
 from chatrooms.rooms.entrance import Entrance
 from chatrooms.rooms.rooms import Rooms
 
-MAX_SUBSCRIPTIONS = 20  # on one connection
+MAX_SUBSCRIPTIONS = 20  # on one connection, those that are about to be let in included
+
+_TOO_MANY = f"A connection carries {MAX_SUBSCRIPTIONS} subscriptions at most."
 
 log = logging.getLogger(__name__)
 
@@ -62,8 +64,12 @@ class Channels:
     def add(self, channel: Channel, wanted: Sequence[Subscription]) -> None:
         """Begins to let in subscriptions: each is answered in the stream, by `system` or `refused`."""
         for subscription in wanted:
+            key, who = subscription.key, subscription.who
+            if key not in channel.keys and len(channel.keys) >= MAX_SUBSCRIPTIONS:
+                channel.refuse(key, Refusal.of(Conflict("too-many-subscriptions", _TOO_MANY)))
+                continue
             task = asyncio.create_task(self._subscribe(channel, subscription))
-            channel.coming[subscription.key] = task
+            channel.coming[key] = Coming(task, who.user_id if who else "")
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
@@ -82,7 +88,7 @@ class Channels:
         except Exception:
             log.exception("a subscription failed")
             refusal = Refusal(500, "internal", "Something went wrong on the server.", 0.0)
-        if channel.coming.get(key) is me:
+        if channel.is_coming(key, me):
             del channel.coming[key]
             if refusal is not None:
                 channel.refuse(key, refusal)
@@ -97,9 +103,7 @@ class Channels:
         seat = self._entrance.seat(who, wish)
         start = await self._entrance.start(who, seat, wish)
         await self._entrance.admit(who, seat)
-        if channel.coming.get(key) is not asyncio.current_task() or not channel.open:
+        if not channel.is_coming(key, asyncio.current_task()) or not channel.open:
             return  # taken back, or given anew, while it was looked at
-        if key not in channel.keys and len(channel.keys) >= MAX_SUBSCRIPTIONS:
-            raise Conflict("too-many-subscriptions", f"A connection carries {MAX_SUBSCRIPTIONS} subscriptions at most.")
         channel.make_way(key)
         self._rooms.open(partial(channel.stream, key), seat, start)

@@ -10,11 +10,12 @@ from collections.abc import Sequence
 
 import msgspec
 
+from chatrooms.channels.channel import Channel
 from chatrooms.channels.channels import Channels
 from chatrooms.channels.ids import ChannelIds
 from chatrooms.channels.subscription import Subscription
 from chatrooms.core.hub import Hub
-from chatrooms.errors import NotFound
+from chatrooms.errors import Forbidden, NotFound, TooLarge
 from chatrooms.event import CONTROL, Event
 from chatrooms.limits import RateLimit
 from chatrooms.storage import presence as stored
@@ -24,14 +25,16 @@ from chatrooms.storage.log import Log
 CHANGED = "subscriptions-changed"
 CHANGES = 200  # of one channel in CHANGE_PERIOD
 CHANGE_PERIOD = 10.0  # seconds
+ORDER_BYTES = 32 << 10  # of a change that goes to another node, and stays in the log
 
 
 class Order(msgspec.Struct, rename="camel", omit_defaults=True):
-    """What to add to a channel and what to remove; nodes that do not have it let it pass."""
+    """What to add to a channel and which key to remove, `by` whom; nodes that do not have it let it pass."""
 
     channel: str
     add: tuple[Subscription, ...] = ()
     remove: str = ""
+    by: str = ""
 
 
 class ChannelOrders:
@@ -53,12 +56,17 @@ class ChannelOrders:
         self._changes.spend(id)  # who holds a connection could fill the log with orders
 
     async def add(self, id: str, wanted: Sequence[Subscription]) -> None:
-        """Adds subscriptions: each is answered in the stream. Raises Unavailable."""
+        """Adds subscriptions: each is answered in the stream.
+
+        A key in use is its user's: others' subscriptions of it are Forbidden, and what nobody was verified
+        for raises why; neither is told in the stream, whose reader would take it for the end of its own. Where
+        another node has the channel they are left out there. Raises TooLarge, Unavailable.
+        """
         await self._give(Order(id, add=tuple(wanted)))
 
-    async def remove(self, id: str, key: str) -> None:
-        """Ends the subscription of a key, if there is one. Raises Unavailable."""
-        await self._give(Order(id, remove=key))
+    async def remove(self, id: str, key: str, user_id: str) -> None:
+        """Ends the subscription that a user has under a key, if there is one. Raises Forbidden, Unavailable."""
+        await self._give(Order(id, remove=key, by=user_id))
 
     async def _on_another_node(self, id: str) -> bool:
         node = self._ids.node_of(id)
@@ -67,10 +75,19 @@ class ChannelOrders:
         return node in await stored.nodes(self._database)
 
     async def _give(self, order: Order) -> None:
-        if self._channels.get(order.channel) is not None:
-            self._follow(order)
-        else:
-            await self._log.append([Event(CHANGED, msgspec.json.encode(order), (CONTROL,))])
+        channel = self._channels.get(order.channel)
+        if channel is None:
+            data = msgspec.json.encode(order)
+            if len(data) > ORDER_BYTES:
+                raise TooLarge("too-large", f"Subscriptions by way of another node take {ORDER_BYTES} bytes at most.")
+            await self._log.append([Event(CHANGED, data, (CONTROL,))])
+            return
+        if order.remove and channel.held_by_others(order.remove, order.by):
+            raise _not_yours()
+        for subscription in order.add:
+            if not _may_add(channel, subscription):
+                raise subscription.refusal.problem() if subscription.refusal else _not_yours()
+        self._follow(order)
 
     def _obey(self, event: Event) -> None:
         if event.type == CHANGED:
@@ -80,6 +97,14 @@ class ChannelOrders:
         channel = self._channels.get(order.channel)
         if channel is None:
             return
-        if order.remove:
+        if order.remove and not channel.held_by_others(order.remove, order.by):
             channel.remove(order.remove)
-        self._channels.add(channel, order.add)
+        self._channels.add(channel, [subscription for subscription in order.add if _may_add(channel, subscription)])
+
+
+def _may_add(channel: Channel, subscription: Subscription) -> bool:
+    return not channel.held_by_others(subscription.key, subscription.who.user_id if subscription.who else "")
+
+
+def _not_yours() -> Forbidden:
+    return Forbidden("forbidden", "Another user has this key.")

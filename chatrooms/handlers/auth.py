@@ -99,7 +99,7 @@ class Refresh(_AuthHandler):
 class SignOut(_AuthHandler):
     async def post(self) -> None:
         who = self.identity()
-        await self.server.signins.end(who.session, who.expires_at)
+        await self.server.signins.end(who.session, who.user_id, who.expires_at)
         self.clear_cookie(COOKIE, path="/", httponly=True, samesite="Lax")
         self.set_status(204)
 

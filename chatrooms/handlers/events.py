@@ -162,7 +162,10 @@ class Subscriptions(Subscribing):
     """Adds to the streams of a connection that POST /events opened."""
 
     async def post(self, stream_id: str) -> None:
-        """Adds one subscription, or a list of them; `system` or `refused` in the stream is the answer."""
+        """Adds one subscription, or a list of them; `system` or `refused` in the stream is the answer.
+
+        A key in use is replaced by its own user only.
+        """
         await self.server.channel_orders.check(stream_id)
         bodies = self._bodies()
         check_keys(bodies)
@@ -180,9 +183,10 @@ class SubscriptionOfKey(Handler):
     """Takes one stream off a connection."""
 
     async def delete(self, stream_id: str, key: str) -> None:
-        """Ends one subscription; `closing` in the stream tells when. The stream's id is all that is needed."""
+        """Ends one subscription, for the user whose it is; `closing` in the stream tells when."""
+        who = self.identity()
         await self.server.channel_orders.check(stream_id)
-        await self.server.channel_orders.remove(stream_id, names.key(key))
+        await self.server.channel_orders.remove(stream_id, names.key(key), who.user_id)
         self.set_status(204)
 
 

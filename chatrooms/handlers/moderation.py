@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated
 
 import msgspec
@@ -10,7 +9,7 @@ import msgspec
 from chatrooms import names
 from chatrooms.event import MAX_SEQ
 from chatrooms.handlers.base import Handler
-from chatrooms.rules.rules import FOREVER, Rank
+from chatrooms.rules.rules import Rank
 from chatrooms.storage.rules import BAN, MUTE
 
 MAX_PAGE = 200
@@ -45,11 +44,14 @@ class RestrictionList(Handler):
 
     async def get(self, room_id: str) -> None:
         who = self.identity()
-        rules = await self.server.rulebook.ruled(who, names.room_id(room_id), Rank.MODERATOR)
-        if self.kind == BAN:
-            self.answer({"bans": _listed(rules.bans, self.server.moderation.now())})
-        else:
-            self.answer({"mutes": _listed(rules.mutes, self.server.moderation.now())})
+        room_id = names.room_id(room_id)
+        await self.server.rulebook.ruled(who, room_id, Rank.MODERATOR)
+        limit = self.number("limit", MAX_PAGE, 1, MAX_PAGE)
+        after = self.query("after")
+        after = names.user_id(after) if after else ""
+        page = await self.server.moderation.page(room_id, self.kind, after, limit + 1)
+        listed = [{"userId": user_id, "until": until} for user_id, until in page[:limit]]
+        self.answer({f"{self.kind}s": listed, "hasMore": len(page) > limit})
 
 
 class Restriction(Handler):
@@ -104,15 +106,6 @@ class AuditLog(Handler):
         page = await self.server.audit.page(room_id, self.query("before"), limit)
         more = b"true" if page.has_more else b"false"
         self.answer(b'{"entries":[' + b",".join(page.acts) + b'],"hasMore":' + more + b"}")
-
-
-def _listed(until: Mapping[str, float], now: float) -> list[dict[str, object]]:
-    """Those that are not over, by user id; `until` null is for ever."""
-    return [
-        {"userId": user_id, "until": None if end == FOREVER else int(end)}
-        for user_id, end in sorted(until.items())
-        if end > now
-    ]
 
 
 ROUTES = [

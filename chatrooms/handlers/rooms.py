@@ -65,7 +65,8 @@ class RoomList(Handler):
     async def get(self) -> None:
         who = self.identity()
         limit = self.number("limit", 100, 1, MAX_PAGE)
-        ids = await self.server.directory.page(who, self.query("after"), limit + 1)
+        after = self.query("after")
+        ids = await self.server.directory.page(who, names.room_id(after) if after else "", limit + 1)
         rooms = [await self._listed(id) for id in ids[:limit]]
         self.answer({"rooms": rooms, "hasMore": len(ids) > limit})
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 import hashlib
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
 from chatrooms.core.hub import Hub
+from chatrooms.core.stream import Stream
 from chatrooms.errors import Unauthorized
 from chatrooms.event import CONTROL, Event
 from chatrooms.identity.tokens import Identity, Tokens
@@ -59,7 +60,7 @@ class Gate:
         except BaseException:
             self.stale = True
             raise
-        self._end_streams()
+        self._end_streams(self._hub.streams)
 
     def verify(self, token: str) -> Identity:
         """Who a token proves to be. Raises Unauthorized."""
@@ -103,24 +104,26 @@ class Gate:
             await revocations.forget_expired(tx, now)
 
     def _obey(self, event: Event) -> None:
-        if event.type == REVOKED:
-            self._revoked.add(msgspec.json.decode(event.data, type=_Order).session)
-            self._end_streams()
-        elif event.type == BLOCKED:
-            self._blocked.add(msgspec.json.decode(event.data, type=_Order).user_id)
-            self._end_streams()
+        if event.type in (REVOKED, BLOCKED):
+            order = msgspec.json.decode(event.data, type=_Order)
+            if event.type == REVOKED:
+                self._revoked.add(order.session)
+            else:
+                self._blocked.add(order.user_id)
+            self._end_streams(self._hub.streams_of(order.user_id))
         elif event.type == CHANGED:
             self.stale = True
 
-    def _end_streams(self) -> None:
-        gone = [s for s in self._hub.streams if s.session in self._revoked or s.user_id in self._blocked]
+    def _end_streams(self, streams: Iterable[Stream]) -> None:
+        """Ends those of the streams whose readers are shut out."""
+        gone = [s for s in streams if s.session in self._revoked or s.user_id in self._blocked]
         for stream in gone:
             stream.end("revoked", False)
 
 
-def revoked(session: str) -> Event:
-    """The order to end a session's streams and refuse its tokens."""
-    return Event(REVOKED, msgspec.json.encode({"session": session}), (CONTROL,))
+def revoked(session: str, user_id: str) -> Event:
+    """The order to end the streams of a user's session and refuse its tokens."""
+    return Event(REVOKED, msgspec.json.encode({"session": session, "userId": user_id}), (CONTROL,))
 
 
 def blocked(user_id: str) -> Event:

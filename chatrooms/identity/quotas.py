@@ -18,6 +18,7 @@ class Quotas:
         self._streams = RateLimit(options.streams_a_period, STREAM_PERIOD)
         self._refusals = RateLimit(options.streams_a_period, STREAM_PERIOD)
         self._rooms = RateLimit(options.room_rate, ROOM_PERIOD)
+        self._joined = RateLimit(options.room_rate, ROOM_PERIOD)
         self._replies = RateLimit(options.replies_a_minute, REPLY_PERIOD)
 
     def open_stream(self, who: Identity) -> None:
@@ -31,6 +32,10 @@ class Quotas:
     def make_room(self, who: Identity) -> None:
         """Counts a room that did not exist, or a session that nobody had."""
         self._spend(self._rooms, who)
+
+    def join_unmade_room(self, user_id: str) -> None:
+        """Counts a room that a user, not exempt, joins though it does not exist: its row stays all the same."""
+        self._joined.spend(user_id)
 
     def reply(self, who: Identity) -> None:
         """Counts a reply to be generated."""

@@ -66,7 +66,7 @@ class SignIns:
         name, number = self._parse(refresh_token)
         family = await self._use(name, number)
         if number < family.used:
-            await self.end(name)
+            await self.end(name, family.user_id)
             raise _refused()
         return self._signed_in(family, number + 1)
 
@@ -86,15 +86,15 @@ class SignIns:
         await self._log.append((), command)
         return found[-1]
 
-    async def end(self, session: str, expires_at: float = 0.0) -> None:
-        """Ends a sign-in: its refresh tokens, its access tokens, and its streams.
+    async def end(self, session: str, user_id: str, expires_at: float = 0.0) -> None:
+        """Ends a sign-in of a user: its refresh tokens, its access tokens, and its streams.
 
         `expires_at` is that of its longest token, when that was made elsewhere.
         """
 
         async def command(tx: Transaction) -> list[Event]:
             await families.end(tx, session, max(self._tokens_expiry(), int(expires_at) + 1))
-            return [revoked(session)]
+            return [revoked(session, user_id)]
 
         await self._log.append((), command)
 
@@ -102,7 +102,8 @@ class SignIns:
         """Ends all sign-ins of a user."""
 
         async def command(tx: Transaction) -> list[Event]:
-            return [revoked(session) for session in await families.end_all(tx, user_id, self._tokens_expiry())]
+            ended = await families.end_all(tx, user_id, self._tokens_expiry())
+            return [revoked(session, user_id) for session in ended]
 
         await self._log.append((), command)
 

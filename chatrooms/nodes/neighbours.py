@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from chatrooms.nodes.nodes import Nodes, Seen
 from chatrooms.rooms.presence import Key
@@ -25,6 +25,7 @@ BEAT = 1.0  # seconds between two renewals of the lease
 LEASE = 8.0  # longer than the retry of a drain and the grace: who is told to come back has not left
 REFRESH = 30.0  # seconds after which the table is read again, whatever the bus says
 RETRY = 1.0  # seconds until what could not be written is tried again
+AT_ONCE = 500  # members that are read, or entered, before the event loop gets its turn
 TOLD_AT_ONCE = 50  # members in one message
 
 log = logging.getLogger(__name__)
@@ -48,7 +49,7 @@ class Neighbours:
         self._changed = asyncio.Event()
         self._seen: dict[str, tuple[int, float]] = {}
         self._missing: set[str] = set()
-        self._meanwhile: list[Seen] | None = None
+        self._meanwhile: dict[Whereabouts, bool] | None = None
         self._refresh_at = 0.0
         self._tasks: list[asyncio.Task[None]] = []
         self.on_arrival: Callable[[str, str], None] = lambda room_id, node: None
@@ -163,30 +164,54 @@ class Neighbours:
         return {node for _, presence in self._rooms.presences() for node in presence.nodes}
 
     async def _read_all(self) -> None:
-        """Makes what this node holds of others what the table has, with what is heard meanwhile."""
-        self._meanwhile = []
+        """Makes what this node holds of others what the table has, and what is heard meanwhile, some at a time."""
+        self._meanwhile = {}
         try:
-            rows = set(await stored.elsewhere(self._database, self._nodes.name))
+            rows = await self._rows()
+            for row in await self._held():
+                if row not in rows and not self._meanwhile.get(row):
+                    self._leave(row)
+            for number, row in enumerate(rows):
+                if self._meanwhile.get(row, True):
+                    self._enter(row)
+                if number % AT_ONCE == 0:
+                    await asyncio.sleep(0)
         finally:
-            meanwhile, self._meanwhile = self._meanwhile, None
-        for seen in meanwhile:
-            rows |= _rows(seen.node, seen.come)
-            rows -= _rows(seen.node, seen.gone)
+            self._meanwhile = None
+
+    async def _rows(self) -> set[Whereabouts]:
+        """All who are on other nodes, by the table."""
+        rows: set[Whereabouts] = set()
+        page = [Whereabouts("", "", "", "")]
+        while page:
+            page = await stored.elsewhere(self._database, self._nodes.name, page[-1], AT_ONCE)
+            rows.update(page)
+        return rows
+
+    async def _held(self) -> list[Whereabouts]:
+        """All who are on other nodes, as this one holds it."""
+        held: list[Whereabouts] = []
         for room_id, presence in self._rooms.presences():
-            for node in list(presence.nodes):
-                for key in presence.on_node(node):
-                    if Whereabouts(node, room_id, *key) not in rows:
-                        presence.leave_elsewhere(key, node)
-        for row in rows:
-            self._enter(row)
+            held += [Whereabouts(node, room_id, *key) for node in presence.nodes for key in presence.on_node(node)]
+            await asyncio.sleep(0)
+        return held
 
     def _hear(self, seen: Seen) -> None:
-        if self._meanwhile is not None:
-            self._meanwhile.append(seen)
         for place in seen.come:
-            self._enter(Whereabouts(seen.node, *place))
-        for room_id, user_id, username in seen.gone:
-            self._rooms.presence_of(room_id).leave_elsewhere((user_id, username), seen.node)
+            self._enter(self._heard(Whereabouts(seen.node, *place), True))
+        for place in seen.gone:
+            self._leave(self._heard(Whereabouts(seen.node, *place), False))
+
+    def _heard(self, row: Whereabouts, there: bool) -> Whereabouts:
+        """Remembers news while the table is being read: what was read may be older."""
+        if self._meanwhile is not None:
+            self._meanwhile[row] = there
+        return row
+
+    def _leave(self, row: Whereabouts) -> None:
+        presence = self._rooms.find_presence(row.room_id)  # who came and left within one write was never told of
+        if presence is not None:
+            presence.leave_elsewhere((row.user_id, row.username), row.node)
 
     def _enter(self, row: Whereabouts) -> None:
         presence = self._rooms.presence_of(row.room_id)
@@ -194,7 +219,3 @@ class Neighbours:
         presence.enter_elsewhere((row.user_id, row.username), row.node)
         if arrives:
             self.on_arrival(row.room_id, row.node)
-
-
-def _rows(node: str, places: Iterable[tuple[str, str, str]]) -> set[Whereabouts]:
-    return {Whereabouts(node, *place) for place in places}

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from itertools import islice
 
 from chatrooms.clock import now_ms
 from chatrooms.core.hub import Hub
+from chatrooms.errors import Conflict, Problem
 from chatrooms.event import CONTROL, Event
+from chatrooms.identity.quotas import Quotas
 from chatrooms.identity.tokens import Identity
-from chatrooms.personal.membership import LEFT, Membership, joined, left
+from chatrooms.options import Options
+from chatrooms.personal.membership import JOINED, LEFT, Membership, joined, left
 from chatrooms.rules.act import Act
+from chatrooms.rules.rules import forbidden
 from chatrooms.storage import memberships as stored
 from chatrooms.storage.database import Transaction
 from chatrooms.storage.log import Log
 from chatrooms.storage.memberships import MAX_PAIRS, Pair
 
 KNOWN = 100_000  # memberships kept in mind
+WAITING = 10_000  # joins that wait to be written; more are left to the next stream of that room
 RETRY = 1.0  # seconds until joins that could not be written are tried again
 
 # Acts upon a room that end a membership; the names are also the reasons told.
@@ -29,12 +35,15 @@ log = logging.getLogger(__name__)
 class Memberships:
     """Joins and leaves. A join that is known costs nothing, one that is not waits for the next group."""
 
-    def __init__(self, hub: Hub, log: Log) -> None:
+    def __init__(self, hub: Hub, log: Log, quotas: Quotas, options: Options) -> None:
         self._log = log
+        self._quotas = quotas
+        self._most: int = options.max_rooms_per_user
         self._known: dict[Pair, None] = {}
         self._waiting: dict[Pair, bool] = {}
         self._writer: asyncio.Task[None] | None = None
         self._closing = False
+        self._left = 0  # how often somebody has left a room
         hub.listen(CONTROL, self._obey)
 
     async def close(self) -> None:
@@ -44,18 +53,28 @@ class Memberships:
             await self._writer
 
     def note(self, user_id: str, room_id: str, trusted: bool) -> None:
-        """A user has opened a stream of a room: it is joined soon, if it was not. Who opens does not wait."""
+        """A user has opened a stream of a room: it is joined soon, if it was not, and if `join` would let it.
+
+        Who opens does not wait.
+        """
         pair = (user_id, room_id)
-        if pair in self._known or pair in self._waiting or self._closing:
+        if pair in self._known or pair in self._waiting or self._closing or len(self._waiting) >= WAITING:
             return
         self._waiting[pair] = trusted
         if self._writer is None:
             self._writer = asyncio.create_task(self._write())
 
     async def join(self, who: Identity, room_id: str) -> None:
-        """Joins a room that `who` may read; returns when that is durable. Raises Unavailable."""
-        if (who.user_id, room_id) not in self._known:
-            await self._join({(who.user_id, room_id): who.trusted})
+        """Joins a room that `who` may read; returns when that is durable.
+
+        Raises Forbidden for one that closed meanwhile; Conflict beyond `max-rooms-per-user`; TooMany for
+        too many rooms that do not exist; Unavailable.
+        """
+        pair = (who.user_id, room_id)
+        if pair not in self._known:
+            refused = await self._join({pair: who.trusted})
+            if pair in refused:
+                raise refused[pair]
 
     async def leave(self, who: Identity, room_id: str) -> None:
         """Leaves a room; harmless for who had not joined it. Raises Unavailable."""
@@ -81,42 +100,84 @@ class Memberships:
                     del self._waiting[pair]
         self._writer = None
 
-    async def _join(self, pairs: dict[Pair, bool]) -> None:
-        refused: set[Pair] = set()
+    async def _join(self, pairs: Mapping[Pair, bool]) -> Mapping[Pair, Problem]:
+        """Joins users to rooms; `pairs` says of each whether it is exempt. Returns those who may not, and why."""
+        refused: dict[Pair, Problem] = {}
+        before: set[Pair] = set()
+        left_then = 0
 
         async def command(tx: Transaction) -> list[Event]:
-            nonlocal refused
-            new, refused = await stored.add(tx, pairs, now_ms())
+            nonlocal before, left_then
+            refused.clear()
+            asked = await stored.look_up(tx, pairs, now_ms())
+            before, left_then = asked.joined, self._left
+            new = []
+            for pair in pairs:
+                if pair in asked.joined:
+                    continue
+                try:
+                    self._check(pair, pairs[pair], asked)
+                except Problem as problem:
+                    refused[pair] = problem
+                else:
+                    asked.counts[pair[0]] += 1
+                    new.append(pair)
+            await stored.add(tx, new, now_ms())
             return [joined(*pair) for pair in new]
 
         await self._log.append((), command)
-        # In the turn of the event loop after the commit: no later one can have taken a membership away yet.
-        for pair in pairs:
-            if pair not in refused:
+        # Who joined is remembered by the event. Who had joined already, unless somebody has left since.
+        if left_then == self._left:
+            for pair in before:
                 self._remember(pair)
+        return refused
+
+    def _check(self, pair: Pair, exempt: bool, asked: stored.Asked) -> None:
+        """Raises Forbidden, Conflict, TooMany for who may not join."""
+        if exempt:
+            return
+        if pair in asked.barred:
+            raise forbidden()
+        if self._most and asked.counts[pair[0]] >= self._most:
+            raise Conflict("conflict", f"You have joined {self._most} rooms: leave some.")
+        if pair in asked.unmade:
+            self._quotas.join_unmade_room(pair[0])
 
     def forget(self) -> None:
         """The database is not what it was: who has joined is asked anew."""
         self._known.clear()
 
     def _obey(self, event: Event) -> None:
-        if event.type == LEFT:
-            membership = Membership.of(event)
-            self._known.pop((membership.user_id, membership.room_id), None)
+        if event.type not in (JOINED, LEFT):
+            return
+        membership = Membership.of(event)
+        pair = (membership.user_id, membership.room_id)
+        if event.type == JOINED:
+            self._remember(pair)
+        else:
+            self._left += 1
+            self._known.pop(pair, None)
 
     def _remember(self, pair: Pair) -> None:
-        if len(self._known) >= KNOWN:
+        if len(self._known) >= KNOWN and pair not in self._known:
             del self._known[next(iter(self._known))]
         self._known[pair] = None
 
 
-async def follow(tx: Transaction, act: Act) -> list[Event]:
-    """What an act upon a room means for the membership of whom it is about, in the act's own transaction."""
+async def follow(tx: Transaction, act: Act, most: int) -> list[Event]:
+    """What an act upon a room means for the membership of whom it is about, in the act's own transaction.
+
+    Who has joined `most` rooms (0: any number) may be let into another, but does not join it.
+    """
     if act.user_id is None:
         return []
+    pair = (act.user_id, act.room_id)
     if act.action == "joined":
-        pairs = {(act.user_id, act.room_id): False}
-        return [joined(*pair) for pair in (await stored.add(tx, pairs, act.timestamp)).new]
-    if act.action in _ENDS and await stored.remove(tx, act.user_id, act.room_id):
-        return [left(act.user_id, act.room_id, act.action)]
+        asked = await stored.look_up(tx, [pair], act.timestamp)
+        if pair in asked.joined or (most and asked.counts[act.user_id] >= most):
+            return []
+        await stored.add(tx, [pair], act.timestamp)
+        return [joined(*pair)]
+    if act.action in _ENDS and await stored.remove(tx, *pair):
+        return [left(*pair, act.action)]
     return []

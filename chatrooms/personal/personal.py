@@ -57,8 +57,8 @@ class PersonalReading(Reading):
     async def read(self, after: int, limit: int) -> tuple[Sequence[Event], int]:
         return await stored.read(self._personal.database, self._asked, after, self._log.head, limit)
 
-    async def count(self, after: int) -> int:
-        return await stored.count(self._personal.database, self._asked, after, self._log.head)
+    async def count(self, after: int, most: int) -> int:
+        return await stored.count(self._personal.database, self._asked, after, self._log.head, most)
 
     def described(self) -> dict[str, Any]:
         name = self.who.username or self.who.user_id

@@ -98,9 +98,9 @@ class Reading:
         events = await self._log.read(self.name, after, limit)
         return events, head if len(events) < limit else events[-1].seq
 
-    async def count(self, after: int) -> int:
-        """How many events follow."""
-        return await self._log.count(self.name, after)
+    async def count(self, after: int, most: int) -> int:
+        """How many events follow, counted up to `most`."""
+        return await self._log.count(self.name, after, most)
 
     def described(self) -> dict[str, Any]:
         """What `system` tells of this stream in particular."""

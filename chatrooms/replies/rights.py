@@ -6,6 +6,7 @@ from chatrooms.errors import Forbidden, NotFound
 from chatrooms.identity.quotas import Quotas
 from chatrooms.identity.tokens import Identity
 from chatrooms.replies.reply import Reply
+from chatrooms.rooms.messages import Messages
 from chatrooms.rules.rulebook import Rulebook
 from chatrooms.rules.rules import Rank
 
@@ -13,8 +14,9 @@ from chatrooms.rules.rules import Rank
 class ReplyRights:
     """A private reply is its author's; one in a room is read by the room, and ended by its moderators too."""
 
-    def __init__(self, rulebook: Rulebook, quotas: Quotas) -> None:
+    def __init__(self, rulebook: Rulebook, messages: Messages, quotas: Quotas) -> None:
         self._rulebook = rulebook
+        self._messages = messages
         self._quotas = quotas
 
     async def check_read(self, who: Identity, reply: Reply) -> None:
@@ -30,7 +32,7 @@ class ReplyRights:
         if reply.row.user_id == who.user_id or who.trusted:
             return
         assert reply.row.room_id is not None
-        rules = await self._rulebook.of(reply.row.room_id)
+        rules = await self._rulebook.of(reply.row.room_id, who.user_id)
         if rules.rank(who) < Rank.MODERATOR:
             raise Forbidden("not-author", "Only who asked or a moderator may do that.")
 
@@ -41,7 +43,11 @@ class ReplyRights:
             await self.check_ask(who, reply.row.room_id)
 
     async def check_ask(self, who: Identity, room_id: str) -> None:
-        """Raises Forbidden for those who may not write in a room; TooMany for too many new rooms."""
+        """Lets somebody have the assistant speak in a room: that counts as a message of theirs.
+
+        Raises Forbidden for those who may not write there; TooMany `slow-mode`, and for too many new rooms.
+        """
         rules = await self._rulebook.writable(who, room_id)
+        await self._messages.take_turn(who, room_id, rules)
         if not rules.stored:
             self._quotas.make_room(who)

@@ -104,6 +104,15 @@ class Messages:
         self._remember(room_id)
         return [Posted(self._with_id(done.event.data, done.event.seq), done.repeated) for done in appended]
 
+    async def take_turn(self, who: Identity, room_id: str, rules: Rules) -> None:
+        """Counts as a message what has one written by others, as a question to the assistant does.
+
+        Raises TooMany `slow-mode`, Unavailable.
+        """
+        pace = rules.pace(who)
+        if pace:
+            await self._log.append((), slowmode.turn(room_id, who.user_id, pace, now_ms()))
+
     def check(self, who: Identity, room_id: str, draft: Draft) -> None:
         """Raises BadRequest or TooLarge for what `post` would not write."""
         self._event(who, "", room_id, draft)

@@ -49,12 +49,12 @@ class Presence:
 
     `announce` gives a frame to the room's streams of this node; `emptied` is called when the last
     member left; `report` is told who came to this node (True) or left it. `nodes` counts the members
-    on each other node.
+    on each other node, `elsewhere` by user the places on other nodes, of all rooms that share it.
     """
 
     def __init__(
         self, room_id: str, limit: int, announce: Callable[[bytes], None], emptied: Callable[[], None],
-        report: Callable[[Key, bool], None] = lambda key, here: None,
+        report: Callable[[Key, bool], None] = lambda key, here: None, elsewhere: Counter[str] | None = None,
     ) -> None:  # fmt: skip
         self._room_id = room_id
         self._limit = limit
@@ -62,7 +62,9 @@ class Presence:
         self._emptied = emptied
         self._report = report
         self.nodes: Counter[str] = Counter()
+        self._elsewhere: Counter[str] = Counter() if elsewhere is None else elsewhere
         self._members: dict[Key, Member] = {}
+        self._by_user: dict[str, tuple[Member, ...]] = {}  # one, unless a user goes by several names
         self._listed: bytes | None = None
         self._told = b""
         self._large = False
@@ -132,6 +134,7 @@ class Presence:
         if node not in member.nodes:
             member.nodes |= {node}
             self.nodes[node] += 1
+            self._elsewhere[key[0]] += 1
 
     def leave_elsewhere(self, key: Key, node: str) -> None:
         """Notes that a member is not on another node any more; it leaves if it is nowhere else."""
@@ -139,9 +142,10 @@ class Presence:
         if member is None or node not in member.nodes:
             return
         member.nodes -= {node}
-        self.nodes[node] -= 1
-        if not self.nodes[node]:
-            del self.nodes[node]
+        for counter, name in ((self.nodes, node), (self._elsewhere, key[0])):
+            counter[name] -= 1
+            if not counter[name]:
+                del counter[name]
         if not member.nodes and not member.here:
             self._remove(member)
 
@@ -161,6 +165,7 @@ class Presence:
 
     def _add(self, key: Key, returns: bool) -> Member:
         member = self._members[key] = Member(key)
+        self._by_user[key[0]] = (*self.find(key[0]), member)
         if self.count <= LISTED:
             self._listed = None
         if returns:
@@ -171,6 +176,10 @@ class Presence:
 
     def _remove(self, member: Member) -> None:
         del self._members[member.key]
+        user_id = member.key[0]
+        others = tuple(other for other in self._by_user.pop(user_id) if other is not member)
+        if others:
+            self._by_user[user_id] = others
         if member.listed:
             self._listed = None
         self._tell("user-left", member)
@@ -179,15 +188,19 @@ class Presence:
                 self._due.cancel()
             self._emptied()
 
-    def expel(self, leaves: Callable[[str], bool]) -> None:
-        """Removes at once the members without a stream whose user `leaves` says must go."""
-        for member in [member for key, member in self._members.items() if leaves(key[0])]:
+    def expel(self, user_id: str) -> None:
+        """Removes at once the members of a user that have no stream."""
+        for member in self.find(user_id):
             self.end_poll(member)
             self.leave(member)
 
-    def find(self, user_id: str) -> list[Member]:
+    def find(self, user_id: str) -> tuple[Member, ...]:
         """The members of a user; it may use several names."""
-        return [member for key, member in self._members.items() if key[0] == user_id]
+        return self._by_user.get(user_id, ())
+
+    def users(self) -> set[str]:
+        """The users that are members."""
+        return set(self._by_user)
 
     def page(self, after: Key | None, limit: int) -> list[Key]:
         """The next members after one, in the order of (userId, username)."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 import secrets
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 
 import msgspec
 
@@ -38,7 +39,9 @@ class Room:
     def __init__(self, rooms: Rooms, room_id: str) -> None:
         self._rooms = rooms
         self.room_id = room_id
-        self.presence = Presence(room_id, rooms.presence_limit, self.announce, self._emptied, self._report)
+        self.presence = Presence(
+            room_id, rooms.presence_limit, self.announce, self._emptied, self._report, rooms.elsewhere
+        )
 
     def announce(self, frame: bytes) -> None:
         """Tells the streams that are open now."""
@@ -68,6 +71,7 @@ class Rooms:
         self.hub = hub
         self.leave_grace: float = options.leave_grace
         self.presence_limit: int = options.presence_limit
+        self.elsewhere: Counter[str] = Counter()  # by user: in how many rooms, on how many other nodes
         # What else is going on in a room, for who comes or may have missed some; whole events.
         self.ephemeral_state: Callable[[str], bytes] = lambda room_id: b""
         # Who comes to this node, and leaves it; and what is told to the readers on others.
@@ -154,17 +158,23 @@ class Rooms:
             room.presence.end_poll(member)
             room.presence.leave(member)
 
-    def expel(self, room_id: str, leaves: Callable[[str], bool], last: bytes) -> None:
-        """Ends streams with that last event and presence, at once, of those users that `leaves` names.
+    def expel(self, room_id: str, user_ids: Iterable[str], last: bytes) -> None:
+        """Ends streams with that last event and presence, at once, of those users.
 
         Trusted readers stay: they are above the rules of rooms.
         """
-        for stream in self.hub.readers(topic_of(room_id)):
-            if not stream.trusted and leaves(stream.user_id):
-                stream.finish(last)
-        room = self._live.get(room_id)
-        if room is not None:
-            room.presence.expel(leaves)
+        for user_id in user_ids:
+            for stream in self.hub.streams_of(user_id):
+                if stream.topic.name == topic_of(room_id) and not stream.trusted:
+                    stream.finish(last)
+            presence = self.find_presence(room_id)  # with its last member the room goes
+            if presence is not None:
+                presence.expel(user_id)
+
+    def users_in(self, room_id: str) -> set[str]:
+        """Those who are in a room, on whatever node."""
+        presence = self.find_presence(room_id)
+        return presence.users() if presence else set()
 
     def typing(self, room_id: str, user_id: str, username: str) -> None:
         """Tells a room that somebody is typing. Raises TooMany when told less than 2 s ago."""
@@ -221,13 +231,20 @@ class Rooms:
         return [(room_id, room.presence) for room_id, room in self._live.items()]
 
     def presence_of(self, room_id: str) -> Presence:
-        """Who is in a room; for who is about to enter it."""
+        """Who is in a room; for somebody who enters it in the same step, since a room without members stays."""
         return self._room(room_id).presence
+
+    def find_presence(self, room_id: str) -> Presence | None:
+        """Who is in a room; None for one that nobody is in."""
+        room = self._live.get(room_id)
+        return room.presence if room else None
 
     def is_elsewhere(self, user_id: str, room_id: str = "") -> bool:
         """Whether a user is in a room, or in any, on another node."""
-        rooms = [self._live[room_id]] if room_id in self._live else [] if room_id else self._live.values()
-        return any(room.presence.is_elsewhere(user_id) for room in rooms)
+        if not room_id:
+            return user_id in self.elsewhere
+        presence = self.find_presence(room_id)
+        return presence is not None and presence.is_elsewhere(user_id)
 
     def drop(self, room: Room) -> None:
         """Forgets a room that nobody is in any more."""

@@ -17,22 +17,35 @@ def paced(room_id: str, user_id: str, interval: float, events: Sequence[Event], 
     Messages that are in the log already do not count: saying one again is harmless. Raises TooMany
     `slow-mode`. `interval` in seconds, `now` in milliseconds since 1970.
     """
-    length = int(interval * 1000)
 
     async def command(tx: Transaction) -> list[Event]:
         new = await _new(tx, events)
-        if not new:
-            return []
-        last = await stored.last_post(tx, room_id, user_id)
-        wait = 0 if last is None else last + length - now
-        if wait > 0 or new > 1:
-            sentence = f"This room is in slow mode: one message in {interval:g} s."
-            raise TooMany("slow-mode", sentence, max(wait, 1) / 1000)
-        await stored.forget_posts(tx, room_id, now - length)
-        await stored.note_post(tx, room_id, user_id, now)
+        if new:
+            await _take_turn(tx, room_id, user_id, interval, now, new)
         return []
 
     return command
+
+
+def turn(room_id: str, user_id: str, interval: float, now: int) -> Command:
+    """The same for what makes a message without being one: who asks for a reply has it speak. Raises TooMany."""
+
+    async def command(tx: Transaction) -> list[Event]:
+        await _take_turn(tx, room_id, user_id, interval, now, 1)
+        return []
+
+    return command
+
+
+async def _take_turn(tx: Transaction, room_id: str, user_id: str, interval: float, now: int, new: int) -> None:
+    length = int(interval * 1000)
+    last = await stored.last_post(tx, room_id, user_id)
+    wait = 0 if last is None else last + length - now
+    if wait > 0 or new > 1:
+        sentence = f"This room is in slow mode: one message in {interval:g} s."
+        raise TooMany("slow-mode", sentence, max(wait, 1) / 1000)
+    await stored.forget_posts(tx, room_id, now - length)
+    await stored.note_post(tx, room_id, user_id, now)
 
 
 async def _new(tx: Transaction, events: Sequence[Event]) -> int:

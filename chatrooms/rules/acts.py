@@ -28,20 +28,22 @@ class Acts:
     def __init__(self, log: Log, options: Options, clock: Callable[[], float] = time.time) -> None:
         self._log = log
         self._rate = RateLimit(options.message_rate, RATE_PERIOD)
+        self._most_rooms: int = options.max_rooms_per_user
         self._clock = clock
 
     def now(self) -> int:
         """Milliseconds since 1970."""
         return int(self._clock() * 1000)
 
-    async def run(self, who: Identity, room_id: str, needed: Rank, change: Change) -> None:
+    async def run(self, who: Identity, room_id: str, needed: Rank, change: Change, user_id: str = "") -> None:
         """Runs a change for somebody who has the rank it needs; returns when it is durable and obeyed.
 
+        `user_id` is whom it is about, if anybody: the rules that the change is given are those for both.
         Raises Forbidden, TooMany, Unavailable, and what the change raises.
         """
 
         async def command(tx: Transaction) -> list[Event]:
-            rules = await rules_of(tx, room_id)
+            rules = await rules_of(tx, room_id, who.user_id, user_id)
             rules.check_read(who, self.now())
             rules.check_rank(who, needed)
             return await self._done(tx, await change(tx, rules))
@@ -62,4 +64,4 @@ class Acts:
         await self._log.append((), command)
 
     async def _done(self, tx: Transaction, act: Act | None) -> list[Event]:
-        return [] if act is None else [act.order(), *await follow(tx, act)]
+        return [] if act is None else [act.order(), *await follow(tx, act, self._most_rooms)]

@@ -62,7 +62,8 @@ class Invites:
     async def accept(self, who: Identity, text: str) -> str:
         """Makes the bearer a member; returns the room's id. A member does not use an invite up.
 
-        Raises NotFound for an invite that is unknown, expired or used up; Forbidden for the banned.
+        Raises NotFound for an invite that is unknown, expired, used up, or older than the bearer's last
+        kick; Forbidden for the banned.
         """
         room_id = ""
 
@@ -71,12 +72,14 @@ class Invites:
             now = self._acts.now()
             invite = await stored.find(tx, _hash(text), now)
             if invite is None:
-                raise NotFound("not-found", "There is no such invite, or not any more.")
+                raise _no_invite()
             room_id = invite.room_id
-            rules = await rules_of(tx, room_id)
+            rules = await rules_of(tx, room_id, who.user_id)
             rules.check_not_banned(who, now)
             if rules.rank_of(who.user_id) >= Rank.MEMBER:
                 return None
+            if await stored.kicked_since(tx, invite, who.user_id):
+                raise _no_invite()
             await stored.use(tx, invite.hash)
             await room_rules.set_member(tx, room_id, who.user_id, Rank.MEMBER, now)
             return Act(room_id, "joined", who.user_id, now, who.user_id, invite_id=invite.invite_id)
@@ -115,6 +118,10 @@ class Invites:
             return Act(room_id, "left", who.user_id, self._acts.now(), who.user_id, private=private)
 
         await self._acts.run(who, room_id, Rank.NONE, change)
+
+
+def _no_invite() -> NotFound:
+    return NotFound("not-found", "There is no such invite, or not any more.")
 
 
 def _hash(text: str) -> str:

@@ -10,9 +10,9 @@ from chatrooms.identity.tokens import TRUSTED_ROLES, Identity
 from chatrooms.rules.act import Act
 from chatrooms.rules.acts import Acts
 from chatrooms.rules.rules import Rank, Rules, forbidden
-from chatrooms.storage import accounts
+from chatrooms.storage import accounts, invites
 from chatrooms.storage import rules as stored
-from chatrooms.storage.database import Transaction
+from chatrooms.storage.database import Database, Row, Transaction
 from chatrooms.storage.messages import add_room
 from chatrooms.storage.rules import BAN, MUTE
 
@@ -37,24 +37,32 @@ class Moderation:
     All methods raise Forbidden, TooMany and Unavailable.
     """
 
-    def __init__(self, acts: Acts, hub: Hub) -> None:
+    def __init__(self, acts: Acts, hub: Hub, database: Database) -> None:
         self._acts = acts
         self._hub = hub
+        self._database = database
 
     def now(self) -> int:
         """The time by which bans and mutes end, in milliseconds since 1970."""
         return self._acts.now()
 
+    async def page(self, room_id: str, kind: str, after: str, limit: int) -> list[Row]:
+        """The next who are banned or muted, by user id after one, and until when (None: for ever)."""
+        return await stored.restricted(self._database, room_id, kind, after, limit, self._acts.now())
+
     async def kick(self, who: Identity, room_id: str, user_id: str) -> None:
-        """Ends a user's streams in a room, and its membership. Raises BadRequest for oneself."""
+        """Ends a user's streams in a room, and its membership; the invites of now let it in no more.
+
+        Raises BadRequest for oneself.
+        """
         _check_other(who, user_id)
 
         async def change(tx: Transaction, rules: Rules) -> Act:
             await self._check_below(tx, rules, who, user_id)
-            await stored.remove_member(tx, room_id, user_id)
+            await _put_out(tx, room_id, user_id, self._acts.now())
             return Act(room_id, "kicked", who.user_id, self._acts.now(), user_id)
 
-        await self._acts.run(who, room_id, Rank.MODERATOR, change)
+        await self._acts.run(who, room_id, Rank.MODERATOR, change, user_id)
 
     async def restrict(self, who: Identity, room_id: str, kind: str, user_id: str, seconds: float | None) -> int | None:
         """Bans or mutes a user, for a time or for ever (None); returns when it ends.
@@ -67,16 +75,16 @@ class Moderation:
 
         async def change(tx: Transaction, rules: Rules) -> Act:
             await self._check_below(tx, rules, who, user_id)
-            if sum(end > now for end in (*rules.bans.values(), *rules.mutes.values())) >= MAX_RESTRICTIONS:
+            await stored.forget_ended(tx, room_id, now)
+            if await stored.count_restrictions(tx, room_id) >= MAX_RESTRICTIONS:
                 raise Conflict("conflict", f"This room has {MAX_RESTRICTIONS} bans and mutes: lift some.")
             await add_room(tx, room_id, now)
-            await stored.forget_ended(tx, room_id, now)
             await stored.restrict(tx, room_id, kind, user_id, until)
             if kind == BAN:
-                await stored.remove_member(tx, room_id, user_id)
+                await _put_out(tx, room_id, user_id, now)
             return Act(room_id, _WORDS[kind].begun, who.user_id, now, user_id, until)
 
-        await self._acts.run(who, room_id, Rank.MODERATOR, change)
+        await self._acts.run(who, room_id, Rank.MODERATOR, change, user_id)
         return until
 
     async def lift(self, who: Identity, room_id: str, kind: str, user_id: str) -> None:
@@ -90,7 +98,7 @@ class Moderation:
             await stored.lift(tx, room_id, kind, user_id)
             return Act(room_id, _WORDS[kind].ended, who.user_id, self._acts.now(), user_id)
 
-        await self._acts.run(who, room_id, Rank.MODERATOR, change)
+        await self._acts.run(who, room_id, Rank.MODERATOR, change, user_id)
 
     async def promote(self, who: Identity, room_id: str, user_id: str) -> None:
         """Makes a user a moderator, and so a member. Raises Conflict for the owner."""
@@ -104,7 +112,7 @@ class Moderation:
             await stored.set_member(tx, room_id, user_id, Rank.MODERATOR, now)
             return Act(room_id, "moderator-added", who.user_id, now, user_id)
 
-        await self._acts.run(who, room_id, Rank.OWNER, change)
+        await self._acts.run(who, room_id, Rank.OWNER, change, user_id)
 
     async def demote(self, who: Identity, room_id: str, user_id: str) -> None:
         """Makes a moderator a mere member; harmless when it is none."""
@@ -116,7 +124,7 @@ class Moderation:
             await stored.set_member(tx, room_id, user_id, Rank.MEMBER, now)
             return Act(room_id, "moderator-removed", who.user_id, now, user_id)
 
-        await self._acts.run(who, room_id, Rank.OWNER, change)
+        await self._acts.run(who, room_id, Rank.OWNER, change, user_id)
 
     async def _check_below(self, tx: Transaction, rules: Rules, who: Identity, user_id: str) -> None:
         """Raises Forbidden for a user whom `who` may not act against."""
@@ -126,6 +134,11 @@ class Moderation:
             known = any(stream.trusted for stream in self._hub.streams_of(user_id))
             if known or await accounts.role_of(tx, user_id) in TRUSTED_ROLES:
                 raise forbidden()
+
+
+async def _put_out(tx: Transaction, room_id: str, user_id: str, now: int) -> None:
+    await stored.remove_member(tx, room_id, user_id)
+    await invites.note_kick(tx, room_id, user_id, now)
 
 
 def _check_other(who: Identity, user_id: str) -> None:

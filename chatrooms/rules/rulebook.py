@@ -1,9 +1,9 @@
 """The rulebook: the rules of rooms, at hand in memory.
 
-Asked at every request, so it reads from the database once a room and remembers (bounded). Every
-change comes as an event of the topic `control`, this node's own changes too: it makes the rulebook
-forget the room and ends the streams that have lost their right, in the step in which the change
-becomes visible.
+Asked at every request, so it reads from the database once a room and user and remembers (bounded); once
+a room, where nobody is its member, banned or muted. Every change comes as an event of the topic
+`control`, this node's own changes too: it makes the rulebook forget whom it is about, or the room, and
+ends the streams that have lost their right, in the step in which the change becomes visible.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
@@ -26,8 +26,8 @@ from chatrooms.rules.rules import Rank, Rules
 from chatrooms.storage.database import Database
 from chatrooms.storage.rules import rules_of
 
-REMEMBERED_ROOMS = 10_000
-REMEMBERED_PEOPLE = 200_000  # members, bans and mutes of all remembered rooms; the last room read always stays
+REMEMBERED = 30_000  # rules at hand: of a room for a user, or of one without people for all
+ANYBODY = ""  # in place of the user, where the rules are the same for all
 
 log = logging.getLogger(__name__)
 
@@ -43,27 +43,27 @@ class Rulebook:
         self._database = database
         self._rooms = rooms
         self._clock = clock
-        self._rules: OrderedDict[str, Rules] = OrderedDict()
-        self._people = 0
-        self._reading: dict[str, asyncio.Task[None]] = {}
+        self._rules: OrderedDict[str, dict[str, Rules]] = OrderedDict()  # by room and user
+        self._size = 0
+        self._reading: dict[str, dict[str, asyncio.Task[None]]] = {}
         rooms.hub.listen(CONTROL, self._obey)
 
-    async def of(self, room_id: str) -> Rules:
-        """The rules of a room as they are now. Raises Unavailable without the database."""
-        while (rules := self._rules.get(room_id)) is None:
-            await self._read_once(room_id)
+    async def of(self, room_id: str, user_id: str = ANYBODY) -> Rules:
+        """The rules of a room as they are now, with what they say of one user. Raises Unavailable."""
+        while (rules := _known(self._rules.get(room_id, {}), user_id)) is None:
+            await self._read_once(room_id, user_id)
         self._rules.move_to_end(room_id)
         return rules
 
     async def readable(self, who: Identity, room_id: str) -> Rules:
         """The rules of a room that somebody may read. Raises Forbidden."""
-        rules = await self.of(room_id)
+        rules = await self.of(room_id, who.user_id)
         rules.check_read(who, self._now())
         return rules
 
     async def writable(self, who: Identity, room_id: str) -> Rules:
         """The rules of a room that somebody may write in. Raises Forbidden."""
-        rules = await self.of(room_id)
+        rules = await self.of(room_id, who.user_id)
         rules.check_write(who, self._now())
         return rules
 
@@ -74,66 +74,85 @@ class Rulebook:
         return rules
 
     async def may_read(self, who: Identity, room_id: str) -> bool:
-        return (await self.of(room_id)).may_read(who, self._now())
+        return (await self.of(room_id, who.user_id)).may_read(who, self._now())
 
-    async def _read_once(self, room_id: str) -> None:
-        """Reads the rules of a room; who asks meanwhile waits for the same answer."""
-        task = self._reading.get(room_id)
+    async def _read_once(self, room_id: str, user_id: str) -> None:
+        """Reads the rules of a room for a user; who asks meanwhile waits for the same answer."""
+        reading = self._reading.setdefault(room_id, {})
+        task = reading.get(user_id)
         if task is None:
-            task = self._reading[room_id] = asyncio.create_task(self._read(room_id))
+            task = reading[user_id] = asyncio.create_task(self._read(room_id, user_id, reading))
         await asyncio.shield(task)
 
-    async def _read(self, room_id: str) -> None:
-        me = asyncio.current_task()
+    async def _read(self, room_id: str, user_id: str, reading: dict[str, asyncio.Task[None]]) -> None:
         try:
-            rules = await rules_of(self._database, room_id)
+            rules = await rules_of(self._database, room_id, user_id)
         except Exception as error:
             log.warning("the rules of a room could not be read: %s", error)
             raise Unavailable("unavailable", "The database does not answer.", 1) from None
         else:
-            if self._reading.get(room_id) is me:  # else they changed while they were read
-                self._remember(room_id, rules)
+            if self._reading.get(room_id) is reading:  # else they changed while they were read
+                self._remember(room_id, user_id if rules.peopled else ANYBODY, rules)
         finally:
-            if self._reading.get(room_id) is me:
+            del reading[user_id]
+            if not reading and self._reading.get(room_id) is reading:
                 del self._reading[room_id]
 
-    def _remember(self, room_id: str, rules: Rules) -> None:
-        self._rules[room_id] = rules
-        self._people += rules.people
-        while len(self._rules) > REMEMBERED_ROOMS or (self._people > REMEMBERED_PEOPLE and len(self._rules) > 1):
-            _, oldest = self._rules.popitem(last=False)
-            self._people -= oldest.people
+    def _remember(self, room_id: str, user_id: str, rules: Rules) -> None:
+        known = self._rules.setdefault(room_id, {})
+        self._size += user_id not in known
+        known[user_id] = rules
+        self._rules.move_to_end(room_id)
+        while self._size > REMEMBERED:
+            oldest, users = next(iter(self._rules.items()))
+            del users[next(iter(users))]
+            self._size -= 1
+            if not users:
+                del self._rules[oldest]
 
     def forget_all(self) -> None:
         """What was read may be wrong, and what is being read now, too."""
         self._reading.clear()
         self._rules.clear()
-        self._people = 0
+        self._size = 0
 
-    def _forget(self, room_id: str) -> Rules | None:
-        """What the rules were until now, if they were at hand."""
+    def _forget(self, room_id: str, user_ids: Iterable[str] | None = None) -> dict[str, Rules]:
+        """Forgets a room for some users, or for all; returns what was known of it until now."""
         self._reading.pop(room_id, None)
-        rules = self._rules.pop(room_id, None)
-        self._people -= rules.people if rules else 0
-        return rules
+        known = self._rules.pop(room_id, {})
+        left = {} if user_ids is None else {user: rules for user, rules in known.items() if user not in user_ids}
+        self._size -= len(known) - len(left)
+        if left:
+            self._rules[room_id] = left
+        return known
 
     def _obey(self, event: Event) -> None:
         if event.type != RULES_CHANGED:
             return
         act = msgspec.json.decode(event.data, type=Act)
-        before = self._forget(act.room_id)
-        if act.ends is not None:
-            self._rooms.expel(act.room_id, lambda user_id: user_id == act.user_id, closing(act.ends, False))
+        known = self._forget(act.room_id, None if act.user_id is None else (act.user_id, ANYBODY))
+        if act.ends is not None and act.user_id is not None:
+            self._rooms.expel(act.room_id, (act.user_id,), closing(act.ends, False))
         elif act.private and act.user_id is None:
-            self._close_to_strangers(act, before)
+            self._close_to_strangers(act, known)
 
-    def _close_to_strangers(self, act: Act, before: Rules | None) -> None:
-        """A room has become private. Where its members are not at hand, they are asked to come back."""
-
-        def leaves(user_id: str) -> bool:
-            return user_id != act.actor_id and (before is None or before.rank_of(user_id) < Rank.MEMBER)
-
-        self._rooms.expel(act.room_id, leaves, closing("private", before is None))
+    def _close_to_strangers(self, act: Act, before: Mapping[str, Rules]) -> None:
+        """A room has become private. Who is not at hand is asked to come back, as a member may."""
+        strangers, unknown = [], []
+        for user_id in self._rooms.users_in(act.room_id) - {act.actor_id}:
+            rules = _known(before, user_id)
+            if rules is None:
+                unknown.append(user_id)
+            elif rules.rank_of(user_id) < Rank.MEMBER:
+                strangers.append(user_id)
+        self._rooms.expel(act.room_id, strangers, closing("private", False))
+        self._rooms.expel(act.room_id, unknown, closing("private", True))
 
     def _now(self) -> float:
         return self._clock() * 1000
+
+
+def _known(by_user: Mapping[str, Rules], user_id: str) -> Rules | None:
+    """The rules of a room for a user, among those at hand."""
+    rules = by_user.get(ANYBODY)
+    return by_user.get(user_id) if rules is None or rules.peopled else rules

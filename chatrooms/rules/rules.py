@@ -30,12 +30,13 @@ class Rank(IntEnum):
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
-    """The rules of one room, as they were when they were read; the defaults are those of any room.
+    """The rules of one room for the users that were asked for; the defaults are those of any room.
 
     stored     whether the room is in the database: somebody made it, or it has had messages; the first
                message changes no rules, so that rules at hand may still say no
     owner      None for a room that was made by use
-    roles      members and moderators; the owner is not among them
+    peopled    whether anybody is its member, banned or muted; if nobody, the rules are the same for all users
+    roles      members and moderators among those asked for; the owner is not among them
     slow_mode  seconds between two messages of one user; 0 turns it off
     """
 
@@ -44,14 +45,10 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     title: str | None = None
     slow_mode: float = 0.0
     owner: str | None = None
+    peopled: bool = False
     roles: Mapping[str, Rank] = msgspec.field(default_factory=dict)
     bans: Until = msgspec.field(default_factory=dict)
     mutes: Until = msgspec.field(default_factory=dict)
-
-    @property
-    def people(self) -> int:
-        """How many people they name: what they weigh in memory."""
-        return len(self.roles) + len(self.bans) + len(self.mutes)
 
     def rank(self, who: Identity) -> Rank:
         return Rank.TRUSTED if who.trusted else self.rank_of(who.user_id)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from chatrooms.identity.quotas import Quotas
 from chatrooms.identity.tokens import Identity
 from chatrooms.rooms.rooms import Rooms
 from chatrooms.rules.act import Act
@@ -34,9 +35,10 @@ class Configured(NamedTuple):
 class RoomSettings:
     """Makes rooms and changes them."""
 
-    def __init__(self, acts: Acts, rooms: Rooms) -> None:
+    def __init__(self, acts: Acts, rooms: Rooms, quotas: Quotas) -> None:
         self._acts = acts
         self._rooms = rooms
+        self._quotas = quotas
 
     def check(self, who: Identity, room_id: str, rules: Rules) -> None:
         """Raises Forbidden for who may neither make nor change a room."""
@@ -49,13 +51,14 @@ class RoomSettings:
         A room that has messages, or that others are in, is one: it has no owner, and only service
         and admin change it. Raises Forbidden, TooMany, Unavailable.
         """
-        taken = self._rooms.held_by_others(room_id, who.user_id)
         outcome = Configured(Rules(), False)
 
         async def change(tx: Transaction, before: Rules) -> Act | None:
             nonlocal outcome
-            created = not before.stored and not taken
-            if not created:
+            created = not before.stored and not self._rooms.held_by_others(room_id, who.user_id)
+            if created:
+                self._quotas.make_room(who)
+            else:
                 before.check_rank(who, Rank.OWNER)
             after = _after(before, wanted)
             now = self._acts.now()

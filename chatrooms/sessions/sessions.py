@@ -166,7 +166,7 @@ class Sessions:
         stream = Stream(self._hub, sock, self._hub.topic(reading.topic), start.position)
         stream.user_id, stream.client_id = who.user_id, secrets.token_urlsafe(9)
         stream.session, stream.expires_at = who.session, who.expires_at
-        stream.trusted = who.role in READERS_OF_ALL
+        stream.trusted = who.trusted
         if reading.visits:
             self._visitors.setdefault(_place(stream), {})[stream] = None
         first = self._connected(reading, start, stream.client_id)

@@ -35,9 +35,11 @@ HealthListener = Callable[[bool], None]
 _READ = """
 select e.seq, e.type, e.data, e.ref from event_topics t join events e on e.seq = t.seq
 where t.topic = $1 and t.seq > $2 and t.seq <= $3 and e.type <> 'erased' order by t.seq limit $4"""
+# The limit stands inside, so that no more rows are looked at, erased ones included.
 _COUNT = """
-select count(*) from event_topics t join events e on e.seq = t.seq
-where t.topic = $1 and t.seq > $2 and t.seq <= $3 and e.type <> 'erased'"""
+select count(*), coalesce(sum(case when type = 'erased' then 1 else 0 end), 0) from (
+  select e.type from event_topics t join events e on e.seq = t.seq
+  where t.topic = $1 and t.seq > $2 and t.seq <= $3 order by t.seq limit $4) found"""
 
 log = logging.getLogger(__name__)
 
@@ -147,10 +149,10 @@ class Log:
         rows = await self._database.fetch(_READ, topic, after, self.head, limit)
         return [event_of(row, (topic,)) for row in rows]
 
-    async def count(self, topic: str, after: int) -> int:
-        """How many events a topic has after a seq, up to `head`."""
-        rows = await self._database.fetch(_COUNT, topic, after, self.head)
-        return int(rows[0][0])
+    async def count(self, topic: str, after: int, most: int) -> int:
+        """How many events a topic has after a seq, up to `head`: at most `most`, which also stands for more."""
+        ((looked_at, erased),) = await self._database.fetch(_COUNT, topic, after, self.head, most)
+        return most if looked_at == most else int(looked_at - erased)
 
     def knows(self, position: Position) -> bool:
         """Whether all that followed that position is still there to be read."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from chatrooms.event import Event
@@ -11,7 +12,8 @@ from chatrooms.storage.extent import extent_of
 from chatrooms.storage.group import event_of
 
 FIRST_SPAN = 1000  # of the log, looked through at once
-GROWTH = 8  # of the span, where there was little to be found
+GROWTH = 8  # of the span, where there was little to be found,
+MOST_SPAN = 32_000  # up to that: much may follow where there was little
 MAX_PAIRS = 250  # that join at once
 
 Pair = tuple[str, str]  # user id, room id
@@ -31,10 +33,20 @@ from events e where e.type <> 'erased' and e.seq in (
     where m.user_id = $1 and {_READABLE} and t.seq > $4 and t.seq <= $5
   union select seq from event_topics where topic = $3 and seq > $4 and seq <= $5)"""
 _READ = f"select e.seq, e.type, e.data, e.ref {_THEIRS} order by e.seq limit $6"
-_COUNT = f"select count(*) {_THEIRS}"
+# No event is both in a room and in a user's own topic; and the limit stands inside, as in `log.py`.
+_COUNT = f"""
+select count(*), coalesce(sum(case when type = 'erased' then 1 else 0 end), 0) from (
+  select e.type from memberships m left join rooms r on r.room_id = m.room_id
+    join event_topics t on t.topic = 'room:' || m.room_id and t.seq > m.since
+    join events e on e.seq = t.seq
+    where m.user_id = $1 and {_READABLE} and t.seq > $4 and t.seq <= $5
+  union all
+  select e.type from event_topics t join events e on e.seq = t.seq
+    where t.topic = $3 and t.seq > $4 and t.seq <= $5
+  limit $6) found"""
 
-# Rows are (user, room, why not): who has joined, is banned, or is no member of a private room.
-_NOT_NEW = """
+# Rows are (user, room, what): who has joined, is banned, or is no member of a private room; and no room.
+_LOOKED_UP = """
 with asked (user_id, room_id) as (values {places})
 select a.user_id, a.room_id, 'joined' from asked a
   join memberships m on m.user_id = a.user_id and m.room_id = a.room_id
@@ -43,7 +55,9 @@ union all select a.user_id, a.room_id, 'banned' from asked a
   where b.kind = 'ban' and (b.until is null or b.until > $1)
 union all select a.user_id, a.room_id, 'private' from asked a join rooms r on r.room_id = a.room_id
   where r.private = 1 and coalesce(r.owner, '') <> a.user_id
-  and not exists (select 1 from room_members x where x.room_id = a.room_id and x.user_id = a.user_id)"""
+  and not exists (select 1 from room_members x where x.room_id = a.room_id and x.user_id = a.user_id)
+union all select a.user_id, a.room_id, 'unmade' from asked a
+  where not exists (select 1 from rooms r where r.room_id = a.room_id)"""
 
 
 class Joined(NamedTuple):
@@ -55,11 +69,17 @@ class Joined(NamedTuple):
     readable: bool
 
 
-class Outcome(NamedTuple):
-    """What became of those who were to join: who had not, and who may not."""
+class Asked(NamedTuple):
+    """What is known of users that are to join rooms.
 
-    new: list[Pair]
-    refused: set[Pair]
+    Those who have joined, those who may not read the room unless they are above its rules, those whose
+    room nobody has made; and how many rooms each user has joined.
+    """
+
+    joined: set[Pair]
+    barred: set[Pair]
+    unmade: set[Pair]
+    counts: Counter[str]
 
 
 class Inbox(NamedTuple):
@@ -87,33 +107,37 @@ async def read(source: Source, inbox: Inbox, after: int, head: int, limit: int) 
         last, wanted = min(head, after + span), limit - len(found)
         rows = await source.fetch(_READ, inbox.user_id, int(inbox.trusted), inbox.topic, after, last, wanted)
         found += [event_of(row) for row in rows]
-        after, span = found[-1].seq if len(rows) == wanted else last, span * GROWTH
+        after, span = found[-1].seq if len(rows) == wanted else last, min(span * GROWTH, MOST_SPAN)
     return found, after
 
 
-async def count(source: Source, inbox: Inbox, after: int, head: int) -> int:
-    """How many events an inbox has after a seq, up to `head`."""
-    rows = await source.fetch(_COUNT, inbox.user_id, int(inbox.trusted), inbox.topic, after, head)
-    return int(rows[0][0])
+async def count(source: Source, inbox: Inbox, after: int, head: int, most: int) -> int:
+    """How many events an inbox has after a seq, up to `head`: at most `most`, which also stands for more."""
+    rows = await source.fetch(_COUNT, inbox.user_id, int(inbox.trusted), inbox.topic, after, head, most)
+    ((looked_at, erased),) = rows
+    return most if looked_at == most else int(looked_at - erased)
 
 
-async def add(tx: Transaction, pairs: Mapping[Pair, bool], now: int) -> Outcome:
-    """Makes users join rooms from here on.
-
-    `pairs` (at most MAX_PAIRS) says of each whether it is above the rules of rooms; others are left out
-    when they may not read the room. `now` in milliseconds since 1970.
-    """
+async def look_up(tx: Transaction, pairs: Collection[Pair], now: int) -> Asked:
+    """What stands against users (at most MAX_PAIRS) joining rooms; `now` in milliseconds since 1970."""
     places = ", ".join(f"(${2 * n + 2}, ${2 * n + 3})" for n in range(len(pairs)))
-    rows = await tx.fetch(_NOT_NEW.format(places=places), now, *(part for pair in pairs for part in pair))
-    before = {(user_id, room_id) for user_id, room_id, why in rows if why == "joined"}
-    refused = {(user_id, room_id) for user_id, room_id, why in rows if why != "joined"} - before
-    refused = {pair for pair in refused if not pairs[pair]}
-    new = [pair for pair in pairs if pair not in before and pair not in refused]
-    if new:
+    rows = await tx.fetch(_LOOKED_UP.format(places=places), now, *(part for pair in pairs for part in pair))
+    found: dict[str, set[Pair]] = {"joined": set(), "unmade": set(), "banned": set(), "private": set()}
+    for user_id, room_id, what in rows:
+        found[what].add((user_id, room_id))
+    users = sorted({user_id for user_id, _ in pairs})
+    places = ", ".join(f"${n}" for n in range(1, len(users) + 1))
+    sql = f"select user_id, count(*) from memberships where user_id in ({places}) group by user_id"
+    counts = Counter({user_id: int(count) for user_id, count in await tx.fetch(sql, *users)})
+    return Asked(found["joined"], found["banned"] | found["private"], found["unmade"], counts)
+
+
+async def add(tx: Transaction, pairs: Sequence[Pair], now: int) -> None:
+    """Makes users join rooms, which they have not, from here on; `now` in milliseconds since 1970."""
+    if pairs:
         head = (await extent_of(tx)).head
-        rows = [(*pair, head, now) for pair in new]
+        rows = [(*pair, head, now) for pair in pairs]
         await tx.insert("memberships", ("user_id", "room_id", "since", "joined_at"), rows)
-    return Outcome(new, refused)
 
 
 async def remove(tx: Transaction, user_id: str, room_id: str) -> bool:

@@ -50,7 +50,10 @@ async def write(tx: Transaction, come: Sequence[Whereabouts], gone: Sequence[Whe
     )
 
 
-async def elsewhere(database: Database, node: str) -> list[Whereabouts]:
-    """Who is on other nodes."""
-    rows = await database.fetch("select node, room_id, user_id, username from presence where node <> $1", node)
-    return [Whereabouts(*row) for row in rows]
+async def elsewhere(database: Database, node: str, after: Whereabouts, limit: int) -> list[Whereabouts]:
+    """The next who are on other nodes, in order, after one."""
+    sql = (
+        "select node, room_id, user_id, username from presence where node <> $1 "
+        "and (node, room_id, user_id, username) > ($2, $3, $4, $5) order by node, room_id, user_id, username limit $6"
+    )
+    return [Whereabouts(*row) for row in await database.fetch(sql, node, *after, limit)]

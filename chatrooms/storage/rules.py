@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from chatrooms.rules.rules import FOREVER, Rank, Rules
-from chatrooms.storage.database import Database, Row, Source, Transaction
+from chatrooms.storage.database import Row, Source, Transaction
 
 BAN, MUTE = "ban", "mute"
 
-# Rows are (kind, user, number, seconds, title).
+# Rows are (kind, user, number, seconds, title). As many as the users asked for have, whatever the room's size.
 _RULES = """
 select 'room', owner, private, slow_mode, title from rooms where room_id = $1
-union all select role, user_id, 0, 0.0, cast(null as text) from room_members where room_id = $1
-union all select kind, user_id, until, 0.0, cast(null as text) from room_restrictions where room_id = $1"""
+union all select 'peopled', '', 0, 0.0, cast(null as text)
+  where exists (select 1 from room_members where room_id = $1)
+  or exists (select 1 from room_restrictions where room_id = $1)
+union all select role, user_id, 0, 0.0, cast(null as text) from room_members
+  where room_id = $1 and user_id in ($2, $3)
+union all select kind, user_id, until, 0.0, cast(null as text) from room_restrictions
+  where room_id = $1 and kind in ('ban', 'mute') and user_id in ($2, $3)"""
 
 _ROOMS = """
 select room_id from rooms r where room_id > $1 and ($2 = 1 or (
@@ -26,9 +31,9 @@ order by room_id limit $5"""
 _RANKS = {"member": Rank.MEMBER, "moderator": Rank.MODERATOR}
 
 
-async def rules_of(source: Source, room_id: str) -> Rules:
-    """The rules of a room, in one query."""
-    rows = await source.fetch(_RULES, room_id)
+async def rules_of(source: Source, room_id: str, user_id: str, other_id: str = "") -> Rules:
+    """The rules of a room for one user, or two, in one query."""
+    rows = await source.fetch(_RULES, room_id, user_id, other_id)
     room = next((row for row in rows if row[0] == "room"), None)
     _, owner, private, slow_mode, title = room or (None, None, 0, 0.0, None)
     return Rules(
@@ -37,15 +42,20 @@ async def rules_of(source: Source, room_id: str) -> Rules:
         title=title,
         slow_mode=slow_mode,
         owner=owner,
+        peopled=any(row[0] == "peopled" for row in rows),
         roles={row[1]: _RANKS[row[0]] for row in rows if row[0] in _RANKS},
         bans=_until(rows, BAN),
         mutes=_until(rows, MUTE),
     )
 
 
-async def exists(database: Database, room_id: str) -> bool:
-    """Whether a room has had messages, or was made by somebody."""
-    return bool(await database.fetch("select 1 from rooms where room_id = $1", room_id))
+async def existing(source: Source, room_ids: Sequence[str]) -> set[str]:
+    """Those of the rooms (at most 500) that have had messages, or were made by somebody."""
+    places = ", ".join(f"${n}" for n in range(1, len(room_ids) + 1))
+    return {
+        room_id
+        for (room_id,) in await source.fetch(f"select room_id from rooms where room_id in ({places})", *room_ids)
+    }
 
 
 async def rooms_for(source: Source, user_id: str, trusted: bool, after: str, limit: int, now: int) -> list[str]:
@@ -88,6 +98,20 @@ async def restrict(tx: Transaction, room_id: str, kind: str, user_id: str, until
 async def lift(tx: Transaction, room_id: str, kind: str, user_id: str) -> None:
     sql = "delete from room_restrictions where room_id = $1 and kind = $2 and user_id = $3"
     await tx.execute(sql, room_id, kind, user_id)
+
+
+async def restricted(source: Source, room_id: str, kind: str, after: str, limit: int, now: int) -> list[Row]:
+    """The next (user id, until) of those who are banned or muted, in order, after one; None is for ever."""
+    sql = (
+        "select user_id, until from room_restrictions where room_id = $1 and kind = $2 and user_id > $3 "
+        "and (until is null or until > $4) order by user_id limit $5"
+    )
+    return await source.fetch(sql, room_id, kind, after, now, limit)
+
+
+async def count_restrictions(tx: Transaction, room_id: str) -> int:
+    """How many bans and mutes a room has."""
+    return int((await tx.fetch("select count(*) from room_restrictions where room_id = $1", room_id))[0][0])
 
 
 async def forget_ended(tx: Transaction, room_id: str, now: int) -> None:

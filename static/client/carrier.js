@@ -14,9 +14,9 @@ const MOST_SUBSCRIPTIONS = 20; // of one stream, by the server
  * @typedef {{key: string, tab: string, token: string | null, position: string, roomId?: string,
  *   username?: string, clientId?: string, history?: number}} Wish
  *
- * @typedef {{keys: Set<string>, sent: Map<string, string>, streamId: string, connection: Connection | null,
- *   state: import('./connection.js').LineState}} Shared
- *   one stream of the server: `sent` has the positions that were asked for
+ * @typedef {{keys: Set<string>, sent: Map<string, {position: string, token: string | null}>, streamId: string,
+ *   connection: Connection | null, state: import('./connection.js').LineState}} Shared
+ *   one stream of the server: `sent` has the positions that were asked for, and by whose token
  */
 
 /**
@@ -225,7 +225,7 @@ export class Carrier {
   /** One subscription as the server reads it. @param {Shared} stream @param {string} key */
   #subscription(stream, key) {
     const { tab, position, history, ...wish } = /** @type {Wish} */ (this.#wishes.get(key));
-    stream.sent.set(key, position);
+    stream.sent.set(key, { position, token: wish.token });
     return { ...wish, ...(position ? { lastEventId: position } : { history }) };
   }
 
@@ -237,7 +237,7 @@ export class Carrier {
     const key = content.key ?? sub;
     const wish = this.#wishes.get(key);
     if (key !== undefined && !(wish && stream.keys.has(key))) return;
-    const prev = id === undefined ? undefined : type === 'system' ? stream.sent.get(key) : wish?.position;
+    const prev = id === undefined ? undefined : type === 'system' ? stream.sent.get(key)?.position : wish?.position;
     if (wish && id !== undefined) wish.position = id;
     this.#post({ t: 'event', key, type, data, id, prev });
     if (key !== undefined && (type === 'refused' || type === 'closing')) this.#remove(stream, key);
@@ -247,26 +247,27 @@ export class Carrier {
   #opened(stream, streamId) {
     stream.streamId = streamId;
     for (const key of stream.keys) if (!stream.sent.has(key)) this.#add(stream, key);
-    for (const key of stream.sent.keys()) if (!stream.keys.has(key)) this.#takeOff(stream, key);
+    for (const [key, { token }] of stream.sent) if (!stream.keys.has(key)) this.#takeOff(stream, key, token);
   }
 
   /** @param {Shared} stream @param {string} key */
   #add(stream, key) {
     const body = { subscriptions: [this.#subscription(stream, key)] };
-    this.#change(stream, 'POST', '', key, body);
+    this.#change(stream, 'POST', '', key, { body });
   }
 
   /** @param {string} key */
   #drop(key) {
     const stream = this.#streamOf(key);
+    const token = this.#wishes.get(key)?.token ?? null; // the newest that its tab had
     if (stream) this.#remove(stream, key);
     this.#wishes.delete(key);
-    if (stream?.streamId && stream.keys.size) this.#takeOff(stream, key);
+    if (stream?.streamId && stream.keys.size) this.#takeOff(stream, key, token);
   }
 
-  /** @param {Shared} stream @param {string} key */
-  #takeOff(stream, key) {
-    this.#change(stream, 'DELETE', `/${encodeURIComponent(key)}`, key);
+  /** A subscription is ended by its own user. @param {Shared} stream @param {string} key @param {string | null} token */
+  #takeOff(stream, key, token) {
+    this.#change(stream, 'DELETE', `/${encodeURIComponent(key)}`, key, { token });
   }
 
   /** Takes it off a stream, and ends one that carries nothing more. @param {Shared} stream @param {string} key */
@@ -285,13 +286,13 @@ export class Carrier {
    * @param {string} method
    * @param {string} path
    * @param {string} key
-   * @param {object} [body]
+   * @param {{body?: object, token?: string | null}} call
    */
-  async #change(stream, method, path, key, body) {
+  async #change(stream, method, path, key, call) {
     const { streamId } = stream;
     const url = `${this.#options.url}/api/streams/${encodeURIComponent(streamId)}/subscriptions${path}`;
     try {
-      await request(method, url, { body, fetch: this.#options.fetch, clock: this.clock });
+      await request(method, url, { ...call, fetch: this.#options.fetch, clock: this.clock });
     } catch (thrown) {
       const { status, code, message, passing } = asHttpError(thrown);
       if (stream.streamId !== streamId || !this.#streams.has(stream)) return;

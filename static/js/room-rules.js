@@ -44,7 +44,14 @@ export class RoomRules {
 
   /** @param {'bans' | 'mutes'} kind @returns {Promise<{userId: string, until: number | null}[]>} */
   async restricted(kind) {
-    return (await this.#api.json('GET', `${this.#path}/${kind}`))[kind];
+    const all = [];
+    let page;
+    do {
+      const after = all.length ? `?${new URLSearchParams({ after: all.at(-1).userId })}` : '';
+      page = await this.#api.json('GET', `${this.#path}/${kind}${after}`);
+      all.push(...page[kind]);
+    } while (page.hasMore);
+    return all;
   }
 
   setModerator(userId, moderates) {

@@ -69,10 +69,10 @@ class Subscribed:
         answer = await (chat or self._chat).post(f"/api/streams/{self.stream_id}/subscriptions", body, None)
         assert answer.status == 202, answer
 
-    async def remove(self, key: str, chat: Chat | None = None) -> None:
-        """Takes one off the connection."""
+    async def remove(self, key: str, chat: Chat | None = None, user: str | None = None) -> None:
+        """Takes one off the connection; its user has the name of the key unless given."""
         path = f"/api/streams/{self.stream_id}/subscriptions/{key}"
-        answer = await (chat or self._chat).call("DELETE", path, user=None)
+        answer = await (chat or self._chat).call("DELETE", path, user=user or key)
         assert answer.status == 204, answer
 
     def of(self, key: str) -> list[ServerEvent]:

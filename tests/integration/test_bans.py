@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from chatrooms.rules import moderation
 from tests.helpers.chat import Chat
 from tests.helpers.den import BANNED, DEN, MODERATOR, OWNER, TOM, do, ending, make_den, must
 
@@ -65,6 +66,41 @@ async def test_ban_ends_by_itself(chat: Chat) -> None:
     assert chat.server.moderation.now() >= answer["until"]
     await chat.say("den", "back", TOM)
     assert [ban["userId"] for ban in (await must(chat, OWNER, "GET", f"{DEN}/bans"))["bans"]] == [BANNED]
+
+
+async def test_bans_are_listed_in_pages(chat: Chat) -> None:
+    """By user id, each once, and none that is over."""
+    await make_den(chat, private=False)
+    for n in range(5):
+        await must(chat, OWNER, "PUT", f"{DEN}/bans/b{n}")
+    await must(chat, OWNER, "PUT", f"{DEN}/mutes/b7")
+    pages, after = [], ""
+    while True:
+        page = await must(chat, OWNER, "GET", f"{DEN}/bans?limit=2&after={after}")
+        pages.append([ban["userId"] for ban in page["bans"]])
+        if not page["hasMore"]:
+            break
+        after = pages[-1][-1]
+    assert pages == [["b0", "b1"], ["b2", "b3"], ["b4", BANNED]]
+    assert await must(chat, OWNER, "GET", f"{DEN}/mutes") == {
+        "mutes": [{"userId": "b7", "until": None}],
+        "hasMore": False,
+    }
+    assert (await do(chat, OWNER, "GET", f"{DEN}/bans?limit=201")).status == 400
+    for path in (f"{DEN}/bans", "/api/rooms"):
+        assert (await do(chat, OWNER, "GET", f"{path}?after=%00")).status == 400
+
+
+async def test_room_takes_a_bounded_number_of_bans(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that are over do not count."""
+    monkeypatch.setattr(moderation, "MAX_RESTRICTIONS", 2)
+    await make_den(chat, private=False)  # one is banned
+    ends = (await must(chat, OWNER, "PUT", f"{DEN}/bans/{TOM}", {"seconds": 0.01}))["until"]
+    async with asyncio.timeout(10):
+        while chat.server.moderation.now() < ends:
+            await do(chat, OWNER, "GET", DEN)
+    await must(chat, OWNER, "PUT", f"{DEN}/mutes/{TOM}")
+    assert (await do(chat, OWNER, "PUT", f"{DEN}/bans/sue")).status == 409
 
 
 async def test_ban_survives_a_restart_of_the_rulebook(chat: Chat) -> None:

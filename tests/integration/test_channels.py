@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 
 from chatrooms.channels import channel as channels
+from chatrooms.channels.subscription import Subscription
 from chatrooms.core.start import Start
+from chatrooms.errors import Forbidden
 from chatrooms.logs import redact
+from chatrooms.rooms.seat import Wish
 from tests.helpers.channel import Subscribed, post_events, wanted
 from tests.helpers.chat import Chat, eventually
 from tests.helpers.reader import Reader, data
@@ -164,6 +167,50 @@ async def test_key_in_use_gives_way(chat: Chat) -> None:
     await many.message("a", "flowers")
     assert [event.type for event in many.of("a") if event.type == "closing"] == []
     assert len([stream for stream in chat.server.hub.streams if stream.user_id == "a"]) == 1
+
+
+async def test_stolen_stream_id_changes_nothing_that_is_there(chat: Chat) -> None:
+    """A key in use is replaced and ended by its own user only; the reader is told nothing of who tries."""
+    many = await Subscribed.open(chat, [wanted(chat, "a"), wanted(chat, "b")])
+    path = f"/api/streams/{many.stream_id}/subscriptions"
+    for thief, code in ((chat.token("eve"), "forbidden"), (chat.token("b"), "forbidden"), ("none", "token-invalid")):
+        for body in (wanted(chat, "a", "garden", token=thief), [wanted(chat, "new"), wanted(chat, "a", token=thief)]):
+            answer = await chat.post(path, body, None)
+            assert (answer.status, answer.code) == (401 if thief == "none" else 403, code)
+    assert (await chat.call("DELETE", f"{path}/a", user=None)).status == 401
+    assert (await chat.call("DELETE", f"{path}/a", user="eve")).status == 403
+    await chat.say("garden", "flowers")
+    await chat.say("lobby", "still there")
+    await many.message("a", "still there")
+    assert [event.type for event in many.of("a")] == ["system", "user-joined", "room-message"]
+    assert many.of("new") == []  # a list is taken whole or not at all
+    await many.add(wanted(chat, "a", "garden"))  # its own user
+    await many.answers("a")
+    await many.remove("a")
+    await many.event("a", "closing")
+    await many.add(wanted(chat, "a", user="eve"))  # nobody's any more
+    await many.answers("a")
+
+
+async def test_those_about_to_be_let_in_count_and_are_their_users_already(chat: Chat) -> None:
+    """However many are asked for at once, no more than twenty are looked at; and their keys are in use."""
+    many = await Subscribed.open(chat, [wanted(chat, "a")])
+    channels, orders, id = chat.server.channels, chat.server.channel_orders, many.stream_id
+    channel = channels.get(id)
+    assert channel is not None
+
+    def asked(key: str, user: str) -> Subscription:
+        return Subscription(key, Wish("lobby", user, key, "", "", ""), chat.tokens.verify(chat.token(user)))
+
+    channels.add(channel, [asked(f"k{n}", "ann") for n in range(50)])
+    assert len(channel.coming) == 19
+    with pytest.raises(Forbidden):
+        await orders.add(id, [asked("k0", "eve")])
+    with pytest.raises(Forbidden):
+        await orders.remove(id, "k0", "eve")
+    await orders.remove(id, "k0", "ann")
+    await eventually(lambda: not channel.coming)
+    assert len(chat.server.hub.streams) == 19
 
 
 async def test_no_more_than_twenty(chat: Chat) -> None:
@@ -365,6 +412,6 @@ async def test_removed_before_it_was_let_in(chat: Chat) -> None:
 
 
 async def test_stream_id_stays_out_of_the_log(chat: Chat) -> None:
-    """Who knows it may end subscriptions."""
+    """Who knows it may add subscriptions."""
     path = f"/api/streams/{'x' * 30}/subscriptions"
     assert "xxx" not in redact(json.dumps({"path": path})) and "xxx" not in redact(f"POST {path} 202")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from chatrooms.storage import invites
 from tests.helpers.chat import Chat, eventually, gather
 from tests.helpers.den import BANNED, DEN, MEMBER, MODERATOR, OWNER, STRANGER, TOM, do, make_den, must
 
@@ -61,6 +62,45 @@ async def test_expired_and_unknown_invites_are_not_found(chat: Chat) -> None:
     unknown = await do(chat, STRANGER, "POST", ACCEPT, {"invite": "x" * 32})
     assert (expired.status, expired.body) == (404, unknown.body)
     assert (await must(chat, OWNER, "GET", f"{DEN}/invites"))["invites"][-1]["inviteId"] != made["inviteId"]
+
+
+@pytest.mark.parametrize("way", ["kick", "ban"])
+async def test_who_was_put_out_needs_a_newer_invite(chat: Chat, way: str) -> None:
+    """The one that let them in says 404, as if used up, also after a ban has ended; to others it is good."""
+    await make_den(chat, private=True)
+    made = await must(chat, OWNER, "POST", f"{DEN}/invites", {"uses": 3})
+    await must(chat, STRANGER, "POST", ACCEPT, {"invite": made["invite"]})
+    if way == "kick":
+        await must(chat, MODERATOR, "POST", f"{DEN}/kick", {"userId": STRANGER})
+    else:
+        await must(chat, MODERATOR, "PUT", f"{DEN}/bans/{STRANGER}")
+        assert (await do(chat, STRANGER, "POST", ACCEPT, {"invite": made["invite"]})).code == "banned"
+        await must(chat, MODERATOR, "DELETE", f"{DEN}/bans/{STRANGER}")
+    refused = await do(chat, STRANGER, "POST", ACCEPT, {"invite": made["invite"]})
+    unknown = await do(chat, STRANGER, "POST", ACCEPT, {"invite": "x" * 32})
+    assert (refused.status, refused.body) == (404, unknown.body)
+    assert (await chat.read("den", STRANGER)).status == 403
+    await must(chat, "other", "POST", ACCEPT, {"invite": made["invite"]})
+    put_out_at = chat.server.moderation.now()
+    await eventually(lambda: chat.server.moderation.now() > put_out_at)
+    newer = await must(chat, OWNER, "POST", f"{DEN}/invites")
+    await must(chat, STRANGER, "POST", ACCEPT, {"invite": newer["invite"]})
+    await chat.join("den", STRANGER)
+
+
+async def test_kicks_kept_in_mind_are_bounded(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The oldest give way; without an invite that they could use there is nothing to keep."""
+    monkeypatch.setattr(invites, "MAX_KICKS", 2)
+    await must(chat, OWNER, "PUT", DEN, {"private": True})
+    kept = "select user_id from room_kicks order by user_id"
+    await must(chat, OWNER, "POST", f"{DEN}/kick", {"userId": "nobody"})
+    assert await chat.server.database.fetch(kept) == []
+    await must(chat, OWNER, "POST", f"{DEN}/invites")
+    for n in range(4):
+        before = chat.server.moderation.now()
+        await eventually(lambda before=before: chat.server.moderation.now() > before)  # type: ignore[misc]
+        await must(chat, OWNER, "POST", f"{DEN}/kick", {"userId": f"u{n}"})
+    assert [tuple(row) for row in await chat.server.database.fetch(kept)] == [("u2",), ("u3",)]
 
 
 async def test_uses_are_counted_at_the_same_time_too(chat: Chat) -> None:

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from tests.helpers.channel import Subscribed, wanted
 from tests.helpers.chat import Chat
 from tests.helpers.den import DEN, MEMBER, MODERATOR, OWNER, TOM, do, ending, invited, make_den, must
 
@@ -28,6 +29,24 @@ async def test_kick_ends_streams_and_presence_at_once(chat: Chat) -> None:
     await chat.say("lobby", "still there")
     await elsewhere.message("still there")
     await chat.join("den", TOM)  # the room is public: who was kicked may come back
+
+
+@pytest.mark.parametrize("way", ["kick", "ban"])
+async def test_agent_that_reads_sessions_can_be_put_out(chat: Chat, way: str) -> None:
+    """An agent reads all sessions, but is not above the rules of rooms: it loses the room's stream alone."""
+    await make_den(chat, private=False)
+    token = chat.token("agent", role="agent")
+    sessions = await chat.stream("/api/sse/messages", {"token": token})
+    alone = await chat.join("den", "agent", token=token)
+    many = await Subscribed.open(chat, [wanted(chat, "a", "den", "agent", token=token)])
+    if way == "kick":
+        await must(chat, MODERATOR, "POST", f"{DEN}/kick", {"userId": "agent"})
+    else:
+        await must(chat, MODERATOR, "PUT", f"{DEN}/bans/agent")
+    assert (await ending(alone))["reason"] == (await many.event("a", "closing"))["reason"]
+    assert chat.server.hub.readers("room:den") == []
+    await chat.post("/api/messages", {"sessionId": "1", "content": "still there"}, "agent", role="agent")
+    await sessions.until(lambda event: "still there" in event.data)
 
 
 async def test_kick_takes_membership(chat: Chat) -> None:

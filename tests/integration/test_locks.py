@@ -105,7 +105,7 @@ async def two_sign_ins(server: Server) -> list[str]:
 
 
 async def end_backwards(server: Server, sessions: Sequence[str]) -> None:
-    await asyncio.gather(*(server.signins.end(session) for session in reversed(sessions)))
+    await asyncio.gather(*(server.signins.end(session, "ann") for session in reversed(sessions)))
 
 
 async def two_events(server: Server) -> list[int]:

@@ -16,6 +16,7 @@ from chatrooms.bus.base import Bus
 from chatrooms.channels import orders
 from chatrooms.errors import ConfigError
 from chatrooms.nodes import neighbours
+from chatrooms.nodes import orders as node_orders
 from tests.helpers.channel import Subscribed, wanted
 from tests.helpers.chat import SECRET, Chat, eventually, gather
 from tests.helpers.nats import Nats
@@ -345,6 +346,41 @@ async def test_set_of_a_shared_connection_is_changed_by_way_of_any_node(
         path = f"/api/streams/{many.stream_id}/subscriptions/none"
         answers = await gather(*(two.call("DELETE", path) for _ in range(50)))
         assert 429 in {answer.status for answer in answers} <= {204, 429}
+
+
+async def test_orders_in_the_log_are_bounded(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each that one user gives by leaving or extending elsewhere; and how large a change of subscriptions is."""
+    monkeypatch.setattr(node_orders, "ORDERS", 3)
+    async with cluster(2) as (one, two):
+        many = await Subscribed.open(two, [wanted(two, "ann")])
+        await eventually(lambda: members(one) == ["ann"])
+        body = {"clientId": "another"}
+        left = await gather(*(one.post("/api/rooms/lobby/leave", body, "ann") for _ in range(6)))
+        assert sorted(answer.status for answer in left) == [204] * 3 + [429] * 3
+        assert (await one.post("/api/auth/extend", {"clientId": "ann"}, "ann")).status == 429
+        large = [wanted(two, f"k{n}", history="x" * 2000) for n in range(20)]
+        path = f"/api/streams/{many.stream_id}/subscriptions"
+        assert (await one.post(path, large, None)).code == "too-large"
+        orders = (
+            "select count(*) from events where type in ('client-left', 'streams-extended', 'subscriptions-changed')"
+        )
+        assert [tuple(row) for row in await one.server.database.fetch(orders)] == [(3,)]
+
+
+async def test_stolen_stream_id_changes_nothing_on_another_node_either(cluster: Cluster) -> None:
+    """There it is not known who has which key: what is ordered by others is left out where it is."""
+    async with cluster(2) as (one, two):
+        many = await Subscribed.open(one, [wanted(one, "a")])
+        await many.add(wanted(one, "a", "garden", user="eve"), chat=two)
+        await many.add(wanted(one, "a", token="none"), chat=two)
+        await many.remove("a", chat=two, user="eve")
+        await many.add(wanted(one, "b"), chat=two)  # after those
+        await many.answers(["b"])
+        await two.say("garden", "flowers")
+        await two.say("lobby", "still there")
+        await many.message("a", "still there")
+        assert {"refused", "closing"}.isdisjoint(event.type for event in many.reader.seen)
+        assert [event.type for event in many.of("a")].count("system") == 1
 
 
 async def test_start_without_its_bus_leaves_nothing_open(postgres_url: str) -> None:

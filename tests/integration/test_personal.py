@@ -330,3 +330,14 @@ def seq_of(message: dict[str, Any]) -> int:
     position = parse_id(message["id"])
     assert position is not None
     return position.seq
+
+
+async def test_who_leaves_in_the_commit_of_the_joining_may_join_again(chat: Chat) -> None:
+    """What is remembered of memberships follows the order of the log, be they new or not."""
+    who, memberships = chat.tokens.verify(chat.token(MEMBER)), chat.server.memberships
+    for _ in range(2):
+        await asyncio.gather(memberships.join(who, "tea"), memberships.leave(who, "tea"))
+        assert await joined_rooms(chat, MEMBER) == []
+        await memberships.join(who, "tea")
+        assert await joined_rooms(chat, MEMBER) == ["tea"]
+        memberships.forget()

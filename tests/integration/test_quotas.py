@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 
 from chatrooms.rooms import messages
-from tests.helpers.chat import Chat
+from tests.helpers.chat import Chat, eventually
+from tests.helpers.den import DEN, MEMBER, OWNER, TOM, do, invited, must
+from tests.helpers.personal import joined_rooms
 
-pytestmark = pytest.mark.gen_test(timeout=30)
+pytestmark = [pytest.mark.gen_test(timeout=30), pytest.mark.every_engine]
 
 
 @pytest.mark.options(stream_rate=3)
@@ -69,6 +71,66 @@ async def test_rooms_of_one_user_are_counted(chat: Chat) -> None:
     assert (refused.status, refused.code) == (429, "rate-limited")
     await chat.say("c", "x", user="bob")
     await chat.say("c", "x")
+
+
+@pytest.mark.options(room_rate=2)
+async def test_rooms_made_by_put_are_counted(chat: Chat) -> None:
+    """Together with those that are made by use; changing one makes none."""
+    await must(chat, TOM, "PUT", "/api/rooms/a")
+    await chat.say("b", "x", user=TOM)
+    for _ in range(3):
+        await must(chat, TOM, "PUT", "/api/rooms/a", {"title": "A"})
+    refused = await do(chat, TOM, "PUT", "/api/rooms/c")
+    assert (refused.status, refused.code) == (429, "rate-limited")
+    assert await chat.server.database.fetch("select 1 from rooms where room_id = 'c'") == []
+    for n in range(3):
+        await must(chat, "robot", "PUT", f"/api/rooms/robot-{n}")
+    await must(chat, MEMBER, "PUT", "/api/rooms/c")
+
+
+@pytest.mark.options(room_rate=2)
+async def test_memberships_of_rooms_that_do_not_exist_are_counted(chat: Chat) -> None:
+    """By PUT it is refused; a stream opens all the same, and joins nothing."""
+    await chat.say("tea", "x", user="robot")
+    for room in ("a", "b", "a"):
+        await must(chat, TOM, "PUT", f"/api/rooms/{room}/membership")
+    refused = await do(chat, TOM, "PUT", "/api/rooms/c/membership")
+    assert (refused.status, refused.code) == (429, "rate-limited")
+    (await chat.join("c", TOM)).close()
+    await must(chat, TOM, "PUT", "/api/rooms/tea/membership")  # after that of the stream
+    assert await joined_rooms(chat, TOM) == ["a", "b", "tea"]
+    await must(chat, MEMBER, "PUT", "/api/rooms/c/membership")
+
+
+@pytest.mark.options(max_rooms_per_user=2)
+async def test_rooms_that_one_user_joins_are_bounded(chat: Chat) -> None:
+    """By PUT 409, by a stream or an invite the room is open but not joined; leaving one makes room."""
+    await must(chat, OWNER, "PUT", DEN, {"private": True})
+    for room in "abcd":
+        await chat.say(room, "x", user="robot")
+    for room in "ab":
+        await must(chat, TOM, "PUT", f"/api/rooms/{room}/membership")
+    refused = await do(chat, TOM, "PUT", "/api/rooms/c/membership")
+    assert (refused.status, refused.code) == (409, "conflict")
+    (await chat.join("d", TOM)).close()
+    await invited(chat, TOM)
+    await chat.say("den", "let in", user=TOM)
+    await must(chat, TOM, "DELETE", "/api/rooms/a/membership")
+    await must(chat, TOM, "PUT", "/api/rooms/c/membership")
+    assert await joined_rooms(chat, TOM) == ["b", "c"]
+    for room in "abcd":
+        await must(chat, "robot", "PUT", f"/api/rooms/{room}/membership")
+
+
+@pytest.mark.options(max_rooms_per_user=5)
+async def test_rooms_joined_at_the_same_time_are_bounded_too(chat: Chat) -> None:
+    """Many that are written in one group."""
+    for n in range(20):
+        await chat.say(f"r{n}", "x", user="robot", clientMessageId=str(n))
+    for n in range(20):
+        chat.server.memberships.note(TOM, f"r{n}", False)
+    await eventually(lambda: not chat.server.memberships._waiting)
+    assert len(await joined_rooms(chat, TOM)) == 5
 
 
 @pytest.mark.options(reply_rate=2)

@@ -7,7 +7,9 @@ import asyncio
 import pytest
 
 from chatrooms.core import topic as tails
+from chatrooms.core.start import MAX_MISSED
 from tests.helpers.chat import Chat
+from tests.helpers.personal import mine
 from tests.helpers.reader import Reader, data
 
 pytestmark = [pytest.mark.gen_test(timeout=60), pytest.mark.every_engine]
@@ -45,6 +47,24 @@ async def test_reader_that_has_seen_nothing_yet_resumes(chat: Chat) -> None:
     await chat.say("lobby", "missed")
     again = await chat.join(lastEventId=reader.last_event_id)
     assert await read_messages(again, 1) == ["missed"]
+
+
+@pytest.mark.parametrize("tail", [True, False], ids=["tail", "log"])
+async def test_missed_is_counted_up_to_a_limit(chat: Chat, tail: bool) -> None:
+    """Who was away for long is told that it was a lot; what is counted would keep others waiting."""
+    if tail:
+        await chat.join(user="somebody")
+    await chat.call("PUT", "/api/rooms/lobby/membership")
+    position = (await chat.join()).last_event_id
+    posted = await chat.say_all("lobby", [str(n) for n in range(MAX_MISSED + 5)])
+    assert data((await chat.join(lastEventId=position)).seen[0])["missed"] == MAX_MISSED
+    assert data((await chat.join(lastEventId=posted[9]["id"])).seen[0])["missed"] == MAX_MISSED - 5
+    own = await mine(chat, position=position)
+    assert (await own.event("system"))["missed"] == MAX_MISSED
+    own = await mine(chat, position=posted[9]["id"])
+    assert (await own.event("system"))["missed"] == MAX_MISSED - 5
+    await chat.call("DELETE", f"/api/rooms/lobby/messages/{posted[20]['id']}", None, "robot", role="service")
+    assert data((await chat.join(lastEventId=posted[9]["id"])).seen[0])["missed"] == MAX_MISSED - 5
 
 
 async def test_resuming_twice_with_nothing_between_repeats_nothing(chat: Chat) -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 from asyncio.subprocess import PIPE
 
 import pytest
 
+from tests.helpers.channel import Subscribed, wanted
 from tests.helpers.chat import Chat
+from tests.helpers.personal import mine
+from tests.helpers.reader import Reader
 from tests.integration.test_accounts import ADA, bearer, me, sign_in, sign_up
 
 pytestmark = pytest.mark.every_engine
@@ -30,6 +34,35 @@ async def test_sign_out_ends_tokens_and_streams_of_that_sign_in(chat: Chat) -> N
     await chat.say("lobby", "still here")
     await on_desk.message("still here")
     assert (await me(chat, desk["token"])).status == 200
+
+
+@pytest.mark.gen_test(timeout=30)
+@pytest.mark.options(ai_delay=0.5)
+async def test_sign_out_ends_streams_of_every_family(chat: Chat) -> None:
+    """Rooms, alone or shared, personal, notifications, sessions, tasks and replies; those of others go on."""
+    guest = (await chat.post("/api/auth/guest", {"username": "Guest"}, None)).data
+    token, user_id = guest["token"], guest["user"]["userId"]
+    task = (await chat.post("/api/v1/tasks", {"title": "Import"}, None, headers=bearer(token))).data
+    begun = json.dumps({"message": "Hi", "access_token": token}).encode()
+    head = f"POST /api/chat/stream?token={token} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(begun)}\r\n\r\n"
+    many = await Subscribed.open(chat, [wanted(chat, "a", "den", "Guest", token=token), wanted(chat, "other")])
+    readers = [
+        await chat.read("lobby", "Guest", token=token),
+        await mine(chat, token=token),
+        await chat.stream(f"/api/clients/{user_id}/sse", {"token": token}),
+        await chat.stream("/api/sse/messages", {"token": token, "sessionId": "1"}),
+        await chat.stream(f"/api/v1/sse/tasks/{task['task_id']}/progress", {"token": token}),
+    ]
+    reply = await Reader.send(chat.port, head.encode() + begun)
+    chat.keep(reply)
+    assert all(reader.status == 200 for reader in (*readers, reply))
+    assert len(list(chat.server.hub.streams_of(user_id))) == 6
+    await chat.post("/api/auth/signout", None, None, headers=bearer(token))
+    for reader in readers:
+        assert "revoked" in (await reader.rest())[-1].data
+    assert (await many.event("a", "closing"))["reason"] == "revoked"
+    await reply.until(lambda event: "token-revoked" in event.data)
+    assert [stream.user_id for stream in chat.server.hub.streams] == ["other"]
 
 
 @pytest.mark.gen_test

@@ -28,6 +28,24 @@ async def test_slow_mode_spaces_the_messages_of_one_user(chat: Chat) -> None:
     await chat.say("den", "two", TOM)
 
 
+async def test_slow_mode_counts_what_the_assistant_is_asked_to_say(chat: Chat) -> None:
+    """A reply asked for outside the room is a message in it; so is another one to the same question."""
+    await make_den(chat, private=False)
+    await must(chat, OWNER, "PUT", DEN, {"slowMode": 60})
+    ask = {"message": "Say this", "roomId": "den"}
+    first = await do(chat, TOM, "POST", "/api/chat/stream", ask)
+    assert first.status == 200
+    again = f"/api/chat/stream/{first.headers['X-Message-Id']}/regenerate"
+    for path, body in (("/api/chat/stream", ask), (again, {}), (f"{DEN}/messages", {"message": "x"})):
+        answer = await do(chat, TOM, "POST", path, body)
+        assert (answer.status, answer.code) == (429, "slow-mode"), path
+    await chat.say("den", "one", MEMBER)
+    assert (await do(chat, MEMBER, "POST", "/api/chat/stream", ask)).code == "slow-mode"
+    for _ in range(2):
+        assert (await do(chat, MODERATOR, "POST", "/api/chat/stream", ask)).status == 200
+    assert (await do(chat, TOM, "POST", "/api/chat/stream", {"message": "alone"})).status == 200
+
+
 async def test_slow_mode_ends_after_its_time(chat: Chat) -> None:
     """The next message is taken as soon as the time is over."""
     await make_den(chat, private=False)

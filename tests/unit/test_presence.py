@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 
 import pytest
 
@@ -51,6 +52,27 @@ async def test_member_is_user_and_name() -> None:
         room.presence.enter(user, name)
     assert room.presence.count == 3
     assert len(room.presence.find("1")) == 2
+
+
+async def test_members_are_found_by_user_as_long_as_they_are_there() -> None:
+    """And by user it is known who is elsewhere, in whatever room."""
+    elsewhere: Counter[str] = Counter()
+    one, two = [Presence(name, 200, lambda frame: None, lambda: None, elsewhere=elsewhere) for name in "ab"]
+    ann, nan = one.enter("1", "Ann"), one.enter("1", "Nan")
+    one.release(ann, 0)
+    assert (one.find("1"), one.users()) == ((nan,), {"1"})
+    for presence in (one, two):
+        for node in ("x", "y"):
+            presence.enter_elsewhere(("1", "Nan"), node)
+            presence.enter_elsewhere(("1", "Nan"), node)
+    assert elsewhere == {"1": 4}
+    for presence in (one, two):
+        for node in ("x", "y"):
+            presence.leave_elsewhere(("1", "Nan"), node)
+            presence.leave_elsewhere(("1", "Nan"), node)
+    assert (not elsewhere, one.find("1"), two.find("1"), two.users()) == (True, (nan,), (), set())
+    one.release(nan, 0)
+    assert (one.find("1"), one.users()) == ((), set())
 
 
 async def test_return_within_the_grace_announces_nothing() -> None:

@@ -1,4 +1,4 @@
-"""The rulebook: read once a room, bounded, and never older than the log."""
+"""The rulebook: read once a room and user, bounded, and never older than the log."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ async def test_change_while_the_rules_are_read(tmp_path: Path) -> None:
     """What was read before the change is not believed."""
     async with opened(tmp_path) as book:
         book.database.slow = asyncio.Event()
-        asking = asyncio.create_task(book.rulebook.of("den"))
+        asking = asyncio.create_task(book.rulebook.of("den", "tom"))
         await book.database.read.wait()
         await book.ban("den", None)
         book.database.slow.set()
@@ -124,25 +124,51 @@ async def test_ban_ends_by_the_clock(tmp_path: Path) -> None:
         assert await book.rulebook.may_read(TOM, "den")
 
 
-async def test_memory_is_bounded_by_rooms_and_by_people(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The least recently used go first; a room larger than the bound is kept while it is the last."""
-    monkeypatch.setattr(rulebook, "REMEMBERED_ROOMS", 3)
-    monkeypatch.setattr(rulebook, "REMEMBERED_PEOPLE", 5)
+async def test_memory_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each user of a room that has people counts, one that has none counts once; the least recently used go first."""
+    monkeypatch.setattr(rulebook, "REMEMBERED", 5)
     async with opened(tmp_path) as book:
-        for name in ("a", "b", "c", "a", "d"):
-            await book.rulebook.of(name)
+        await book.ban("crowd", None)
+        for user in ("ann", "ben", "cem"):
+            await book.rulebook.of("crowd", user)
+        for user in ("ann", "ben", "cem"):
+            await book.rulebook.of("a", user)
+            await book.rulebook.of("b", user)
         asked = book.database.asked
-        for name in ("a", "c", "d"):
-            await book.rulebook.of(name)
-        assert book.database.asked == asked
-        async with book.database.transaction() as tx:
-            for n in range(7):
-                await restrict(tx, "crowd", BAN, str(n), None)
-        assert len((await book.rulebook.of("crowd")).bans) == 7
-        await book.rulebook.of("crowd")
+        assert asked == 5
+        await book.rulebook.of("c", "ann")  # the first of the crowd gives way
+        for user in ("ben", "cem"):
+            await book.rulebook.of("crowd", user)
         assert book.database.asked == asked + 1
-        await book.rulebook.of("a")
-        assert book.rulebook._people == 0
+        await book.rulebook.of("crowd", "ann")
+        assert book.database.asked == asked + 2
+        assert book.rulebook._size == 5
+        book.rulebook._forget("crowd")
+        assert book.rulebook._size == sum(len(known) for known in book.rulebook._rules.values())
+
+
+async def test_rules_say_no_more_than_was_asked(tmp_path: Path) -> None:
+    """However many are banned: to let one in, nobody has to know who the others are."""
+    async with opened(tmp_path) as book:
+        async with book.database.transaction() as tx:
+            for n in range(100):
+                await restrict(tx, "crowd", BAN, str(n), None)
+        rules = await book.rulebook.of("crowd", "7")
+        assert set(rules.bans) == {"7"}
+        assert not (await book.rulebook.of("crowd", "tom")).bans
+
+
+async def test_act_about_one_user_leaves_the_others_at_hand(tmp_path: Path) -> None:
+    """A room of many is not read anew for each of its kicks."""
+    async with opened(tmp_path) as book:
+        await book.ban("den", None)
+        await book.rulebook.of("den", "ann")
+        asked = book.database.asked
+        await book.ban("den", 1)
+        await book.rulebook.of("den", "ann")
+        assert book.database.asked == asked
+        await book.rulebook.of("den", "tom")
+        assert book.database.asked == asked + 1
 
 
 async def test_without_the_database_nobody_gets_in_unseen(tmp_path: Path) -> None:
