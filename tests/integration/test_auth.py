@@ -54,7 +54,14 @@ async def test_guests_of_an_address_are_limited(chat: Chat) -> None:
 @pytest.mark.parametrize(
     ("one", "two", "same"),
     [("1.2.3.4", "1.2.3.5", False), ("1.2.3.4", "9.9.9.9, 1.2.3.4", True), ("1.2.3.4", "1.2.3.4, 10.0.0.7", True),
-     ("nonsense", "other nonsense", True), ("", ",,", True)],
+     ("nonsense", "other nonsense", True), ("", ",,", True),
+     ("1.2.3.4:1000", "1.2.3.5:1000", False), ("1.2.3.4:1000", "1.2.3.4:2000", True), ("1.2.3.4:1000", "1.2.3.4", True),
+     ("1.2.3.4, 10.0.0.7:80", "1.2.3.5, 10.0.0.7:80", False), ("1.2.3.4:x", "1.2.3.5:x", True),
+     ("2001:db8::1", "2001:db8::2", True), ("2001:db8::1", "2001:db8:0:1::1", False),
+     ("[2001:db8::1]:80", "2001:db8::ffff:0:0:2", True), ("[2001:db8::1]", "[2001:db8:0:1::1]:80", False),
+     ("::ffff:1.2.3.4", "1.2.3.4", True), ("::ffff:1.2.3.4", "::ffff:1.2.3.5", False),
+     ("1.2.3.4, ::ffff:10.0.0.7", "1.2.3.5, [::ffff:10.0.0.7]:80", False),
+     ("1.2.3.4, nonsense", "1.2.3.5, nonsense", True), ("nonsense, 1.2.3.4", "nonsense, 1.2.3.5", False)],
 )  # fmt: skip
 async def test_trusted_proxies_say_who_asks(chat: Chat, one: str, two: str, same: bool) -> None:
     """The last hop that is no proxy of ours counts; what stands before it anyone may have written."""
