@@ -44,15 +44,29 @@ class Access:
 
     def check_same_origin(self, request: HTTPServerRequest) -> None:
         """Raises Forbidden unless the page that asks is one of ours."""
-        origin = request.headers.get("Origin", "")
-        if origin != f"{self.scheme(request)}://{request.host}":
+        if request.headers.get("Origin", "") != self._origin(request):
             raise Forbidden("bad-origin", "A write with the cookie needs a same-origin Origin.")
 
     def check_origin(self, request: HTTPServerRequest) -> None:
         """Raises Forbidden for a page that is neither ours nor allowed: a browser sends its writes for anybody."""
+        if not (self.ours(request) or self._allowed(request.headers.get("Origin", ""))):
+            raise Forbidden("bad-origin", "Pages of this origin may not call.")
+
+    def check_link(self, request: HTTPServerRequest) -> None:
+        """Raises Forbidden for what a page of another site had a browser ask for: a link sends the cookie along."""
+        foreign = request.headers.get("Sec-Fetch-Site") == "cross-site"
+        if foreign and not self._allowed(request.headers.get("Origin", "")):
+            raise Forbidden("bad-origin", "Another site may not ask this for you: open the page instead.")
+
+    def ours(self, request: HTTPServerRequest) -> bool:
+        """Whether one of our pages asks, or a program that is no page.
+
+        Pages cannot set Sec-Fetch-Site, and a browser sends it where its connection is safe; it holds
+        also behind a proxy that changes the scheme or the Host, by which Origin is compared.
+        """
+        site = request.headers.get("Sec-Fetch-Site", "none")
         origin = request.headers.get("Origin")
-        if origin is not None and not self._allowed(origin):
-            self.check_same_origin(request)
+        return site == "same-origin" or (site == "none" and origin in (None, self._origin(request)))
 
     def cors_headers(self, request: HTTPServerRequest) -> Headers:
         """The headers that let the asking page read the answer; none for a foreign origin."""
@@ -103,6 +117,9 @@ class Access:
         forwarded = any(name in request.headers for name in ("X-Forwarded-For", "Forwarded", "X-Real-Ip", "Via"))
         peer = _parsed(request.remote_ip or "")
         return not forwarded and peer is not None and peer.is_loopback
+
+    def _origin(self, request: HTTPServerRequest) -> str:
+        return f"{self.scheme(request)}://{request.host}"
 
     def _allowed(self, origin: str) -> bool:
         if self._origins is not None:

@@ -6,7 +6,7 @@ import msgspec
 
 from chatrooms import names
 from chatrooms.errors import BadRequest, NotFound
-from chatrooms.handlers.base import COOKIE, Handler
+from chatrooms.handlers.base import COOKIE, SAFE_METHODS, Handler
 from chatrooms.identity.gate import TICKET_TTL
 from chatrooms.identity.signins import SignedIn
 
@@ -57,25 +57,37 @@ class _AuthHandler(Handler):
         self.answer(_tokens(signed_in), status)
 
     def set_token_cookie(self, token: str) -> None:
+        """Keeps the token for our own pages, and for nobody's else."""
+        if not self.access.ours(self.request):
+            return
         secure = self.access.scheme(self.request) == "https"
         ttl = int(self.server.options.token_ttl)
         self.set_cookie(COOKIE, token, max_age=ttl, path="/", httponly=True, samesite="Lax", secure=secure)
 
 
-class Guest(_AuthHandler):
+class _EntryHandler(_AuthHandler):
+    """Lets somebody in, but not whom a page of another site sends: a form of it could sign its visitors in."""
+
+    async def prepare(self) -> None:
+        await super().prepare()
+        if self.request.method not in SAFE_METHODS:
+            self.access.check_origin(self.request)
+
+
+class Guest(_EntryHandler):
     async def post(self) -> None:
         body = self.body(GuestBody)
         self.answer(_tokens(await self.server.accounts.guest(body.username, self.address)), 201)
 
 
-class SignUp(_AuthHandler):
+class SignUp(_EntryHandler):
     async def post(self) -> None:
         body = self.body(SignUpBody)
         signed_in = await self.server.accounts.sign_up(body.username, body.email, body.password, self.address)
         self.answer(_tokens(signed_in), 201)
 
 
-class SignIn(_AuthHandler):
+class SignIn(_EntryHandler):
     """Signs in by name or email; sets the cookie for pages."""
 
     async def post(self) -> None:
@@ -90,7 +102,7 @@ class SignIn(_AuthHandler):
         self.answer({**_tokens(signed_in), "data": data})
 
 
-class Refresh(_AuthHandler):
+class Refresh(_EntryHandler):
     async def post(self) -> None:
         body = self.body(RefreshBody)
         self.give(await self.server.signins.refresh(body.refresh_token))

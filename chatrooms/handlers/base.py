@@ -107,10 +107,13 @@ class Handler(RequestHandler):
     def identity(self) -> Identity:
         """Who asks, by header, query or cookie, in this order (section 2).
 
-        Raises Unauthorized; Forbidden `bad-origin` for a write by cookie from another origin.
+        Raises Unauthorized; Forbidden `bad-origin` for a write by cookie from another origin, and for
+        anything by cookie from another site: to read may be to join.
         """
         if self._own is not None:
-            if self.request.method not in SAFE_METHODS:
+            if self.request.method in SAFE_METHODS:
+                self.access.check_link(self.request)
+            else:
                 self.access.check_origin(self.request)
             self.server.gate.check(self._own)
             return self._own
@@ -126,7 +129,9 @@ class Handler(RequestHandler):
         token = self.get_cookie(COOKIE) or ""
         if token:
             who = self.server.gate.verify(token)
-            if self.request.method not in SAFE_METHODS:
+            if self.request.method in SAFE_METHODS:
+                self.access.check_link(self.request)
+            else:
                 self.access.check_same_origin(self.request)
             return who
         raise Unauthorized("token-missing", "A token is needed: Authorization: Bearer <token>.")

@@ -162,6 +162,77 @@ async def test_write_by_cookie_needs_a_page_of_ours(chat: Chat, origin: str | No
         assert answer.code == "bad-origin"
 
 
+PAGES_OF_OTHERS = [
+    {"Origin": "https://evil.example"},
+    {"Origin": "null"},
+    {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"},
+    {"Sec-Fetch-Site": "cross-site"},
+    {"Sec-Fetch-Site": "same-site"},
+]
+
+
+@pytest.mark.parametrize("headers", PAGES_OF_OTHERS)
+@pytest.mark.parametrize("path", ["/api/signin", "/api/signup", "/api/auth/guest", "/api/auth/refresh"])
+async def test_foreign_page_signs_nobody_in(chat: Chat, path: str, headers: dict[str, str]) -> None:
+    """A form of text/plain needs no preflight, and its visitor would talk as somebody else."""
+    account = {"username": "Ada", "email": "ada@example.org", "password": "correct horse"}
+    known = (await chat.post("/api/signup", account, None)).data
+    eve = {"username": "Eve", "email": "eve@example.org"}
+    body = json.dumps(
+        {**account, **({} if path == "/api/signin" else eve), "refreshToken": known["refreshToken"], "x": "="}
+    ).encode()
+    sent = {"Content-Type": "text/plain", "Cookie": f"chatrooms_token={known['token']}", **headers}
+    answer = await chat.post(path, body, None, headers=sent)
+    assert (answer.status, answer.code) == (403, "bad-origin")
+    assert "Set-Cookie" not in answer.headers
+    assert (await chat.post(path, body, None, headers={"Content-Type": "text/plain"})).status in (200, 201)
+
+
+@pytest.mark.options(allowed_origins="https://app.example")
+@pytest.mark.parametrize(
+    ("headers", "cookie"),
+    [({}, True), ({"Origin": "own"}, True), ({"Origin": "own", "Sec-Fetch-Site": "same-origin"}, True),
+     ({"Origin": "https://tls.in.front", "Sec-Fetch-Site": "same-origin"}, True),
+     ({"Origin": "https://app.example"}, False),
+     ({"Origin": "https://app.example", "Sec-Fetch-Site": "cross-site"}, False)],
+)  # fmt: skip
+async def test_own_pages_programs_and_allowed_pages_sign_in(chat: Chat, headers: dict[str, str], cookie: bool) -> None:
+    """Only our own pages keep the cookie; others call without credentials."""
+    account = {"username": "Ada", "email": "ada@example.org", "password": "correct horse"}
+    assert (await chat.post("/api/signup", account, None)).status == 201
+    own = f"http://127.0.0.1:{chat.port}"
+    sent = {name: own if value == "own" else value for name, value in headers.items()}
+    answer = await chat.post("/api/signin", account, None, headers=sent)
+    assert (answer.status, "Set-Cookie" in answer.headers) == (200, cookie)
+
+
+@pytest.mark.parametrize("path", ["/events?roomId=den&username=alice", "/events?roomId=den&username=alice&poll=1",
+                                  "/events", "/api/sse/messages?sessionId=42", "/api/rooms"])  # fmt: skip
+async def test_foreign_link_changes_nothing_by_the_cookie(chat: Chat, path: str) -> None:
+    """Following it neither joins a room nor claims a session; the user's own way does both."""
+    cookie = {"Cookie": f"chatrooms_token={chat.token('alice')}"}
+    for headers in ({"Sec-Fetch-Mode": "navigate"}, {"Sec-Fetch-Mode": "no-cors"}):
+        answer = await chat.get(path, None, headers={**cookie, **headers, "Sec-Fetch-Site": "cross-site"})
+        assert (answer.status, answer.code) == (403, "bad-origin")
+    assert (await chat.get("/api/rooms/den", "bob")).status == 404
+    posted = await chat.post("/api/messages", {"sessionId": "42", "content": "mine"}, "bob")
+    assert posted.status == 201  # nobody has the session
+
+
+@pytest.mark.parametrize("site", ["same-origin", "same-site", "none", None])
+async def test_own_pages_read_by_the_cookie(chat: Chat, site: str | None) -> None:
+    """Also from a page of the same site, and where the browser does not say."""
+    headers = {"Cookie": f"chatrooms_token={chat.token('alice')}"} | ({"Sec-Fetch-Site": site} if site else {})
+    assert (await chat.get("/events?roomId=den&username=alice&poll=1", None, headers=headers)).status == 200
+
+
+@pytest.mark.parametrize("path", ["/", "/docs", "/static/index.html"])
+async def test_foreign_link_to_a_page_opens_it(chat: Chat, path: str) -> None:
+    """The page asks for itself then."""
+    headers = {"Cookie": f"chatrooms_token={chat.token('alice')}", "Sec-Fetch-Site": "cross-site"}
+    assert (await chat.get(path, None, headers=headers)).status == 200
+
+
 async def test_bad_cookie_from_a_foreign_page_is_401(chat: Chat) -> None:
     """401 comes before 403."""
     headers = {"Cookie": "chatrooms_token=x", "Origin": "https://evil.example"}

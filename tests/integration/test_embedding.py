@@ -103,6 +103,14 @@ async def test_pages_of_other_origins_write_nothing(chat: Chat) -> None:
         assert answer.status == status
 
 
+async def test_links_of_other_sites_change_nothing(chat: Chat) -> None:
+    """A cookie of one's own comes along with them; what does not say whence it comes is no link."""
+    for site, status in (("cross-site", 403), ("same-origin", 200), ("none", 200)):
+        headers = {**ALICE, "Sec-Fetch-Site": site}
+        answer = await chat.get("/events?roomId=den&username=Alice&poll=1", None, headers=headers)
+        assert answer.status == status
+
+
 async def test_notified_from_own_code(chat: Chat, embedded: Chatrooms) -> None:
     """One, several, and by the names that back ends use."""
     reader = await Reader.open(chat.port, "/api/clients/alice/sse", None, ALICE)
