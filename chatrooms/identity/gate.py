@@ -7,7 +7,9 @@ the topic `control`; what another program did to the database is seen by `reload
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import math
 import secrets
 import time
 from collections.abc import Callable
@@ -24,16 +26,18 @@ from chatrooms.storage.database import Database
 
 TICKET_TTL = 30  # seconds
 TICKETS = 120  # of one user in a minute
+SKEW = 60  # seconds by which the clocks of nodes may differ: so long is kept who is shut out
 REVOKED = "session-revoked"
 BLOCKED = "user-blocked"
 CHANGED = "accounts-changed"
 
 
 class _Order(msgspec.Struct, rename="camel"):
-    """The data of a `session-revoked` or `user-blocked` event."""
+    """The data of a `session-revoked` or `user-blocked` event; `expires_at` is that of the session's last token."""
 
     session: str = ""
     user_id: str = ""
+    expires_at: float = math.inf  # for nodes of before, which do not say: until the next reload
 
 
 class Gate:
@@ -44,21 +48,28 @@ class Gate:
         self._hub = hub
         self._tokens = tokens
         self._clock = clock
-        self._revoked: set[str] = set()
+        self._revoked: dict[str, float] = {}  # session: when its last token expires by itself
         self._blocked: set[str] = set()
+        self._reloading = asyncio.Lock()
+        self._meanwhile: list[Event] = []  # orders that came while a reload read
         self._ticket_rate = RateLimit(TICKETS, 60.0)
         self.stale = False  # whether another program has changed who is shut out
         hub.listen(CONTROL, self._obey)
 
     async def reload(self) -> None:
         """Reads who is shut out, and ends their streams."""
-        self.stale = False
-        try:
-            self._revoked = await revocations.sessions(self._database)
-            self._blocked = await revocations.blocked_users(self._database)
-        except BaseException:
-            self.stale = True
-            raise
+        async with self._reloading:
+            self.stale = False
+            self._meanwhile.clear()
+            try:
+                revoked = await revocations.sessions(self._database)
+                blocked = await revocations.blocked_users(self._database)
+            except BaseException:
+                self.stale = True
+                raise
+            self._revoked, self._blocked = revoked, blocked
+            for event in self._meanwhile:  # newer than what was read
+                self._apply(event)
         self._end_streams()
 
     def verify(self, token: str) -> Identity:
@@ -99,17 +110,24 @@ class Gate:
         now = int(self._clock())
         async with self._database.transaction() as tx:
             await tickets.forget_expired(tx, now)
-            await revocations.forget_expired(tx, now)
+            await revocations.forget_expired(tx, now - SKEW)
+        self._revoked = {session: end for session, end in self._revoked.items() if end >= now - SKEW}
 
     def _obey(self, event: Event) -> None:
-        if event.type == REVOKED:
-            self._revoked.add(msgspec.json.decode(event.data, type=_Order).session)
-            self._end_streams()
-        elif event.type == BLOCKED:
-            self._blocked.add(msgspec.json.decode(event.data, type=_Order).user_id)
-            self._end_streams()
-        elif event.type == CHANGED:
+        if event.type == CHANGED:
             self.stale = True
+        elif event.type in (REVOKED, BLOCKED):
+            if self._reloading.locked():
+                self._meanwhile.append(event)
+            self._apply(event)
+            self._end_streams()
+
+    def _apply(self, event: Event) -> None:
+        order = msgspec.json.decode(event.data, type=_Order)
+        if event.type == REVOKED:
+            self._revoked[order.session] = max(order.expires_at, self._revoked.get(order.session, 0.0))
+        else:
+            self._blocked.add(order.user_id)
 
     def _end_streams(self) -> None:
         gone = [s for s in self._hub.streams if s.session in self._revoked or s.user_id in self._blocked]
@@ -117,9 +135,9 @@ class Gate:
             stream.end("revoked", False)
 
 
-def revoked(session: str) -> Event:
-    """The order to end a session's streams and refuse its tokens."""
-    return Event(REVOKED, msgspec.json.encode({"session": session}), (CONTROL,))
+def revoked(session: str, expires_at: int) -> Event:
+    """The order to end a session's streams and refuse its tokens until they expire (seconds since 1970)."""
+    return Event(REVOKED, msgspec.json.encode({"session": session, "expiresAt": expires_at}), (CONTROL,))
 
 
 def blocked(user_id: str) -> Event:

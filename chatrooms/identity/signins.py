@@ -76,18 +76,20 @@ class SignIns:
 
         `expires_at` is that of its longest token, when that was made elsewhere.
         """
+        until = max(self._tokens_expiry(), int(expires_at) + 1)
 
         async def command(tx: Transaction) -> list[Event]:
-            await families.end(tx, session, max(self._tokens_expiry(), int(expires_at) + 1))
-            return [revoked(session)]
+            await families.end(tx, session, until)
+            return [revoked(session, until)]
 
         await self._log.append((), command)
 
     async def end_all(self, user_id: str) -> None:
         """Ends all sign-ins of a user."""
+        until = self._tokens_expiry()
 
         async def command(tx: Transaction) -> list[Event]:
-            return [revoked(session) for session in await families.end_all(tx, user_id, self._tokens_expiry())]
+            return [revoked(session, until) for session in await families.end_all(tx, user_id, until)]
 
         await self._log.append((), command)
 
