@@ -21,6 +21,7 @@ async def keep_house(server: Parts) -> None:
         try:
             await server.signins.forget_expired()
             await server.gate.forget_expired()
+            await server.accounts.forget_expired()
             await server.results.forget()
             if server.options.task_days:
                 await server.tasks.forget(now_ms() - int(server.options.task_days * DAY_MS))

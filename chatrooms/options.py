@@ -141,7 +141,7 @@ OPTIONS: tuple[Option, ...] = (
         "signin-rate",
         whole,
         None,
-        "sign-ins and sign-ups a minute, by address and by name; default 300 in development, else 10",
+        "sign-ins and sign-ups a minute and address; guesses until they slow down; default 300 in development, else 10",
     ),
     Option("allowed-origins", words, None, "origins of pages that may call; default: loopback ones in development"),
     Option("allowed-hosts", words, None, "Host names served; default: loopback names in development, else any"),
