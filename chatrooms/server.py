@@ -30,7 +30,7 @@ class Server(Parts):
     async def start(self) -> None:
         """Opens the database and begins to serve; harmless when that has happened.
 
-        Raises ConfigError or Unavailable when the database cannot be had; then it may be tried again.
+        Raises ConfigError; StartFailure or Unavailable when database or bus are away: it may be tried again.
         """
         if self.ready:
             return

@@ -14,7 +14,7 @@ from tornado.httputil import HTTPServerRequest
 from tornado.web import Application, HTTPError, RequestHandler
 
 from chatrooms import body, names
-from chatrooms.errors import BadRequest, Problem, Unauthorized, Unavailable
+from chatrooms.errors import BadRequest, Problem, StartFailure, Unauthorized, Unavailable
 from chatrooms.handlers.access import Access
 from chatrooms.identity.tokens import Identity
 from chatrooms.logs import printable
@@ -87,7 +87,11 @@ class Handler(RequestHandler):
     async def _start_server(self) -> None:
         if self.server.draining:
             raise Unavailable("draining", "The server is stopping.", 5)
-        await self.server.start()
+        try:
+            await self.server.start()
+        except StartFailure as problem:
+            log.warning("cannot start: %s", problem)
+            raise Unavailable("unavailable", "The server cannot start right now.", 5) from None
 
     async def options(self, *_args: str, **_named: str) -> None:
         """The answer to a CORS preflight; its headers are those of every answer."""
