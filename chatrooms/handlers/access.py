@@ -32,7 +32,9 @@ class Access:
     def __init__(self, options: Options) -> None:
         self._development = options.development
         self._hosts: Sequence[str] | None = options.allowed_hosts
-        if self._hosts is None and options.development:
+        if self._hosts is not None:
+            self._hosts = [host.lower() for host in self._hosts]
+        elif options.development:
             self._hosts = LOOPBACK_HOSTS
         self._origins: Sequence[str] | None = options.allowed_origins
         self._proxies = [ipaddress.ip_network(proxy, strict=False) for proxy in options.trusted_proxies]

@@ -75,8 +75,9 @@ class Accounts:
         assert account is not None
         if account.state != "active":
             raise Forbidden("account-disabled", "This account is disabled.")
+        signed_in = await self._signins.begin(account.user_id, account.username, account.role, account)
         await self._guesses.signed_in(folded, account.user_id, caller)
-        return await self._signins.begin(account.user_id, account.username, account.role)
+        return signed_in
 
     async def change_password(self, who: Identity, current: str, new: str, caller: Caller) -> SignedIn:
         """A new password; all sign-ins of the account end but the one this begins, and no other device is known.
@@ -86,11 +87,16 @@ class Accounts:
         """
         account = await self._own(who, current)
         hashed = await self._passwords.hash(new)
-        async with self._database.transaction() as tx:
+
+        async def command(tx: Transaction) -> list[Event]:
+            if not await queries.hold(tx, account):
+                raise Unauthorized("credentials-invalid", "The password has just been changed.")
             await queries.set_password(tx, account.user_id, hashed)
             await self._guesses.forget(tx, account.user_id)
+            return await self._signins.end_all(tx, account.user_id)
+
+        await self._log.append((), command)
         await self._guesses.know(account.user_id, caller)
-        await self._signins.end_all(account.user_id)
         return await self._signins.begin(account.user_id, account.username, account.role)
 
     async def delete(self, who: Identity, password: str) -> None:
@@ -105,10 +111,9 @@ class Accounts:
             await replies.forget_private(tx, account.user_id)
             await memberships.remove_all(tx, account.user_id)
             await self._guesses.forget(tx, account.user_id)
-            return [blocked(account.user_id)]
+            return [blocked(account.user_id), *await self._signins.end_all(tx, account.user_id)]
 
         await self._log.append((), command)
-        await self._signins.end_all(account.user_id)
 
     async def forget_expired(self) -> None:
         """Removes what is known of devices that did not sign in for long."""

@@ -91,7 +91,7 @@ async def test_own_hosts_are_served(chat: Chat, host: str) -> None:
 
 
 @pytest.mark.gen_test
-@pytest.mark.options(allowed_hosts=["chat.example"])
+@pytest.mark.options(allowed_hosts=["Chat.Example"])
 async def test_named_hosts_are_served_and_no_other(chat: Chat) -> None:
     """Behind a proxy that passes the name on."""
     assert (await chat.get("/healthz", None, headers={"Host": "chat.example"})).status == 200
