@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from chatrooms import __version__
 from chatrooms.commands import data, notify, serve, session, talk, task, token, user
-from chatrooms.errors import ConfigError
+from chatrooms.errors import ConfigError, StartFailure
 
 COMMANDS: dict[str, tuple[Callable[[Sequence[str]], int], str]] = {
     "serve": (serve.main, "run the server"),
@@ -26,7 +26,7 @@ COMMANDS: dict[str, tuple[Callable[[Sequence[str]], int], str]] = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs a command; returns its exit status. A bad setting is one line and status 2."""
+    """Runs a command; returns its exit status. A bad setting is one line and status 2; what may pass, 1."""
     args = list(sys.argv[1:] if argv is None else argv)
     if args in (["--version"], ["-V"]):
         print(f"chatrooms {__version__}")
@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return COMMANDS[args[0]][0](args[1:])
     except ConfigError as problem:
         print(f"chatrooms: {problem}", file=sys.stderr)
-        return 2
+        return 1 if isinstance(problem, StartFailure) else 2
     except BrokenPipeError:  # the reader of our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

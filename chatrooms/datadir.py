@@ -6,6 +6,7 @@ import fcntl
 import os
 import secrets
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -52,17 +53,24 @@ def lock(data_dir: Path) -> IO[str]:
 
 
 def stored_secret(data_dir: Path) -> str:
-    """The secret of a data folder, made at its first use: 256 random bits, mode 0600."""
+    """The secret of a data folder, made at its first use: 256 random bits, mode 0600.
+
+    Raises ConfigError when it cannot be read or made.
+    """
     path = data_dir / SECRET_FILE
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
+        if not path.exists():
+            _make_secret(path)
         secret = path.read_text().strip()
-        if not secret:  # a crash between its making and its writing
-            raise ConfigError(f"--data-dir: {path} is empty: remove it to have a new one made") from None
-        return secret
-    with os.fdopen(descriptor, "w") as file:
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"--data-dir: {path}: {error}") from None
+    if not secret:  # a crash between its making and its writing
+        raise ConfigError(f"--data-dir: {path} is empty: remove it to have a new one made")
+    return secret
+
+
+def _make_secret(path: Path) -> None:
+    with suppress(FileExistsError), os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(secrets.token_hex(32) + "\n")
         file.flush()
         os.fsync(file.fileno())
-    return path.read_text().strip()

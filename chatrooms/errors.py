@@ -130,4 +130,8 @@ class Unavailable(Problem):
 
 
 class ConfigError(Exception):
-    """A setting that stops the start: one clear line, exit status 2."""
+    """A setting that stops the start: one clear line, exit status 2, with which a supervisor gives up."""
+
+
+class StartFailure(ConfigError):
+    """What stops the start but may pass: one clear line, exit status 1, with which a supervisor tries again."""

@@ -49,6 +49,7 @@ async def keep_house(server: Parts) -> None:
     chores: list[Chore] = [
         ("sign-ins", server.signins.forget_expired),
         ("tickets and revocations", server.gate.forget_expired),
+        ("known devices", server.accounts.forget_expired),
         ("rows of deleted accounts", partial(erasure.finish_all, server.database)),
     ]
     while True:

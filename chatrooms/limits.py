@@ -11,6 +11,9 @@ from chatrooms.errors import TooMany, Unavailable
 
 REMEMBERED = 20_000  # keys; the least recently used are forgotten first
 FORGOTTEN = 2  # keys, of those that have refilled, with each one that is counted: so they go faster than they come
+FIRST_WAIT = 5.0  # seconds until the next try, when the last free one has failed
+LONGEST_WAIT = 900.0  # however many have failed
+FORGIVEN = 3600.0  # seconds after the last failure and its wait when they count no more
 FULL_RETRY = 5.0  # seconds, for who finds all places taken
 
 
@@ -48,6 +51,38 @@ class RateLimit:
             if now - since < self._period:
                 return
             del self._spent[oldest]
+
+
+class Backoff:
+    """After `free` failures in a row for a key, the wait before each next try doubles; 0 turns it off."""
+
+    def __init__(self, free: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._free = free
+        self._clock = clock
+        self._failed: OrderedDict[str, tuple[int, float]] = OrderedDict()
+
+    def attempt(self, key: str) -> None:
+        """Counts a try, which has failed until `succeed`. Raises TooMany `rate-limited`, counting nothing."""
+        if not self._free:
+            return
+        now = self._clock()
+        failures, until = self._failed.pop(key, (0, now))
+        if now - until > FORGIVEN:
+            failures = 0
+        allowed = now >= until
+        if allowed:
+            failures += 1
+            doublings = min(failures - self._free, 20)
+            until = now + (min(FIRST_WAIT * 2**doublings, LONGEST_WAIT) if doublings >= 0 else 0.0)
+        self._failed[key] = (failures, until)
+        if len(self._failed) > REMEMBERED:
+            self._failed.popitem(last=False)
+        if not allowed:
+            raise TooMany("rate-limited", "Too many tries have failed: wait for the next one.", until - now)
+
+    def succeed(self, key: str) -> None:
+        """The last try was good: none has failed."""
+        self._failed.pop(key, None)
 
 
 class Places:

@@ -137,7 +137,7 @@ class Parts:
 
     def _open_people(self, closing: AsyncExitStack) -> None:
         self.signins = SignIns(self.database, self.log, self.tokens, self._secret, self.options)
-        self.accounts = Accounts(self.database, self.log, self.signins, self.options)
+        self.accounts = Accounts(self.database, self.log, self.signins, self._secret, self.options)
         closing.callback(self.accounts.close)
 
     def _open_personal(self, closing: AsyncExitStack) -> None:

@@ -30,7 +30,7 @@ class Server(Parts):
     async def start(self) -> None:
         """Opens the database and begins to serve; harmless when that has happened.
 
-        Raises ConfigError or Unavailable when the database cannot be had; then it may be tried again.
+        Raises ConfigError; StartFailure or Unavailable when database or bus are away: it may be tried again.
         """
         if self.ready:
             return
@@ -44,6 +44,7 @@ class Server(Parts):
 
     async def _start(self) -> None:
         await self.open()
+        log.info("%s", self.options.which_defaults)
         self._tasks = [asyncio.create_task(keep_house(self)), asyncio.create_task(self._watch_database())]
         self.ready = True
 

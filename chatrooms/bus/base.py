@@ -28,7 +28,7 @@ class Bus(Protocol):
     """
 
     async def open(self, node: str, hear: Hear, health: Health) -> None:
-        """Begins to listen as that node. Raises ConfigError when it cannot be reached."""
+        """Begins to listen as that node. Raises StartFailure when it cannot be reached."""
 
     async def close(self) -> None:
         """Stops; what waits to be sent is sent if that can be done at once."""
@@ -41,7 +41,7 @@ class Intake(Protocol):
     """Where other programs publish; each message comes to one node, at most once."""
 
     async def open(self, take: Take) -> None:
-        """Begins to take messages. Raises ConfigError when the server cannot be reached."""
+        """Begins to take messages. Raises StartFailure when the server cannot be reached."""
 
     async def pause(self) -> None:
         """Takes no more, once what has come already is taken; answers can still be given."""

@@ -11,7 +11,7 @@ from nats.aio.msg import Msg
 
 from chatrooms.bus.base import Take
 from chatrooms.bus.nats import CLOSE_TIMEOUT, UNREACHABLE, connect, disconnect, prefix_of, settle
-from chatrooms.errors import ConfigError
+from chatrooms.errors import ConfigError, StartFailure
 from chatrooms.listeners import tell
 
 GROUP = "ingest"
@@ -35,7 +35,7 @@ class NatsIntake:
         self._answers: set[asyncio.Task[None]] = set()
 
     async def open(self, take: Take) -> None:
-        """Begins to take messages. Raises ConfigError when the server cannot be reached."""
+        """Begins to take messages. Raises StartFailure when the server cannot be reached."""
         self._take = take
         try:
             self._client = await connect(self._url, self._lost, self._found)
@@ -43,7 +43,8 @@ class NatsIntake:
             self._subscription = await self._client.subscribe(self._subject, queue=group, cb=self._heard)
             await settle(self._client)
         except UNREACHABLE as error:
-            raise ConfigError(f"--nats-ingest: NATS cannot be reached: {error or type(error).__name__}") from None
+            kind = ConfigError if isinstance(error, ValueError) else StartFailure
+            raise kind(f"--nats-ingest: NATS cannot be reached: {error or type(error).__name__}") from None
 
     async def pause(self) -> None:
         """Takes no more, once what has come already is taken; answers can still be given."""

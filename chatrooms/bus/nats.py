@@ -16,7 +16,7 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
 from chatrooms.bus.base import ALL, MAX_WAITING, Health, Hear
-from chatrooms.errors import ConfigError
+from chatrooms.errors import ConfigError, StartFailure
 from chatrooms.listeners import tell
 
 PREFIX = "chatrooms."
@@ -56,7 +56,8 @@ class NatsBus:
                 await self._client.subscribe(self._prefix + channel, cb=self._heard)
             await settle(self._client)
         except UNREACHABLE as error:
-            raise ConfigError(f"--bus-url: the bus cannot be reached: {error or type(error).__name__}") from None
+            kind = ConfigError if isinstance(error, ValueError) else StartFailure
+            raise kind(f"--bus-url: the bus cannot be reached: {error or type(error).__name__}") from None
         self._task = asyncio.create_task(self._run())
 
     async def close(self) -> None:

@@ -12,7 +12,7 @@ import asyncpg
 
 from chatrooms.bus.base import ALL, MAX_WAITING, Health, Hear
 from chatrooms.bus.parts import Joiner, split
-from chatrooms.errors import ConfigError
+from chatrooms.errors import StartFailure
 
 PREFIX = "chatrooms_"
 MAX_PAYLOAD = 7_999  # bytes that a NOTIFY takes
@@ -42,7 +42,7 @@ class PostgresBus:
         try:
             self._connection = await self._connect()
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, ValueError, TimeoutError) as error:
-            raise ConfigError(f"the bus cannot be reached: {error or type(error).__name__}") from None
+            raise StartFailure(f"the bus cannot be reached: {error or type(error).__name__}") from None
         self._task = asyncio.create_task(self._run())
 
     async def close(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import gc
 import logging
 import os
@@ -17,12 +18,15 @@ from tornado.netutil import bind_sockets
 from chatrooms import logs, options
 from chatrooms.app import application
 from chatrooms.commands import descriptors
-from chatrooms.errors import ConfigError, Unavailable
+from chatrooms.errors import ConfigError, StartFailure, Unavailable
 from chatrooms.handlers.front import Front
 from chatrooms.server import Server
 
 BACKLOG = 4096  # the default of 128 drops connections in a storm
 ADDRESSES = {"localhost": ("127.0.0.1", "::1")}
+PATIENCE = 30.0  # seconds in which a database or bus elsewhere must answer when the server starts
+RETRY = 1.0  # seconds between two tries
+PASSING = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, socket.EAI_AGAIN)  # an interface or DNS may come up later
 
 log = logging.getLogger(__name__)
 
@@ -59,14 +63,23 @@ async def _serve(settings: options.Options) -> None:
 
 
 async def _start(server: Server) -> None:
-    try:
-        await server.start()
-    except Unavailable as problem:
-        raise ConfigError(f"cannot start: {problem.__cause__ or problem}") from None
+    """Starts as soon as database and bus answer. Raises ConfigError; StartFailure when they do not in PATIENCE."""
+    loop = asyncio.get_running_loop()
+    elsewhere = server.options.database_url or server.options.bus_url
+    deadline = loop.time() + (PATIENCE if elsewhere else 0.0)
+    while True:
+        try:
+            return await server.start()
+        except (StartFailure, Unavailable) as problem:
+            failure = f"cannot start: {problem.__cause__ or problem}"
+        if loop.time() + RETRY > deadline:
+            raise StartFailure(failure)
+        log.warning("%s; trying again", failure)
+        await asyncio.sleep(RETRY)
 
 
 def _listen(settings: options.Options) -> list[socket.socket]:
-    """Sockets for each address, all on one port."""
+    """Sockets for each address, all on one port. Raises ConfigError; StartFailure for one that is taken."""
     sockets: list[socket.socket] = []
     port = settings.port
     for address in ADDRESSES.get(settings.address, (settings.address,)):
@@ -75,7 +88,8 @@ def _listen(settings: options.Options) -> list[socket.socket]:
         except OSError as error:
             if address == "::1":  # a machine without IPv6
                 continue
-            raise ConfigError(f"cannot listen on {address} port {port}: {error.strerror}") from None
+            kind = StartFailure if error.errno in PASSING else ConfigError
+            raise kind(f"cannot listen on {address} port {port}: {error.strerror}") from None
         port = port or sockets[0].getsockname()[1]
     return sockets
 

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from chatrooms import names
-from chatrooms.errors import ConfigError, Problem
+from chatrooms.errors import ConfigError, Problem, StartFailure, Unavailable
 from chatrooms.identity.accounts import new_account
 from chatrooms.identity.gate import changed
 from chatrooms.identity.passwords import Passwords
@@ -42,7 +42,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         print(asyncio.run(_run(args, settings)))
     except Problem as problem:
-        raise ConfigError(problem.sentence) from None
+        raise (StartFailure if isinstance(problem, Unavailable) else ConfigError)(problem.sentence) from None
     except sqlite3.Error as error:
         raise ConfigError(f"the database did not take it: {error}") from None
     return 0

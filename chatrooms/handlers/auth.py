@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import re
+import secrets
+
 import msgspec
 
 from chatrooms import names
 from chatrooms.errors import BadRequest, NotFound
-from chatrooms.handlers.base import COOKIE, Handler
+from chatrooms.handlers.base import COOKIE, SAFE_METHODS, Handler
 from chatrooms.identity.gate import TICKET_TTL
+from chatrooms.identity.guesses import KNOWN, Caller
 from chatrooms.identity.signins import SignedIn
+
+DEVICE_COOKIE = "chatrooms_device"  # lets nobody in; only guesses of others do not lock out who has it
+DEVICE_BYTES = 16
+
+_DEVICE = re.compile(r"[\w-]{22}\Z", re.ASCII)
 
 
 class GuestBody(msgspec.Struct):
@@ -51,31 +60,56 @@ class _AuthHandler(Handler):
     def address(self) -> str:
         return self.access.address(self.request)
 
+    def caller(self) -> Caller:
+        """From where this comes; a page of ours has a cookie by which it is known elsewhere, too, or gets one."""
+        if not self.access.ours(self.request) or "Origin" not in self.request.headers:
+            return Caller(self.address)
+        device = self.get_cookie(DEVICE_COOKIE) or ""
+        return Caller(self.address, device if _DEVICE.match(device) else secrets.token_urlsafe(DEVICE_BYTES))
+
+    def keep_device(self, caller: Caller) -> None:
+        if caller.device:
+            self._keep_cookie(DEVICE_COOKIE, caller.device, KNOWN)
+
     def give(self, signed_in: SignedIn, status: int = 200) -> None:
         if self.get_cookie(COOKIE):
             self.set_token_cookie(signed_in.token)
         self.answer(_tokens(signed_in), status)
 
     def set_token_cookie(self, token: str) -> None:
+        """Keeps the token for our own pages, and for nobody's else."""
+        if not self.access.ours(self.request):
+            return
+        self._keep_cookie(COOKIE, token, int(self.server.options.token_ttl))
+
+    def _keep_cookie(self, name: str, value: str, ttl: int) -> None:
         secure = self.access.scheme(self.request) == "https"
-        ttl = int(self.server.options.token_ttl)
-        self.set_cookie(COOKIE, token, max_age=ttl, path="/", httponly=True, samesite="Lax", secure=secure)
+        self.set_cookie(name, value, max_age=ttl, path="/", httponly=True, samesite="Lax", secure=secure)
 
 
-class Guest(_AuthHandler):
+class _EntryHandler(_AuthHandler):
+    """Lets somebody in, but not whom a page of another site sends: a form of it could sign its visitors in."""
+
+    async def prepare(self) -> None:
+        await super().prepare()
+        if self.request.method not in SAFE_METHODS:
+            self.access.check_origin(self.request)
+
+
+class Guest(_EntryHandler):
     async def post(self) -> None:
         body = self.body(GuestBody)
         self.answer(_tokens(await self.server.accounts.guest(body.username, self.address)), 201)
 
 
-class SignUp(_AuthHandler):
+class SignUp(_EntryHandler):
     async def post(self) -> None:
         body = self.body(SignUpBody)
         signed_in = await self.server.accounts.sign_up(body.username, body.email, body.password, self.address)
         self.answer(_tokens(signed_in), 201)
 
 
-class SignIn(_AuthHandler):
+class SignIn(_EntryHandler):
     """Signs in by name or email; sets the cookie for pages."""
 
     async def post(self) -> None:
@@ -83,14 +117,16 @@ class SignIn(_AuthHandler):
         name = body.email or body.username
         if not name:
             raise BadRequest("bad-field", "Give username or email.")
-        signed_in = await self.server.accounts.sign_in(name, body.password, self.address)
+        caller = self.caller()
+        signed_in = await self.server.accounts.sign_in(name, body.password, caller)
         self.set_token_cookie(signed_in.token)
+        self.keep_device(caller)
         # The second shape is where clients of other servers look for it.
         data = {"access_token": signed_in.token, "refresh_token": signed_in.refresh_token}
         self.answer({**_tokens(signed_in), "data": data})
 
 
-class Refresh(_AuthHandler):
+class Refresh(_EntryHandler):
     async def post(self) -> None:
         body = self.body(RefreshBody)
         self.give(await self.server.signins.refresh(body.refresh_token))
@@ -129,7 +165,10 @@ class Password(_AuthHandler):
     async def post(self) -> None:
         who = self.identity()
         body = self.body(PasswordBody)
-        self.give(await self.server.accounts.change_password(who, body.current_password, body.new_password))
+        caller = self.caller()
+        signed_in = await self.server.accounts.change_password(who, body.current_password, body.new_password, caller)
+        self.keep_device(caller)
+        self.give(signed_in)
 
 
 class Me(_AuthHandler):

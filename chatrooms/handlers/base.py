@@ -14,7 +14,7 @@ from tornado.httputil import HTTPServerRequest
 from tornado.web import Application, HTTPError, RequestHandler
 
 from chatrooms import body, names
-from chatrooms.errors import BadRequest, Problem, Unauthorized, Unavailable
+from chatrooms.errors import BadRequest, Problem, StartFailure, Unauthorized, Unavailable
 from chatrooms.handlers.access import Access
 from chatrooms.identity.tokens import Identity
 from chatrooms.logs import printable
@@ -87,7 +87,11 @@ class Handler(RequestHandler):
     async def _start_server(self) -> None:
         if self.server.draining:
             raise Unavailable("draining", "The server is stopping.", 5)
-        await self.server.start()
+        try:
+            await self.server.start()
+        except StartFailure as problem:
+            log.warning("cannot start: %s", problem)
+            raise Unavailable("unavailable", "The server cannot start right now.", 5) from None
 
     async def options(self, *_args: str, **_named: str) -> None:
         """The answer to a CORS preflight; its headers are those of every answer."""
@@ -107,10 +111,13 @@ class Handler(RequestHandler):
     def identity(self) -> Identity:
         """Who asks, by header, query or cookie, in this order (section 2).
 
-        Raises Unauthorized; Forbidden `bad-origin` for a write by cookie from another origin.
+        Raises Unauthorized; Forbidden `bad-origin` for a write by cookie from another origin, and for
+        anything by cookie from another site: to read may be to join.
         """
         if self._own is not None:
-            if self.request.method not in SAFE_METHODS:
+            if self.request.method in SAFE_METHODS:
+                self.access.check_link(self.request)
+            else:
                 self.access.check_origin(self.request)
             self.server.gate.check(self._own)
             return self._own
@@ -126,7 +133,9 @@ class Handler(RequestHandler):
         token = self.get_cookie(COOKIE) or ""
         if token:
             who = self.server.gate.verify(token)
-            if self.request.method not in SAFE_METHODS:
+            if self.request.method in SAFE_METHODS:
+                self.access.check_link(self.request)
+            else:
                 self.access.check_same_origin(self.request)
             return who
         raise Unauthorized("token-missing", "A token is needed: Authorization: Bearer <token>.")

@@ -8,6 +8,7 @@ from chatrooms import names
 from chatrooms.errors import Conflict, Forbidden, NotFound, Unauthorized
 from chatrooms.event import Event, purged
 from chatrooms.identity.gate import blocked
+from chatrooms.identity.guesses import MINUTE, Caller, Guesses
 from chatrooms.identity.passwords import Passwords
 from chatrooms.identity.signins import SignedIn, SignIns
 from chatrooms.identity.tokens import Identity
@@ -19,13 +20,11 @@ from chatrooms.storage.accounts import Account, AccountQueries
 from chatrooms.storage.database import Database, Transaction
 from chatrooms.storage.log import Log
 
-MINUTE = 60.0
-
 
 class Accounts:
     """The registered users of a server, and its guests."""
 
-    def __init__(self, database: Database, log: Log, signins: SignIns, options: Options) -> None:
+    def __init__(self, database: Database, log: Log, signins: SignIns, secret: str, options: Options) -> None:
         self._database = database
         self._log = log
         self._signins = signins
@@ -33,7 +32,7 @@ class Accounts:
         self._passwords = Passwords()
         self._guests = options.guests
         self._guest_rate = RateLimit(options.guests_a_minute, MINUTE)
-        self._rate = RateLimit(options.signins_a_minute, MINUTE)
+        self._guesses = Guesses(database, secret, options)
 
     def close(self) -> None:
         self._passwords.close()
@@ -54,7 +53,7 @@ class Accounts:
     async def sign_up(self, username: str, email: str, password: str, address: str) -> SignedIn:
         """A new account. Raises BadRequest, Conflict `name-taken`, TooMany for the address."""
         username, email = names.username(username), names.email(email)
-        self._rate.spend(f"address {address}")
+        self._guesses.sign_up(address)
         hashed = await self._passwords.hash(password)
         account = new_account(username, email, hashed, "user")
 
@@ -63,27 +62,29 @@ class Accounts:
             return []
 
         await self._log.append((), command)
+        await self._guesses.know(account.user_id, Caller(address))
         return await self._signins.begin(account.user_id, account.username, account.role)
 
-    async def sign_in(self, name: str, password: str, address: str) -> SignedIn:
+    async def sign_in(self, name: str, password: str, caller: Caller) -> SignedIn:
         """A sign-in by user name or email.
 
         Raises Unauthorized, the same and after the same time for an unknown name and a wrong
-        password; Forbidden `account-disabled`; TooMany for the address and for the name.
+        password; Forbidden `account-disabled`; TooMany for who guesses.
         """
         folded = names.folded(name)
-        self._rate.spend(f"address {address}")
-        self._rate.spend(f"name {folded}")
         account = await self._find(name)
+        await self._guesses.sign_in(folded, account.user_id if account else "", caller)
         if not await self._passwords.verify(account.password_hash if account else None, password):
             raise Unauthorized("credentials-invalid", "The name or the password is wrong.")
         assert account is not None
         if account.state != "active":
             raise Forbidden("account-disabled", "This account is disabled.")
-        return await self._signins.begin(account.user_id, account.username, account.role)
+        signed_in = await self._signins.begin(account.user_id, account.username, account.role, account)
+        await self._guesses.signed_in(folded, account.user_id, caller)
+        return signed_in
 
-    async def change_password(self, who: Identity, current: str, new: str) -> SignedIn:
-        """A new password; all sign-ins of the account end but the one this begins.
+    async def change_password(self, who: Identity, current: str, new: str, caller: Caller) -> SignedIn:
+        """A new password; all sign-ins of the account end but the one this begins, and no other device is known.
 
         Raises Unauthorized for a wrong current one, BadRequest for a bad new one, NotFound for a
         user without an account.
@@ -92,11 +93,14 @@ class Accounts:
         hashed = await self._passwords.hash(new)
 
         async def command(tx: Transaction) -> list[Event]:
+            if not await queries.hold(tx, account):
+                raise Unauthorized("credentials-invalid", "The password has just been changed.")
             await queries.set_password(tx, account.user_id, hashed)
-            return []
+            await self._guesses.forget(tx, account.user_id)
+            return await self._signins.end_all(tx, account.user_id)
 
         await self._log.append((), command)
-        await self._signins.end_all(account.user_id)
+        await self._guesses.know(account.user_id, caller)
         return await self._signins.begin(account.user_id, account.username, account.role)
 
     async def delete(self, who: Identity, password: str) -> None:
@@ -113,11 +117,15 @@ class Accounts:
             await queries.erase(tx, account.user_id)
             await erasure.begin(tx, account.user_id)
             await memberships.remove_all(tx, account.user_id)
-            return [blocked(account.user_id), purged()]
+            await self._guesses.forget(tx, account.user_id)
+            return [blocked(account.user_id), purged(), *await self._signins.end_all(tx, account.user_id)]
 
         await self._log.append((), command)
-        await self._signins.end_all(account.user_id)
         await erasure.finish(self._database, account.user_id)
+
+    async def forget_expired(self) -> None:
+        """Removes what is known of devices that did not sign in for long."""
+        await self._guesses.forget_expired()
 
     async def _find(self, name: str) -> Account | None:
         if "@" in name:
@@ -130,9 +138,10 @@ class Accounts:
         account = await self._stored.by_id(who.user_id)
         if account is None:
             raise NotFound("not-found", "This user has no account here.")
-        self._rate.spend(f"name {names.folded(account.username)}")
+        self._guesses.confirm(who)
         if not await self._passwords.verify(account.password_hash, password):
             raise Unauthorized("credentials-invalid", "The password is wrong.")
+        self._guesses.confirmed(who)
         return account
 
 

@@ -7,7 +7,9 @@ the topic `control`; what another program did to the database is seen by `reload
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import math
 import secrets
 import time
 from collections.abc import Callable, Iterable
@@ -25,16 +27,21 @@ from chatrooms.storage.database import Database
 
 TICKET_TTL = 30  # seconds
 TICKETS = 120  # of one user in a minute
+SKEW = 60  # seconds by which the clocks of nodes may differ: so long is kept who is shut out
 REVOKED = "session-revoked"
 BLOCKED = "user-blocked"
 CHANGED = "accounts-changed"
 
 
 class _Order(msgspec.Struct, rename="camel"):
-    """The data of a `session-revoked` or `user-blocked` event."""
+    """The data of a `session-revoked` or `user-blocked` event; `expires_at` is that of the session's last token.
+
+    Nodes of before name no user with a session.
+    """
 
     session: str = ""
     user_id: str = ""
+    expires_at: float = math.inf  # for nodes of before, which do not say: until the next reload
 
 
 class Gate:
@@ -45,21 +52,28 @@ class Gate:
         self._hub = hub
         self._tokens = tokens
         self._clock = clock
-        self._revoked: set[str] = set()
+        self._revoked: dict[str, float] = {}  # session: when its last token expires by itself
         self._blocked: set[str] = set()
+        self._reloading = asyncio.Lock()
+        self._meanwhile: list[Event] = []  # orders that came while a reload read
         self._ticket_rate = RateLimit(TICKETS, 60.0)
         self.stale = False  # whether another program has changed who is shut out
         hub.listen(CONTROL, self._obey)
 
     async def reload(self) -> None:
         """Reads who is shut out, and ends their streams."""
-        self.stale = False
-        try:
-            self._revoked = await revocations.sessions(self._database)
-            self._blocked = await revocations.blocked_users(self._database)
-        except BaseException:
-            self.stale = True
-            raise
+        async with self._reloading:
+            self.stale = False
+            self._meanwhile.clear()
+            try:
+                revoked = await revocations.sessions(self._database)
+                blocked = await revocations.blocked_users(self._database)
+            except BaseException:
+                self.stale = True
+                raise
+            self._revoked, self._blocked = revoked, blocked
+            for event in self._meanwhile:  # newer than what was read
+                self._apply(event)
         self._end_streams(self._hub.streams)
 
     def verify(self, token: str) -> Identity:
@@ -101,18 +115,25 @@ class Gate:
         async with self._database.transaction() as tx:
             await tickets.forget_expired(tx, now)
         async with self._database.appending() as tx:
-            await revocations.forget_expired(tx, now)
+            await revocations.forget_expired(tx, now - SKEW)
+        self._revoked = {session: end for session, end in self._revoked.items() if end >= now - SKEW}
 
     def _obey(self, event: Event) -> None:
-        if event.type in (REVOKED, BLOCKED):
-            order = msgspec.json.decode(event.data, type=_Order)
-            if event.type == REVOKED:
-                self._revoked.add(order.session)
-            else:
-                self._blocked.add(order.user_id)
-            self._end_streams(self._hub.streams_of(order.user_id))
-        elif event.type == CHANGED:
+        if event.type == CHANGED:
             self.stale = True
+        elif event.type in (REVOKED, BLOCKED):
+            if self._reloading.locked():
+                self._meanwhile.append(event)
+            order = self._apply(event)
+            self._end_streams(self._hub.streams_of(order.user_id) if order.user_id else self._hub.streams)
+
+    def _apply(self, event: Event) -> _Order:
+        order = msgspec.json.decode(event.data, type=_Order)
+        if event.type == REVOKED:
+            self._revoked[order.session] = max(order.expires_at, self._revoked.get(order.session, 0.0))
+        else:
+            self._blocked.add(order.user_id)
+        return order
 
     def _end_streams(self, streams: Iterable[Stream]) -> None:
         """Ends those of the streams whose readers are shut out."""
@@ -121,9 +142,10 @@ class Gate:
             stream.end("revoked", False)
 
 
-def revoked(session: str, user_id: str) -> Event:
-    """The order to end the streams of a user's session and refuse its tokens."""
-    return Event(REVOKED, msgspec.json.encode({"session": session, "userId": user_id}), (CONTROL,))
+def revoked(session: str, user_id: str, expires_at: int) -> Event:
+    """The order to end the streams of a user's session and refuse its tokens until they expire (seconds since 1970)."""
+    data = {"session": session, "userId": user_id, "expiresAt": expires_at}
+    return Event(REVOKED, msgspec.json.encode(data), (CONTROL,))
 
 
 def blocked(user_id: str) -> Event:

@@ -19,7 +19,8 @@ from chatrooms.event import Event
 from chatrooms.identity.gate import revoked
 from chatrooms.identity.tokens import Tokens
 from chatrooms.options import Options
-from chatrooms.storage import families
+from chatrooms.storage import accounts, families
+from chatrooms.storage.accounts import Account
 from chatrooms.storage.database import Database, Transaction
 from chatrooms.storage.log import Log
 
@@ -50,11 +51,17 @@ class SignIns:
         self._refresh_ttl: float = options.refresh_ttl
         self._clock = clock
 
-    async def begin(self, user_id: str, username: str, role: str) -> SignedIn:
-        """A new sign-in of a user."""
+    async def begin(self, user_id: str, username: str, role: str, account: Account | None = None) -> SignedIn:
+        """A new sign-in of a user.
+
+        With the account whose password was right it begins only while that is still so, or who had the old
+        password could outlast the new one. Raises Unauthorized.
+        """
         family = families.Family(secrets.token_urlsafe(12), user_id, username, role, -1, self._expiry())
 
         async def command(tx: Transaction) -> list[Event]:
+            if account is not None and not await accounts.hold(tx, account):
+                raise Unauthorized("credentials-invalid", "The account has just changed: sign in again.")
             await families.add(tx, family)
             return []
 
@@ -91,21 +98,18 @@ class SignIns:
 
         `expires_at` is that of its longest token, when that was made elsewhere.
         """
+        until = max(self._tokens_expiry(), int(expires_at) + 1)
 
         async def command(tx: Transaction) -> list[Event]:
-            await families.end(tx, session, max(self._tokens_expiry(), int(expires_at) + 1))
-            return [revoked(session, user_id)]
+            await families.end(tx, session, until)
+            return [revoked(session, user_id, until)]
 
         await self._log.append((), command)
 
-    async def end_all(self, user_id: str) -> None:
-        """Ends all sign-ins of a user."""
-
-        async def command(tx: Transaction) -> list[Event]:
-            ended = await families.end_all(tx, user_id, self._tokens_expiry())
-            return [revoked(session, user_id) for session in ended]
-
-        await self._log.append((), command)
+    async def end_all(self, tx: Transaction, user_id: str) -> list[Event]:
+        """Ends all sign-ins of a user as a part of a command of the log; returns the events to be appended."""
+        until = self._tokens_expiry()
+        return [revoked(session, user_id, until) for session in await families.end_all(tx, user_id, until)]
 
     async def forget_expired(self) -> None:
         """Removes sign-ins that can no longer be renewed."""

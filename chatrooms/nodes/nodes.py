@@ -88,7 +88,7 @@ class Nodes:
         self._log: Log | None = None
 
     async def open(self, log: Log) -> None:
-        """Begins to listen. Raises ConfigError when the bus cannot be reached."""
+        """Begins to listen. Raises StartFailure when the bus cannot be reached."""
         self._log = log
         await self._bus.open(self.name, self._hear, self._tell_health)
         log.ring(log.head + 1)  # what was appended before somebody listened here

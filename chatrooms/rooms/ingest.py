@@ -78,7 +78,7 @@ class Ingest:
         self.outcomes = Counter(dict.fromkeys(OUTCOMES, 0))
 
     async def open(self) -> None:
-        """Begins to take. Raises ConfigError when NATS cannot be reached."""
+        """Begins to take. Raises StartFailure when NATS cannot be reached."""
         self._worker = asyncio.create_task(self._work())
         await self._intake.open(self._take)
 

@@ -59,6 +59,13 @@ async def role_of(tx: Transaction, user_id: str) -> str | None:
     return rows[0][0] if rows else None
 
 
+async def hold(tx: Transaction, account: Account) -> bool:
+    """Whether an account is active and has that password, until the end of the transaction."""
+    sql = """update accounts set state = state where user_id = $1 and password_hash = $2 and state = 'active'
+    returning user_id"""
+    return bool(await tx.fetch(sql, account.user_id, account.password_hash))
+
+
 async def set_password(tx: Transaction, user_id: str, password_hash: str) -> None:
     await tx.execute("update accounts set password_hash = $2 where user_id = $1", user_id, password_hash)
 

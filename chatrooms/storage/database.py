@@ -44,7 +44,7 @@ class Database(Source, Protocol):
     shared: bool
 
     async def open(self) -> None:
-        """Connects, and makes or upgrades the schema. Raises ConfigError when it cannot."""
+        """Connects, and makes or upgrades the schema. Raises ConfigError; StartFailure when it is away."""
 
     async def close(self) -> None:
         """Lets go of it, after the transaction under way."""

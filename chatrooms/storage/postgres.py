@@ -27,7 +27,7 @@ from typing import Any
 import asyncpg
 from asyncpg import exceptions
 
-from chatrooms.errors import ConfigError, Unavailable
+from chatrooms.errors import ConfigError, StartFailure, Unavailable
 from chatrooms.storage.database import Row, Transaction, inserting, migrations
 
 POOL_SIZE = 8  # connections of one node, besides the one that appends
@@ -83,7 +83,7 @@ class PostgreSQL:
         self._turn = asyncio.Lock()
 
     async def open(self) -> None:
-        """Connects, and makes or upgrades the schema. Raises ConfigError when it cannot."""
+        """Connects, and makes or upgrades the schema. Raises ConfigError; StartFailure when it is away."""
         try:
             await self._migrate()
             self._pool = await asyncpg.create_pool(
@@ -91,7 +91,9 @@ class PostgreSQL:
                 connection_class=_Connection, **_settings(),
             )  # fmt: skip
         except (exceptions.PostgresError, *_AWAY, ValueError) as error:
-            raise ConfigError(f"cannot open the database: {error or type(error).__name__}") from None
+            away = isinstance(error, _AWAY) and not isinstance(error, ValueError)
+            kind = StartFailure if away else ConfigError
+            raise kind(f"cannot open the database: {error or type(error).__name__}") from None
 
     async def close(self) -> None:
         """Closes all connections, after the transactions under way."""

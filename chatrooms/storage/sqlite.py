@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import aiosqlite
 
-from chatrooms.errors import ConfigError, Unavailable
+from chatrooms.errors import ConfigError, StartFailure, Unavailable
 from chatrooms.storage.database import Row, Transaction, inserting, migrations
 
 _Statement = tuple[str, list[dict[str, object]]]
@@ -45,13 +45,14 @@ class SQLite:
         self._turn = asyncio.Lock()
 
     async def open(self) -> None:
-        """Opens the file, makes or upgrades its schema. Raises ConfigError when it cannot."""
+        """Opens the file, makes or upgrades its schema. Raises ConfigError; StartFailure when it is locked."""
         try:
             self._writer = await self._connect()
             await self._migrate()
             self._reader = await self._connect()
         except sqlite3.Error as error:
-            raise ConfigError(f"cannot open the database {self._path}: {error}") from None
+            held = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY
+            raise (StartFailure if held else ConfigError)(f"cannot open the database {self._path}: {error}") from None
         self._emptying = asyncio.create_task(self._keep_wal_short())
         self._version = -1
         await self.changed_elsewhere()

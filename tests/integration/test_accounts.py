@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 
+from chatrooms.errors import Unauthorized
+from chatrooms.storage import accounts
+from chatrooms.storage.accounts import AccountQueries
 from tests.helpers.chat import Answer, Chat, gather
 
 pytestmark = pytest.mark.every_engine
@@ -115,6 +118,38 @@ async def test_new_password_ends_every_other_sign_in(chat: Chat) -> None:
     assert (await me(chat, new["token"])).status == 200
     assert (await sign_in(chat)).status == 401
     assert (await sign_in(chat, "better horse")).status == 200
+
+
+@pytest.mark.gen_test
+@pytest.mark.parametrize("change", ["password", "disable", "delete"])
+async def test_sign_in_that_is_overtaken_begins_nothing(chat: Chat, change: str) -> None:
+    """Who gave the old password just before it was changed must not outlast the change."""
+    tokens = await sign_up(chat)
+    user_id = tokens["user"]["userId"]
+    before = await AccountQueries(chat.server.database).by_id(user_id)
+    headers = bearer(tokens["token"])
+    if change == "password":
+        body = {"currentPassword": ADA["password"], "newPassword": "better horse"}
+        assert (await chat.post("/api/auth/password", body, None, headers=headers)).status == 200
+    elif change == "disable":
+        async with chat.server.database.transaction() as tx:
+            await accounts.set_state(tx, user_id, "disabled")
+    else:
+        body = {"password": ADA["password"]}
+        assert (await chat.call("DELETE", "/api/auth/me", body, None, headers=headers)).status == 204
+    with pytest.raises(Unauthorized):
+        await chat.server.signins.begin(user_id, "Ada", "user", before)
+
+
+@pytest.mark.gen_test
+async def test_of_new_passwords_at_once_one_is_taken(chat: Chat) -> None:
+    """Each but the first comes with a password that is old by then."""
+    headers = bearer((await sign_up(chat))["token"])
+    bodies = [{"currentPassword": ADA["password"], "newPassword": f"horse number {n}"} for n in range(5)]
+    answers = await gather(*(chat.post("/api/auth/password", body, None, headers=headers) for body in bodies))
+    assert sorted(answer.status for answer in answers) == [200] + [401] * 4
+    taken = [await sign_in(chat, body["newPassword"]) for body in bodies]
+    assert [answer.status for answer in taken] == [answer.status for answer in answers]
 
 
 @pytest.mark.gen_test

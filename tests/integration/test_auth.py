@@ -50,11 +50,18 @@ async def test_guests_of_an_address_are_limited(chat: Chat) -> None:
         assert int(answer.headers["Retry-After"]) > 0
 
 
-@pytest.mark.options(guest_rate=1, trusted_proxies="127.0.0.1, 10.0.0.0/8")
+@pytest.mark.options(allow_guests=True, guest_rate=1, trusted_proxies="127.0.0.1, 10.0.0.0/8")
 @pytest.mark.parametrize(
     ("one", "two", "same"),
     [("1.2.3.4", "1.2.3.5", False), ("1.2.3.4", "9.9.9.9, 1.2.3.4", True), ("1.2.3.4", "1.2.3.4, 10.0.0.7", True),
-     ("nonsense", "other nonsense", True), ("", ",,", True)],
+     ("nonsense", "other nonsense", True), ("", ",,", True),
+     ("1.2.3.4:1000", "1.2.3.5:1000", False), ("1.2.3.4:1000", "1.2.3.4:2000", True), ("1.2.3.4:1000", "1.2.3.4", True),
+     ("1.2.3.4, 10.0.0.7:80", "1.2.3.5, 10.0.0.7:80", False), ("1.2.3.4:x", "1.2.3.5:x", True),
+     ("2001:db8::1", "2001:db8::2", True), ("2001:db8::1", "2001:db8:0:1::1", False),
+     ("[2001:db8::1]:80", "2001:db8::ffff:0:0:2", True), ("[2001:db8::1]", "[2001:db8:0:1::1]:80", False),
+     ("::ffff:1.2.3.4", "1.2.3.4", True), ("::ffff:1.2.3.4", "::ffff:1.2.3.5", False),
+     ("1.2.3.4, ::ffff:10.0.0.7", "1.2.3.5, [::ffff:10.0.0.7]:80", False),
+     ("1.2.3.4, nonsense", "1.2.3.5, nonsense", True), ("nonsense, 1.2.3.4", "nonsense, 1.2.3.5", False)],
 )  # fmt: skip
 async def test_trusted_proxies_say_who_asks(chat: Chat, one: str, two: str, same: bool) -> None:
     """The last hop that is no proxy of ours counts; what stands before it anyone may have written."""
@@ -153,6 +160,77 @@ async def test_write_by_cookie_needs_a_page_of_ours(chat: Chat, origin: str | No
     assert answer.status == status
     if status == 403:
         assert answer.code == "bad-origin"
+
+
+PAGES_OF_OTHERS = [
+    {"Origin": "https://evil.example"},
+    {"Origin": "null"},
+    {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"},
+    {"Sec-Fetch-Site": "cross-site"},
+    {"Sec-Fetch-Site": "same-site"},
+]
+
+
+@pytest.mark.parametrize("headers", PAGES_OF_OTHERS)
+@pytest.mark.parametrize("path", ["/api/signin", "/api/signup", "/api/auth/guest", "/api/auth/refresh"])
+async def test_foreign_page_signs_nobody_in(chat: Chat, path: str, headers: dict[str, str]) -> None:
+    """A form of text/plain needs no preflight, and its visitor would talk as somebody else."""
+    account = {"username": "Ada", "email": "ada@example.org", "password": "correct horse"}
+    known = (await chat.post("/api/signup", account, None)).data
+    eve = {"username": "Eve", "email": "eve@example.org"}
+    body = json.dumps(
+        {**account, **({} if path == "/api/signin" else eve), "refreshToken": known["refreshToken"], "x": "="}
+    ).encode()
+    sent = {"Content-Type": "text/plain", "Cookie": f"chatrooms_token={known['token']}", **headers}
+    answer = await chat.post(path, body, None, headers=sent)
+    assert (answer.status, answer.code) == (403, "bad-origin")
+    assert "Set-Cookie" not in answer.headers
+    assert (await chat.post(path, body, None, headers={"Content-Type": "text/plain"})).status in (200, 201)
+
+
+@pytest.mark.options(allowed_origins="https://app.example")
+@pytest.mark.parametrize(
+    ("headers", "cookie"),
+    [({}, True), ({"Origin": "own"}, True), ({"Origin": "own", "Sec-Fetch-Site": "same-origin"}, True),
+     ({"Origin": "https://tls.in.front", "Sec-Fetch-Site": "same-origin"}, True),
+     ({"Origin": "https://app.example"}, False),
+     ({"Origin": "https://app.example", "Sec-Fetch-Site": "cross-site"}, False)],
+)  # fmt: skip
+async def test_own_pages_programs_and_allowed_pages_sign_in(chat: Chat, headers: dict[str, str], cookie: bool) -> None:
+    """Only our own pages keep the cookie; others call without credentials."""
+    account = {"username": "Ada", "email": "ada@example.org", "password": "correct horse"}
+    assert (await chat.post("/api/signup", account, None)).status == 201
+    own = f"http://127.0.0.1:{chat.port}"
+    sent = {name: own if value == "own" else value for name, value in headers.items()}
+    answer = await chat.post("/api/signin", account, None, headers=sent)
+    assert (answer.status, "Set-Cookie" in answer.headers) == (200, cookie)
+
+
+@pytest.mark.parametrize("path", ["/events?roomId=den&username=alice", "/events?roomId=den&username=alice&poll=1",
+                                  "/events", "/api/sse/messages?sessionId=42", "/api/rooms"])  # fmt: skip
+async def test_foreign_link_changes_nothing_by_the_cookie(chat: Chat, path: str) -> None:
+    """Following it neither joins a room nor claims a session; the user's own way does both."""
+    cookie = {"Cookie": f"chatrooms_token={chat.token('alice')}"}
+    for headers in ({"Sec-Fetch-Mode": "navigate"}, {"Sec-Fetch-Mode": "no-cors"}):
+        answer = await chat.get(path, None, headers={**cookie, **headers, "Sec-Fetch-Site": "cross-site"})
+        assert (answer.status, answer.code) == (403, "bad-origin")
+    assert (await chat.get("/api/rooms/den", "bob")).status == 404
+    posted = await chat.post("/api/messages", {"sessionId": "42", "content": "mine"}, "bob")
+    assert posted.status == 201  # nobody has the session
+
+
+@pytest.mark.parametrize("site", ["same-origin", "same-site", "none", None])
+async def test_own_pages_read_by_the_cookie(chat: Chat, site: str | None) -> None:
+    """Also from a page of the same site, and where the browser does not say."""
+    headers = {"Cookie": f"chatrooms_token={chat.token('alice')}"} | ({"Sec-Fetch-Site": site} if site else {})
+    assert (await chat.get("/events?roomId=den&username=alice&poll=1", None, headers=headers)).status == 200
+
+
+@pytest.mark.parametrize("path", ["/", "/docs", "/static/index.html"])
+async def test_foreign_link_to_a_page_opens_it(chat: Chat, path: str) -> None:
+    """The page asks for itself then."""
+    headers = {"Cookie": f"chatrooms_token={chat.token('alice')}", "Sec-Fetch-Site": "cross-site"}
+    assert (await chat.get(path, None, headers=headers)).status == 200
 
 
 async def test_bad_cookie_from_a_foreign_page_is_401(chat: Chat) -> None:

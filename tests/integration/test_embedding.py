@@ -41,7 +41,7 @@ async def by_header(request: HTTPServerRequest) -> Identity | None:
 
 @pytest.fixture
 def embedded(io_loop: IOLoop, tmp_path: Path) -> Iterator[Chatrooms]:
-    made = Chatrooms(data_dir=tmp_path, authenticate=by_header, drain=0)
+    made = Chatrooms(data_dir=tmp_path, authenticate=by_header, allow_guests=True, drain=0)
     yield made
     io_loop.run_sync(made.stop)
 
@@ -100,6 +100,14 @@ async def test_pages_of_other_origins_write_nothing(chat: Chat) -> None:
     for origin, status in (("https://evil.example", 403), (f"http://127.0.0.1:{chat.port}", 201)):
         headers = {**ALICE, "Origin": origin}
         answer = await chat.post("/api/rooms/lobby/messages", {"message": "x"}, None, headers=headers)
+        assert answer.status == status
+
+
+async def test_links_of_other_sites_change_nothing(chat: Chat) -> None:
+    """A cookie of one's own comes along with them; what does not say whence it comes is no link."""
+    for site, status in (("cross-site", 403), ("same-origin", 200), ("none", 200)):
+        headers = {**ALICE, "Sec-Fetch-Site": site}
+        answer = await chat.get("/events?roomId=den&username=Alice&poll=1", None, headers=headers)
         assert answer.status == status
 
 

@@ -5,10 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+import time
 from asyncio.subprocess import PIPE
+from typing import cast
 
 import pytest
 
+from chatrooms.errors import Unauthorized
+from chatrooms.identity.gate import Gate
+from chatrooms.storage.database import Database, Row
 from tests.helpers.channel import Subscribed, wanted
 from tests.helpers.chat import Chat
 from tests.helpers.personal import mine
@@ -81,6 +86,62 @@ async def test_sign_out_outlives_a_restart(chat: Chat) -> None:
     await chat.post("/api/auth/signout", None, None, headers=bearer(token))
     await chat.server.gate.reload()
     assert (await me(chat, token)).code == "token-revoked"
+
+
+class Held:
+    """A database whose answers about a table are held back: what they say may be old when they come."""
+
+    def __init__(self, database: Database, table: str) -> None:
+        self._database = database
+        self._table = table
+        self.asked, self.let_go = asyncio.Event(), asyncio.Event()
+
+    async def fetch(self, sql: str, *args: object) -> list[Row]:
+        rows = await self._database.fetch(sql, *args)
+        if self._table in sql:
+            self.asked.set()
+            await self.let_go.wait()
+        return rows
+
+
+@pytest.mark.gen_test
+@pytest.mark.parametrize("user", ["alice", "Ada"])
+async def test_reload_does_not_forget_who_is_shut_out_meanwhile(chat: Chat, user: str) -> None:
+    """What was read is older than the order that came by an event: a sign-out, or the end of an account."""
+    account = await sign_up(chat)
+    token = account["token"] if user == "Ada" else chat.token(user)
+    held = Held(chat.server.database, "accounts" if user == "Ada" else "revocations")
+    gate = Gate(cast(Database, held), chat.server.hub, chat.server.tokens)
+    reload = asyncio.create_task(gate.reload())
+    await held.asked.wait()
+    if user == "Ada":
+        body = {"password": ADA["password"]}
+        assert (await chat.call("DELETE", "/api/auth/me", body, None, headers=bearer(token))).status == 204
+    else:
+        assert (await chat.post("/api/auth/signout", None, None, headers=bearer(token))).status == 204
+    held.let_go.set()
+    await reload
+    with pytest.raises(Unauthorized):
+        gate.verify(token)
+
+
+@pytest.mark.gen_test
+async def test_who_was_shut_out_is_forgotten_when_the_tokens_have_expired(chat: Chat) -> None:
+    """In memory and in the database; not before."""
+    late = [time.time()]
+    gate = Gate(chat.server.database, chat.server.hub, chat.server.tokens, lambda: late[0])
+    short, long = chat.token("alice", ttl=900), chat.token("alice", ttl=20 * 86400)
+    for token in (short, long):
+        assert (await chat.post("/api/auth/signout", None, None, headers=bearer(token))).status == 204
+    rows = "select count(*) from revocations"
+    for passed, left in ((800, 2), (2000, 1), (21 * 86400, 0)):
+        late[0] = time.time() + passed
+        await gate.forget_expired()
+        assert len(gate._revoked) == left
+        assert await chat.server.database.fetch(rows) == [(left,)]
+        if left:
+            with pytest.raises(Unauthorized):
+                gate.verify(long)
 
 
 @pytest.mark.gen_test

@@ -79,6 +79,14 @@ def test_nodes_have_time_to_drain() -> None:
     assert timeout is not None and float(timeout[1]) >= DRAIN + 10
 
 
+def test_unit_tries_again_what_may_pass() -> None:
+    """Status 1, without end; not 2, with which a bad setting ends."""
+    unit = (DEPLOY / "chatrooms.service").read_text()
+    settings = dict(line.split("=", 1) for line in unit.splitlines() if "=" in line and not line.startswith("#"))
+    assert (settings["Restart"], settings["RestartPreventExitStatus"]) == ("on-failure", "2")
+    assert settings["StartLimitIntervalSec"] == "0"
+
+
 def test_compose_runs_two_nodes_behind_nginx() -> None:
     """The files that it mounts are there, the nodes are those that nginx knows, and settings are good."""
     services = compose()

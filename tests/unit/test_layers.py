@@ -37,7 +37,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "rooms", "rooms.*", "channels", "channels.*", "personal", "personal.*", "notifications", "notifications.*",
         "nodes", "nodes.*", "replies", "replies.*", "sessions", "sessions.*", "ai", "ai.*",
         "tasks.store", "tasks.jobs", "tasks.streams", "tasks.export", "tasks.result", "tasks.encoding",
-        "identity.gate", "identity.quotas", "identity.signins", "identity.accounts",
+        "identity.gate", "identity.quotas", "identity.signins", "identity.guesses", "identity.accounts",
         "rules.rulebook", "rules.acts", "rules.settings", "rules.moderation", "rules.invites", "rules.audit",
     ),
     # the whole server

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from chatrooms.errors import TooMany
-from chatrooms.limits import REMEMBERED, RateLimit
+from chatrooms.limits import FORGIVEN, LONGEST_WAIT, REMEMBERED, Backoff, RateLimit
 
 
 class Clock:
@@ -83,3 +83,55 @@ def test_least_recently_used_key_is_forgotten() -> None:
     limit.spend("0")
     with pytest.raises(TooMany):
         limit.spend(str(REMEMBERED))
+
+
+def test_wait_doubles_after_free_failures() -> None:
+    """Up to a bound; who comes too early is not put back further."""
+    clock = Clock()
+    backoff = Backoff(3, clock)
+    for _ in range(3):
+        backoff.attempt("a")
+    for wait in (5.0, 10.0, 20.0, 40.0):
+        for _ in range(3):
+            with pytest.raises(TooMany) as refused:
+                backoff.attempt("a")
+            assert refused.value.retry_after == pytest.approx(wait)
+        backoff.attempt("b" * int(wait))
+        clock.now += wait
+        backoff.attempt("a")
+    for _ in range(30):
+        clock.now += LONGEST_WAIT
+        backoff.attempt("a")
+
+
+def test_failures_are_forgiven() -> None:
+    """By a success, and by time."""
+    clock = Clock()
+    backoff = Backoff(2, clock)
+    for _ in range(10):
+        backoff.attempt("a")
+        backoff.succeed("a")
+    backoff.attempt("a")
+    backoff.attempt("a")
+    clock.now += FORGIVEN + 6
+    backoff.attempt("a")
+    backoff.attempt("a")
+    with pytest.raises(TooMany):
+        backoff.attempt("a")
+
+
+def test_failures_that_are_remembered_are_bounded() -> None:
+    """Whatever keys come."""
+    backoff = Backoff(1, Clock())
+    for number in range(REMEMBERED + 1):
+        backoff.attempt(str(number))
+    backoff.attempt("0")
+    with pytest.raises(TooMany):
+        backoff.attempt(str(REMEMBERED))
+
+
+def test_no_free_failures_turn_it_off() -> None:
+    """As for every limit."""
+    backoff = Backoff(0, Clock())
+    for _ in range(1000):
+        backoff.attempt("a")

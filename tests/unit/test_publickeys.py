@@ -93,11 +93,76 @@ def test_configured_audience_and_issuer_must_be_there(claim: str, value: str) ->
             tokens.verify(jwt.encode(claims, SECRET))
 
 
+def weak_rsa() -> dict[str, Any]:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=1024)
+    made: dict[str, Any] = json.loads(get_default_algorithms()["RS256"].to_jwk(key.public_key()))
+    return {**made, "kid": "weak"}
+
+
+def curve_384() -> dict[str, Any]:
+    key = ec.generate_private_key(ec.SECP384R1())
+    made: dict[str, Any] = json.loads(get_default_algorithms()["ES384"].to_jwk(key.public_key()))
+    return {**made, "kid": "384"}
+
+
+UNFIT: list[tuple[str, dict[str, Any]]] = [
+    ("RS256", {**jwk("RS256", "1"), "use": "enc"}),
+    ("RS256", {**jwk("RS256", "1"), "key_ops": ["encrypt", "wrapKey"]}),
+    ("RS256", {**jwk("RS256", "1"), "key_ops": []}),
+    ("RS256", {**jwk("RS256", "1"), "alg": "RS512"}),
+    ("RS256", {**jwk("RS256", "1"), "alg": "RSA-OAEP"}),
+    ("RS256", {**jwk("RS256", "1"), "alg": "PS256"}),
+    ("RS256", jwk("ES256", "1")),
+    ("RS256", {"kty": "oct", "k": "a2V5LWtleS1rZXkta2V5LWtleS1rZXkta2V5LWtleS0", "kid": "1"}),
+    ("ES256", curve_384()),
+    ("ES256", {**jwk("ES256", "1"), "alg": "ES384"}),
+    ("EdDSA", {**jwk("EdDSA", "1"), "use": "enc"}),
+]
+DANGEROUS: list[tuple[str, dict[str, Any]]] = [
+    ("RS256", weak_rsa()),
+    ("RS256", json.loads(get_default_algorithms()["RS256"].to_jwk(PRIVATE["RS256"]))),
+    ("ES256", {**curve_384(), "alg": "ES256"}),
+    ("RS256", jwk("RS256", "good")),  # a second one of that id
+]
+
+
+@pytest.mark.parametrize(("algorithm", "unfit"), UNFIT)
+def test_keys_for_other_purposes_are_left_out(tmp_path: Path, algorithm: str, unfit: dict[str, Any]) -> None:
+    """A provider's set may hold them beside those for us; alone they stop the start."""
+    file = tmp_path / "keys"
+    file.write_text(json.dumps({"keys": [unfit, {**jwk(algorithm, "good"), "use": "sig", "alg": algorithm}]}))
+    assert set(load(algorithm, file).keys) == {"good"}
+    for alone in ({"keys": [unfit]}, unfit):
+        file.write_text(json.dumps(alone))
+        with pytest.raises(ConfigError, match="--jwt-keys"):
+            load(algorithm, file)
+
+
+@pytest.mark.parametrize(("algorithm", "dangerous"), DANGEROUS)
+def test_weak_and_private_keys_stop_the_start(tmp_path: Path, algorithm: str, dangerous: dict[str, Any]) -> None:
+    """Also beside good ones: somebody may sign with them."""
+    file = tmp_path / "keys"
+    file.write_text(json.dumps({"keys": [jwk(algorithm, "good"), dangerous]}))
+    with pytest.raises(ConfigError, match="--jwt-keys") as refused:
+        load(algorithm, file)
+    assert "\n" not in str(refused.value)
+
+
+def test_weak_key_of_a_pem_file_stops_the_start(tmp_path: Path) -> None:
+    """As in a set."""
+    file = tmp_path / "keys"
+    weak = rsa.generate_private_key(public_exponent=65537, key_size=1024)
+    file.write_bytes(weak.public_key().public_bytes(PEM, PUBLIC))
+    with pytest.raises(ConfigError, match="2048"):
+        load("RS256", file)
+
+
 def test_unfit_key_files_stop_the_start(tmp_path: Path) -> None:
     """With one line that names the option."""
     file = tmp_path / "keys"
     private = PRIVATE["RS256"].private_bytes(PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    for content in (b"", b"nonsense", b'{"keys": []}', b'{"keys": 7}', b"\xff\xfe", private, pem("ES256")):
+    sets = (b'{"keys": []}', b'{"keys": 7}', b'{"keys": "d"}', b'{"keys": ["k"]}')
+    for content in (b"", b"nonsense", *sets, b"\xff\xfe", private, pem("ES256")):
         file.write_bytes(content)
         with pytest.raises(ConfigError, match="--jwt-keys") as refused:
             load("RS256", file)
