@@ -40,7 +40,7 @@ def make_app(*, authenticate: Authenticate | None = None, **options: Any) -> App
     `await app.settings["server"].stop()` ends it. `authenticate` says who sends a request, in a program
     with its own users (see `chatrooms.Chatrooms`). Raises ConfigError for a bad option.
     """
-    settings = Options(options, os.environ)
+    settings = Options(options, os.environ, own_users=authenticate is not None)
     named = "data_dir" in options or "CHATROOMS_DATA_DIR" in os.environ
     return application(Server(settings, Path(settings.data_dir) if named else None), authenticate)
 

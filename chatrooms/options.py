@@ -135,16 +135,16 @@ OPTIONS: tuple[Option, ...] = (
     Option("jwt-keys", text, None, "file with the public key (PEM) or keys (JWKS) of jwt-algorithm"),
     Option("jwt-audience", text, None, "aud claim that every token must have"),
     Option("jwt-issuer", text, None, "iss claim that every token must have"),
-    Option("allow-guests", flag, None, "whether anyone may pick a name and talk; default: only on loopback"),
-    Option("guest-rate", whole, None, "guest sign-ins a minute and address; default 300 on loopback, else 30"),
+    Option("allow-guests", flag, None, "whether anyone may pick a name and talk; default: only in development"),
+    Option("guest-rate", whole, None, "guest sign-ins a minute and address; default 300 in development, else 30"),
     Option(
         "signin-rate",
         whole,
         None,
-        "sign-ins and sign-ups a minute, by address and by name; default 300 on loopback, else 10",
+        "sign-ins and sign-ups a minute, by address and by name; default 300 in development, else 10",
     ),
-    Option("allowed-origins", words, None, "origins of other pages that may call; default: loopback ones on loopback"),
-    Option("allowed-hosts", words, None, "Host names served; default: loopback names on loopback, else any"),
+    Option("allowed-origins", words, None, "origins of pages that may call; default: loopback ones in development"),
+    Option("allowed-hosts", words, None, "Host names served; default: loopback names in development, else any"),
     Option("trusted-proxies", networks, (), "proxies whose X-Forwarded-For and -Proto are believed"),
     Option("heartbeat", seconds, 25.0, "time between heartbeats on every stream"),
     Option("leave-grace", seconds, 2.0, "how long a member may be without a stream before it leaves; 0: at once"),
@@ -154,10 +154,10 @@ OPTIONS: tuple[Option, ...] = (
         "stream-rate",
         whole,
         None,
-        "streams and polls of one user in 10 s; default 10 times max-streams-per-user on loopback, else twice",
+        "streams and polls of one user in 10 s; default 10 times max-streams-per-user in development, else twice",
     ),
     Option("room-rate", whole, 500, "new rooms and sessions of one user in an hour; service and admin are exempt"),
-    Option("reply-rate", whole, None, "AI replies of one user in a minute; default 1000 on loopback, else 60"),
+    Option("reply-rate", whole, None, "AI replies of one user in a minute; default 1000 in development, else 60"),
     Option("presence-limit", whole, 200, "members of a room above which joins are no longer told one by one"),
     Option("max-message-bytes", whole, 16_384, "UTF-8 bytes of one message"),
     Option("message-rate", whole, 120, "messages of one user in 10 s; service and admin are exempt"),
@@ -187,15 +187,22 @@ OPTIONS: tuple[Option, ...] = (
     Option("log-level", one_of("debug", "info", "warning", "error"), "info", "least severe level that is logged"),
 )
 
+# Options whose default is another one in development; it holds where they are not given.
+_BY_ENVIRONMENT = (
+    "allow-guests", "guest-rate", "signin-rate", "allowed-origins", "allowed-hosts", "stream-rate", "reply-rate",
+)  # fmt: skip
+
 
 class Options:
     """The settings of one server, as attributes: `options.leave_grace`.
 
     Made from `OPTIONS` with `overrides` first, then the environment, then the defaults. Overrides
-    may be values or text. Raises ConfigError, one line, for an unknown name or a bad value.
+    may be values or text. `own_users`: whether an embedding program says who asks. Raises
+    ConfigError, one line, for an unknown name or a bad value.
     """
 
-    def __init__(self, overrides: Mapping[str, Any], environ: Mapping[str, str]) -> None:
+    def __init__(self, overrides: Mapping[str, Any], environ: Mapping[str, str], own_users: bool = False) -> None:
+        self.own_users = own_users
         unknown = set(overrides) - {option.attribute for option in OPTIONS}
         if unknown:
             raise ConfigError(f"unknown option {sorted(unknown)[0]!r}")
@@ -226,32 +233,48 @@ class Options:
             return False
 
     @property
+    def development(self) -> bool:
+        """Whether development defaults hold: nobody but this machine is served.
+
+        An address on loopback does not say so where a proxy stands before it; then trusted-proxies or
+        allowed-hosts is set. An option that is given beats either default.
+        """
+        return self.loopback and not (self.trusted_proxies or self.allowed_hosts is not None or self.own_users)
+
+    @property
+    def which_defaults(self) -> str:
+        """One line that says which defaults hold, and for which options."""
+        held = [name for name in _BY_ENVIRONMENT if getattr(self, name.replace("-", "_")) is None]
+        kind = "development" if self.development else "production"
+        return f"{kind} defaults hold for: {', '.join(held) or 'nothing, all are given'}"
+
+    @property
     def guests(self) -> bool:
-        return self.loopback if self.allow_guests is None else bool(self.allow_guests)
+        return self.development if self.allow_guests is None else bool(self.allow_guests)
 
     @property
     def streams_a_period(self) -> int:
         if self.stream_rate is not None:
             return int(self.stream_rate)
-        return int(self.max_streams_per_user) * (10 if self.loopback else 2)
+        return int(self.max_streams_per_user) * (10 if self.development else 2)
 
     @property
     def replies_a_minute(self) -> int:
         if self.reply_rate is not None:
             return int(self.reply_rate)
-        return 1000 if self.loopback else 60
+        return 1000 if self.development else 60
 
     @property
     def signins_a_minute(self) -> int:
         if self.signin_rate is not None:
             return int(self.signin_rate)
-        return 300 if self.loopback else 10
+        return 300 if self.development else 10
 
     @property
     def guests_a_minute(self) -> int:
         if self.guest_rate is not None:
             return int(self.guest_rate)
-        return 300 if self.loopback else 30
+        return 300 if self.development else 30
 
 
 def _resolve(option: Option, overrides: Mapping[str, Any], environ: Mapping[str, str]) -> Any:

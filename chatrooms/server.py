@@ -44,6 +44,7 @@ class Server(Parts):
 
     async def _start(self) -> None:
         await self.open()
+        log.info("%s", self.options.which_defaults)
         self._tasks = [asyncio.create_task(keep_house(self)), asyncio.create_task(self._watch_database())]
         self.ready = True
 

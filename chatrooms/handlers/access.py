@@ -24,9 +24,9 @@ class Access:
     """The rules about hosts, origins and proxies of one server."""
 
     def __init__(self, options: Options) -> None:
-        self._loopback = options.loopback
+        self._development = options.development
         self._hosts: Sequence[str] | None = options.allowed_hosts
-        if self._hosts is None and options.loopback:
+        if self._hosts is None and options.development:
             self._hosts = LOOPBACK_HOSTS
         self._origins: Sequence[str] | None = options.allowed_origins
         self._proxies = [ipaddress.ip_network(proxy, strict=False) for proxy in options.trusted_proxies]
@@ -96,7 +96,7 @@ class Access:
     def _allowed(self, origin: str) -> bool:
         if self._origins is not None:
             return origin in self._origins
-        if not self._loopback:
+        if not self._development:
             return False
         try:
             parts = urlsplit(origin)

@@ -50,7 +50,7 @@ async def test_guests_of_an_address_are_limited(chat: Chat) -> None:
         assert int(answer.headers["Retry-After"]) > 0
 
 
-@pytest.mark.options(guest_rate=1, trusted_proxies="127.0.0.1, 10.0.0.0/8")
+@pytest.mark.options(allow_guests=True, guest_rate=1, trusted_proxies="127.0.0.1, 10.0.0.0/8")
 @pytest.mark.parametrize(
     ("one", "two", "same"),
     [("1.2.3.4", "1.2.3.5", False), ("1.2.3.4", "9.9.9.9, 1.2.3.4", True), ("1.2.3.4", "1.2.3.4, 10.0.0.7", True),

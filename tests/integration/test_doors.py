@@ -98,6 +98,21 @@ async def test_named_hosts_are_served_and_no_other(chat: Chat) -> None:
     assert (await chat.get("/healthz", None)).status == 403
 
 
+@pytest.mark.gen_test
+@pytest.mark.options(trusted_proxies="127.0.0.1", allowed_hosts="chat.example")
+async def test_development_defaults_do_not_hold_behind_a_proxy(chat: Chat) -> None:
+    """On loopback the server then serves everybody, by way of the proxy."""
+    headers = {"Host": "chat.example", "X-Forwarded-For": "1.2.3.4", "Origin": "http://localhost:3000"}
+    guest = await chat.post("/api/auth/guest", {"username": "Ann"}, None, headers=headers)
+    assert (guest.status, guest.code) == (403, "guests-off")
+    assert "Access-Control-Allow-Origin" not in guest.headers
+    said = await chat.post("/api/messages", {"sessionId": "1", "content": "a"}, None, headers=headers)
+    assert said.status == 401
+    body = {"username": "Ada", "password": "wrong one"}
+    tries = [await chat.post("/api/signin", body, None, headers=headers) for _ in range(30)]
+    assert 429 in {answer.status for answer in tries}
+
+
 @pytest.fixture
 def link_out(tmp_path: Path) -> Iterator[str]:
     """A symbolic link in the static folder that leads out of it."""

@@ -41,7 +41,7 @@ async def by_header(request: HTTPServerRequest) -> Identity | None:
 
 @pytest.fixture
 def embedded(io_loop: IOLoop, tmp_path: Path) -> Iterator[Chatrooms]:
-    made = Chatrooms(data_dir=tmp_path, authenticate=by_header, drain=0)
+    made = Chatrooms(data_dir=tmp_path, authenticate=by_header, allow_guests=True, drain=0)
     yield made
     io_loop.run_sync(made.stop)
 

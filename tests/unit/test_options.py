@@ -104,3 +104,35 @@ def test_guests_are_allowed_by_default_only_on_loopback(address: str, loopback: 
     assert (made.loopback, made.guests) == (loopback, loopback)
     assert made.guests_a_minute == (300 if loopback else 30)
     assert Options({"address": address, "allow_guests": "yes"}, {}).guests
+
+
+@pytest.mark.parametrize(
+    ("given", "own_users", "development"),
+    [
+        ({}, False, True),
+        ({"address": "::1"}, False, True),
+        ({"trusted_proxies": ""}, False, True),
+        ({"address": "0.0.0.0"}, False, False),
+        ({"trusted_proxies": "127.0.0.1"}, False, False),
+        ({"allowed_hosts": "chat.example"}, False, False),
+        ({"allowed_hosts": "localhost"}, False, False),
+        ({}, True, False),
+    ],
+)
+def test_development_defaults_hold_only_where_nobody_else_is_served(
+    given: dict[str, str], own_users: bool, development: bool
+) -> None:
+    """A loopback address says little where a proxy stands before it, or a program serves its own users."""
+    made = Options(given, {}, own_users)
+    assert made.development == made.guests == development
+    assert (made.guests_a_minute, made.signins_a_minute) == ((300, 300) if development else (30, 10))
+    assert made.which_defaults.startswith("development" if development else "production")
+
+
+@pytest.mark.parametrize("given", [{}, {"allowed_hosts": "chat.example"}])
+def test_option_that_is_given_beats_both_defaults(given: dict[str, str]) -> None:
+    """Development or not; and the line about defaults leaves it out."""
+    made = Options({**given, "allow_guests": "no", "signin_rate": 7, "reply_rate": 0}, {})
+    assert (made.guests, made.signins_a_minute, made.replies_a_minute) == (False, 7, 0)
+    assert "signin-rate" not in made.which_defaults
+    assert "guest-rate" in made.which_defaults
