@@ -10,7 +10,7 @@ from chatrooms.event import Event
 from chatrooms.identity.gate import blocked
 from chatrooms.identity.passwords import Passwords
 from chatrooms.identity.signins import SignedIn, SignIns
-from chatrooms.identity.tokens import FOREIGN, Identity
+from chatrooms.identity.tokens import Identity
 from chatrooms.limits import RateLimit
 from chatrooms.options import Options
 from chatrooms.storage import accounts as queries
@@ -144,4 +144,5 @@ def new_account(username: str, email: str | None, password_hash: str, role: str)
 
 def came_as_guest(who: Identity) -> bool:
     """Whether this server once let that user in as a guest; a token made elsewhere may claim any userId."""
-    return who.user_id.startswith(GUEST) and not who.session.startswith(FOREIGN)
+    # Sign-ins of this server have no colon in their names; what was made elsewhere has: "token:…", "own:…".
+    return who.user_id.startswith(GUEST) and ":" not in who.session
