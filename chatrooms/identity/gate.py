@@ -133,9 +133,10 @@ def revoked(session: str) -> Event:
     return Event(REVOKED, msgspec.json.encode({"session": session}), (CONTROL,))
 
 
-def renewed(session: str, successor: str) -> Event:
-    """The order to refuse a session's tokens, and to take its streams for another's."""
-    return Event(RENEWED, msgspec.json.encode({"session": session, "successor": successor}), (CONTROL,))
+def renewed(session: str, successor: str, expires_at: int) -> Event:
+    """The order to refuse a session's tokens until they expire, and to take its streams for another's."""
+    data = {"session": session, "successor": successor, "expiresAt": expires_at}
+    return Event(RENEWED, msgspec.json.encode(data), (CONTROL,))
 
 
 def blocked(user_id: str) -> Event:

@@ -71,9 +71,10 @@ class SignIns:
             if known or old is None or old.user_id != guest.user_id:
                 raise Conflict("conflict", "This guest has an account by now: sign in.")
             await accounts.add(tx, account)
-            await families.end(tx, guest.session, self._tokens_expiry())
+            expiry = self._tokens_expiry()
+            await families.end(tx, guest.session, expiry)
             await families.add(tx, family)
-            return [renewed(guest.session, family.family)]
+            return [renewed(guest.session, family.family, expiry)]
 
         await self._log.append((), command)
         return self._signed_in(family, 0)

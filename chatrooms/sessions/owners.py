@@ -97,7 +97,7 @@ class Owners:
 
         Raises Forbidden, TooMany.
         """
-        owner = self._known.get(session_id) or await queries.owner_of(tx, session_id)
+        owner = await queries.owner_of(tx, session_id)  # not what is known: this very group may have changed it
         if owner is not None:
             if who.role not in READERS_OF_ALL:
                 check_owner(who, owner.user_id)

@@ -158,8 +158,8 @@ class Sessions:
         stream = Stream(self._hub, sock, topic, start.position)
         stream.user_id, stream.client_id = who.user_id, secrets.token_urlsafe(9)
         stream.session, stream.expires_at = who.session, who.expires_at
-        stream.trusted = who.role in READERS_OF_ALL
-        if not stream.trusted:
+        stream.trusted = who.trusted
+        if who.role not in READERS_OF_ALL:
             self._readers.setdefault(_place(stream), {})[stream] = None
         id = event_id(self._log.epoch, start.position)
         first = UNNAMED.signal("connected", self._connected(reading, start, stream.client_id), id, _retry())
