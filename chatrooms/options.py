@@ -181,6 +181,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("ai-queue", whole, 1000, "replies that may wait"),
     Option("ai-queue-per-user", whole, 20, "replies of one user that may wait"),
     Option("max-tasks-per-user", whole, 1000, "tasks of one user; the oldest that have ended give way"),
+    Option("task-rate", whole, 600, "tasks made and changed by one user in 10 s; service and admin are exempt"),
     Option("task-days", seconds, 30.0, "days that tasks are kept after their end; 0: for ever"),
     Option("max-prompt-bytes", whole, 65_536, "UTF-8 bytes of one prompt; older entries of its history give way"),
     Option("max-reply-bytes", whole, 262_144, "UTF-8 bytes of one AI reply"),

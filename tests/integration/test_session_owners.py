@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+import asyncpg
 import pytest
 
+from chatrooms.storage.database import migrations
 from tests.helpers.chat import Answer, Chat, gather
 from tests.helpers.reader import data
 from tests.integration.conftest import Sql
@@ -301,3 +306,32 @@ async def test_claims_at_the_same_moment_leave_one_owner(postgres_url: str) -> N
                 if answer.status == 200
             ]
             assert len(winners) == 2 and len(set(winners)) == 1
+
+
+@every_engine
+async def test_owners_of_before_keep_what_they_had(tmp_path: Path, database_url: str | None) -> None:
+    """A database of an older version is upgraded in place: owners read all, as they did; rows that wait are taken."""
+    await make_older(tmp_path, database_url)
+    async with started(1, data_dir=tmp_path, database_url=database_url) as (chat,):
+        reader = await connected(chat, "ann", sessionId="s", history=200)
+        assert await content(reader) == "waiting"
+        assert (await post(chat, "ben", "s")).status == 403
+        async with chat.server.database.transaction() as tx:
+            assert await tx.fetch("select since from sessions") == [(0,)]
+
+
+async def make_older(folder: Path, database_url: str | None) -> None:
+    """A database as it was before sessions could be assigned, with an owner and a row that waits."""
+    old = [(number, script) for number, script in migrations("postgres" if database_url else "sqlite") if number < 13]
+    scripts = ["create table migrations (number integer primary key, applied_at bigint not null)"]
+    for number, script in old:
+        scripts += [script, f"insert into migrations values ({number}, 0)"]
+    scripts.append("insert into sessions (session_id, owner, created_at) values ('s', 'ann', 0)")
+    scripts.append("insert into session_messages (session_id, content) values ('s', 'waiting')")
+    if database_url:
+        connection = await asyncpg.connect(database_url)
+        await connection.execute(";".join(scripts))
+        await connection.close()
+    else:
+        with closing(sqlite3.connect(folder / "chatrooms.db")) as connection:
+            connection.executescript(";".join(scripts))
