@@ -117,7 +117,7 @@ class Gate:
 
     def _renew(self, order: _Order) -> None:
         """Its streams belong to its successor from now on; its tokens let nobody in any more."""
-        for stream in self._hub.streams:
+        for stream in self._hub.streams_of(order.user_id):
             if stream.session == order.session:
                 stream.session = order.successor
         self._revoked.add(order.session)
@@ -133,9 +133,9 @@ def revoked(session: str) -> Event:
     return Event(REVOKED, msgspec.json.encode({"session": session}), (CONTROL,))
 
 
-def renewed(session: str, successor: str, expires_at: int) -> Event:
+def renewed(user_id: str, session: str, successor: str, expires_at: int) -> Event:
     """The order to refuse a session's tokens until they expire, and to take its streams for another's."""
-    data = {"session": session, "successor": successor, "expiresAt": expires_at}
+    data = {"userId": user_id, "session": session, "successor": successor, "expiresAt": expires_at}
     return Event(RENEWED, msgspec.json.encode(data), (CONTROL,))
 
 

@@ -74,7 +74,7 @@ class SignIns:
             expiry = self._tokens_expiry()
             await families.end(tx, guest.session, expiry)
             await families.add(tx, family)
-            return [renewed(guest.session, family.family, expiry)]
+            return [renewed(guest.user_id, guest.session, family.family, expiry)]
 
         await self._log.append((), command)
         return self._signed_in(family, 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
@@ -306,6 +307,40 @@ async def test_claims_at_the_same_moment_leave_one_owner(postgres_url: str) -> N
                 if answer.status == 200
             ]
             assert len(winners) == 2 and len(set(winners)) == 1
+
+
+async def test_nobody_reads_another_owners_time(postgres_url: str) -> None:
+    """A session goes to and fro while both look in every way, on both nodes: each reads what was said to it alone."""
+    async with started(2, database_url=postgres_url, stream_rate=0, message_rate=0) as nodes:
+        texts: dict[str, set[str]] = {"ann": set(), "ben": set()}
+        first = await must(nodes[0], "robot", "s", "to nobody")
+        over = asyncio.Event()
+
+        async def look(chat: Chat, user: str) -> None:
+            while not over.is_set():
+                query = {"sessionId": "s", "history": 200, "lastEventId": random.choice([first["id"], ""])}
+                page = await get(chat, user, sessionId="s", after=random.choice([first["id"], ""]))
+                poll = await get(chat, user, "/api/sse/messages", poll=1, **query)
+                assert {page.status, poll.status} <= {200, 403}, (page, poll)
+                if page.status == 200:
+                    texts[user].update(message["content"] for message in page.data["data"]["messages"])
+                if poll.status == 200:
+                    texts[user].update(polled_texts(poll))
+                reader = await listen(chat, user, **query)
+                if reader.status == 200:
+                    events = [data(event) for event in await reader.rest()]
+                    texts[user].update(event["data"]["content"] for event in events if event["type"] == "message")
+
+        looking = [asyncio.create_task(look(node, user)) for node in nodes for user in texts]
+        for n in range(60):
+            user = ("ann", "ben")[n % 2]
+            assert (await assign(nodes[n % 3 % 2], "s", user)).status == 200
+            await must(random.choice(nodes), "robot", "s", f"to {user} {n}")
+        over.set()
+        await assign(nodes[0], "s", "nobody-else")
+        await asyncio.gather(*looking)
+        for user, seen in texts.items():
+            assert seen and all(text.startswith(f"to {user} ") for text in seen), seen
 
 
 @every_engine
