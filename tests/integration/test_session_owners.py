@@ -290,6 +290,19 @@ async def test_session_is_assigned_on_every_node_at_once(postgres_url: str) -> N
             assert (await post(two, owner, session)).status == 403
 
 
+async def test_owner_is_known_where_no_wake_up_came(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A node that has not heard of an owner yet asks the database, and takes what was said before as such."""
+    async with started(2, database_url=postgres_url) as (one, two):
+        monkeypatch.setattr(one.server.nodes._bus, "send", lambda channel, message: None)
+        for n in range(5):
+            await must(one, "robot", "s", "secret")
+            await assign(one, "s", f"user-{n}")
+            reader = await connected(two, f"user-{n}", sessionId="s", history=200)
+            assert await polled(two, f"user-{n}", sessionId="s", history=200) == []
+            await must(one, "robot", "s", f"to {n}")
+            assert await content(reader) == f"to {n}"
+
+
 async def test_claims_at_the_same_moment_leave_one_owner(postgres_url: str) -> None:
     """Of two users on two nodes, and a program that assigns: one of them has it, and all nodes agree."""
     async with started(2, database_url=postgres_url) as nodes:
