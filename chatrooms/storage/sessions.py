@@ -10,7 +10,7 @@ from chatrooms.storage.database import Database, Source, Transaction
 from chatrooms.storage.group import event_of
 
 CHUNK = 500  # values in one query
-TAKEN_OUT = 1000  # events that one statement takes out of a topic, while nobody else can append
+TAKEN_OUT = 500  # events that one statement takes out of a topic, while nobody else can append
 LOT = 50  # rows taken at once: how long a post in a room may have to wait for them
 
 _PLACES = ", ".join(f"${n}" for n in range(1, LOT + 1))
@@ -69,11 +69,12 @@ async def has_events(tx: Transaction, topic: str) -> bool:
 
 async def take_out(tx: Transaction, source: str, topic: str) -> None:
     """Takes the last TAKEN_OUT events of one topic out of another, and of that one's own filters (`topic/…`)."""
+    # An expression of the topic, so that the rows are found by their few seqs, not by all of that topic.
     await tx.execute(
         "delete from event_topics where seq in "
-        "(select seq from event_topics where topic = $1 order by seq desc limit $5) "
-        "and (topic = $2 or (topic > $3 and topic < $4))",
-        source, topic, f"{topic}/", f"{topic}0", TAKEN_OUT,  # "0" follows "/"
+        "(select seq from event_topics where topic = $1 order by seq desc limit $4) "
+        "and (topic = $2 or substr(topic || '', 1, length($3)) = $3)",
+        source, topic, f"{topic}/", TAKEN_OUT,
     )  # fmt: skip
 
 
