@@ -78,6 +78,14 @@ class Chatrooms(Notifier):
         said: dict[str, Any] = json.loads(posted.data)
         return said
 
+    async def assign_session(self, session_id: str, user_id: str, *, with_history: bool = False) -> None:
+        """Gives a message session to a user, who reads what is said from then on; or all, `with_history`.
+
+        The streams of whoever had it before end. Raises BadRequest, Unavailable.
+        """
+        await self.start()
+        await self._server.owners.assign(names.session_id(session_id), names.user_id(user_id), with_history)
+
     async def _notify(self, events: Any) -> list[str]:
         await self.start()
         return await self._server.notifications.tell(events)

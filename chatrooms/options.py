@@ -19,6 +19,8 @@ ENV_PREFIX = "CHATROOMS_"
 
 _SUBJECT = re.compile(r"[^\s.*>\0]+(\.([^\s.*>\0]+|\*))*(\.>)?\Z")
 
+SESSION_CLAIM = "whose a session is: its first user's, or as programs say; default first in development, else assigned"
+
 
 class Option(NamedTuple):
     """One setting. `kind` turns its text into its value or raises ValueError saying what is wanted."""
@@ -146,6 +148,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("allowed-origins", words, None, "origins of pages that may call; default: loopback ones in development"),
     Option("allowed-hosts", words, None, "Host names served; default: loopback names in development, else any"),
     Option("trusted-proxies", networks, (), "proxies whose X-Forwarded-For and -Proto are believed"),
+    Option("session-claim", one_of("first", "assigned"), None, SESSION_CLAIM),
     Option("heartbeat", seconds, 25.0, "time between heartbeats on every stream"),
     Option("leave-grace", seconds, 2.0, "how long a member may be without a stream before it leaves; 0: at once"),
     Option("max-streams", whole, 10_000, "open streams in this process"),
@@ -184,6 +187,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("ai-queue", whole, 1000, "replies that may wait"),
     Option("ai-queue-per-user", whole, 20, "replies of one user that may wait"),
     Option("max-tasks-per-user", whole, 1000, "tasks of one user; the oldest that have ended give way"),
+    Option("task-rate", whole, 600, "tasks made and changed by one user in 10 s; service and admin are exempt"),
     Option("task-days", seconds, 30.0, "days that tasks are kept after their end; 0: for ever"),
     Option("max-prompt-bytes", whole, 65_536, "UTF-8 bytes of one prompt; older entries of its history give way"),
     Option("max-reply-bytes", whole, 262_144, "UTF-8 bytes of one AI reply"),

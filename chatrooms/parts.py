@@ -49,6 +49,7 @@ from chatrooms.rules.moderation import Moderation
 from chatrooms.rules.rulebook import Rulebook
 from chatrooms.rules.settings import RoomSettings
 from chatrooms.sessions.outbox import Outbox
+from chatrooms.sessions.owners import Owners
 from chatrooms.sessions.readership import Readership
 from chatrooms.sessions.sessions import Sessions
 from chatrooms.storage.engines import database_of
@@ -150,9 +151,10 @@ class Parts:
         self.notifications = Notifications(common, self.options)
 
     def _open_sessions(self, closing: AsyncExitStack) -> None:
-        self.sessions = Sessions(self.database, self.log, self.hub, self.quotas, self.options)
-        self.readership = Readership(self.hub, self.rulebook, self.sessions)
-        self.outbox = Outbox(self.database, self.log, self.options)
+        self.owners = Owners(self.database, self.log, self.hub, self.quotas, self.options)
+        self.sessions = Sessions(self.database, self.log, self.hub, self.owners, self.options)
+        self.readership = Readership(self.hub, self.rulebook, self.owners)
+        self.outbox = Outbox(self.database, self.log, self.owners, self.options)
         self.nodes.on_rows = self.outbox.wake
         self.outbox.open()
         closing.push_async_callback(self.outbox.close)
@@ -222,7 +224,7 @@ class Parts:
         self.rulebook.forget_all()
         self.messages.forget_rooms()
         self.memberships.forget()
-        self.sessions.forget()
+        self.owners.forget()
         self.gate.stale = True
         for stream in list(self.hub.streams):
             stream.end("restored", True, LONGEST_RETRY)

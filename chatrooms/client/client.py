@@ -134,9 +134,11 @@ class Client:
         path = f"/api/v1/sse/tasks/{quote(task_id, safe='')}/progress"
         return self.events(path, ends=("complete", "error"))
 
-    def session(self, session_id: str = "", robot_id: str = "", position: str = "") -> AsyncIterator[Event]:
-        """The messages of a session, or of all that one may read."""
-        query = {"sessionId": session_id, "robotId": robot_id}
+    def session(
+        self, session_id: str = "", robot_id: str = "", position: str = "", history: int = 0
+    ) -> AsyncIterator[Event]:
+        """The messages of a session, or of all that one may read; after a position, or the last ones first."""
+        query = {"sessionId": session_id, "robotId": robot_id, "history": str(history) if history else ""}
         return self.events("/api/sse/messages", {name: value for name, value in query.items() if value}, position)
 
     def reply(self, message: str, **more: Any) -> Reply:

@@ -1,9 +1,10 @@
-"""`session tail ID` and `session send ID TEXT`: message sessions in the terminal, over the public API."""
+"""`session tail ID`, `session send ID TEXT`, `session assign ID USER`: message sessions, over the public API."""
 
 from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Sequence
+from urllib.parse import quote
 
 from chatrooms.client import Client, Event
 from chatrooms.commands.connect import harmless, lines_of, parser, run
@@ -11,22 +12,27 @@ from chatrooms.commands.talk import as_json
 
 
 def main(argv: Sequence[str]) -> int:
-    """`session tail|send ID …`; returns the exit status."""
+    """`session tail|send|assign ID …`; returns the exit status."""
     options = parser("session", "Read and write message sessions. Without --token you are a visitor.")
-    actions = options.add_subparsers(dest="action", required=True, metavar="tail|send")
+    actions = options.add_subparsers(dest="action", required=True, metavar="tail|send|assign")
     tail = actions.add_parser("tail", help="show a session as it goes; ends with Ctrl-C")
     tail.add_argument("session")
+    tail.add_argument("--history", type=int, default=0, metavar="N", help="the last N messages first, up to 200")
     tail.add_argument("--json", action="store_true", help="one JSON object an event instead of text")
     send = actions.add_parser("send", help="say something; with - as TEXT, each line of standard input")
     send.add_argument("session")
     send.add_argument("text")
+    assign = actions.add_parser("assign", help="give a session to a user; takes a token of an agent or above")
+    assign.add_argument("session")
+    assign.add_argument("user", help="the userId")
+    assign.add_argument("--with-history", action="store_true", help="also what was said before")
     args = options.parse_args(argv)
-    return run(_tail(args) if args.action == "tail" else _send(args))
+    return run({"tail": _tail, "send": _send, "assign": _assign}[args.action](args))
 
 
 async def _tail(args: Namespace) -> None:
     async with Client(args.url, args.token) as client:
-        async for event in client.session(args.session):
+        async for event in client.session(args.session, history=args.history):
             line = as_json(event) if args.json else _as_text(event)
             if line:
                 print(line, flush=True)
@@ -37,6 +43,12 @@ async def _send(args: Namespace) -> None:
         for line in lines_of(args.text):
             answer = await client.call("POST", "/api/messages", {"sessionId": args.session, "content": line})
             print(answer["data"]["id"], flush=True)
+
+
+async def _assign(args: Namespace) -> None:
+    async with Client(args.url, args.token) as client:
+        body = {"userId": args.user, "withHistory": args.with_history}
+        await client.call("PUT", f"/api/sessions/{quote(args.session, safe='')}", body)
 
 
 def _as_text(event: Event) -> str:

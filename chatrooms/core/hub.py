@@ -183,12 +183,12 @@ class Hub:
         if self._max_streams_per_user and len(self._by_user.get(user_id, ())) >= self._max_streams_per_user:
             raise TooMany("too-many-streams", "This user has too many open streams.", RETRY_AFTER)
 
-    def topic(self, name: str) -> Topic:
-        """The topic of that name; its tail begins now if nobody read it."""
+    def topic(self, name: str, read: Reader | None = None) -> Topic:
+        """The topic of that name; its tail begins now if nobody read it. `read` reads what is before the tail."""
         topic = self._topics.get(name)
         if topic is None:
             family = name.partition(":")[0].partition("/")[0]
-            topic = self._topics[name] = Topic(name, self._log.head, self._encodings.get(family, NAMED))
+            topic = self._topics[name] = Topic(name, self._log.head, self._encodings.get(family, NAMED), read)
         return topic
 
     def merged(self, name: str, encoding: Encoding, read: Reader) -> Topic:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import msgspec
 
 from chatrooms import names
-from chatrooms.errors import TooMany, Unauthorized, Unavailable
+from chatrooms.core.start import Start
+from chatrooms.errors import Forbidden, TooMany, Unauthorized, Unavailable
 from chatrooms.handlers.base import SAFE_METHODS, Handler
 from chatrooms.handlers.detach import take_socket
 from chatrooms.handlers.streaming import position_asked, refuse_softly, stream_head
 from chatrooms.identity.tokens import Identity
 from chatrooms.sessions.encoding import UNNAMED
-from chatrooms.sessions.sessions import Draft, Reading, visitor
+from chatrooms.sessions.owners import READERS_OF_ALL, visitor
+from chatrooms.sessions.sessions import Draft, Reading, within
+
+MAX_HISTORY = 200  # messages in one answer, or told first on a stream
 
 
 class MessageBody(msgspec.Struct, rename="camel"):
@@ -21,6 +25,11 @@ class MessageBody(msgspec.Struct, rename="camel"):
     is_from_bot: bool | None = None
     intent: str | None = None
     robot_id: str | int | None = None
+
+
+class OwnerBody(msgspec.Struct, rename="camel"):
+    user_id: str | int
+    with_history: bool = False
 
 
 class SessionHandler(Handler):
@@ -40,9 +49,27 @@ class SessionHandler(Handler):
             self.access.check_origin(self.request)
         return visitor(self.access.address(self.request))
 
+    def reading(self, who: Identity) -> Reading:
+        """What is asked for."""
+        session_id, robot_id = self.query("sessionId"), self.query("robotId")
+        return Reading(
+            who, names.session_id(session_id) if session_id else None, names.robot_id(robot_id) if robot_id else None
+        )
+
 
 class SessionMessages(SessionHandler):
-    """Writes a message."""
+    """The messages of a session, or of all that the caller may read."""
+
+    async def get(self) -> None:
+        """A page, oldest first: the last ones, those before an id, or those after one."""
+        reading = self.reading(await self.caller())
+        limit = self.number("limit", 50, 1, MAX_HISTORY)
+        sessions = self.server.sessions
+        await sessions.check_read(reading)
+        await sessions.claim(reading)
+        messages, more = await sessions.page(reading, self.query("before"), self.query("after"), limit)
+        data = {"messages": [msgspec.Raw(message) for message in messages], "hasMore": more}
+        self.answer({"success": True, "data": data})
 
     async def post(self) -> None:
         who = await self.caller()
@@ -59,38 +86,53 @@ class SessionMessages(SessionHandler):
         self.answer({"success": True, "data": msgspec.Raw(message)}, 201)
 
 
+class SessionOwner(SessionHandler):
+    """Gives a session to a user, who reads what is said from then on; with `withHistory` also what was said before."""
+
+    async def put(self, session_id: str) -> None:
+        who = self.identity()
+        if who.role not in READERS_OF_ALL:
+            raise Forbidden("forbidden", "Only agent, service and admin may assign sessions.")
+        body = self.body(OwnerBody)
+        session_id, user_id = names.session_id(session_id), names.user_id(body.user_id)
+        await self.server.sessions.assign(who, session_id, user_id, body.with_history)
+        self.answer({"success": True, "data": {"sessionId": session_id, "userId": user_id}})
+
+
 class SessionEvents(SessionHandler):
-    """Streams the messages of a session, or of all."""
+    """Streams the messages of a session, or of all; with `poll` as JSON at once."""
 
     async def get(self) -> None:
-        who = await self.caller()
-        reading = self._reading(who)
-        asked = position_asked(self)
-        sessions = self.server.sessions
+        reading = self.reading(await self.caller())
+        asked, polls = position_asked(self), self.query("poll") in ("1", "true", "True")
         try:
-            await sessions.check_read(reading)
-            self.server.quotas.open_stream(who)
-            self.server.hub.check_room_for(who.user_id)
-            await sessions.claim(reading)
-            start = await sessions.start_of(reading, asked)
+            start = await self._start(reading, asked)
+            if polls:
+                self.answer(await self.server.sessions.poll(reading, start))
+                return
             # Again, with no await from here until the stream is open: a claim that comes later finds it.
-            await sessions.check_read(reading)
-            self.server.hub.check_room_for(who.user_id)
+            since = await self.server.sessions.check_read(reading)
+            self.server.hub.check_room_for(reading.who.user_id)
         except (TooMany, Unavailable) as problem:
-            if not asked:
+            if polls or not asked:
                 raise
-            refuse_softly(self, who, asked, problem, UNNAMED)
+            refuse_softly(self, reading.who, asked, problem, UNNAMED)
             return
-        self.server.gate.check(who)  # again: it may have been shut out meanwhile
+        self.server.gate.check(reading.who)  # again: it may have been shut out meanwhile
+        start = within(start, since, self.server.log.head)
         sock = take_socket(self)
         if sock is not None:
-            sessions.open(sock, reading, start, stream_head(self))
+            self.server.sessions.open(sock, reading, start, stream_head(self))
 
-    def _reading(self, who: Identity) -> Reading:
-        session_id, robot_id = self.query("sessionId"), self.query("robotId")
-        return Reading(
-            who, names.session_id(session_id) if session_id else None, names.robot_id(robot_id) if robot_id else None
-        )
+    async def _start(self, reading: Reading, asked: str) -> Start:
+        """Where to start, for who may read; the session is the caller's from here on if it may be."""
+        sessions = self.server.sessions
+        await sessions.check_read(reading)
+        history = self.number("history", 0, 0, MAX_HISTORY)
+        self.server.quotas.open_stream(reading.who)
+        self.server.hub.check_room_for(reading.who.user_id)
+        await sessions.claim(reading)
+        return await sessions.start_of(reading, asked, history)
 
 
 class Stats(SessionHandler):
@@ -104,6 +146,7 @@ class Stats(SessionHandler):
 
 ROUTES = [
     (r"/api/messages", SessionMessages),
+    (r"/api/sessions/([^/]+)", SessionOwner),
     (r"/api/sse/messages", SessionEvents),
     (r"/api/sse/stats", Stats),
 ]

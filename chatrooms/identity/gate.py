@@ -29,17 +29,19 @@ TICKET_TTL = 30  # seconds
 TICKETS = 120  # of one user in a minute
 SKEW = 60  # seconds by which the clocks of nodes may differ: so long is kept who is shut out
 REVOKED = "session-revoked"
+RENEWED = "session-renewed"
 BLOCKED = "user-blocked"
 CHANGED = "accounts-changed"
 
 
 class _Order(msgspec.Struct, rename="camel"):
-    """The data of a `session-revoked` or `user-blocked` event; `expires_at` is that of the session's last token.
+    """The data of a `session-revoked`, `session-renewed` or `user-blocked` event.
 
-    Nodes of before name no user with a session.
+    `expires_at` is that of the session's last token. Nodes of before name no user with a session.
     """
 
     session: str = ""
+    successor: str = ""
     user_id: str = ""
     expires_at: float = math.inf  # for nodes of before, which do not say: until the next reload
 
@@ -121,7 +123,7 @@ class Gate:
     def _obey(self, event: Event) -> None:
         if event.type == CHANGED:
             self.stale = True
-        elif event.type in (REVOKED, BLOCKED):
+        elif event.type in (REVOKED, RENEWED, BLOCKED):
             if self._reloading.locked():
                 self._meanwhile.append(event)
             order = self._apply(event)
@@ -129,11 +131,19 @@ class Gate:
 
     def _apply(self, event: Event) -> _Order:
         order = msgspec.json.decode(event.data, type=_Order)
-        if event.type == REVOKED:
-            self._revoked[order.session] = max(order.expires_at, self._revoked.get(order.session, 0.0))
-        else:
+        if event.type == BLOCKED:
             self._blocked.add(order.user_id)
+        else:
+            if event.type == RENEWED:
+                self._pass_on(order)
+            self._revoked[order.session] = max(order.expires_at, self._revoked.get(order.session, 0.0))
         return order
+
+    def _pass_on(self, order: _Order) -> None:
+        """Its streams belong to its successor from now on; its tokens let nobody in any more."""
+        for stream in self._hub.streams_of(order.user_id):
+            if stream.session == order.session:
+                stream.session = order.successor
 
     def _end_streams(self, streams: Iterable[Stream]) -> None:
         """Ends those of the streams whose readers are shut out."""
@@ -146,6 +156,12 @@ def revoked(session: str, user_id: str, expires_at: int) -> Event:
     """The order to end the streams of a user's session and refuse its tokens until they expire (seconds since 1970)."""
     data = {"session": session, "userId": user_id, "expiresAt": expires_at}
     return Event(REVOKED, msgspec.json.encode(data), (CONTROL,))
+
+
+def renewed(user_id: str, session: str, successor: str, expires_at: int) -> Event:
+    """The order to refuse a session's tokens until they expire, and to take its streams for another's."""
+    data = {"userId": user_id, "session": session, "successor": successor, "expiresAt": expires_at}
+    return Event(RENEWED, msgspec.json.encode(data), (CONTROL,))
 
 
 def blocked(user_id: str) -> Event:

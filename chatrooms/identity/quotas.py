@@ -9,6 +9,7 @@ from chatrooms.options import Options
 STREAM_PERIOD = 10.0  # seconds in which `stream-rate` counts
 ROOM_PERIOD = 3600.0
 REPLY_PERIOD = 60.0
+TASK_PERIOD = 10.0
 
 
 class Quotas:
@@ -20,6 +21,7 @@ class Quotas:
         self._rooms = RateLimit(options.room_rate, ROOM_PERIOD)
         self._joined = RateLimit(options.room_rate, ROOM_PERIOD)
         self._replies = RateLimit(options.replies_a_minute, REPLY_PERIOD)
+        self._tasks = RateLimit(options.task_rate, TASK_PERIOD)
 
     def open_stream(self, who: Identity) -> None:
         """Counts a stream, or a poll."""
@@ -40,6 +42,10 @@ class Quotas:
     def reply(self, who: Identity) -> None:
         """Counts a reply to be generated."""
         self._spend(self._replies, who)
+
+    def change_task(self, who: Identity) -> None:
+        """Counts a task that is made, or a change of one: each is a commit."""
+        self._spend(self._tasks, who)
 
     def _spend(self, limit: RateLimit, who: Identity) -> None:
         if not who.trusted:

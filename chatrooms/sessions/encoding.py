@@ -24,9 +24,12 @@ class Unnamed:
 
     def event(self, event: Event, id: str) -> bytes:
         """`{"type": "message", "data": {…}, "timestamp"}`."""
+        return sse.encode(self.data(event, id), None, id)
+
+    def data(self, event: Event, id: str) -> bytes:
+        """The same, as JSON alone."""
         created = msgspec.json.decode(event.data, type=_Created).created_at
-        data = b'{"type":"message","data":%b,"timestamp":"%b"}' % (identified(event.data, id), created.encode())
-        return sse.encode(data, None, id)
+        return b'{"type":"message","data":%b,"timestamp":"%b"}' % (identified(event.data, id), created.encode())
 
     def signal(self, name: str, data: Mapping[str, object], id: str | None = None, retry: int | None = None) -> bytes:
         """`closing` becomes an `error`, which every client of this family knows; all else keeps its name."""

@@ -19,6 +19,7 @@ from chatrooms.event import Event
 from chatrooms.listeners import described
 from chatrooms.options import Options
 from chatrooms.sessions.message import SessionMessage
+from chatrooms.sessions.owners import Owners
 from chatrooms.storage import sessions as queries
 from chatrooms.storage.database import Database, Transaction
 from chatrooms.storage.log import Log
@@ -37,9 +38,10 @@ log = logging.getLogger(__name__)
 class Outbox:
     """Takes the rows of other programs, as they are committed."""
 
-    def __init__(self, database: Database, log: Log, options: Options) -> None:
+    def __init__(self, database: Database, log: Log, owners: Owners, options: Options) -> None:
         self._database = database
         self._log = log
+        self._owners = owners
         self._max_bytes: int = options.max_message_bytes
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -109,11 +111,11 @@ class Outbox:
         return here
 
     async def _events(self, tx: Transaction, rows: Sequence[Waiting]) -> list[Event]:
-        messages: list[SessionMessage] = []
+        messages: list[tuple[SessionMessage, str | None]] = []
         refused: list[tuple[int, str]] = []
         for row in rows:
             try:
-                messages.append(self._message(row))
+                messages.append((self._message(row), _owner(row)))
             except Problem as problem:
                 refused.append((row.id, problem.sentence))
             except Exception as error:  # tried again, it would hold up all that follow
@@ -122,8 +124,14 @@ class Outbox:
         if refused:
             await queries.refuse(tx, refused)
             _complain(refused)
-        owners = await queries.owners_of(tx, {message.session_id for message in messages})
-        return [message.event(message.session_id in owners) for message in messages]
+        owned = set(await queries.owners_of(tx, {message.session_id for message, _ in messages}))
+        events: list[Event] = []
+        for message, owner in messages:
+            if owner is not None:
+                events += await self._owners.assigned(tx, message.session_id, owner, False, len(events))
+                owned.add(message.session_id)
+            events.append(message.event(message.session_id in owned))
+        return events
 
     def _message(self, row: Waiting) -> SessionMessage:
         """A row as a message. Raises Problem with what is wrong with it."""
@@ -141,6 +149,12 @@ class Outbox:
             # A time that cannot be read is no reason to lose a message.
             row.created_at if row.created_at and len(row.created_at) == ISO_LENGTH else iso(now_ms()),
         )
+
+
+def _owner(row: Waiting) -> str | None:
+    """Whose the session is from this row on, if it says so. Raises BadRequest."""
+    owner = _text(row.owner, "owner")
+    return names.user_id(owner) if owner else None
 
 
 def _complain(refused: Sequence[tuple[int, str]]) -> None:

@@ -8,7 +8,7 @@ from chatrooms.core.hub import Hub
 from chatrooms.identity.tokens import Identity
 from chatrooms.rules.rulebook import Rulebook
 from chatrooms.sessions.message import ALL, OPEN
-from chatrooms.sessions.sessions import READERS_OF_ALL, VISITOR, Sessions
+from chatrooms.sessions.owners import READERS_OF_ALL, VISITOR, Owners
 
 GLOBAL = "session_messages:global"
 
@@ -16,16 +16,16 @@ GLOBAL = "session_messages:global"
 class Readership:
     """The topics of this node that have readers, by the names of the contract (section 5)."""
 
-    def __init__(self, hub: Hub, rulebook: Rulebook, sessions: Sessions) -> None:
+    def __init__(self, hub: Hub, rulebook: Rulebook, owners: Owners) -> None:
         self._hub = hub
         self._rulebook = rulebook
-        self._sessions = sessions
+        self._owners = owners
 
     async def counts(self, who: Identity) -> dict[str, int]:
         """The streams of each channel that somebody may read; `admin` sees all. Raises Unavailable."""
         readers = self._hub.counts()
         seen: Counter[str] = Counter()
-        mine = await self._sessions.owned(who, {id for name in readers if (id := _session(name))})
+        mine = await self._readable(who, {id for name in readers if (id := _session(name))})
         for name, count in readers.items():
             session_id = _session(name)
             if session_id:
@@ -35,6 +35,13 @@ class Readership:
             elif who.role == "admin" or await self._may_read_room(who, name):
                 seen[name] += count
         return dict(+seen)
+
+    async def _readable(self, who: Identity, session_ids: set[str]) -> set[str]:
+        """Those of the sessions that somebody may read."""
+        if who.role in READERS_OF_ALL:
+            return session_ids
+        owners = await self._owners.among(session_ids)
+        return {id for id in session_ids if owners.get(id) == (None if who.role == VISITOR else who.user_id)}
 
     def _reads_globally(self, who: Identity, name: str) -> bool:
         return who.role in READERS_OF_ALL or (who.role == VISITOR and name.startswith(OPEN))

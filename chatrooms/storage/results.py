@@ -20,13 +20,19 @@ async def begin(tx: Transaction, task_id: str, room_id: str, format: str, expire
     await tx.execute(sql, task_id, room_id, format, expires_at)
 
 
-async def add_chunk(tx: Transaction, task_id: str, number: int, data: bytes, expires_at: int) -> None:
+async def add_chunk(tx: Transaction, task_id: str, number: int, data: bytes, expires_at: int) -> bool:
+    """False when the result was removed meanwhile: what no result holds, nobody would ever remove."""
+    sql = "update results set expires_at = $1 where task_id = $2 returning 1"
+    if not await tx.fetch(sql, expires_at, task_id):
+        return False
     await tx.execute("insert into result_chunks values ($1, $2, $3)", task_id, number, data)
-    await tx.execute("update results set expires_at = $1 where task_id = $2", expires_at, task_id)
+    return True
 
 
-async def finish(tx: Transaction, task_id: str, size: int, expires_at: int) -> None:
-    await tx.execute("update results set size = $1, expires_at = $2 where task_id = $3", size, expires_at, task_id)
+async def finish(tx: Transaction, task_id: str, size: int, expires_at: int) -> bool:
+    """False when the result was removed meanwhile."""
+    sql = "update results set size = $1, expires_at = $2 where task_id = $3 returning 1"
+    return bool(await tx.fetch(sql, size, expires_at, task_id))
 
 
 async def find(source: Source, task_id: str, now: int) -> StoredResult | None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
+from chatrooms.event import Event
 from chatrooms.storage.database import Database, Source, Transaction
+from chatrooms.storage.group import event_of
 from chatrooms.storage.retention import remove_before
 
 CHUNK = 500  # values in one query
+TAKEN_OUT = 500  # events that one statement takes out of a topic, while nobody else can append
 LOT = 50  # rows taken at once: how long a post in a room may have to wait for them
 
 _PLACES = ", ".join(f"${n}" for n in range(1, LOT + 1))
@@ -25,15 +28,24 @@ class Waiting(NamedTuple):
     intent: str | bytes | None
     robot_id: str | bytes | None
     created_at: str | None
+    owner: str | bytes | None
 
 
-async def owner_of(source: Source, session_id: str) -> str | None:
-    """The userId of a session's owner, or None for a session that has none."""
-    return (await owners_of(source, [session_id])).get(session_id)
+class Owner(NamedTuple):
+    """Whose a session is; it reads what is said after the seq `since`."""
+
+    user_id: str
+    since: int
+
+
+async def owner_of(source: Source, session_id: str) -> Owner | None:
+    """The owner of a session, or None for a session that has none."""
+    rows = await source.fetch("select owner, since from sessions where session_id = $1", session_id)
+    return Owner(*rows[0]) if rows else None
 
 
 async def owners_of(source: Source, session_ids: Collection[str]) -> dict[str, str]:
-    """The owners of those sessions that have one."""
+    """The userIds of the owners of those sessions that have one."""
     found: dict[str, str] = {}
     ids = list(session_ids)
     for start in range(0, len(ids), CHUNK):
@@ -45,9 +57,11 @@ async def owners_of(source: Source, session_ids: Collection[str]) -> dict[str, s
     return found
 
 
-async def claim(tx: Transaction, session_id: str, owner: str, now: int) -> None:
-    """Gives a session that has no owner one; `now` in milliseconds since 1970."""
-    await tx.execute("insert into sessions (session_id, owner, created_at) values ($1, $2, $3)", session_id, owner, now)
+async def set_owner(tx: Transaction, session_id: str, owner: Owner, now: int) -> None:
+    """Gives a session an owner, or another one; `now` in milliseconds since 1970."""
+    sql = """insert into sessions (session_id, owner, since, created_at) values ($1, $2, $3, $4)
+    on conflict (session_id) do update set owner = excluded.owner, since = excluded.since"""
+    await tx.execute(sql, session_id, *owner, now)
 
 
 async def has_events(tx: Transaction, topic: str) -> bool:
@@ -55,12 +69,21 @@ async def has_events(tx: Transaction, topic: str) -> bool:
 
 
 async def take_out(tx: Transaction, source: str, topic: str) -> None:
-    """Takes the events of one topic out of another, and of that one's own filters (`topic/…`)."""
+    """Takes the last TAKEN_OUT events of one topic out of another, and of that one's own filters (`topic/…`)."""
+    # An expression of the topic, so that the rows are found by their few seqs, not by all of that topic.
     await tx.execute(
-        "delete from event_topics where seq in (select seq from event_topics where topic = $1) "
-        "and (topic = $2 or (topic > $3 and topic < $4))",
-        source, topic, f"{topic}/", f"{topic}0",  # "0" follows "/"
+        "delete from event_topics where seq in "
+        "(select seq from event_topics where topic = $1 order by seq desc limit $4) "
+        "and (topic = $2 or substr(topic || '', 1, length($3)) = $3)",
+        source, topic, f"{topic}/", TAKEN_OUT,
     )  # fmt: skip
+
+
+async def before(source: Source, topic: str, after: int, before: int, limit: int) -> list[Event]:
+    """The events of a topic between two seqs, newest first."""
+    sql = """select e.seq, e.type, e.data, e.ref from event_topics t join events e on e.seq = t.seq
+    where t.topic = $1 and t.seq > $2 and t.seq < $3 and e.type <> 'erased' order by t.seq desc limit $4"""
+    return [event_of(row, (topic,)) for row in await source.fetch(sql, topic, after, before, limit)]
 
 
 async def add(tx: Transaction, row: Sequence[object], now: int) -> None:

@@ -25,7 +25,7 @@ FORGOTTEN_AT_ONCE = 16  # chunks removed in one transaction
 
 
 class ResultWriter:
-    """Writes one result, piece by piece. Raises Unavailable."""
+    """Writes one result, piece by piece. Raises Unavailable; NotFound when it was removed meanwhile."""
 
     def __init__(self, database: Database, task_id: str) -> None:
         self._database = database
@@ -50,12 +50,14 @@ class ResultWriter:
         if self._rest:
             await self._store(bytes(self._rest))
         async with self._database.appending() as tx:
-            await queries.finish(tx, self._task_id, self._size, now_ms() + KEPT)
+            there = await queries.finish(tx, self._task_id, self._size, now_ms() + KEPT)
+        _check(there)
 
     async def _store(self, data: bytes) -> None:
         packed = await asyncio.to_thread(zlib.compress, data, LEVEL)
         async with self._database.appending() as tx:
-            await queries.add_chunk(tx, self._task_id, self._chunks, packed, now_ms() + WRITTEN_WITHIN)
+            there = await queries.add_chunk(tx, self._task_id, self._chunks, packed, now_ms() + WRITTEN_WITHIN)
+        _check(there)
         self._chunks += 1
         self._size += len(data)
 
@@ -82,7 +84,7 @@ class Results:
             number, offset = divmod(start, CHUNK)
             packed = await queries.chunk(self._database, task_id, number)
             if packed is None:
-                raise NotFound("not-found", "This result is not there any more.")
+                raise _gone()
             data = (await asyncio.to_thread(zlib.decompress, packed))[offset : offset + stop - start]
             start += len(data)
             yield data
@@ -94,3 +96,12 @@ class Results:
             return await queries.forget_some(tx, now_ms(), min(most, FORGOTTEN_AT_ONCE))
 
         await in_steps(self._database.appending, step)
+
+
+def _check(there: bool) -> None:
+    if not there:
+        raise _gone()
+
+
+def _gone() -> NotFound:
+    return NotFound("not-found", "This result is not there any more.")

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
+import sqlite3
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 from tornado.httpserver import HTTPServer
 from tornado.ioloop import IOLoop
@@ -15,6 +18,8 @@ from tornado.web import Application
 
 from chatrooms.app import make_app
 from tests.helpers.chat import SECRET, Chat
+
+Sql = Callable[[str], Awaitable[list[tuple[Any, ...]]]]
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -55,3 +60,24 @@ def chat(
     calls.close()
     assert faults == []
     assert [record.getMessage() for record in caplog.get_records("call") if record.levelno >= logging.ERROR] == []
+
+
+@pytest.fixture
+def sql(tmp_path: Path, database_url: str | None) -> Sql:
+    """Runs a statement of another program, in a connection of its own, and commits it."""
+
+    async def on_postgres(statement: str) -> list[tuple[Any, ...]]:
+        connection = await asyncpg.connect(database_url)
+        try:
+            return [tuple(row) for row in await connection.fetch(statement)]
+        finally:
+            await connection.close()
+
+    def on_sqlite(statement: str) -> list[tuple[Any, ...]]:
+        with closing(sqlite3.connect(tmp_path / "chatrooms.db")) as connection, connection:
+            return connection.execute(statement).fetchall()
+
+    async def in_a_thread(statement: str) -> list[tuple[Any, ...]]:
+        return await asyncio.to_thread(on_sqlite, statement)
+
+    return on_postgres if database_url else in_a_thread

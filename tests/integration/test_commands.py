@@ -184,3 +184,20 @@ async def test_sessions_in_the_terminal(chat: Chat) -> None:
     status, out, err = await ended(await run(chat, "session", "tail", "a/b"))
     assert (status, out, err.count("\n")) == (1, "", 1)
     assert "sessionId" in err
+
+
+@pytest.mark.gen_test(timeout=90)
+async def test_session_is_assigned_in_the_terminal(chat: Chat) -> None:
+    """`session assign` takes a token of an agent; `tail --history` shows the last messages first."""
+    told = {"CHATROOMS_TOKEN": chat.token("desk", role="agent")}
+    await ended(await run(chat, "session", "send", "42", "hello", **told))
+    assert (await ended(await run(chat, "session", "assign", "42", "ann")))[0] == 1
+    assert (await ended(await run(chat, "session", "assign", "42", "ann", "--with-history", **told)))[0] == 0
+    mine = {"CHATROOMS_TOKEN": chat.token("ann")}
+    tail = await run(chat, "session", "tail", "42", "--history", "5", **mine)
+    assert tail.stdout is not None
+    async with asyncio.timeout(PATIENCE):
+        assert await tail.stdout.readline() == b"* You read session 42.\n"
+        assert (await tail.stdout.readline()).endswith(b" user: hello\n")
+    tail.send_signal(signal.SIGINT)
+    await ended(tail)

@@ -85,6 +85,18 @@ async def test_own_users_read_and_write(chat: Chat, embedded: Chatrooms) -> None
     assert again == said == await reader.message("by code")
 
 
+async def test_own_code_assigns_sessions(chat: Chat, embedded: Chatrooms) -> None:
+    """With own users no session is anybody's before that; then its owner reads what follows, or all."""
+    assert (await chat.get("/api/messages?sessionId=42", None, headers=ALICE)).status == 403
+    body = {"sessionId": "42", "content": "before"}
+    assert (await chat.post("/api/messages", body, None)).status == 201  # guests are allowed here
+    await embedded.assign_session("42", "alice")
+    assert (await chat.get("/api/messages?sessionId=42", None, headers=ALICE)).data["data"]["messages"] == []
+    await embedded.assign_session("42", "alice", with_history=True)
+    (message,) = (await chat.get("/api/messages?sessionId=42", None, headers=ALICE)).data["data"]["messages"]
+    assert message["content"] == "before"
+
+
 async def test_own_authentication_comes_first_but_is_not_all(chat: Chat) -> None:
     """Whom it does not know may still bring a token; whom it refuses may not."""
     assert (await chat.get("/api/auth/me", "bob")).status == 401  # signed with another key

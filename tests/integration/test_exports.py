@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import pytest
 
+from chatrooms.errors import NotFound
 from chatrooms.handlers import ranges
 from chatrooms.tasks import export, result
 from tests.helpers.chat import Answer, Chat
@@ -196,3 +197,18 @@ async def test_expired_results_go_with_all_their_chunks(chat: Chat, monkeypatch:
     rows = await chat.server.database.fetch("select distinct task_id from result_chunks")
     assert rows == await chat.server.database.fetch("select task_id from results") == [(kept,)]
     assert (await fetched(chat, kept)).status == 200
+
+
+async def test_nothing_is_written_for_a_result_that_was_removed(chat: Chat) -> None:
+    """Whoever wrote was thought dead: what it wrote then, nobody would find, and nobody remove."""
+    writer = chat.server.results.writer("t")
+    await writer.begin("lobby", "jsonl")
+    await writer.write(b"x" * result.CHUNK)
+    async with chat.server.database.transaction() as tx:
+        await tx.execute("update results set expires_at = 0")
+    await chat.server.results.forget()
+    with pytest.raises(NotFound):
+        await writer.write(b"y" * result.CHUNK)
+    with pytest.raises(NotFound):
+        await chat.server.results.writer("t").finish()
+    assert await chat.server.database.fetch("select count(*) from result_chunks") == [(0,)]

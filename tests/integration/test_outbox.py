@@ -6,8 +6,6 @@ import asyncio
 import json
 import sqlite3
 import sys
-from collections.abc import Awaitable, Callable
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -18,34 +16,12 @@ from chatrooms.clock import now_ms
 from chatrooms.housekeeping import forget_old
 from tests.helpers.chat import Chat
 from tests.helpers.reader import Reader
+from tests.integration.conftest import Sql
 from tests.integration.test_sessions import connected, content, must, post
 
 pytestmark = [pytest.mark.gen_test(timeout=60), pytest.mark.every_engine]
 
-Sql = Callable[[str], Awaitable[list[tuple[Any, ...]]]]
-
 _SQLITE = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); print(c.execute(sys.argv[2]).fetchall()); c.commit()"
-
-
-@pytest.fixture
-def sql(tmp_path: Path, database_url: str | None) -> Sql:
-    """Runs a statement of another program, in a connection of its own, and commits it."""
-
-    async def on_postgres(statement: str) -> list[tuple[Any, ...]]:
-        connection = await asyncpg.connect(database_url)
-        try:
-            return [tuple(row) for row in await connection.fetch(statement)]
-        finally:
-            await connection.close()
-
-    def on_sqlite(statement: str) -> list[tuple[Any, ...]]:
-        with closing(sqlite3.connect(tmp_path / "chatrooms.db")) as connection, connection:
-            return connection.execute(statement).fetchall()
-
-    async def in_a_thread(statement: str) -> list[tuple[Any, ...]]:
-        return await asyncio.to_thread(on_sqlite, statement)
-
-    return on_postgres if database_url else in_a_thread
 
 
 async def insert(sql: Sql, values: str, columns: str = "session_id, content") -> None:

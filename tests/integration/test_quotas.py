@@ -141,6 +141,18 @@ async def test_replies_of_one_user_are_counted(chat: Chat) -> None:
     assert (await chat.post("/api/chat/stream", {"message": "x"})).status == 429
 
 
+@pytest.mark.options(task_rate=3)
+async def test_changes_of_tasks_are_counted(chat: Chat) -> None:
+    """Each is a commit and an event: made or changed, also where nothing is different; programs are exempt."""
+    assert (await chat.post("/api/v1/tasks", {"title": "t", "task_id": "t"})).status == 201
+    statuses = [(await chat.call("PATCH", "/api/v1/tasks/t", {"progress": n})).status for n in range(4)]
+    assert statuses == [200, 200, 429, 429]
+    assert (await chat.post("/api/v1/tasks", {"title": "u"})).status == 429
+    assert (await chat.post("/api/v1/tasks", {"title": "u"}, "bob")).status == 201
+    for n in range(5):
+        assert (await chat.call("PATCH", "/api/v1/tasks/t", {"progress": n + 5}, "robot", role="service")).status == 200
+
+
 @pytest.mark.options(stream_rate=0, room_rate=0, reply_rate=0)
 async def test_nought_turns_each_off(chat: Chat) -> None:
     """As with every limit."""

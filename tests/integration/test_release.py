@@ -72,7 +72,7 @@ def assert_empty(chat: Chat) -> None:
     lists: list[object] = [
         hub.streams, hub._topics, hub._by_user, hub._by_client, hub._feeds._fed, hub._sweep._topics,
         pulse._due, pulse._stalled, *pulse._phases, catchup._queue, catchup._workers, catchup._pages,
-        server.rooms._live, server.channels._channels, server.channels._tasks, server.sessions._visitors,
+        server.rooms._live, server.channels._channels, server.channels._tasks, server.sessions._readers,
         server.personal.inboxes._inboxes, server.personal.inboxes._unsettled, server.orders._giving,
         server.replies._running, server.replies._jobs, server.replies._generations, server.replies._orders,
         server.replies._elsewhere._tasks, server.replies._queue._waiting, server.room_replies._told,

@@ -1,0 +1,169 @@
+"""Whose the sessions are.
+
+A session belongs to whom a program has given it, or, where `session-claim` is `first`, to the first caller of
+role `user` who opens or writes it. Its owner reads what is said from then on: what was said before may have been
+meant for somebody else, or for nobody. One that has no owner is shared by all who come without a token.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Collection
+
+import msgspec
+
+from chatrooms.clock import now_ms
+from chatrooms.core.hub import Hub
+from chatrooms.errors import Forbidden
+from chatrooms.event import CONTROL, Event, Position
+from chatrooms.identity.quotas import Quotas
+from chatrooms.identity.tokens import Identity
+from chatrooms.options import Options
+from chatrooms.sessions.message import OPEN, session_topic
+from chatrooms.storage import sessions as queries
+from chatrooms.storage.database import Database, Transaction
+from chatrooms.storage.extent import extent_of
+from chatrooms.storage.log import Log
+from chatrooms.storage.sessions import Owner
+
+CLAIMED = "session-claimed"
+REMEMBERED = 20_000  # owners at hand
+READERS_OF_ALL = ("agent", "service", "admin")
+VISITOR = "visitor"  # the role of who comes without a token
+
+
+class Claim(msgspec.Struct, rename="camel"):
+    """The data of CLAIMED; `shared` when the session had messages that visitors could read."""
+
+    session_id: str
+    owner: str
+    shared: bool
+    since: int = 0
+
+
+class Owners:
+    """The owners of all sessions, as this node knows them."""
+
+    def __init__(self, database: Database, log: Log, hub: Hub, quotas: Quotas, options: Options) -> None:
+        self._database = database
+        self._log = log
+        self._quotas = quotas
+        claim: str | None = options.session_claim
+        self._first_come = options.development if claim is None else claim == "first"
+        self._known: OrderedDict[str, Owner] = OrderedDict()
+        hub.listen(CONTROL, self._apply)
+
+    async def check(self, who: Identity, session_id: str) -> int:
+        """After which seq somebody may read a session. Raises Forbidden.
+
+        Until the caller's next `await` the answer stays true.
+        """
+        if who.role in READERS_OF_ALL:
+            return 0
+        owner = await self._of(session_id, who.user_id)
+        if owner is None:
+            self._check_free(who)
+            return 0
+        check_owner(who, owner.user_id)
+        return owner.since
+
+    async def claim(self, who: Identity, session_id: str) -> None:
+        """Makes a user the owner of a session that has none. Raises Forbidden, TooMany, Unavailable."""
+        known = self._known.get(session_id)
+        if who.role == "user" and (known is None or known.user_id != who.user_id):
+
+            async def command(tx: Transaction) -> list[Event]:
+                return (await self.admit(tx, who, session_id))[1]
+
+            await self._log.append((), command)
+
+    async def assign(self, session_id: str, user_id: str, past: bool) -> None:
+        """Gives a session to somebody, from now on, or with its `past`. Raises Unavailable."""
+
+        async def command(tx: Transaction) -> list[Event]:
+            return await self.assigned(tx, session_id, user_id, past)
+
+        await self._log.append((), command)
+
+    async def among(self, session_ids: Collection[str]) -> dict[str, str]:
+        """The userIds of the owners of those sessions that have one; true until the caller's next `await`."""
+        unknown = [id for id in session_ids if id not in self._known]
+        stored = await queries.owners_of(self._database, unknown)
+        # Asked again: one may have been claimed meanwhile.
+        return stored | {id: self._known[id].user_id for id in session_ids if id in self._known}
+
+    async def admit(self, tx: Transaction, who: Identity, session_id: str) -> tuple[bool, list[Event]]:
+        """Under the lock of the log: whether the session has an owner, and the claim of a user who finds none.
+
+        Raises Forbidden, TooMany.
+        """
+        owner = await queries.owner_of(tx, session_id)  # not what is known: this very group may have changed it
+        if owner is not None:
+            if who.role not in READERS_OF_ALL:
+                check_owner(who, owner.user_id)
+            return True, []
+        if who.role != "user":
+            return False, []
+        self._check_free(who)
+        self._quotas.make_room(who)
+        return True, await self.assigned(tx, session_id, who.user_id, False)
+
+    async def assigned(
+        self, tx: Transaction, session_id: str, user_id: str, past: bool, before: int = 0
+    ) -> list[Event]:
+        """Under the lock of the log: the change of a session's owner, if it is one.
+
+        `before` counts the events that the same append brings before this one.
+        """
+        old = await queries.owner_of(tx, session_id)
+        if old is not None and old.user_id == user_id and not (past and old.since):
+            return []
+        # What this group has appended so far counts, too.
+        since = 0 if past else max(self._log.head, (await extent_of(tx)).head) + before
+        await queries.set_owner(tx, session_id, Owner(user_id, since), now_ms())
+        topic = session_topic(session_id)
+        shared = old is None and (before > 0 or await queries.has_events(tx, topic))
+        if shared:
+            await queries.take_out(tx, topic, OPEN)
+        return [Event(CLAIMED, msgspec.json.encode(Claim(session_id, user_id, shared, since)), (CONTROL,))]
+
+    def forget(self) -> None:
+        """The database is not what it was: whose the sessions are is asked anew."""
+        self._known.clear()
+
+    async def _of(self, session_id: str, user_id: str) -> Owner | None:
+        """The owner of a session, as the database has it where it is not `user_id` for all that is known here."""
+        known = self._known.get(session_id)
+        if known is None or known.user_id != user_id:
+            stored = await queries.owner_of(self._database, session_id)
+            if stored != known:  # perhaps another node has just changed it: what follows then is theirs
+                await self._log.reach(Position(self._log.epoch, self._log.head + 1))
+            if stored is not None and session_id not in self._known:
+                self._remember(session_id, stored)
+        return self._known.get(session_id)
+
+    def _check_free(self, who: Identity) -> None:
+        """Raises Forbidden for a user where sessions without an owner are nobody's to take."""
+        if who.role == "user" and not self._first_come:
+            raise Forbidden("forbidden", "This session has no owner yet: a program has to assign it.")
+
+    def _apply(self, event: Event) -> None:
+        if event.type == CLAIMED:
+            claim = msgspec.json.decode(event.data, type=Claim)
+            self._remember(claim.session_id, Owner(claim.owner, claim.since))
+
+    def _remember(self, session_id: str, owner: Owner) -> None:
+        self._known[session_id] = owner
+        if len(self._known) > REMEMBERED:
+            self._known.popitem(last=False)
+
+
+def check_owner(who: Identity, owner: str) -> None:
+    """Raises Forbidden for anybody else."""
+    if who.user_id != owner:
+        raise Forbidden("forbidden", "This session belongs to somebody else.")
+
+
+def visitor(address: str) -> Identity:
+    """Who comes without a token, as limits see it: by address. No userId has a NUL."""
+    return Identity(f"\0{address}", None, VISITOR, 0.0, "")
