@@ -106,7 +106,7 @@ class Parts:
         self.hub.start(self.log)
         closing.callback(self.hub.stop)
         await self._open_rooms()
-        self._open_people(closing)
+        await self._open_people(closing)
         self._open_personal(closing)
         self._open_sessions(closing)
         await self._open_replies(closing)
@@ -135,10 +135,11 @@ class Parts:
         self.channels = Channels(self.hub, self.rooms, self.entrance, ids, options)
         self.channel_orders = ChannelOrders(self.log, self.hub, self.channels, self.database, ids, self.nodes.name)
 
-    def _open_people(self, closing: AsyncExitStack) -> None:
+    async def _open_people(self, closing: AsyncExitStack) -> None:
         self.signins = SignIns(self.database, self.log, self.tokens, self._secret, self.options)
-        self.accounts = Accounts(self.database, self.log, self.signins, self.options)
+        self.accounts = Accounts(self.database, self.log, self.signins, self.options, self.rooms.names.shows)
         closing.callback(self.accounts.close)
+        await self.accounts.open()
 
     def _open_personal(self, closing: AsyncExitStack) -> None:
         self.memberships = Memberships(self.hub, self.log)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 
-from chatrooms import names
+from chatrooms import lookalikes, names
 from chatrooms.errors import Conflict, Forbidden, NotFound, Unauthorized
 from chatrooms.event import Event
 from chatrooms.identity.gate import blocked
@@ -23,17 +24,27 @@ MINUTE = 60.0
 
 
 class Accounts:
-    """The registered users of a server, and its guests."""
+    """The registered users of a server, and its guests.
 
-    def __init__(self, database: Database, log: Log, signins: SignIns, options: Options) -> None:
+    `shown` says whether a name looks like that of somebody who is in a room and no guest.
+    """
+
+    def __init__(
+        self, database: Database, log: Log, signins: SignIns, options: Options, shown: Callable[[str], bool]
+    ) -> None:
         self._database = database
         self._log = log
         self._signins = signins
         self._stored = AccountQueries(database)
+        self._shown = shown
         self._passwords = Passwords()
         self._guests = options.guests
         self._guest_rate = RateLimit(options.guests_a_minute, MINUTE)
         self._rate = RateLimit(options.signins_a_minute, MINUTE)
+
+    async def open(self) -> None:
+        """Has all names ready to be compared. Raises Unavailable."""
+        await self._stored.index_names()
 
     def close(self) -> None:
         self._passwords.close()
@@ -47,14 +58,16 @@ class Accounts:
             raise Forbidden("guests-off", "Guests are not allowed here: sign in instead.")
         username = names.username(username)
         self._guest_rate.spend(address)
-        if await self._stored.by_name(names.folded(username)) is not None:
-            raise Conflict("name-taken", "A registered user has that name.")
-        return await self._signins.begin(f"guest-{secrets.token_hex(8)}", username, "user")
+        check_free(username)
+        if self._shown(username) or await self._stored.looks_taken(username):
+            raise Conflict("name-taken", "A registered user has that name, or one that looks like it.")
+        return await self._signins.begin(f"guest-{secrets.token_hex(8)}", username, "user", guest=True)
 
     async def sign_up(self, username: str, email: str, password: str, address: str) -> SignedIn:
         """A new account. Raises BadRequest, Conflict `name-taken`, TooMany for the address."""
         username, email = names.username(username), names.email(email)
         self._rate.spend(f"address {address}")
+        check_free(username)
         hashed = await self._passwords.hash(password)
         account = new_account(username, email, hashed, "user")
         async with self._database.transaction() as tx:
@@ -122,6 +135,12 @@ class Accounts:
         if not await self._passwords.verify(account.password_hash, password):
             raise Unauthorized("credentials-invalid", "The password is wrong.")
         return account
+
+
+def check_free(username: str) -> None:
+    """Raises Conflict `name-taken` for a name that speaks for the server, or looks like one."""
+    if lookalikes.is_reserved(username):
+        raise Conflict("name-taken", "That name is reserved.")
 
 
 def new_account(username: str, email: str | None, password_hash: str, role: str) -> Account:

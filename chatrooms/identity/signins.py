@@ -33,6 +33,7 @@ class SignedIn(NamedTuple):
     user_id: str
     username: str | None
     role: str
+    guest: bool
 
 
 class SignIns:
@@ -50,9 +51,10 @@ class SignIns:
         self._refresh_ttl: float = options.refresh_ttl
         self._clock = clock
 
-    async def begin(self, user_id: str, username: str, role: str) -> SignedIn:
+    async def begin(self, user_id: str, username: str, role: str, guest: bool = False) -> SignedIn:
         """A new sign-in of a user."""
-        family = families.Family(secrets.token_urlsafe(12), user_id, username, role, -1, self._expiry())
+        name = secrets.token_urlsafe(12)
+        family = families.Family(name, user_id, username, role, -1, self._expiry(), int(guest))
         async with self._database.transaction() as tx:
             await families.add(tx, family)
         return self._signed_in(family, 0)
@@ -98,9 +100,10 @@ class SignIns:
 
     def _signed_in(self, family: families.Family, number: int) -> SignedIn:
         user = (family.user_id, family.username, family.role)
-        token = self._tokens.sign(*user, ttl=self._token_ttl, session=family.family)
+        guest = bool(family.guest)
+        token = self._tokens.sign(*user, ttl=self._token_ttl, session=family.family, guest=guest)
         renewal = f"{family.family}.{number}.{self._mac(family.family, number)}"
-        return SignedIn(token, renewal, int(self._token_ttl), *user)
+        return SignedIn(token, renewal, int(self._token_ttl), *user, guest)
 
     def _parse(self, refresh_token: str) -> tuple[str, int]:
         family, _, rest = refresh_token.partition(".")

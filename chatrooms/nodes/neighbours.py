@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from chatrooms.nodes.nodes import Nodes, Seen
 from chatrooms.rooms.presence import Key
@@ -44,7 +44,7 @@ class Neighbours:
         self._nodes = nodes
         self._rooms = rooms
         self._clock = clock
-        self._changes: dict[tuple[str, Key], bool] = {}
+        self._changes: dict[Whereabouts, bool] = {}
         self._changed = asyncio.Event()
         self._seen: dict[str, tuple[int, float]] = {}
         self._missing: set[str] = set()
@@ -72,7 +72,10 @@ class Neighbours:
     # This node's members
 
     def _note(self, room_id: str, key: Key, here: bool) -> None:
-        self._changes[room_id, key] = here
+        guest = self._rooms.presence_of(room_id).is_guest(key)
+        place = Whereabouts(self._nodes.name, room_id, *key, int(guest))
+        self._changes.pop(place._replace(guest=int(not guest)), None)
+        self._changes[place] = here
         self._changed.set()
 
     async def _keep_writing(self) -> None:
@@ -88,19 +91,17 @@ class Neighbours:
                 self._changed.set()
                 await asyncio.sleep(RETRY)
 
-    async def _write(self, changes: dict[tuple[str, Key], bool]) -> None:
+    async def _write(self, changes: dict[Whereabouts, bool]) -> None:
         """First into the table, then over the bus: who reads the table before hears it after."""
-        come = [self._of(*place) for place, here in changes.items() if here]
-        gone = [self._of(*place) for place, here in changes.items() if not here]
+        come = [place for place, here in changes.items() if here]
+        gone = [place for place, here in changes.items() if not here]
         async with self._database.transaction() as tx:
             await stored.write(tx, come, gone)
         for start in range(0, len(come), TOLD_AT_ONCE):
-            self._nodes.tell_seen([row[1:] for row in come[start : start + TOLD_AT_ONCE]], [])
+            rows = come[start : start + TOLD_AT_ONCE]
+            self._nodes.tell_seen([row.place for row in rows], [], [row.user_id for row in rows if row.guest])
         for start in range(0, len(gone), TOLD_AT_ONCE):
-            self._nodes.tell_seen([], [row[1:] for row in gone[start : start + TOLD_AT_ONCE]])
-
-    def _of(self, room_id: str, key: Key) -> Whereabouts:
-        return Whereabouts(self._nodes.name, room_id, *key)
+            self._nodes.tell_seen([], [row.place for row in gone[start : start + TOLD_AT_ONCE]], [])
 
     # The other nodes
 
@@ -166,35 +167,36 @@ class Neighbours:
         """Makes what this node holds of others what the table has, with what is heard meanwhile."""
         self._meanwhile = []
         try:
-            rows = set(await stored.elsewhere(self._database, self._nodes.name))
+            rows = {row[:4]: row for row in await stored.elsewhere(self._database, self._nodes.name)}
         finally:
             meanwhile, self._meanwhile = self._meanwhile, None
         for seen in meanwhile:
-            rows |= _rows(seen.node, seen.come)
-            rows -= _rows(seen.node, seen.gone)
+            rows |= {row[:4]: row for row in _come(seen)}
+            for place in seen.gone:
+                rows.pop((seen.node, *place), None)
         for room_id, presence in self._rooms.presences():
             for node in list(presence.nodes):
                 for key in presence.on_node(node):
-                    if Whereabouts(node, room_id, *key) not in rows:
+                    if (node, room_id, *key) not in rows:
                         presence.leave_elsewhere(key, node)
-        for row in rows:
+        for row in rows.values():
             self._enter(row)
 
     def _hear(self, seen: Seen) -> None:
         if self._meanwhile is not None:
             self._meanwhile.append(seen)
-        for place in seen.come:
-            self._enter(Whereabouts(seen.node, *place))
+        for row in _come(seen):
+            self._enter(row)
         for room_id, user_id, username in seen.gone:
             self._rooms.presence_of(room_id).leave_elsewhere((user_id, username), seen.node)
 
     def _enter(self, row: Whereabouts) -> None:
         presence = self._rooms.presence_of(row.room_id)
         arrives = row.node not in presence.nodes
-        presence.enter_elsewhere((row.user_id, row.username), row.node)
+        presence.enter_elsewhere((row.user_id, row.username), row.node, bool(row.guest))
         if arrives:
             self.on_arrival(row.room_id, row.node)
 
 
-def _rows(node: str, places: Iterable[tuple[str, str, str]]) -> set[Whereabouts]:
-    return {Whereabouts(node, *place) for place in places}
+def _come(seen: Seen) -> list[Whereabouts]:
+    return [Whereabouts(seen.node, *place, int(place[1] in seen.guests)) for place in seen.come]

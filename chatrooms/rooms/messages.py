@@ -43,6 +43,7 @@ class RoomMessage(msgspec.Struct, rename="camel", omit_defaults=True):
     timestamp: int
     client_message_id: str | None = None
     is_from_bot: bool = False
+    guest: bool = False
     message_id: str | None = None
     state: str | None = None
     stopped_by: str | None = None
@@ -195,7 +196,7 @@ class Messages:
         if draft.client_message_id is not None:
             own = names.client_message_id(draft.client_message_id)
             key = f"{room_id}/{len(who.user_id)}/{who.user_id}/{own}"
-        message = RoomMessage(room_id, who.user_id, username, text, now_ms(), draft.client_message_id)
+        message = RoomMessage(room_id, who.user_id, username, text, now_ms(), draft.client_message_id, guest=who.guest)
         return Event("room-message", msgspec.json.encode(message), (topic_of(room_id),), key)
 
     def _change(self, type: str, who: Identity, room_id: str, seq: int, more: dict[str, str]) -> Event:

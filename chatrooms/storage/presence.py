@@ -18,6 +18,11 @@ class Whereabouts(NamedTuple):
     room_id: str
     user_id: str
     username: str
+    guest: int = 0
+
+    @property
+    def place(self) -> tuple[str, str, str]:
+        return self.room_id, self.user_id, self.username
 
 
 async def beat(tx: Transaction, node: str) -> bool:
@@ -44,13 +49,13 @@ async def bury(tx: Transaction, node: str, seen_at: int) -> bool:
 
 async def write(tx: Transaction, come: Sequence[Whereabouts], gone: Sequence[Whereabouts]) -> None:
     await tx.execute(_ASYNCHRONOUS)
-    await tx.executemany("insert into presence values ($1, $2, $3, $4) on conflict do nothing", come)
+    await tx.executemany("insert into presence values ($1, $2, $3, $4, $5) on conflict do nothing", come)
     await tx.executemany(
-        "delete from presence where node = $1 and room_id = $2 and user_id = $3 and username = $4", gone
+        "delete from presence where node = $1 and room_id = $2 and user_id = $3 and username = $4", [row[:4] for row in gone]
     )
 
 
 async def elsewhere(database: Database, node: str) -> list[Whereabouts]:
     """Who is on other nodes."""
-    rows = await database.fetch("select node, room_id, user_id, username from presence where node <> $1", node)
+    rows = await database.fetch("select node, room_id, user_id, username, guest from presence where node <> $1", node)
     return [Whereabouts(*row) for row in rows]
