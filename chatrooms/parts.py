@@ -174,8 +174,8 @@ class Parts:
     async def _open_tasks(self, closing: AsyncExitStack) -> None:
         self.tasks = Tasks(TaskStore(self.database, self.log, self.lease, self.options))
         self.task_streams = TaskStreams(self.hub, self.log)
-        self.results = Results(self.database)
-        self.exports = Exports(self.tasks, self.results, self.log, MessageQueries(self.database))
+        self.results = Results(self.database, self.options)
+        self.exports = Exports(self.tasks, self.results, self.log, MessageQueries(self.database), self.options)
         self.hub.listen(CONTROL, self.tasks.obey)
         await self.tasks.open(alone=not self.database.shared)
         closing.push_async_callback(self.tasks.close)

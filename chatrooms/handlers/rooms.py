@@ -14,7 +14,7 @@ from chatrooms.errors import BadRequest, TooMany
 from chatrooms.handlers.base import Handler
 from chatrooms.identity.tokens import Identity
 from chatrooms.rooms.messages import Draft, Posted
-from chatrooms.rooms.presence import Key, Member
+from chatrooms.rooms.presence import Key
 from chatrooms.rules.rules import Rules
 from chatrooms.rules.settings import Change
 
@@ -82,7 +82,8 @@ class RoomInfo(Handler):
         rules = await self.server.directory.find(who, room_id)
         members = self.server.rooms.members(room_id, None, MAX_PAGE)
         online = self.server.rooms.online(room_id)
-        info = {**described(who, room_id, rules), "onlineCount": online, "members": _listed(members)}
+        listed = self.server.rooms.described(room_id, members)
+        info = {**described(who, room_id, rules), "onlineCount": online, "members": listed}
         if online > len(members):
             info["membersTruncated"] = True
         self.answer(info)
@@ -109,12 +110,12 @@ class MemberList(Handler):
         page = self.server.rooms.members(room_id, after, limit + 1)
         members = page[:limit]
         answer = {
-            "members": _listed(members),
+            "members": self.server.rooms.described(room_id, members),
             "onlineCount": self.server.rooms.online(room_id),
             "hasMore": len(page) > limit,
         }
         if len(page) > limit:
-            answer["next"] = _encoded(members[-1].key)
+            answer["next"] = _encoded(members[-1])
         self.answer(answer)
 
 
@@ -218,10 +219,6 @@ def described(who: Identity, room_id: str, rules: Rules) -> dict[str, object]:
 
 def _status(posted: list[Posted]) -> int:
     return 200 if all(p.repeated for p in posted) else 201
-
-
-def _listed(members: list[Member]) -> list[dict[str, object]]:
-    return [member.described() for member in members]
 
 
 def _encoded(key: Key) -> str:

@@ -64,6 +64,7 @@ class TaskList(Handler):
         if owner != who.user_id and not who.trusted:
             raise Forbidden("user-mismatch", "user_id is not the one of the token.")
         title = names.title(body.title)
+        self.server.quotas.change_task(who)
         task_id = None if body.task_id is None else names.task_id(body.task_id)
         task = await self.server.tasks.make(title, owner, task_id, limited=not who.trusted)
         self.answer(task.data(), 201)
@@ -85,6 +86,7 @@ class OneTask(Handler):
         body = self.body(ChangeBody)
         if body.state is not None:
             _check_state(body.state)
+        self.server.quotas.change_task(who)
         change = Change(body.state, body.progress, body.estimated_time, body.error)
         task = await self.server.tasks.change(who, task_id, change)
         self.answer(task.data())

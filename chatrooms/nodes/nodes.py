@@ -105,9 +105,7 @@ class Nodes:
         for node in nodes:
             self._send(node, Say(self.name, topic, frame.decode()))
 
-    def tell_seen(
-        self, come: list[tuple[str, str, str]], gone: list[tuple[str, str, str]], guests: list[str]
-    ) -> None:
+    def tell_seen(self, come: list[tuple[str, str, str]], gone: list[tuple[str, str, str]], guests: list[str]) -> None:
         """Tells who came to this node, which of those are guests, and who left it."""
         self._send(ALL, Seen(self.name, come, gone, guests))
 

@@ -119,7 +119,7 @@ class RoomReplies:
         return await self._replies.start(who, name, prompt, None, room_id, question)
 
     def _scene(self, room_id: str, name: str, question: int | None) -> Scene:
-        members = [member.key[1] for member in self._rooms.members(room_id, None, NAMED)]
+        members = [username for _, username in self._rooms.members(room_id, None, NAMED)]
         return Scene(room_id, name, members, partial(self._recall, room_id, question))
 
     async def _recall(self, room_id: str, question: int | None, most: int) -> list[Line]:

@@ -41,9 +41,8 @@ class Entrance:
         if who.username is None:
             check_free(who, username)
         client_id = names.client_id(wish.client_id) if wish.client_id else names.new_client_id()
-        return Seat(
-            room_id, who.user_id, who.username or username, client_id, who.session, who.expires_at, who.trusted, who.guest
-        )
+        name = who.username or username
+        return Seat(room_id, who.user_id, name, client_id, who.session, who.expires_at, who.trusted, who.guest)
 
     async def start(self, who: Identity, seat: Seat, wish: Wish) -> Start:
         """Where the reader starts. Raises Forbidden, BadRequest, TooMany, Unavailable."""

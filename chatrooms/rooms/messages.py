@@ -27,6 +27,7 @@ from chatrooms.storage.log import ERASED, Log
 
 RATE_PERIOD = 10.0  # seconds in which `message-rate` counts
 KNOWN_ROOMS = 10_000  # rooms remembered to be in the database
+PAGE_BYTES = 256 << 10  # of messages in one page of history: who reads it slowly keeps it in memory
 MAX_EDITS = 100  # of one message: each edit rewrites those before it
 
 
@@ -171,7 +172,7 @@ class Messages:
     async def history(self, room_id: str, before: str, after: str, limit: int) -> Page:
         """A page of a room's messages: the last ones, those before an id, or those after one.
 
-        Raises BadRequest for an id that is none, and for both at once.
+        It may have fewer than `limit`, of PAGE_BYTES. Raises BadRequest for an id that is none, and for both at once.
         """
         if before and after:
             raise BadRequest("bad-field", "Give before or after, not both.")
@@ -181,10 +182,11 @@ class Messages:
         else:
             seq = self._position(before) if before else self._log.head + 1
             rows = await self._stored.before(topic, seq, limit + 1)
-        has_more, rows = len(rows) > limit, rows[:limit]
+        messages = _fitting([self._with_id(data.encode(), seq) for seq, data in rows[:limit]])
+        has_more = len(rows) > len(messages)
         if not after:
-            rows.reverse()
-        return Page([self._with_id(data.encode(), seq) for seq, data in rows], has_more)
+            messages.reverse()
+        return Page(messages, has_more)
 
     def forget_rooms(self) -> None:
         """Rooms that were in the database may not be there any more."""
@@ -254,6 +256,16 @@ class Messages:
 
     def _with_id(self, data: bytes, seq: int) -> bytes:
         return identified(data, event_id(self._log.epoch, seq))
+
+
+def _fitting(messages: list[bytes]) -> list[bytes]:
+    """The first messages that fit into a page; one always does."""
+    size = 0
+    for number, message in enumerate(messages):
+        size += len(message)
+        if number and size > PAGE_BYTES:
+            return messages[:number]
+    return messages
 
 
 async def _rewrite_reply(tx: Transaction, message: RoomMessage) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import islice
 
 import msgspec
@@ -240,9 +240,9 @@ class Presence:
         keys = self._members if after is None else (key for key in self._members if key > after)
         return heapq.nsmallest(limit, keys)
 
-    def members(self, after: Key | None, limit: int) -> list[Member]:
-        """The same as they are now."""
-        return [self._members[key] for key in self.page(after, limit)]
+    def described(self, keys: Sequence[Key]) -> list[dict[str, object]]:
+        """Members as they are told on the wire."""
+        return [self._members[key].described() for key in keys if key in self._members]
 
     def listed(self) -> bytes:
         """The JSON members `"members":[…]`, with `"membersTruncated":true` when there are more."""

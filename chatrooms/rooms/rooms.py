@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -20,7 +20,7 @@ from chatrooms.event import event_id
 from chatrooms.identity.tokens import Identity
 from chatrooms.limits import RateLimit
 from chatrooms.options import Options
-from chatrooms.rooms.presence import Key, Member, Names, Presence, as_guest
+from chatrooms.rooms.presence import Key, Names, Presence, as_guest
 from chatrooms.rooms.seat import Seat
 from chatrooms.storage.log import Log
 from chatrooms.storage.messages import MessageQueries
@@ -201,10 +201,15 @@ class Rooms:
         room = self._live.get(room_id)
         return room.presence.count if room else 0
 
-    def members(self, room_id: str, after: Key | None, limit: int) -> list[Member]:
+    def members(self, room_id: str, after: Key | None, limit: int) -> list[Key]:
         """A page of a room's members, in the order of (userId, username)."""
         room = self._live.get(room_id)
-        return room.presence.members(after, limit) if room else []
+        return room.presence.page(after, limit) if room else []
+
+    def described(self, room_id: str, members: Sequence[Key]) -> list[dict[str, object]]:
+        """Members of a room as they are told on the wire."""
+        room = self._live.get(room_id)
+        return room.presence.described(members) if room else []
 
     def live(self, after: str = "") -> list[str]:
         """The ids of the rooms that somebody is in, in order, after one."""

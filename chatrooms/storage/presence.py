@@ -50,9 +50,8 @@ async def bury(tx: Transaction, node: str, seen_at: int) -> bool:
 async def write(tx: Transaction, come: Sequence[Whereabouts], gone: Sequence[Whereabouts]) -> None:
     await tx.execute(_ASYNCHRONOUS)
     await tx.executemany("insert into presence values ($1, $2, $3, $4, $5) on conflict do nothing", come)
-    await tx.executemany(
-        "delete from presence where node = $1 and room_id = $2 and user_id = $3 and username = $4", [row[:4] for row in gone]
-    )
+    sql = "delete from presence where node = $1 and room_id = $2 and user_id = $3 and username = $4"
+    await tx.executemany(sql, [row[:4] for row in gone])
 
 
 async def elsewhere(database: Database, node: str) -> list[Whereabouts]:

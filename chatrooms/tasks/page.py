@@ -46,7 +46,8 @@ def _html_row(id: str, data: str) -> str:
     guest = " <small>guest</small>" if message.guest else ""
     name, text = html.escape(message.username), html.escape(message.message)
     return (
-        f'<li id="{id}"><p><b><bdi>{name}</bdi></b>{guest} <time datetime="{at}">{at[:10]} {at[11:19]}</time>{edited}</p>'
+        f'<li id="{id}"><p><b><bdi>{name}</bdi></b>{guest} '
+        f'<time datetime="{at}">{at[:10]} {at[11:19]}</time>{edited}</p>'
         f'<div dir="auto">{text}</div>\n'
     )
 

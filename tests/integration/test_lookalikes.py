@@ -53,7 +53,8 @@ async def test_reserved_names_are_nobodys(chat: Chat, name: str) -> None:
     answers.append(await chat.post("/api/rooms/lobby/messages", {"message": "x", "username": name}))
     assert [(answer.status, answer.code) for answer in answers] == [(409, "name-taken")] * 4
     token = chat.token("boss", name)
-    said = await chat.post("/api/rooms/lobby/messages", {"message": "x"}, None, headers={"Authorization": f"Bearer {token}"})
+    headers = {"Authorization": f"Bearer {token}"}
+    said = await chat.post("/api/rooms/lobby/messages", {"message": "x"}, None, headers=headers)
     assert said.status == 201
 
 
@@ -67,7 +68,7 @@ async def test_names_that_show_nothing_are_refused(chat: Chat, name: str) -> Non
 @pytest.mark.gen_test
 @pytest.mark.options(leave_grace=0)
 async def test_no_guest_looks_like_somebody_present(chat: Chat) -> None:
-    """Who has a token of elsewhere has no account here; guests may look like each other, and show that they are guests."""
+    """Who has a token of elsewhere has no account here; guests may look like each other, and show what they are."""
     here = await chat.join(user="u1", username="Grace", token=chat.token("u1", "Grace"))
     refused = await guest(chat, "Grаce")
     assert (refused.status, refused.code) == (409, "name-taken")
@@ -92,7 +93,8 @@ async def test_guests_are_told_apart_from_everybody_else(chat: Chat) -> None:
     assert (await ann.event("user-joined"))["guest"] is True
     said = await chat.post("/api/rooms/lobby/messages", {"message": "hello"}, None, headers=headers)
     assert said.data["guest"] is True and (await ann.event("room-message"))["guest"] is True
-    edited = await chat.call("PATCH", f"/api/rooms/lobby/messages/{said.data['id']}", {"message": "hi"}, None, headers=headers)
+    path = f"/api/rooms/lobby/messages/{said.data['id']}"
+    edited = await chat.call("PATCH", path, {"message": "hi"}, None, headers=headers)
     assert edited.data["guest"] is True
     await chat.post("/api/rooms/lobby/typing", None, None, headers=headers)
     assert (await ann.event("typing"))["guest"] is True
@@ -137,7 +139,7 @@ async def test_accounts_of_before_are_indexed_and_the_oldest_has_the_looks(
                 "values ($1, $2, $3, $4, 'user', 'active')", *row,
             )  # fmt: skip
     await chat.server.accounts.open()
-    held = dict(await database.fetch("select skeleton, user_id from name_skeletons"))
+    held: dict[str, str] = dict(await database.fetch("select skeleton, user_id from name_skeletons"))
     assert held == {skeletons("Zoe")[0]: "u0", "ada": "u1", "eve": "u3", skeletons("Bob")[0]: "u4"}
     assert (await guest(chat, "Eve")).status == 409
     await chat.server.accounts.open()  # and not again

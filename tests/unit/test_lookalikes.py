@@ -12,8 +12,8 @@ from tests.helpers import confusables
 from tests.helpers.limit import time_limit
 
 LOOK_LIKE_ADA = [
-    "Ada", "aDA", " Ada ", "Ada\u200b", "A\u200dda", "Ad\u00ada", "Ada\u3164", "Ada\u2800", "\uff21\uff44\uff41", "Аda", "АDА",
-    "Adа", "ᎪdᎪ", "𝐀𝐝𝐚", "Ⓐⓓⓐ", "Ad\ufe0fa", "A\u034fda", "Ada\U000e0041", "Αda",
+    "Ada", "aDA", " Ada ", "Ada\u200b", "A\u200dda", "Ad\u00ada", "Ada\u3164", "Ada\u2800", "\uff21\uff44\uff41",
+    "Аda", "АDА", "Adа", "ᎪdᎪ", "𝐀𝐝𝐚", "Ⓐⓓⓐ", "Ad\ufe0fa", "A\u034fda", "Ada\U000e0041", "Αda",
 ]  # fmt: skip
 
 
@@ -26,7 +26,8 @@ def test_names_that_look_alike_have_a_skeleton_in_common(name: str) -> None:
 @pytest.mark.parametrize(
     ("one", "other"),
     [("Alice", "AIice"), ("ALICE", "alicе"), ("ALICE", "АLІСЕ"), ("Bob", "B0b"), ("Bill", "Bi11"), ("Bill", "Bi|l"),
-     ("mia", "rnia"), ("MIA", "mia"), ("Ian", "lan"), ("Нелли", "HеллИ"), ("Ann Lee", "Ann\u2003\u00a0Lee"), ("Zoe\u0301", "Zoé")],
+     ("mia", "rnia"), ("MIA", "mia"), ("Ian", "lan"), ("Нелли", "HеллИ"),
+     ("Ann Lee", "Ann\u2003\u00a0Lee"), ("Zoe\u0301", "Zoé")],
 )  # fmt: skip
 def test_letters_that_are_taken_for_others_are_the_same(one: str, other: str) -> None:
     """Also in capitals, and by two letters for one."""
@@ -43,8 +44,11 @@ def test_names_that_differ_to_a_person_are_apart(one: str, other: str) -> None:
     assert not alike(one, other)
 
 
-@pytest.mark.parametrize("name", ["Assistant", "ASSISTANT", "Аssistant", "A\u200bssistant", "ﾠSystem", "Ѕуѕtеm", "M0derator",
-                                  "ADMlN", "ADMIN", "Ｓｅｒｖｅｒ", "ai", "АI"])  # fmt: skip
+@pytest.mark.parametrize(
+    "name",
+    ["Assistant", "ASSISTANT", "Аssistant", "A\u200bssistant", "ﾠSystem", "Ѕуѕtеm", "M0derator", "ADMlN", "ADMIN",
+     "Ｓｅｒｖｅｒ", "ai", "АI"],
+)  # fmt: skip
 def test_names_that_speak_for_the_server_are_reserved(name: str) -> None:
     """Whatever they are written with."""
     assert is_reserved(name)
