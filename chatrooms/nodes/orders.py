@@ -15,6 +15,7 @@ import msgspec
 from chatrooms.core.hub import Hub, closing
 from chatrooms.event import CONTROL, Event
 from chatrooms.identity.tokens import Identity
+from chatrooms.limits import RateLimit
 from chatrooms.rooms.rooms import Rooms, topic_of
 from chatrooms.rooms.seat import Seat
 from chatrooms.storage.log import Log
@@ -22,6 +23,8 @@ from chatrooms.storage.log import Log
 REPLACED = "stream-replaced"
 LEFT = "client-left"
 EXTENDED = "streams-extended"
+ORDERS = 60  # to leave or to extend, of one user in ORDER_PERIOD: each is a row of the log
+ORDER_PERIOD = 10.0  # seconds
 
 log = logging.getLogger(__name__)
 
@@ -46,23 +49,26 @@ class Orders:
         self._hub = hub
         self._rooms = rooms
         self._node = node
+        self._rate = RateLimit(ORDERS, ORDER_PERIOD)
         self._giving: set[asyncio.Task[None]] = set()
         rooms.on_replaced = self._replace
         hub.listen(CONTROL, self._obey)
 
     async def leave(self, room_id: str, user_id: str, client_id: str) -> None:
-        """Ends that client's streams in a room, on whatever node. Raises Unavailable."""
+        """Ends that client's streams in a room, on whatever node. Raises TooMany, Unavailable."""
         self._rooms.leave(room_id, user_id, client_id)
         if self._rooms.is_elsewhere(user_id, room_id):
+            self._rate.spend(user_id)
             await self._give(LEFT, Order(self._node, user_id, client_id, room_id))
 
     async def extend(self, who: Identity, client_id: str) -> bool:
         """Lets the streams of a user's client live as long as its new token; false when there are none.
 
-        Raises Unavailable.
+        Raises TooMany, Unavailable.
         """
         found = self._rooms.extend(who, client_id) > 0
         if self._rooms.is_elsewhere(who.user_id):
+            self._rate.spend(who.user_id)
             order = Order(self._node, who.user_id, client_id, session=who.session, expires_at=who.expires_at)
             await self._give(EXTENDED, order)
             found = True

@@ -16,6 +16,7 @@ from chatrooms.bus.base import Bus
 from chatrooms.channels import orders
 from chatrooms.errors import ConfigError
 from chatrooms.nodes import neighbours
+from chatrooms.nodes import orders as node_orders
 from tests.helpers.channel import Subscribed, wanted
 from tests.helpers.chat import SECRET, Chat, eventually, gather
 from tests.helpers.nats import Nats
@@ -376,3 +377,16 @@ async def test_guests_are_told_apart_on_every_node(cluster: Cluster) -> None:
         async with cluster(1) as (c,):  # it reads the table
             await eventually(lambda: members(c) == ["ann", "Guy"])
             assert [m.get("guest") for m in (await c.get("/api/rooms/lobby/members")).data["members"]] == [None, True]
+
+
+async def test_orders_of_one_user_are_counted(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is a row of the log: who extends or leaves again and again would fill it."""
+    monkeypatch.setattr(node_orders, "ORDERS", 3)
+    async with cluster(2) as (a, b):
+        await b.join(user="alice", clientId="phone")
+        await eventually(lambda: members(a) == ["alice"])
+        extended = [(await a.post("/api/auth/extend", {"clientId": "phone"})).status for _ in range(4)]
+        assert extended == [200, 200, 200, 429]
+        assert (await a.post("/api/rooms/lobby/leave", {"clientId": "phone"})).code == "rate-limited"
+        await a.join(user="bob")
+        assert (await a.post("/api/rooms/lobby/leave", {"clientId": "x"}, "bob")).status == 204
