@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -28,6 +29,7 @@ from chatrooms.storage.log import ERASED, Log
 RATE_PERIOD = 10.0  # seconds in which `message-rate` counts
 KNOWN_ROOMS = 10_000  # rooms remembered to be in the database
 PAGE_BYTES = 256 << 10  # of messages in one page of history: who reads it slowly keeps it in memory
+PAGES_AT_ONCE = 8  # read from the database; others wait before they are
 MAX_EDITS = 100  # of one message: each edit rewrites those before it
 
 
@@ -83,6 +85,7 @@ class Messages:
         self._max_bytes: int = options.max_message_bytes
         self._rate = RateLimit(options.message_rate, RATE_PERIOD)
         self._known: dict[str, None] = {}
+        self._pages = asyncio.Semaphore(PAGES_AT_ONCE)
 
     async def post(
         self, who: Identity, username: str, room_id: str, drafts: Sequence[Draft], rules: Rules
@@ -165,7 +168,7 @@ class Messages:
         position = parse_id(message_id)
         if position is None or position.epoch != self._log.epoch:
             return None
-        rows = await self._stored.after(topic_of(room_id), position.seq - 1, 1)
+        rows = await self._stored.after(topic_of(room_id), position.seq - 1, 1, PAGE_BYTES)
         found = rows and rows[0][0] == position.seq
         return msgspec.json.decode(rows[0][1], type=RoomMessage) if found else None
 
@@ -178,11 +181,13 @@ class Messages:
             raise BadRequest("bad-field", "Give before or after, not both.")
         topic = topic_of(room_id)
         if after:
-            rows = await self._stored.after(topic, self._position(after), limit + 1)
+            async with self._pages:
+                rows = await self._stored.after(topic, self._position(after), limit + 1, PAGE_BYTES)
         else:
             seq = self._position(before) if before else self._log.head + 1
-            rows = await self._stored.before(topic, seq, limit + 1)
-        messages = _fitting([self._with_id(data.encode(), seq) for seq, data in rows[:limit]])
+            async with self._pages:
+                rows = await self._stored.before(topic, seq, limit + 1, PAGE_BYTES)
+        messages = _fitting([self._with_id(data.encode(), seq) for seq, data in rows[:limit] if data is not None])
         has_more = len(rows) > len(messages)
         if not after:
             messages.reverse()

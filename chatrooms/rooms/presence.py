@@ -107,8 +107,9 @@ class Presence:
         told the state instead.
         """
         key = (user_id, username)
+        was_guest = self.is_guest(key)
         member = self._met(key, guest) or self._add(key, returns, guest)
-        if not member.here:
+        if not member.here or was_guest != member.guest:
             member.here = True
             self._report(key, True)
         if member.leaving is not None:

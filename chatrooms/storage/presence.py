@@ -49,7 +49,9 @@ async def bury(tx: Transaction, node: str, seen_at: int) -> bool:
 
 async def write(tx: Transaction, come: Sequence[Whereabouts], gone: Sequence[Whereabouts]) -> None:
     await tx.execute(_ASYNCHRONOUS)
-    await tx.executemany("insert into presence values ($1, $2, $3, $4, $5) on conflict do nothing", come)
+    sql = """insert into presence values ($1, $2, $3, $4, $5)
+        on conflict (node, room_id, user_id, username) do update set guest = excluded.guest"""
+    await tx.executemany(sql, come)
     sql = "delete from presence where node = $1 and room_id = $2 and user_id = $3 and username = $4"
     await tx.executemany(sql, [row[:4] for row in gone])
 

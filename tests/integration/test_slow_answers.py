@@ -122,8 +122,8 @@ async def test_an_answer_that_is_not_taken_in_time_is_cut_off(
 ) -> None:
     """However slowly its reader reads; a stream is not concerned, nor a connection that owes nothing."""
     monkeypatch.setattr(front, "CHECK_INTERVAL", 0.01)
-    monkeypatch.setattr(wire, "ANSWER_TIMEOUT", 0.0)
     async with opened(app) as (chat, door):
+        monkeypatch.setattr(wire, "ANSWER_TIMEOUT", 0.0)
         reader = await chat.join()
         stalled = await asked(chat)
         await eventually(lambda: not door._connections)
