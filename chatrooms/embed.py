@@ -13,7 +13,7 @@ from chatrooms.app import make_app
 from chatrooms.handlers.base import Authenticate
 from chatrooms.identity.tokens import Identity
 from chatrooms.notifications.notifier import Notifier
-from chatrooms.rooms.messages import Draft
+from chatrooms.rooms.message import Draft
 from chatrooms.server import Server
 from chatrooms.tasks.jobs import Tasks
 

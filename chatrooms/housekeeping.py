@@ -62,7 +62,7 @@ def run_out(store: Store, options: Options) -> list[Chore]:
     chores = past(store, _days_ago(options.retention)) if options.retention else []
     if options.task_days:
         chores.append(("tasks", partial(tasks.forget_ended, store.database, _days_ago(options.task_days))))
-    return [*chores, ("results", Results(store.database).forget)]  # last: those of the tasks, too
+    return [*chores, ("results", Results(store.database, options).forget)]  # last: those of the tasks, too
 
 
 def past(store: Store, cutoff: int) -> list[Chore]:

@@ -26,6 +26,12 @@ _PLAIN_NAME = re.compile(r"[!-~](?:[ -~]{0,30}[!-~])?\Z")
 _ID_PUNCTUATION = frozenset("._-:")
 # Embeddings, overrides and isolates reorder the text around them on screen (Unicode TR9).
 _BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+# What shows nothing: Unicode's Default_Ignorable_Code_Point (DerivedCoreProperties), and blanks that are no spaces.
+_IGNORABLE = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
+    "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]+"
+)
+_BLANK = re.compile("[\u2800\U0001d159]")  # the empty pattern of Braille, the null note
 
 
 def room_id(value: str | None) -> str:
@@ -66,7 +72,7 @@ def username(value: str | None) -> str:
         raise BadRequest("bad-field", "username is missing.")
     if _PLAIN_NAME.match(value):
         return value
-    name = _normalized(value.strip(), MAX_USERNAME)
+    name = measured(value)
     if not 1 <= len(name) <= MAX_USERNAME:
         raise BadRequest("bad-field", f"username must have 1 to {MAX_USERNAME} characters.")
     if any(_unprintable(c) for c in name):
@@ -78,7 +84,7 @@ def username(value: str | None) -> str:
 
 def title(value: str) -> str:
     """The title of a room: trimmed, NFC, 1–100 characters, visible, no control or bidi override."""
-    title = unicodedata.normalize("NFC", value.strip())
+    title = _normalized(value.strip(), MAX_TITLE)
     if not 1 <= len(title) <= MAX_TITLE:
         raise BadRequest("bad-field", f"title must have 1 to {MAX_TITLE} characters.")
     if any(_unprintable(c) for c in title) or not any(_visible(c) for c in title):
@@ -140,6 +146,16 @@ def whole_number(value: str, field: str, least: int, most: int) -> int:
     return int(value)
 
 
+def measured(name: str) -> str:
+    """A display name in NFC; of one that is too long to be one, its beginning."""
+    return _normalized(name.strip(), MAX_USERNAME)
+
+
+def shown(text: str) -> str:
+    """A text without what shows nothing, and with plain single spaces, none around it."""
+    return " ".join(_BLANK.sub(" ", _IGNORABLE.sub("", text)).split())
+
+
 def same_name(a: str, b: str) -> bool:
     """Whether two display names are the same to a person: NFC, trimmed, case folded."""
     return folded(a) == folded(b)
@@ -160,7 +176,7 @@ def email(value: str) -> str:
 
 def folded(name: str) -> str:
     """What two display names have in common that are the same to a person."""
-    return unicodedata.normalize("NFC", _normalized(name.strip(), MAX_USERNAME).casefold())
+    return unicodedata.normalize("NFC", measured(name).casefold())
 
 
 def _normalized(text: str, most: int) -> str:
@@ -194,7 +210,7 @@ def _id_character(c: str, spaces: bool) -> bool:
         return True
     # Marks (M*) belong to the letters of many scripts, as the vowel signs of Devanagari.
     category = unicodedata.category(c)
-    return category[0] in "LM" or category == "Nd"
+    return (category[0] in "LM" or category == "Nd") and not _IGNORABLE.match(c)
 
 
 def _unprintable(c: str) -> bool:
@@ -202,4 +218,4 @@ def _unprintable(c: str) -> bool:
 
 
 def _visible(c: str) -> bool:
-    return unicodedata.category(c)[0] not in "CZM"
+    return unicodedata.category(c)[0] not in "CZM" and not _IGNORABLE.match(c) and not _BLANK.match(c)

@@ -8,16 +8,26 @@ from __future__ import annotations
 
 import argparse
 import ipaddress
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
 from chatrooms.errors import ConfigError
+from chatrooms.kinds import (
+    base_url,
+    bus_url,
+    database_url,
+    flag,
+    networks,
+    one_of,
+    port,
+    seconds,
+    subject,
+    text,
+    whole,
+    words,
+)
 
 ENV_PREFIX = "CHATROOMS_"
-
-_SUBJECT = re.compile(r"[^\s.*>\0]+(\.([^\s.*>\0]+|\*))*(\.>)?\Z")
 
 SESSION_CLAIM = "whose a session is: its first user's, or as programs say; default first in development, else assigned"
 
@@ -38,87 +48,6 @@ class Option(NamedTuple):
     @property
     def variable(self) -> str:
         return ENV_PREFIX + self.attribute.upper()
-
-
-def text(value: str) -> str:
-    return value
-
-
-def whole(value: str) -> int:
-    if not value.isascii() or not value.strip().isdigit():
-        raise ValueError("a whole number, 0 or more")
-    return int(value)
-
-
-def port(value: str) -> int:
-    number = whole(value)
-    if number > 65535:
-        raise ValueError("a port from 0 to 65535")
-    return number
-
-
-def seconds(value: str) -> float:
-    try:
-        number = float(value)
-    except ValueError:
-        number = -1.0
-    if not 0 <= number < 1e9:
-        raise ValueError("a number of seconds, 0 or more")
-    return number
-
-
-def flag(value: str) -> bool:
-    choices = {"true": True, "yes": True, "1": True, "on": True, "false": False, "no": False, "0": False, "off": False}
-    if value.lower() not in choices:
-        raise ValueError("true or false")
-    return choices[value.lower()]
-
-
-def one_of(*choices: str) -> Callable[[str], str]:
-    def kind(value: str) -> str:
-        if value not in choices:
-            raise ValueError("one of " + ", ".join(choices))
-        return value
-
-    return kind
-
-
-def base_url(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-        raise ValueError("an http or https address without a query")
-    return value
-
-
-def words(value: str) -> tuple[str, ...]:
-    return tuple(word for word in value.replace(",", " ").split() if word)
-
-
-def networks(value: str) -> tuple[str, ...]:
-    for word in words(value):
-        try:
-            ipaddress.ip_network(word, strict=False)
-        except ValueError:
-            raise ValueError("addresses or networks, separated by commas") from None
-    return words(value)
-
-
-def database_url(value: str) -> str:
-    if not value.startswith(("postgresql://", "postgres://")):
-        raise ValueError("a URL that begins with postgresql://")
-    return value
-
-
-def bus_url(value: str) -> str:
-    if not all(server.strip().startswith(("nats://", "tls://")) for server in value.split(",")):
-        raise ValueError("URLs that begin with nats:// or tls://, separated by commas")
-    return value
-
-
-def subject(value: str) -> str:
-    if not _SUBJECT.match(value) or value.startswith("chatrooms."):
-        raise ValueError("a NATS subject, as chat.messages, outside of chatrooms.…")
-    return value
 
 
 OPTIONS: tuple[Option, ...] = (
@@ -188,6 +117,10 @@ OPTIONS: tuple[Option, ...] = (
     Option("ai-queue-per-user", whole, 20, "replies of one user that may wait"),
     Option("max-tasks-per-user", whole, 1000, "tasks of one user; the oldest that have ended give way"),
     Option("task-rate", whole, 600, "tasks made and changed by one user in 10 s; service and admin are exempt"),
+    Option("export-rate", whole, 30, "exports of one user in an hour; service and admin are exempt"),
+    Option("max-exports-per-user", whole, 5, "exports of one user that are being written or wait, on each node"),
+    Option("max-export-bytes-per-user", whole, 1 << 30, "bytes of one user's exports kept; the oldest give way"),
+    Option("max-export-bytes", whole, 10 << 30, "bytes of all exports kept; beyond it none is begun"),
     Option("task-days", seconds, 30.0, "days that tasks are kept after their end; 0: for ever"),
     Option("max-prompt-bytes", whole, 65_536, "UTF-8 bytes of one prompt; older entries of its history give way"),
     Option("max-reply-bytes", whole, 262_144, "UTF-8 bytes of one AI reply"),

@@ -107,7 +107,7 @@ class Parts:
         self.hub.start(self.log)
         closing.callback(self.hub.stop)
         await self._open_rooms()
-        self._open_people(closing)
+        await self._open_people(closing)
         self._open_personal(closing)
         self._open_sessions(closing)
         await self._open_replies(closing)
@@ -136,10 +136,13 @@ class Parts:
         self.channels = Channels(self.hub, self.rooms, self.entrance, ids, options)
         self.channel_orders = ChannelOrders(self.log, self.hub, self.channels, self.database, ids, self.nodes.name)
 
-    def _open_people(self, closing: AsyncExitStack) -> None:
+    async def _open_people(self, closing: AsyncExitStack) -> None:
         self.signins = SignIns(self.database, self.log, self.tokens, self._secret, self.options)
-        self.accounts = Accounts(self.database, self.log, self.signins, self._secret, self.options)
+        self.accounts = Accounts(
+            self.database, self.log, self.signins, self._secret, self.options, self.rooms.names.shows
+        )
         closing.callback(self.accounts.close)
+        await self.accounts.open()
 
     def _open_personal(self, closing: AsyncExitStack) -> None:
         self.memberships = Memberships(self.hub, self.log, self.quotas, self.options)
@@ -175,8 +178,8 @@ class Parts:
     async def _open_tasks(self, closing: AsyncExitStack) -> None:
         self.tasks = Tasks(TaskStore(self.database, self.log, self.lease, self.options))
         self.task_streams = TaskStreams(self.hub, self.log)
-        self.results = Results(self.database)
-        self.exports = Exports(self.tasks, self.results, self.log, MessageQueries(self.database))
+        self.results = Results(self.database, self.options)
+        self.exports = Exports(self.tasks, self.results, self.log, MessageQueries(self.database), self.options)
         self.hub.listen(CONTROL, self.tasks.obey)
         await self.tasks.open(alone=not self.database.shared)
         closing.push_async_callback(self.tasks.close)

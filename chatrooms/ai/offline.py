@@ -12,6 +12,7 @@ from chatrooms.ai.base import Prompt
 QUOTED = 200  # characters of the message that are quoted
 LONGEST = 2.5  # seconds that a reply takes at most
 LABEL = "(offline assistant) "
+SHORT = 100  # characters of what may be a call for help: looking for one takes time by the square of them
 
 _HELP = re.compile(r"\W*(help|what can you do)?\W*\Z", re.IGNORECASE)
 _SAMPLE = re.compile(r"\b(markdown|code|list|emphasis)\b", re.IGNORECASE)
@@ -50,7 +51,7 @@ async def _answer(prompt: Prompt) -> str:
     if len(quoted) > QUOTED:
         quoted = quoted[:QUOTED] + "…"
     opening = f"You said: “{quoted}”. " if quoted else ""
-    if _HELP.match(prompt.message):
+    if len(prompt.message) <= SHORT and _HELP.match(prompt.message):
         return opening + HELP
     if prompt.scene is not None:
         found = await recollection.answer(prompt.message, prompt.scene)

@@ -63,6 +63,7 @@ async def _add(database: Database, args: Namespace) -> str:
     email = names.email(args.email) if args.email else None
     hashed = await _hashed(_password())
     account = new_account(names.username(args.name), email, hashed, args.role)
+    await AccountQueries(database).index_names()
     async with database.appending() as tx:
         await accounts.add(tx, account)
     return f"{account.username} is {account.user_id}, {account.role}"

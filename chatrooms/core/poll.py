@@ -10,19 +10,21 @@ from chatrooms.event import Event, event_id, identified
 from chatrooms.storage.log import Log
 
 POLL_EVENTS = 200  # events in one answer to a poll, its `system` included
+POLL_BYTES = 256 << 10  # of their data: who reads it slowly keeps it in memory
 
 
 def page(
     log: Log, system: bytes, position: int, recovered: bool, events: Sequence[Event], reached: int,
     unnamed: Callable[[Event, str], bytes] | None = None,
 ) -> bytes:  # fmt: skip
-    """The JSON answer to a poll from that position: `system`, then what follows, POLL_EVENTS in all.
+    """The JSON answer to a poll from that position: `system`, then what follows, POLL_EVENTS or POLL_BYTES in all.
 
     `events` are the next POLL_EVENTS, when there are so many; `reached` is up to where they are all.
     `unnamed` makes the data of each in a family whose events have no names.
     """
-    more = len(events) == POLL_EVENTS
-    events = events[: POLL_EVENTS - 1]
+    some = _fitting(events[: POLL_EVENTS - 1])
+    more = len(events) == POLL_EVENTS or len(some) < len(events)
+    events = some
     last = events[-1].seq if more else max(reached, position)
     name = "message" if unnamed else "system"
     first = {"event": name, "id": event_id(log.epoch, position), "data": msgspec.Raw(system)}
@@ -34,6 +36,16 @@ def page(
             "recovered": recovered,
         }
     )
+
+
+def _fitting(events: Sequence[Event]) -> Sequence[Event]:
+    """The first events that fit into an answer; one always does."""
+    size = 0
+    for number, event in enumerate(events):
+        size += len(event.data)
+        if number and size > POLL_BYTES:
+            return events[:number]
+    return events
 
 
 def _polled(log: Log, event: Event, unnamed: Callable[[Event, str], bytes] | None) -> dict[str, object]:

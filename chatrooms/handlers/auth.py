@@ -14,6 +14,7 @@ from chatrooms.identity.gate import TICKET_TTL
 from chatrooms.identity.guesses import KNOWN, Caller
 from chatrooms.identity.signins import SignedIn
 from chatrooms.identity.tokens import Identity
+from chatrooms.rooms.presence import as_guest
 
 DEVICE_COOKIE = "chatrooms_device"  # lets nobody in; only guesses of others do not lock out who has it
 DEVICE_BYTES = 16
@@ -185,9 +186,8 @@ class Me(_AuthHandler):
 
     async def get(self) -> None:
         who = self.identity()
-        told = {"userId": who.user_id, "username": who.username, "role": who.role}
-        guest = {"guest": True} if await self.server.accounts.is_guest(who) else {}
-        self.answer({**told, "expiresAt": int(who.expires_at * 1000), **guest})
+        user = _user(who.user_id, who.username, who.role, who.guest)
+        self.answer({**user, "expiresAt": int(who.expires_at * 1000)})
 
     async def delete(self) -> None:
         who = self.identity()
@@ -201,8 +201,13 @@ def _tokens(signed_in: SignedIn) -> dict[str, object]:
         "token": signed_in.token,
         "refreshToken": signed_in.refresh_token,
         "expiresIn": signed_in.expires_in,
-        "user": {"userId": signed_in.user_id, "username": signed_in.username, "role": signed_in.role},
+        "user": _user(signed_in.user_id, signed_in.username, signed_in.role, signed_in.guest),
     }
+
+
+def _user(user_id: str, username: str | None, role: str, guest: bool) -> dict[str, object]:
+    """A user; `guest` is there when it is one."""
+    return {"userId": user_id, "username": username, "role": role, **as_guest(guest)}
 
 
 ROUTES = [

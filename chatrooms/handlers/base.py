@@ -18,6 +18,7 @@ from chatrooms.errors import BadRequest, Problem, StartFailure, Unauthorized, Un
 from chatrooms.handlers.access import Access
 from chatrooms.identity.tokens import Identity
 from chatrooms.logs import printable
+from chatrooms.rooms.entrance import check_free
 from chatrooms.server import Server
 
 COOKIE = "chatrooms_token"
@@ -157,7 +158,9 @@ class Handler(RequestHandler):
         if who.username is not None:
             return who.username
         if given is not None:
-            return names.username(given)
+            username = names.username(given)
+            check_free(who, username)
+            return username
         of_stream = self.server.rooms.username_of(who.user_id, client_id) if client_id else None
         return of_stream or who.user_id
 

@@ -30,6 +30,7 @@ class Export(Handler):
         room_id = names.room_id(room_id)
         await self.server.rulebook.readable(who, room_id)
         body = self.body(ExportBody) if self.request.body else ExportBody()
+        self.server.quotas.export(who)
         task = await self.server.exports.start(who, room_id, body.format)
         self.answer({"task_id": task.task_id}, 202)
 

@@ -23,7 +23,7 @@ from tornado.web import Application
 
 from chatrooms.core.stream import tune
 from chatrooms.handlers.accept import Acceptor
-from chatrooms.handlers.wire import BODY_TOO_LARGE, HEAD_TOO_LARGE, TARGET_TOO_LONG, TLSWire, Wire
+from chatrooms.handlers.wire import BODY_TOO_LARGE, HEAD_TOO_LARGE, TARGET_TOO_LONG, Backlog, TLSWire, Wire
 
 MAX_HEAD = 16 << 10  # bytes of a request's line and headers; reading 32 KiB of them takes 50 ms
 MAX_HEADERS = 100
@@ -44,6 +44,7 @@ class Front(HTTPServer):
         super().initialize(application, ssl_options=tls, max_header_size=MAX_HEAD, max_body_size=MAX_BODY)
         self._write_timeout = write_timeout
         self._timer: asyncio.TimerHandle | None = None
+        self.backlog = Backlog()
 
     def add_sockets(self, sockets: Iterable[socket.socket]) -> None:
         for sock in sockets:
@@ -70,8 +71,9 @@ class Front(HTTPServer):
 
     def _wire(self, connection: socket.socket) -> Wire:
         if self.ssl_options is None:
-            return Wire(connection)
-        return TLSWire(ssl_wrap_socket(connection, self.ssl_options, server_side=True, do_handshake_on_connect=False))
+            return Wire(connection, backlog=self.backlog)
+        tls = ssl_wrap_socket(connection, self.ssl_options, server_side=True, do_handshake_on_connect=False)
+        return TLSWire(tls, backlog=self.backlog)
 
     def _check_deadlines(self) -> None:
         """Cuts who is late. It goes on after `stop` until the last connection has ended."""

@@ -13,7 +13,7 @@ from chatrooms import names
 from chatrooms.errors import BadRequest, TooMany
 from chatrooms.handlers.base import Handler
 from chatrooms.identity.tokens import Identity
-from chatrooms.rooms.messages import Draft, Posted
+from chatrooms.rooms.message import Draft, Posted
 from chatrooms.rooms.presence import Key
 from chatrooms.rules.rules import Rules
 from chatrooms.rules.settings import Change
@@ -83,7 +83,8 @@ class RoomInfo(Handler):
         rules = await self.server.directory.find(who, room_id)
         members = self.server.rooms.members(room_id, None, MAX_PAGE)
         online = self.server.rooms.online(room_id)
-        info = {**described(who, room_id, rules), "onlineCount": online, "members": _named(members)}
+        listed = self.server.rooms.described(room_id, members)
+        info = {**described(who, room_id, rules), "onlineCount": online, "members": listed}
         if online > len(members):
             info["membersTruncated"] = True
         self.answer(info)
@@ -110,7 +111,7 @@ class MemberList(Handler):
         page = self.server.rooms.members(room_id, after, limit + 1)
         members = page[:limit]
         answer = {
-            "members": _named(members),
+            "members": self.server.rooms.described(room_id, members),
             "onlineCount": self.server.rooms.online(room_id),
             "hasMore": len(page) > limit,
         }
@@ -190,7 +191,7 @@ class Typing(Handler):
         body = self.body(TypingBody) if self.request.body else TypingBody()
         name = self.username(who, body.username, body.client_id)
         try:
-            self.server.rooms.typing(room_id, who.user_id, name)
+            self.server.rooms.typing(room_id, who, name)
         except TooMany:
             pass  # told a moment ago: nothing is lost by not telling again
         self.set_status(204)
@@ -220,10 +221,6 @@ def described(who: Identity, room_id: str, rules: Rules) -> dict[str, object]:
 
 def _status(posted: list[Posted]) -> int:
     return 200 if all(p.repeated for p in posted) else 201
-
-
-def _named(keys: list[Key]) -> list[dict[str, str]]:
-    return [{"userId": user_id, "username": username} for user_id, username in keys]
 
 
 def _encoded(key: Key) -> str:

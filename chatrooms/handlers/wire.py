@@ -15,6 +15,8 @@ from chatrooms.errors import BadRequest, Problem, TooLarge
 HEAD_TIMEOUT = 10.0  # seconds from the first byte of a head (or the connection's begin) to its last
 BODY_TIMEOUT = 12.0  # seconds from the end of a head to that of its body
 IDLE_TIMEOUT = 75.0  # seconds without a byte between two requests
+ANSWER_TIMEOUT = 60.0  # seconds in which the peer must take what was written to it, however slowly it reads
+OWED_BYTES = 32 << 20  # of answers that wait for their peers, on all connections; beyond it the oldest are cut
 
 # What Tornado says, bare, to what it cannot read.
 _BARE = b"HTTP/1.1 400 Bad Request\r\n\r\n"
@@ -48,6 +50,35 @@ TARGET_TOO_LONG = refusal(TargetTooLong("too-large", "The request's URL is too l
 BODY_TOO_LARGE = refusal(TooLarge("too-large", "The request is too large."))
 
 
+class Backlog:
+    """What has been written to connections and their peers have not taken: at most OWED_BYTES of it in memory.
+
+    Whose answer waits longest is cut off first: peers that read have theirs within milliseconds.
+    """
+
+    def __init__(self) -> None:
+        self._owed: dict[Wire, int] = {}
+        self._total = 0
+
+    @property
+    def total(self) -> int:
+        """Bytes."""
+        return self._total
+
+    def note(self, wire: Wire, size: int) -> None:
+        """Notes how much a connection still has to write; memory is freed when it is nothing."""
+        before = self._owed.get(wire, 0)
+        if not size:
+            self._owed.pop(wire, None)
+        elif size > before:
+            self._owed[wire] = size
+        self._total += self._owed.get(wire, 0) - before
+        while self._total > OWED_BYTES:
+            oldest = next(iter(self._owed))
+            self._total -= self._owed.pop(oldest)
+            asyncio.get_running_loop().call_soon(oldest.close)
+
+
 class Wire(IOStream):
     """A connection that says in JSON what is wrong, and that has a deadline while it is read.
 
@@ -56,9 +87,12 @@ class Wire(IOStream):
     deadline  loop time at which the connection is cut, or infinity
     idle      whether it waits for the first byte of a next request
     used      whether it has brought a request
+    owes_by   loop time at which what was written must have been taken, or infinity
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, backlog: Backlog, **kwargs: Any) -> None:
+        self._backlog = backlog
+        self.owes_by = math.inf
         self.refusal = MALFORMED
         self.overflow = HEAD_TOO_LARGE
         self.deadline = math.inf
@@ -87,13 +121,22 @@ class Wire(IOStream):
         if self.idle and self._read_buffer_size:
             self.idle = False
             self.deadline = now + HEAD_TIMEOUT
-        if now >= self.deadline:
+        if now >= min(self.deadline, self.owes_by):
             self.close()
 
     def write(self, data: bytes | memoryview) -> asyncio.Future[None]:
         return super().write(self.refusal if data == _BARE else data)
 
+    def _handle_write(self) -> None:
+        super()._handle_write()
+        if not self._write_buffer:
+            self.owes_by = math.inf
+        elif self.owes_by == math.inf:
+            self.owes_by = asyncio.get_running_loop().time() + ANSWER_TIMEOUT
+        self._backlog.note(self, 0 if self.closed() else len(self._write_buffer))
+
     def close(self, exc_info: Any = False) -> None:
+        self._backlog.note(self, 0)
         if isinstance(exc_info, UnsatisfiableReadError) and not self.closed():
             self._last_words(self.overflow)
         super().close(exc_info)

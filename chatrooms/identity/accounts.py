@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 
-from chatrooms import names
+from chatrooms import lookalikes, names
 from chatrooms.errors import Conflict, Forbidden, NotFound, Unauthorized
 from chatrooms.event import Event, purged
 from chatrooms.identity.gate import blocked
@@ -20,21 +21,30 @@ from chatrooms.storage.accounts import Account, AccountQueries
 from chatrooms.storage.database import Database, Transaction
 from chatrooms.storage.log import Log
 
-GUEST = "guest-"  # how the userIds begin that guests are given
-
 
 class Accounts:
-    """The registered users of a server, and its guests."""
+    """The registered users of a server, and its guests.
 
-    def __init__(self, database: Database, log: Log, signins: SignIns, secret: str, options: Options) -> None:
+    `shown` says whether a name looks like that of somebody who is in a room and no guest.
+    """
+
+    def __init__(
+        self, database: Database, log: Log, signins: SignIns, secret: str, options: Options,
+        shown: Callable[[str], bool],
+    ) -> None:  # fmt: skip
         self._database = database
         self._log = log
         self._signins = signins
         self._stored = AccountQueries(database)
+        self._shown = shown
         self._passwords = Passwords()
         self._guests = options.guests
         self._guest_rate = RateLimit(options.guests_a_minute, MINUTE)
         self._guesses = Guesses(database, secret, options)
+
+    async def open(self) -> None:
+        """Has all names ready to be compared. Raises Unavailable."""
+        await self._stored.index_names()
 
     def close(self) -> None:
         self._passwords.close()
@@ -48,9 +58,10 @@ class Accounts:
             raise Forbidden("guests-off", "Guests are not allowed here: sign in instead.")
         username = names.username(username)
         self._guest_rate.spend(address)
-        if await self._stored.by_name(names.folded(username)) is not None:
-            raise Conflict("name-taken", "A registered user has that name.")
-        return await self._signins.begin(f"{GUEST}{secrets.token_hex(8)}", username, "user")
+        check_free(username)
+        if self._shown(username) or await self._stored.looks_taken(username):
+            raise Conflict("name-taken", "A registered user has that name, or one that looks like it.")
+        return await self._signins.begin(f"guest-{secrets.token_hex(8)}", username, "user", guest=True)
 
     async def sign_up(
         self, username: str, email: str, password: str, address: str, who: Identity | None = None
@@ -62,9 +73,10 @@ class Accounts:
         """
         username, email = names.username(username), names.email(email)
         self._guesses.sign_up(address)
+        check_free(username)
         hashed = await self._passwords.hash(password)
         account = new_account(username, email, hashed, "user")
-        if who is not None and came_as_guest(who):
+        if who is not None and who.guest:
             account = account._replace(user_id=who.user_id)
             signed_in = await self._signins.upgrade(who, account)
             await self._guesses.know(account.user_id, Caller(address))
@@ -77,10 +89,6 @@ class Accounts:
         await self._log.append((), command)
         await self._guesses.know(account.user_id, Caller(address))
         return await self._signins.begin(account.user_id, account.username, account.role)
-
-    async def is_guest(self, who: Identity) -> bool:
-        """Whether this is a guest of this server that has no account."""
-        return came_as_guest(who) and await self._stored.by_id(who.user_id) is None
 
     async def sign_in(self, name: str, password: str, caller: Caller) -> SignedIn:
         """A sign-in by user name or email.
@@ -162,12 +170,12 @@ class Accounts:
         return account
 
 
+def check_free(username: str) -> None:
+    """Raises Conflict `name-taken` for a name that speaks for the server, or looks like one."""
+    if lookalikes.is_reserved(username):
+        raise Conflict("name-taken", "That name is reserved.")
+
+
 def new_account(username: str, email: str | None, password_hash: str, role: str) -> Account:
     """An account that is not stored yet; `username` and `email` are normalised."""
     return Account(f"user-{secrets.token_hex(8)}", username, email, password_hash, role, "active")
-
-
-def came_as_guest(who: Identity) -> bool:
-    """Whether this server once let that user in as a guest; a token made elsewhere may claim any userId."""
-    # Sign-ins of this server have no colon in their names; what was made elsewhere has: "token:…", "own:…".
-    return who.user_id.startswith(GUEST) and ":" not in who.session

@@ -93,7 +93,7 @@ class Gate:
         """A ticket that lets in once, for TICKET_TTL seconds, instead of a token in a URL."""
         self._ticket_rate.spend(who.user_id)
         ticket = secrets.token_urlsafe(24)
-        row = (who.user_id, who.username, who.role, who.session, who.expires_at)
+        row = (who.user_id, who.username, who.role, who.session, who.expires_at, int(who.guest))
         async with self._database.transaction() as tx:
             await tickets.add(tx, _hash(ticket), row, int(self._clock()) + TICKET_TTL)
         return ticket
@@ -104,8 +104,8 @@ class Gate:
             row = await tickets.take(tx, _hash(ticket), int(self._clock()))
         if row is None:
             raise Unauthorized("ticket-invalid", "The ticket is unknown, used or older than 30 seconds.")
-        user_id, username, role, session, expires_at = row
-        who = Identity(user_id, username, role, expires_at, session)
+        user_id, username, role, session, expires_at, guest = row
+        who = Identity(user_id, username, role, expires_at, session, bool(guest))
         if who.expires_at <= self._clock():
             raise Unauthorized("token-expired", "The token behind the ticket has expired.")
         self.check(who)

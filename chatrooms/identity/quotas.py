@@ -10,6 +10,7 @@ STREAM_PERIOD = 10.0  # seconds in which `stream-rate` counts
 ROOM_PERIOD = 3600.0
 REPLY_PERIOD = 60.0
 TASK_PERIOD = 10.0
+EXPORT_PERIOD = 3600.0
 
 
 class Quotas:
@@ -22,6 +23,7 @@ class Quotas:
         self._joined = RateLimit(options.room_rate, ROOM_PERIOD)
         self._replies = RateLimit(options.replies_a_minute, REPLY_PERIOD)
         self._tasks = RateLimit(options.task_rate, TASK_PERIOD)
+        self._exports = RateLimit(options.export_rate, EXPORT_PERIOD)
 
     def open_stream(self, who: Identity) -> None:
         """Counts a stream, or a poll."""
@@ -44,8 +46,12 @@ class Quotas:
         self._spend(self._replies, who)
 
     def change_task(self, who: Identity) -> None:
-        """Counts a task that is made, or a change of one: each is a commit."""
+        """Counts a task made, or a change of one: each is a commit."""
         self._spend(self._tasks, who)
+
+    def export(self, who: Identity) -> None:
+        """Counts an export: each reads a whole room."""
+        self._spend(self._exports, who)
 
     def _spend(self, limit: RateLimit, who: Identity) -> None:
         if not who.trusted:

@@ -34,6 +34,7 @@ class SignedIn(NamedTuple):
     user_id: str
     username: str | None
     role: str
+    guest: bool
 
 
 class SignIns:
@@ -51,13 +52,15 @@ class SignIns:
         self._refresh_ttl: float = options.refresh_ttl
         self._clock = clock
 
-    async def begin(self, user_id: str, username: str, role: str, account: Account | None = None) -> SignedIn:
+    async def begin(
+        self, user_id: str, username: str, role: str, account: Account | None = None, guest: bool = False
+    ) -> SignedIn:
         """A new sign-in of a user.
 
         With the account whose password was right it begins only while that is still so, or who had the old
         password could outlast the new one. Raises Unauthorized.
         """
-        family = self._new(user_id, username, role)
+        family = self._new(user_id, username, role, guest)
 
         async def command(tx: Transaction) -> list[Event]:
             if account is not None and not await accounts.hold(tx, account):
@@ -136,14 +139,16 @@ class SignIns:
         """Removes sign-ins that can no longer be renewed."""
         await families.forget_expired(self._database, int(self._clock()))
 
-    def _new(self, user_id: str, username: str, role: str) -> families.Family:
-        return families.Family(secrets.token_urlsafe(12), user_id, username, role, -1, self._expiry())
+    def _new(self, user_id: str, username: str, role: str, guest: bool = False) -> families.Family:
+        name = secrets.token_urlsafe(12)
+        return families.Family(name, user_id, username, role, -1, self._expiry(), int(guest))
 
     def _signed_in(self, family: families.Family, number: int) -> SignedIn:
         user = (family.user_id, family.username, family.role)
-        token = self._tokens.sign(*user, ttl=self._token_ttl, session=family.family)
+        guest = bool(family.guest)
+        token = self._tokens.sign(*user, ttl=self._token_ttl, session=family.family, guest=guest)
         renewal = f"{family.family}.{number}.{self._mac(family.family, number)}"
-        return SignedIn(token, renewal, int(self._token_ttl), *user)
+        return SignedIn(token, renewal, int(self._token_ttl), *user, guest)
 
     def _parse(self, refresh_token: str) -> tuple[str, int]:
         family, _, rest = refresh_token.partition(".")

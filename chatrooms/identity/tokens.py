@@ -34,6 +34,7 @@ class Identity(NamedTuple):
 
     `username` is None when the token leaves the name open; `expires_at` is in seconds since 1970;
     `session` names the sign-in that the token came from; a token made elsewhere is one of its own.
+    `guest` is true for who signed in here without a password.
     """
 
     user_id: str
@@ -41,6 +42,7 @@ class Identity(NamedTuple):
     role: str
     expires_at: float
     session: str
+    guest: bool = False
 
     @property
     def trusted(self) -> bool:
@@ -82,6 +84,7 @@ class Tokens:
         role: str = "user",
         ttl: float = 900,
         session: str | None = None,
+        guest: bool = False,
     ) -> str:
         """A token for that user, good for `ttl` seconds."""
         now = self._clock()
@@ -91,6 +94,8 @@ class Tokens:
             claims["username"] = username
         if session is not None:
             claims["fam"] = session
+        if guest:
+            claims["guest"] = True
         if self._audience is not None:
             claims["aud"] = self._audience
         if self._issuer is not None:
@@ -171,11 +176,12 @@ def _identity(claims: Mapping[str, Any], token: str) -> Identity:
     if role not in ROLES:
         raise _invalid("The token has an unknown role.")
     session = claims.get("fam")
+    guest = isinstance(session, str) and claims.get("guest") is True
     if not isinstance(session, str):
         # By what is signed: a signature can be spelled in several ways (padding, unused bits).
         signed = token.rpartition(".")[0]
         session = "token:" + hashlib.sha256(signed.encode()).hexdigest()[:32]
-    return Identity(user_id, username, role, _expiry(claims["exp"]), session)
+    return Identity(user_id, username, role, _expiry(claims["exp"]), session, guest)
 
 
 def _expiry(value: object) -> float:

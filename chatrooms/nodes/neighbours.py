@@ -91,17 +91,22 @@ class Neighbours:
 
     async def _write(self, changes: dict[tuple[str, Key], bool]) -> None:
         """First into the table, then over the bus: who reads the table before hears it after."""
-        come = [self._of(*place) for place, here in changes.items() if here]
+        come = [(self._of(*place), self._is_guest(*place)) for place, here in changes.items() if here]
         gone = [self._of(*place) for place, here in changes.items() if not here]
         async with self._database.transaction() as tx:
             await stored.write(tx, come, gone)
         for start in range(0, len(come), TOLD_AT_ONCE):
-            self._nodes.tell_seen([row[1:] for row in come[start : start + TOLD_AT_ONCE]], [])
+            rows = come[start : start + TOLD_AT_ONCE]
+            self._nodes.tell_seen([row[1:] for row, _ in rows], [], [row.user_id for row, guest in rows if guest])
         for start in range(0, len(gone), TOLD_AT_ONCE):
-            self._nodes.tell_seen([], [row[1:] for row in gone[start : start + TOLD_AT_ONCE]])
+            self._nodes.tell_seen([], [row[1:] for row in gone[start : start + TOLD_AT_ONCE]], [])
 
     def _of(self, room_id: str, key: Key) -> Whereabouts:
         return Whereabouts(self._nodes.name, room_id, *key)
+
+    def _is_guest(self, room_id: str, key: Key) -> bool:
+        presence = self._rooms.find_presence(room_id)
+        return presence is not None and presence.is_guest(key)
 
     # The other nodes
 
@@ -171,21 +176,21 @@ class Neighbours:
             for row in await self._held():
                 if row not in rows and not self._meanwhile.get(row):
                     self._leave(row)
-            for number, row in enumerate(rows):
+            for number, (row, guest) in enumerate(rows.items()):
                 if self._meanwhile.get(row, True):
-                    self._enter(row)
+                    self._enter(row, guest)
                 if number % AT_ONCE == 0:
                     await asyncio.sleep(0)
         finally:
             self._meanwhile = None
 
-    async def _rows(self) -> set[Whereabouts]:
-        """All who are on other nodes, by the table."""
-        rows: set[Whereabouts] = set()
-        page = [Whereabouts("", "", "", "")]
-        while page:
-            page = await stored.elsewhere(self._database, self._nodes.name, page[-1], AT_ONCE)
+    async def _rows(self) -> dict[Whereabouts, bool]:
+        """All who are on other nodes, by the table, and whether they are guests."""
+        rows: dict[Whereabouts, bool] = {}
+        last = Whereabouts("", "", "", "")
+        while page := await stored.elsewhere(self._database, self._nodes.name, last, AT_ONCE):
             rows.update(page)
+            last = page[-1][0]
         return rows
 
     async def _held(self) -> list[Whereabouts]:
@@ -198,7 +203,7 @@ class Neighbours:
 
     def _hear(self, seen: Seen) -> None:
         for place in seen.come:
-            self._enter(self._heard(Whereabouts(seen.node, *place), True))
+            self._enter(self._heard(Whereabouts(seen.node, *place), True), place[1] in seen.guests)
         for place in seen.gone:
             self._leave(self._heard(Whereabouts(seen.node, *place), False))
 
@@ -213,9 +218,9 @@ class Neighbours:
         if presence is not None:
             presence.leave_elsewhere((row.user_id, row.username), row.node)
 
-    def _enter(self, row: Whereabouts) -> None:
+    def _enter(self, row: Whereabouts, guest: bool) -> None:
         presence = self._rooms.presence_of(row.room_id)
         arrives = row.node not in presence.nodes
-        presence.enter_elsewhere((row.user_id, row.username), row.node)
+        presence.enter_elsewhere((row.user_id, row.username), row.node, guest)
         if arrives:
             self.on_arrival(row.room_id, row.node)

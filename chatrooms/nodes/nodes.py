@@ -36,11 +36,12 @@ class Say(msgspec.Struct, tag="say", tag_field="is"):
 
 
 class Seen(msgspec.Struct, tag="seen", tag_field="is"):
-    """Who came to that node and who left it, as (roomId, userId, username)."""
+    """Who came to that node and who left it, as (roomId, userId, username); `guests` are userIds."""
 
     node: str
     come: list[tuple[str, str, str]]
     gone: list[tuple[str, str, str]]
+    guests: list[str] = []
 
 
 class Buried(msgspec.Struct, tag="buried", tag_field="is"):
@@ -105,9 +106,9 @@ class Nodes:
         for node in nodes:
             self._send(node, Say(self.name, topic, frame.decode()))
 
-    def tell_seen(self, come: list[tuple[str, str, str]], gone: list[tuple[str, str, str]]) -> None:
-        """Tells who came to this node, and who left it."""
-        self._send(ALL, Seen(self.name, come, gone))
+    def tell_seen(self, come: list[tuple[str, str, str]], gone: list[tuple[str, str, str]], guests: list[str]) -> None:
+        """Tells who came to this node, which of those are guests, and who left it."""
+        self._send(ALL, Seen(self.name, come, gone, guests))
 
     def tell_buried(self, node: str) -> None:
         """Tells that a node is dead."""

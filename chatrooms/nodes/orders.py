@@ -23,7 +23,7 @@ from chatrooms.storage.log import Log
 REPLACED = "stream-replaced"
 LEFT = "client-left"
 EXTENDED = "streams-extended"
-ORDERS = 100  # that one user may have given in ORDER_PERIOD: each stays in the log
+ORDERS = 60  # to leave or to extend, of one user in ORDER_PERIOD: each is a row of the log
 ORDER_PERIOD = 10.0  # seconds
 
 log = logging.getLogger(__name__)

@@ -12,6 +12,7 @@ from chatrooms.event import Event
 from chatrooms.identity.tokens import Identity
 from chatrooms.personal.inboxes import Inboxes, inbox_of, name_of
 from chatrooms.personal.reading import Common, Reading
+from chatrooms.rooms.presence import as_guest
 from chatrooms.rooms.rooms import Rooms
 from chatrooms.storage import memberships as stored
 from chatrooms.storage.database import Database
@@ -66,6 +67,7 @@ class PersonalReading(Reading):
             "message": f"Welcome, {name}. You are in {len(self._joined)} rooms.",
             "userId": self.who.user_id,
             "username": name,
+            **as_guest(self.who.guest),
             "rooms": [self._described(room) for room in self._joined],
         }
 

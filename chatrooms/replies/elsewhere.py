@@ -15,7 +15,7 @@ import msgspec
 from chatrooms.core.hub import Hub
 from chatrooms.event import Event
 from chatrooms.replies.chunk import Chunk, chunk_of
-from chatrooms.rooms.messages import RoomMessage
+from chatrooms.rooms.message import RoomMessage
 from chatrooms.rooms.rooms import topic_of
 
 MOST = 1000  # replies whose text is kept

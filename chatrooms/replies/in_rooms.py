@@ -20,7 +20,8 @@ from chatrooms.replies.chunk import Chunk, frame_of
 from chatrooms.replies.elsewhere import RepliesElsewhere
 from chatrooms.replies.jobs import Replies, check_ended
 from chatrooms.replies.reply import Ending, Reader, Reply
-from chatrooms.rooms.messages import Messages, RoomMessage
+from chatrooms.rooms.message import RoomMessage
+from chatrooms.rooms.messages import Messages
 from chatrooms.rooms.rooms import Rooms, topic_of
 from chatrooms.storage.log import Log
 

@@ -10,7 +10,7 @@ from chatrooms.clock import now_ms
 from chatrooms.event import CONTROL, Event
 from chatrooms.nodes.lease import Lease
 from chatrooms.replies.reply import CUT_SHORT, ERROR, INTERRUPTED, STOPPED, Reply, lengths_of
-from chatrooms.rooms.messages import RoomMessage
+from chatrooms.rooms.message import RoomMessage
 from chatrooms.rooms.rooms import topic_of
 from chatrooms.storage import leases
 from chatrooms.storage import replies as queries

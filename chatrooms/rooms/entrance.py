@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from chatrooms import names
+from chatrooms import lookalikes, names
 from chatrooms.core.start import Start
-from chatrooms.errors import Forbidden
+from chatrooms.errors import Conflict, Forbidden
 from chatrooms.identity.gate import Gate
 from chatrooms.identity.quotas import Quotas
 from chatrooms.identity.tokens import Identity
@@ -13,6 +13,12 @@ from chatrooms.rooms.seat import Seat, Wish
 from chatrooms.rules.rulebook import Rulebook
 
 MAX_HISTORY = 200
+
+
+def check_free(who: Identity, username: str) -> None:
+    """Raises Conflict `name-taken` for a name that speaks for the server, and that no token gives."""
+    if not who.trusted and username != who.user_id and lookalikes.is_reserved(username):
+        raise Conflict("name-taken", "That name is reserved.")
 
 
 class Entrance:
@@ -25,15 +31,18 @@ class Entrance:
         self._gate = gate
 
     def seat(self, who: Identity, wish: Wish) -> Seat:
-        """Who wants to sit where. Raises Forbidden, then BadRequest."""
+        """Who wants to sit where. Raises Forbidden, then BadRequest, then Conflict `name-taken`."""
         if wish.user_id and wish.user_id != who.user_id:
             raise Forbidden("user-mismatch", "userId is not the one of the token.")
         if who.username is not None and wish.username and not names.same_name(wish.username, who.username):
             raise Forbidden("username-mismatch", "username is not the one of the token.")
         room_id = names.room_id(wish.room_id)
         username = names.username(wish.username or None)
+        if who.username is None:
+            check_free(who, username)
         client_id = names.client_id(wish.client_id) if wish.client_id else names.new_client_id()
-        return Seat(room_id, who.user_id, who.username or username, client_id, who.session, who.expires_at, who.trusted)
+        name = who.username or username
+        return Seat(room_id, who.user_id, name, client_id, who.session, who.expires_at, who.trusted, who.guest)
 
     async def start(self, who: Identity, seat: Seat, wish: Wish) -> Start:
         """Where the reader starts. Raises Forbidden, BadRequest, TooMany, Unavailable."""

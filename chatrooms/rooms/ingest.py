@@ -23,7 +23,8 @@ from chatrooms.bus.base import Answer, Intake
 from chatrooms.errors import BadRequest, Problem, Unavailable
 from chatrooms.identity.tokens import Identity
 from chatrooms.listeners import described, tell
-from chatrooms.rooms.messages import Draft, Messages, Posted
+from chatrooms.rooms.message import Draft, Posted
+from chatrooms.rooms.messages import Messages
 from chatrooms.rules.rules import Rules
 
 HELD = 2000  # messages that wait for the database; what comes then is refused

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import msgspec
 
@@ -17,6 +17,7 @@ from chatrooms.identity.tokens import Identity
 from chatrooms.limits import RateLimit
 from chatrooms.options import Options
 from chatrooms.rooms import slowmode
+from chatrooms.rooms.message import Draft, Page, Posted, RoomMessage, decoded, fitting
 from chatrooms.rooms.rooms import topic_of
 from chatrooms.rules.act import Act
 from chatrooms.rules.rules import Rank, Rules
@@ -29,48 +30,9 @@ from chatrooms.storage.log import ERASED, Log
 RATE_PERIOD = 10.0  # seconds in which `message-rate` counts
 KNOWN_ROOMS = 10_000  # rooms remembered to be in the database
 QUOTABLE = 2 * recollection.REMEMBERED  # messages after one among which answers may quote it
+PAGE_BYTES = 256 << 10  # of messages in one page of history: who reads it slowly keeps it in memory
+PAGES_AT_ONCE = 8  # read from the database; others wait before they are
 MAX_EDITS = 100  # of one message: each edit rewrites those before it
-
-
-class RoomMessage(msgspec.Struct, rename="camel", omit_defaults=True):
-    """The data of a `room-message` (section 3), without its id. Times in milliseconds since 1970.
-
-    Of an AI reply: `message_id` is the reply's, `state` how it ended when it is not complete.
-    """
-
-    room_id: str
-    user_id: str
-    username: str
-    message: str
-    timestamp: int
-    client_message_id: str | None = None
-    is_from_bot: bool = False
-    message_id: str | None = None
-    state: str | None = None
-    stopped_by: str | None = None
-    edited_at: int | None = None
-    deleted_at: int | None = None
-
-
-class Draft(NamedTuple):
-    """What a client wants to say; `client_message_id` makes saying it again harmless."""
-
-    text: str
-    client_message_id: str | None
-
-
-class Posted(NamedTuple):
-    """A message in the log as JSON, and whether it had been there before."""
-
-    data: bytes
-    repeated: bool
-
-
-class Page(NamedTuple):
-    """Some messages as JSON, oldest first, and whether there are more in the direction asked."""
-
-    messages: list[bytes]
-    has_more: bool
 
 
 class Messages:
@@ -83,6 +45,7 @@ class Messages:
         self._max_bytes: int = options.max_message_bytes
         self._rate = RateLimit(options.message_rate, RATE_PERIOD)
         self._known: dict[str, None] = {}
+        self._pages = asyncio.Semaphore(PAGES_AT_ONCE)
 
     async def post(
         self, who: Identity, username: str, room_id: str, drafts: Sequence[Draft], rules: Rules
@@ -169,9 +132,9 @@ class Messages:
             for reply_id, unfinished in await replies.answers_to(tx, seq):
                 running.extend([reply_id] if unfinished else [])
                 if answer := await queries.message_of_reply(tx, reply_id):
-                    events += await self._erase(tx, who, answer[0], _decoded(answer[1]))
+                    events += await self._erase(tx, who, answer[0], decoded(answer[1]))
             for later, data in await queries.replies_after(tx, topic_of(room_id), seq, QUOTABLE):
-                if recollection.quotes((reply := _decoded(data)).message, message.username, text):
+                if recollection.quotes((reply := decoded(data)).message, message.username, text):
                     events += await self._erase(tx, who, later, reply)
             return events
 
@@ -193,27 +156,32 @@ class Messages:
         position = parse_id(message_id)
         if position is None or position.epoch != self._log.epoch:
             return None
-        rows = await self._stored.after(topic_of(room_id), position.seq - 1, 1)
+        rows = await self._stored.after(topic_of(room_id), position.seq - 1, 1, PAGE_BYTES)
         found = rows and rows[0][0] == position.seq
         return msgspec.json.decode(rows[0][1], type=RoomMessage) if found else None
 
     async def history(self, room_id: str, before: str, after: str, limit: int) -> Page:
         """A page of a room's messages: the last ones, those before an id, or those after one.
 
-        Raises BadRequest for an id that is none, and for both at once.
+        It may have fewer than `limit`, of PAGE_BYTES. Raises BadRequest for an id that is none, and for both at once.
         """
         if before and after:
             raise BadRequest("bad-field", "Give before or after, not both.")
         topic = topic_of(room_id)
         if after:
-            rows = await self._stored.after(topic, self._position(after), limit + 1)
+            async with self._pages:
+                rows = await self._stored.after(topic, self._position(after), limit + 1, PAGE_BYTES)
         else:
             seq = self._position(before) if before else self._log.head + 1
-            rows = await self._stored.before(topic, seq, limit + 1)
-        has_more, rows = len(rows) > limit, rows[:limit]
+            async with self._pages:
+                rows = await self._stored.before(topic, seq, limit + 1, PAGE_BYTES)
+        messages = fitting(
+            [self._with_id(data.encode(), seq) for seq, data in rows[:limit] if data is not None], PAGE_BYTES
+        )
+        has_more = len(rows) > len(messages)
         if not after:
-            rows.reverse()
-        return Page([self._with_id(data.encode(), seq) for seq, data in rows], has_more)
+            messages.reverse()
+        return Page(messages, has_more)
 
     def forget_rooms(self) -> None:
         """Rooms that were in the database may not be there any more."""
@@ -225,7 +193,7 @@ class Messages:
         if draft.client_message_id is not None:
             own = names.client_message_id(draft.client_message_id)
             key = f"{room_id}/{len(who.user_id)}/{who.user_id}/{own}"
-        message = RoomMessage(room_id, who.user_id, username, text, now_ms(), draft.client_message_id)
+        message = RoomMessage(room_id, who.user_id, username, text, now_ms(), draft.client_message_id, guest=who.guest)
         return Event("room-message", msgspec.json.encode(message), (topic_of(room_id),), key)
 
     def _change(self, type: str, who: Identity, room_id: str, seq: int, more: dict[str, str]) -> Event:
@@ -252,7 +220,7 @@ class Messages:
         data = await queries.message_row(tx, topic_of(room_id), seq)
         if data is None:
             raise _no_message()
-        return _decoded(data)
+        return decoded(data)
 
     def _seq(self, message_id: str) -> int:
         """The seq of a message's id. Raises NotFound for what is none of ours."""
@@ -293,10 +261,6 @@ async def _rewrite_reply(tx: Transaction, message: RoomMessage) -> None:
     """A reply says no more than its message does."""
     if message.is_from_bot and message.message_id is not None:
         await replies.rewrite(tx, message.message_id, message.message)
-
-
-def _decoded(data: bytes) -> RoomMessage:
-    return msgspec.json.decode(data, type=RoomMessage)
 
 
 async def _is_own(tx: Transaction, who: Identity, message: RoomMessage) -> bool:

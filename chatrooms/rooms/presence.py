@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import heapq
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import islice
 
 import msgspec
 
 from chatrooms import sse
 from chatrooms.clock import now_ms
+from chatrooms.lookalikes import skeletons
 
 LISTED = 200  # members that `system` and `presence` name
 CALM = 0.9  # a large room is small again below this part of the limit
@@ -30,12 +31,14 @@ class Member:
 
     here   whether it is in the room on this node
     nodes  the other nodes on which it is, too
+    guest  whether it has only ever come as a guest
     """
 
-    __slots__ = ("here", "key", "leaving", "listed", "nodes", "polling", "streams")
+    __slots__ = ("guest", "here", "key", "leaving", "listed", "nodes", "polling", "streams")
 
-    def __init__(self, key: Key) -> None:
+    def __init__(self, key: Key, guest: bool = False) -> None:
         self.key = key
+        self.guest = guest
         self.streams = 0
         self.here = False
         self.nodes: frozenset[str] = frozenset()
@@ -43,24 +46,50 @@ class Member:
         self.leaving: asyncio.TimerHandle | None = None
         self.polling: asyncio.TimerHandle | None = None
 
+    def described(self) -> dict[str, object]:
+        """The member on the wire; `guest` is there when it is one."""
+        user_id, username = self.key
+        return {"userId": user_id, "username": username, **as_guest(self.guest)}
+
+
+class Names:
+    """How those who are in rooms and no guests look to a person, counted: no guest may look like them."""
+
+    def __init__(self) -> None:
+        self._seen: Counter[str] = Counter()
+
+    def note(self, name: str, here: bool) -> None:
+        """Somebody with that name has come to a room, or left it."""
+        for skeleton in skeletons(name):
+            self._seen[skeleton] += 1 if here else -1
+            if not self._seen[skeleton]:
+                del self._seen[skeleton]
+
+    def shows(self, name: str) -> bool:
+        """Whether one of them looks like that name."""
+        return any(skeleton in self._seen for skeleton in skeletons(name))
+
 
 class Presence:
     """The members of one room.
 
     `announce` gives a frame to the room's streams of this node; `emptied` is called when the last
-    member left; `report` is told who came to this node (True) or left it. `nodes` counts the members
-    on each other node, `elsewhere` by user the places on other nodes, of all rooms that share it.
+    member left; `report` is told who came to this node (True) or left it; `name` of each name of somebody
+    who is no guest, when it comes (True) and goes. `nodes` counts the members on each other node,
+    `elsewhere` by user the places on other nodes, of all rooms that share it.
     """
 
     def __init__(
         self, room_id: str, limit: int, announce: Callable[[bytes], None], emptied: Callable[[], None],
         report: Callable[[Key, bool], None] = lambda key, here: None, elsewhere: Counter[str] | None = None,
+        name: Callable[[str, bool], None] = lambda name, here: None,
     ) -> None:  # fmt: skip
         self._room_id = room_id
         self._limit = limit
         self._announce = announce
         self._emptied = emptied
         self._report = report
+        self._name = name
         self.nodes: Counter[str] = Counter()
         self._elsewhere: Counter[str] = Counter() if elsewhere is None else elsewhere
         self._members: dict[Key, Member] = {}
@@ -74,15 +103,16 @@ class Presence:
     def count(self) -> int:
         return len(self._members)
 
-    def enter(self, user_id: str, username: str, returns: bool = False) -> Member:
+    def enter(self, user_id: str, username: str, returns: bool = False, guest: bool = False) -> Member:
         """Counts one more stream of that member; the first one is a join.
 
         One that `returns` to a server that has just started never left, for the others: they are
         told the state instead.
         """
         key = (user_id, username)
-        member = self._members.get(key) or self._add(key, returns)
-        if not member.here:
+        was_guest = self.is_guest(key)
+        member = self._met(key, guest) or self._add(key, returns, guest)
+        if not member.here or was_guest != member.guest:
             member.here = True
             self._report(key, True)
         if member.leaving is not None:
@@ -100,9 +130,9 @@ class Presence:
             else:
                 self.leave(member)
 
-    def poll(self, user_id: str, username: str) -> Member:
+    def poll(self, user_id: str, username: str, guest: bool = False) -> Member:
         """Counts a poll as a stream that lasts POLL_HOLD."""
-        member = self.enter(user_id, username)
+        member = self.enter(user_id, username, guest=guest)
         if member.polling is not None:
             member.polling.cancel()
             member.streams -= 1
@@ -128,9 +158,9 @@ class Presence:
         if not member.nodes:
             self._remove(member)
 
-    def enter_elsewhere(self, key: Key, node: str) -> None:
+    def enter_elsewhere(self, key: Key, node: str, guest: bool = False) -> None:
         """Notes that a member is on another node."""
-        member = self._members.get(key) or self._add(key, False)
+        member = self._met(key, guest) or self._add(key, False, guest)
         if node not in member.nodes:
             member.nodes |= {node}
             self.nodes[node] += 1
@@ -163,9 +193,25 @@ class Presence:
         """The members that are on this node."""
         return [key for key, member in self._members.items() if member.here]
 
-    def _add(self, key: Key, returns: bool) -> Member:
-        member = self._members[key] = Member(key)
+    def is_guest(self, key: Key) -> bool:
+        """Whether a member is a guest."""
+        member = self._members.get(key)
+        return member is not None and member.guest
+
+    def _met(self, key: Key, guest: bool) -> Member | None:
+        """A member that is here already; a guest that has become more is one no longer."""
+        member = self._members.get(key)
+        if member is not None and member.guest and not guest:
+            member.guest = False
+            self._listed = None
+            self._name(key[1], True)
+        return member
+
+    def _add(self, key: Key, returns: bool, guest: bool) -> Member:
+        member = self._members[key] = Member(key, guest)
         self._by_user[key[0]] = (*self.find(key[0]), member)
+        if not guest:
+            self._name(key[1], True)
         if self.count <= LISTED:
             self._listed = None
         if returns:
@@ -180,6 +226,8 @@ class Presence:
         others = tuple(other for other in self._by_user.pop(user_id) if other is not member)
         if others:
             self._by_user[user_id] = others
+        if not member.guest:
+            self._name(member.key[1], False)
         if member.listed:
             self._listed = None
         self._tell("user-left", member)
@@ -207,13 +255,17 @@ class Presence:
         keys = self._members if after is None else (key for key in self._members if key > after)
         return heapq.nsmallest(limit, keys)
 
+    def described(self, keys: Sequence[Key]) -> list[dict[str, object]]:
+        """Members as they are told on the wire."""
+        return [self._members[key].described() for key in keys if key in self._members]
+
     def listed(self) -> bytes:
         """The JSON members `"members":[…]`, with `"membersTruncated":true` when there are more."""
         if self._listed is None:
             shown = list(islice(self._members.values(), LISTED))
             for member in shown:
                 member.listed = True
-            self._listed = b'"members":' + msgspec.json.encode([_named(member.key) for member in shown])
+            self._listed = b'"members":' + msgspec.json.encode([member.described() for member in shown])
         return self._listed + (b',"membersTruncated":true' if self.count > LISTED else b"")
 
     def snapshot(self) -> bytes:
@@ -228,10 +280,8 @@ class Presence:
         if self._is_large():
             self._tell_state_soon()
             return
-        user_id, username = member.key
         data = {
-            "roomId": self._room_id, "userId": user_id, "username": username,
-            "timestamp": now_ms(), "onlineCount": self.count,
+            "roomId": self._room_id, **member.described(), "timestamp": now_ms(), "onlineCount": self.count,
         }  # fmt: skip
         self._announce(sse.encode(msgspec.json.encode(data), event))
 
@@ -252,5 +302,6 @@ class Presence:
         return self._large
 
 
-def _named(key: Key) -> dict[str, str]:
-    return {"userId": key[0], "username": key[1]}
+def as_guest(guest: bool) -> dict[str, bool]:
+    """What tells a guest from others, on the wire: there only when it is true."""
+    return {"guest": True} if guest else {}

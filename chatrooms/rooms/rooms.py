@@ -6,7 +6,7 @@ import random
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
@@ -21,7 +21,7 @@ from chatrooms.event import event_id
 from chatrooms.identity.tokens import Identity
 from chatrooms.limits import RateLimit
 from chatrooms.options import Options
-from chatrooms.rooms.presence import Key, Presence
+from chatrooms.rooms.presence import Key, Names, Presence, as_guest
 from chatrooms.rooms.seat import Seat
 from chatrooms.storage.log import Log
 from chatrooms.storage.messages import MessageQueries
@@ -40,7 +40,13 @@ class Room:
         self._rooms = rooms
         self.room_id = room_id
         self.presence = Presence(
-            room_id, rooms.presence_limit, self.announce, self._emptied, self._report, rooms.elsewhere
+            room_id,
+            rooms.presence_limit,
+            self.announce,
+            self._emptied,
+            self._report,
+            rooms.elsewhere,
+            rooms.names.note,
         )
 
     def announce(self, frame: bytes) -> None:
@@ -87,6 +93,7 @@ class Rooms:
         self._live: dict[str, Room] = {}
         self._replacements = Replacements()
         self._typing = RateLimit(1, TYPING_INTERVAL)
+        self.names = Names()
 
     # Reading
 
@@ -111,7 +118,7 @@ class Rooms:
         same client ends as `replaced`.
         """
         room = self._room(seat.room_id)
-        member = room.presence.enter(seat.user_id, seat.username, self._returns(start))
+        member = room.presence.enter(seat.user_id, seat.username, self._returns(start), seat.guest)
         old = self._same(seat)
         if old is not None:
             old.finish(closing("replaced", False))
@@ -131,7 +138,7 @@ class Rooms:
     async def poll(self, seat: Seat, start: Start) -> bytes:
         """The JSON answer to a poll: `system`, then what follows the start, POLL_EVENTS in all."""
         room = self._room(seat.room_id)
-        room.presence.poll(seat.user_id, seat.username)
+        room.presence.poll(seat.user_id, seat.username, seat.guest)
         self.on_seated(seat.user_id, seat.room_id, seat.trusted)
         head = self._log.head
         events = await self._log.read(topic_of(seat.room_id), start.position, POLL_EVENTS)
@@ -176,10 +183,10 @@ class Rooms:
         presence = self.find_presence(room_id)
         return presence.users() if presence else set()
 
-    def typing(self, room_id: str, user_id: str, username: str) -> None:
+    def typing(self, room_id: str, who: Identity, username: str) -> None:
         """Tells a room that somebody is typing. Raises TooMany when told less than 2 s ago."""
-        self._typing.spend(f"{room_id}/{user_id}")
-        data = {"roomId": room_id, "userId": user_id, "username": username}
+        self._typing.spend(f"{room_id}/{who.user_id}")
+        data = {"roomId": room_id, "userId": who.user_id, "username": username, **as_guest(who.guest)}
         self.tell(room_id, sse.encode(msgspec.json.encode(data), "typing"))
 
     def tell(self, room_id: str, frame: bytes) -> None:
@@ -212,6 +219,11 @@ class Rooms:
         """A page of a room's members, in the order of (userId, username)."""
         room = self._live.get(room_id)
         return room.presence.page(after, limit) if room else []
+
+    def described(self, room_id: str, members: Sequence[Key]) -> list[dict[str, object]]:
+        """Members of a room as they are told on the wire."""
+        room = self._live.get(room_id)
+        return room.presence.described(members) if room else []
 
     def live(self, after: str = "") -> list[str]:
         """The ids of the rooms that somebody is in, in order, after one."""
@@ -282,6 +294,7 @@ class Rooms:
             "roomId": seat.room_id,
             "userId": seat.user_id,
             "username": seat.username,
+            **as_guest(seat.guest),
             "clientId": seat.client_id,
             "onlineCount": room.presence.count,
             "lastEventId": event_id(self._log.epoch, start.position),

@@ -26,3 +26,4 @@ class Seat(NamedTuple):
     session: str
     expires_at: float
     trusted: bool = False
+    guest: bool = False

@@ -8,7 +8,7 @@ from chatrooms.storage import revocations
 from chatrooms.storage.database import Database, Transaction
 from chatrooms.storage.retention import remove_before
 
-_COLUMNS = "family, user_id, username, role, used, expires_at"
+_COLUMNS = "family, user_id, username, role, used, expires_at, guest"
 
 
 class Family(NamedTuple):
@@ -23,10 +23,11 @@ class Family(NamedTuple):
     role: str
     used: int
     expires_at: int
+    guest: int
 
 
 async def add(tx: Transaction, family: Family) -> None:
-    sql = f"insert into refresh_families ({_COLUMNS}) values ($1, $2, $3, $4, $5, $6)"
+    sql = f"insert into refresh_families ({_COLUMNS}) values ($1, $2, $3, $4, $5, $6, $7)"
     await tx.execute(sql, *family)
 
 

@@ -6,6 +6,12 @@ from chatrooms.storage.database import Database, Row, Transaction
 
 _OF_ROOM = "from event_topics t join events e on e.seq = t.seq where t.topic = $1 and e.type = 'room-message'"
 
+# What is too much is left in the database: answers wait in memory for whoever asks.
+_PAGE = f"""
+select seq, case when sum(length(data)) over (order by seq {{order}}) - length(data) < $4 then data end
+from (select e.seq, e.data {_OF_ROOM} and t.seq {{beyond}} $2 order by t.seq {{order}} limit $3) as page
+order by seq {{order}}"""
+
 
 class MessageQueries:
     """What is asked of the log about messages. A row is (seq, data)."""
@@ -13,15 +19,13 @@ class MessageQueries:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def before(self, topic: str, seq: int, limit: int) -> list[Row]:
-        """The messages just before a seq, newest first."""
-        sql = f"select e.seq, e.data {_OF_ROOM} and t.seq < $2 order by t.seq desc limit $3"
-        return await self._database.fetch(sql, topic, seq, limit)
+    async def before(self, topic: str, seq: int, limit: int, most: int) -> list[Row]:
+        """The messages just before a seq, newest first; once they have `most` characters, None for data."""
+        return await self._database.fetch(_PAGE.format(beyond="<", order="desc"), topic, seq, limit, most)
 
-    async def after(self, topic: str, seq: int, limit: int) -> list[Row]:
-        """The messages just after a seq, oldest first."""
-        sql = f"select e.seq, e.data {_OF_ROOM} and t.seq > $2 order by t.seq limit $3"
-        return await self._database.fetch(sql, topic, seq, limit)
+    async def after(self, topic: str, seq: int, limit: int, most: int) -> list[Row]:
+        """The messages just after a seq, oldest first; once they have `most` characters, None for data."""
+        return await self._database.fetch(_PAGE.format(beyond=">", order="asc"), topic, seq, limit, most)
 
     async def part(self, topic: str, after: int, last: int, limit: int) -> list[Row]:
         """The next events of a topic after a seq and up to another, oldest first: for who reads all of them.

@@ -42,18 +42,19 @@ async def bury(tx: Transaction, node: str, seen_at: int) -> bool:
     return True
 
 
-async def write(tx: Transaction, come: Sequence[Whereabouts], gone: Sequence[Whereabouts]) -> None:
+async def write(tx: Transaction, come: Sequence[tuple[Whereabouts, bool]], gone: Sequence[Whereabouts]) -> None:
     await tx.execute(_ASYNCHRONOUS)
-    await tx.executemany("insert into presence values ($1, $2, $3, $4) on conflict do nothing", come)
-    await tx.executemany(
-        "delete from presence where node = $1 and room_id = $2 and user_id = $3 and username = $4", gone
-    )
+    sql = """insert into presence values ($1, $2, $3, $4, $5)
+        on conflict (node, room_id, user_id, username) do update set guest = excluded.guest"""
+    await tx.executemany(sql, [(*row, int(guest)) for row, guest in come])
+    sql = "delete from presence where node = $1 and room_id = $2 and user_id = $3 and username = $4"
+    await tx.executemany(sql, gone)
 
 
-async def elsewhere(database: Database, node: str, after: Whereabouts, limit: int) -> list[Whereabouts]:
-    """The next who are on other nodes, in order, after one."""
+async def elsewhere(database: Database, node: str, after: Whereabouts, limit: int) -> list[tuple[Whereabouts, bool]]:
+    """The next who are on other nodes, in order, after one; and whether they are guests."""
     sql = (
-        "select node, room_id, user_id, username from presence where node <> $1 "
+        "select node, room_id, user_id, username, guest from presence where node <> $1 "
         "and (node, room_id, user_id, username) > ($2, $3, $4, $5) order by node, room_id, user_id, username limit $6"
     )
-    return [Whereabouts(*row) for row in await database.fetch(sql, node, *after, limit)]
+    return [(Whereabouts(*row[:4]), bool(row[4])) for row in await database.fetch(sql, node, *after, limit)]

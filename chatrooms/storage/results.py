@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from chatrooms.storage.database import Source, Transaction
+from chatrooms.storage.database import Row, Source, Transaction
 
 
 class StoredResult(NamedTuple):
@@ -33,6 +33,24 @@ async def finish(tx: Transaction, task_id: str, size: int, expires_at: int) -> b
     """False when the result was removed meanwhile."""
     sql = "update results set size = $1, expires_at = $2 where task_id = $3 returning 1"
     return bool(await tx.fetch(sql, size, expires_at, task_id))
+
+
+async def expire(tx: Transaction, task_id: str) -> None:
+    """Has a result removed with those that have expired."""
+    await tx.execute("update results set expires_at = 0 where task_id = $1", task_id)
+
+
+async def of_user(tx: Transaction, user_id: str, now: int) -> list[Row]:
+    """The whole results of a user's tasks, newest first, as (task_id, size)."""
+    sql = """select r.task_id, r.size from results r join tasks t on t.task_id = r.task_id
+        where t.user_id = $1 and r.size is not null and r.expires_at > $2
+        order by r.expires_at desc, t.created_at desc"""
+    return await tx.fetch(sql, user_id, now)
+
+
+async def chunks(source: Source) -> int:
+    """How many chunks there are, of all results."""
+    return int((await source.fetch("select count(*) from result_chunks"))[0][0])
 
 
 async def find(source: Source, task_id: str, now: int) -> StoredResult | None:

@@ -10,12 +10,13 @@ from collections import Counter
 from chatrooms.errors import Problem, TooMany
 from chatrooms.event import event_id
 from chatrooms.identity.tokens import Identity
+from chatrooms.options import Options
 from chatrooms.rooms.rooms import topic_of
 from chatrooms.storage.log import Log
 from chatrooms.storage.messages import MessageQueries
 from chatrooms.tasks.jobs import Job, Tasks
-from chatrooms.tasks.page import FORMATS
-from chatrooms.tasks.result import Results
+from chatrooms.tasks.page import FORMATS, FileForm
+from chatrooms.tasks.result import Results, ResultWriter
 from chatrooms.tasks.task import Task
 
 AT_ONCE = 2  # exports that a node writes at the same time; more wait
@@ -32,11 +33,13 @@ log = logging.getLogger(__name__)
 class Exports:
     """Exports of this node: one at a time for each user and room, AT_ONCE in all, the others in a queue."""
 
-    def __init__(self, tasks: Tasks, results: Results, log: Log, messages: MessageQueries) -> None:
+    def __init__(self, tasks: Tasks, results: Results, log: Log, messages: MessageQueries, options: Options) -> None:
         self._tasks = tasks
         self._results = results
         self._log = log
         self._messages = messages
+        self._most: int = options.max_exports_per_user
+        self._of_user: Counter[str] = Counter()
         self._places = asyncio.Semaphore(AT_ONCE)
         self._turns: dict[tuple[str, str], asyncio.Lock] = {}
         self._wanted: Counter[tuple[str, str]] = Counter()
@@ -45,16 +48,31 @@ class Exports:
     async def start(self, who: Identity, room_id: str, format: str) -> Task:
         """Begins an export of what is in the room now. The right to read it is the caller's to check.
 
-        Raises TooMany `too-many-tasks`, Unavailable.
+        Raises TooMany `too-many-tasks`, Unavailable; that also when all exports together are too large.
         """
-        if len(self._jobs) >= MAX_WAITING:
+        if self._of_user.total() >= MAX_WAITING:
             raise TooMany("too-many-tasks", "Too many exports are waiting: try again later.", RETRY_AFTER)
-        head = self._log.head
-        task = await self._tasks.make(f"Export of {room_id}", who.user_id, leased=True, limited=not who.trusted)
+        if self._most and self._of_user[who.user_id] >= self._most:
+            sentence = f"{self._most} of your exports are not finished yet: wait for one, or cancel it."
+            raise TooMany("too-many-tasks", sentence, RETRY_AFTER)
+        self._of_user[who.user_id] += 1
+        try:
+            await self._results.check_space()
+            head = self._log.head
+            task = await self._tasks.make(f"Export of {room_id}", who.user_id, leased=True, limited=not who.trusted)
+        except BaseException:
+            self._done(who.user_id)
+            raise
         job = asyncio.create_task(self._run(task, room_id, format, head))
         self._jobs.add(job)
         job.add_done_callback(self._jobs.discard)
+        job.add_done_callback(lambda _: self._done(who.user_id))
         return task
+
+    def _done(self, user_id: str) -> None:
+        self._of_user[user_id] -= 1
+        if not self._of_user[user_id]:
+            del self._of_user[user_id]
 
     async def _run(self, task: Task, room_id: str, format: str, head: int) -> None:
         key = (task.user_id, room_id)
@@ -74,9 +92,12 @@ class Exports:
                 del self._wanted[key], self._turns[key]
 
     async def _write(self, job: Job, room_id: str, format: str, head: int) -> None:
-        form, epoch, topic = FORMATS[format], self._log.epoch, topic_of(room_id)
-        writer = self._results.writer(job.task_id)
-        await writer.begin(room_id, format)
+        await self._results.forget()  # what is gone gives its place on the disk first
+        async with self._results.written(job.task, room_id, format) as writer:
+            await self._write_messages(job, writer, FORMATS[format], room_id, head)
+
+    async def _write_messages(self, job: Job, writer: ResultWriter, form: FileForm, room_id: str, head: int) -> None:
+        epoch, topic = self._log.epoch, topic_of(room_id)
         await writer.write(form.before(room_id))
         pace: Pace | None = None
         position = 0
@@ -89,7 +110,6 @@ class Exports:
             if pace.due():
                 await job.progress(*pace.at(position))
         await writer.write(form.after)
-        await writer.finish()
 
 
 class Pace:

@@ -27,6 +27,7 @@ class _Message(msgspec.Struct, rename="camel"):
     message: str
     timestamp: int
     edited_at: int | None = None
+    guest: bool = False
 
 
 def _json_lines(rows: Rows) -> bytes:
@@ -42,9 +43,11 @@ def _html_row(id: str, data: str) -> str:
     message = msgspec.json.decode(data, type=_Message)
     at = iso(message.timestamp)
     edited = " <small>edited</small>" if message.edited_at else ""
+    guest = " <small>guest</small>" if message.guest else ""
     name, text = html.escape(message.username), html.escape(message.message)
     return (
-        f'<li id="{id}"><p><b><bdi>{name}</bdi></b> <time datetime="{at}">{at[:10]} {at[11:19]}</time>{edited}</p>'
+        f'<li id="{id}"><p><b><bdi>{name}</bdi></b>{guest} '
+        f'<time datetime="{at}">{at[:10]} {at[11:19]}</time>{edited}</p>'
         f'<div dir="auto">{text}</div>\n'
     )
 

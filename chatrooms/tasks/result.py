@@ -9,49 +9,53 @@ from __future__ import annotations
 import asyncio
 import zlib
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from chatrooms.clock import now_ms
-from chatrooms.errors import NotFound
+from chatrooms.errors import NotFound, TooLarge, Unavailable
+from chatrooms.options import Options
 from chatrooms.storage import results as queries
 from chatrooms.storage.database import Database, Transaction
 from chatrooms.storage.results import StoredResult
 from chatrooms.storage.retention import in_steps
+from chatrooms.tasks.task import Task
 
 CHUNK = 256 << 10  # bytes
 LEVEL = 1  # of zlib: the fastest; text of a chat shrinks to a fifth
 KEPT = 86_400_000  # milliseconds that a whole result can be fetched
 WRITTEN_WITHIN = 600_000  # milliseconds from one chunk to the next; beyond it, whoever wrote is dead
+FILES = 20  # of one user, that are kept
+RETRY_AFTER = 3600.0  # seconds, when there is no room for more
 FORGOTTEN_AT_ONCE = 16  # chunks removed in one transaction
 
 
 class ResultWriter:
-    """Writes one result, piece by piece. Raises Unavailable; NotFound when it was removed meanwhile."""
+    """Writes one result, piece by piece; `most` bytes, or any number for 0.
 
-    def __init__(self, database: Database, task_id: str) -> None:
+    Raises TooLarge, Unavailable; NotFound when it was removed meanwhile.
+    """
+
+    def __init__(self, database: Database, task_id: str, most: int) -> None:
         self._database = database
         self._task_id = task_id
+        self._most = most
         self._rest = bytearray()
         self._chunks = 0
-        self._size = 0
-
-    async def begin(self, room_id: str, format: str) -> None:
-        async with self._database.appending() as tx:
-            await queries.begin(tx, self._task_id, room_id, format, now_ms() + WRITTEN_WITHIN)
+        self.size = 0
 
     async def write(self, data: bytes) -> None:
         """Takes the next bytes; what makes a whole chunk is durable when this returns."""
         self._rest += data
+        if self._most and self.size + len(self._rest) > self._most:
+            raise TooLarge("too-large", f"The file would be larger than {self._most} bytes.")
         while len(self._rest) >= CHUNK:
             await self._store(bytes(self._rest[:CHUNK]))
             del self._rest[:CHUNK]
 
-    async def finish(self) -> None:
-        """Makes the result whole: from now on it can be fetched."""
+    async def flush(self) -> None:
+        """Stores what makes no whole chunk: there is no more."""
         if self._rest:
             await self._store(bytes(self._rest))
-        async with self._database.appending() as tx:
-            there = await queries.finish(tx, self._task_id, self._size, now_ms() + KEPT)
-        _check(there)
 
     async def _store(self, data: bytes) -> None:
         packed = await asyncio.to_thread(zlib.compress, data, LEVEL)
@@ -59,17 +63,52 @@ class ResultWriter:
             there = await queries.add_chunk(tx, self._task_id, self._chunks, packed, now_ms() + WRITTEN_WITHIN)
         _check(there)
         self._chunks += 1
-        self._size += len(data)
+        self.size += len(data)
 
 
 class Results:
-    """Reads results, and removes those that have expired."""
+    """Reads results, and removes those that have expired.
 
-    def __init__(self, database: Database) -> None:
+    Of one user FILES are kept, of `max-export-bytes-per-user` together: the oldest give way.
+    """
+
+    def __init__(self, database: Database, options: Options) -> None:
         self._database = database
+        self._most: int = options.max_export_bytes
+        self._most_per_user: int = options.max_export_bytes_per_user
 
-    def writer(self, task_id: str) -> ResultWriter:
-        return ResultWriter(self._database, task_id)
+    async def check_space(self) -> None:
+        """Raises Unavailable `full` when no more is kept."""
+        if self._most and await queries.chunks(self._database) * CHUNK >= self._most:
+            sentence = f"The files of exports take all the {self._most} bytes that they may: try again later."
+            raise Unavailable("full", sentence, RETRY_AFTER)
+
+    @asynccontextmanager
+    async def written(self, task: Task, room_id: str, format: str) -> AsyncIterator[ResultWriter]:
+        """Around the writing of what a task makes: from its end on it can be fetched; if it fails nothing stays.
+
+        Raises TooLarge, Unavailable.
+        """
+        async with self._database.appending() as tx:
+            await queries.begin(tx, task.task_id, room_id, format, now_ms() + WRITTEN_WITHIN)
+        writer = ResultWriter(self._database, task.task_id, self._most_per_user)
+        try:
+            yield writer
+            await writer.flush()
+            async with self._database.appending() as tx:
+                _check(await queries.finish(tx, task.task_id, writer.size, now_ms() + KEPT))
+                await self._make_room(tx, task.user_id)
+        except BaseException:
+            async with self._database.appending() as tx:
+                await queries.expire(tx, task.task_id)
+            raise
+
+    async def _make_room(self, tx: Transaction, user_id: str) -> None:
+        kept = 0
+        for number, (task_id, size) in enumerate(await queries.of_user(tx, user_id, now_ms())):
+            kept += size
+            if number >= FILES or (self._most_per_user and kept > self._most_per_user):
+                await queries.expire(tx, task_id)
 
     async def find(self, task_id: str) -> StoredResult:
         """A result that is whole. Raises NotFound for one that is not there, or not any more; Unavailable."""

@@ -13,7 +13,7 @@ import pytest
 from chatrooms.errors import NotFound
 from chatrooms.handlers import ranges
 from chatrooms.tasks import export, result
-from tests.helpers.chat import Answer, Chat
+from tests.helpers.chat import Answer, Chat, eventually
 from tests.helpers.data import naughty_strings
 from tests.helpers.reader import data
 from tests.helpers.watch import change, check_seen, watch
@@ -201,14 +201,101 @@ async def test_expired_results_go_with_all_their_chunks(chat: Chat, monkeypatch:
 
 async def test_nothing_is_written_for_a_result_that_was_removed(chat: Chat) -> None:
     """Whoever wrote was thought dead: what it wrote then, nobody would find, and nobody remove."""
-    writer = chat.server.results.writer("t")
-    await writer.begin("lobby", "jsonl")
-    await writer.write(b"x" * result.CHUNK)
-    async with chat.server.database.transaction() as tx:
-        await tx.execute("update results set expires_at = 0")
+    task = await chat.server.tasks.make("export", "alice")
+    for rest in (b"y" * result.CHUNK, b""):
+        with pytest.raises(NotFound):
+            async with chat.server.results.written(task, "lobby", "jsonl") as writer:
+                await writer.write(b"x" * result.CHUNK)
+                async with chat.server.database.appending() as tx:
+                    await tx.execute("update results set expires_at = 0")
+                await chat.server.results.forget()
+                await writer.write(rest)
+        assert await chat.server.database.fetch("select count(*) from result_chunks") == [(0,)]
+
+
+async def files_of(chat: Chat) -> list[str]:
+    """The tasks of which any byte is stored."""
+    rows = await chat.server.database.fetch("select distinct task_id from result_chunks order by task_id")
+    return [task_id for (task_id,) in rows]
+
+
+@pytest.mark.options(export_rate=3)
+async def test_exports_of_one_user_are_counted(chat: Chat) -> None:
+    """A hundred in 0.3 s filled the queue and the disk; services are exempt."""
+    for _ in range(3):
+        await begun(chat)
+    refused = await chat.post("/api/rooms/lobby/export")
+    assert (refused.status, refused.code) == (429, "rate-limited")
+    assert (await chat.post("/api/rooms/lobby/export", None, "robot", role="service")).status == 202
+    await begun(chat, user="bob")
+
+
+@pytest.mark.options(max_exports_per_user=2)
+async def test_unfinished_exports_of_one_user_are_bounded(chat: Chat) -> None:
+    """Those that are written and those that wait; one that ends, or is cancelled, makes room."""
+    async with chat.server.exports._places, chat.server.exports._places:
+        ids = [await begun(chat) for _ in range(2)]
+        refused = await chat.post("/api/rooms/other/export")
+        assert (refused.status, refused.code) == (429, "too-many-tasks")
+        await begun(chat, user="bob")
+        await change(chat, ids[0], state="cancelled")
+        await eventually(lambda: chat.server.exports._of_user["alice"] == 1)
+        ids[0] = await begun(chat)
+    for task_id in ids:
+        assert (await ended(chat, task_id))["state"] == "completed"
+    await eventually(lambda: not chat.server.exports._jobs and not chat.server.exports._of_user)
+
+
+@pytest.mark.options(max_export_bytes_per_user=3000)
+async def test_exports_of_one_user_keep_so_many_bytes(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The oldest give way; one that is larger by itself fails, and leaves nothing behind."""
+    monkeypatch.setattr(result, "CHUNK", 500)
+    await chat.say_all("lobby", [f"message {n}" for n in range(8)])
+    tasks = [await begun(chat) for _ in range(4)]
+    for task_id in tasks:
+        await ended(chat, task_id)
+    sizes = [len(answer.body) for answer in [await fetched(chat, task_id) for task_id in tasks] if answer.status == 200]
+    assert 0 < sum(sizes) <= 3000 and len(sizes) < 4
+    assert (await fetched(chat, tasks[-1])).status == 200
+    await chat.say_all("lobby", ["x" * 1000] * 4)
+    large = await begun(chat)
+    failed = await ended(chat, large)
+    assert (failed["state"], failed["error"]) == ("failed", "The file would be larger than 3000 bytes.")
     await chat.server.results.forget()
-    with pytest.raises(NotFound):
-        await writer.write(b"y" * result.CHUNK)
-    with pytest.raises(NotFound):
-        await chat.server.results.writer("t").finish()
-    assert await chat.server.database.fetch("select count(*) from result_chunks") == [(0,)]
+    kept = [task_id for task_id in tasks if (await fetched(chat, task_id)).status == 200]
+    assert await files_of(chat) == sorted(kept)
+
+
+async def test_a_user_keeps_so_many_files(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(result, "FILES", 2)
+    tasks = []
+    for _ in range(3):
+        tasks.append(await begun(chat))
+        await ended(chat, tasks[-1])
+    await ended(chat, await begun(chat, user="bob"), "bob")
+    assert [(await fetched(chat, task_id)).status for task_id in tasks] == [404, 200, 200]
+
+
+@pytest.mark.options(max_export_bytes=1)
+async def test_all_exports_together_are_bounded(chat: Chat) -> None:
+    """Beyond it none is begun; an empty file takes no room."""
+    await ended(chat, await begun(chat, "empty"))
+    await chat.say("lobby", "hello")
+    await ended(chat, await begun(chat))
+    refused = await chat.post("/api/rooms/lobby/export", None, "bob")
+    assert (refused.status, refused.code) == (503, "full")
+
+
+async def test_cancelled_export_leaves_no_bytes(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else who cancels each at its end would fill the disk."""
+    monkeypatch.setattr(export, "PAGE", 1)
+    monkeypatch.setattr(export, "REPORT_INTERVAL", 0.0)
+    monkeypatch.setattr(result, "CHUNK", 100)
+    await chat.say_all("lobby", [f"m{n}" for n in range(500)])
+    task_id = await begun(chat)
+    reader = await watch(chat, task_id)
+    await reader.until(lambda event: 0 < data(event).get("progress", 0) < 90)
+    await change(chat, task_id, state="cancelled")
+    await asyncio.gather(*chat.server.exports._jobs, return_exceptions=True)
+    await chat.server.results.forget()
+    assert await files_of(chat) == []

@@ -396,3 +396,32 @@ async def test_shared_database_needs_a_secret(postgres_url: str) -> None:
     """Or each node would make one of its own."""
     with pytest.raises(ConfigError, match="--secret must be given"):
         make_app(database_url=postgres_url)
+
+
+async def test_guests_are_told_apart_on_every_node(cluster: Cluster) -> None:
+    """By what is heard of them, and by what is read; and a guest cannot look like somebody on another node."""
+    async with cluster(2) as (a, b):
+        ann = await a.join(user="ann")
+        signed_in = (await b.post("/api/auth/guest", {"username": "Guy"}, None)).data
+        await b.read(username="Guy", token=signed_in["token"])
+        assert (await ann.event("user-joined"))["guest"] is True
+        told = (await a.get("/api/rooms/lobby/members")).data["members"]
+        assert [(member["username"], member.get("guest")) for member in told] == [("ann", None), ("Guy", True)]
+        await eventually(lambda: members(b) == ["ann", "Guy"])
+        assert (await b.post("/api/auth/guest", {"username": "Аnn"}, None)).code == "name-taken"
+        async with cluster(1) as (c,):  # it reads the table
+            await eventually(lambda: members(c) == ["ann", "Guy"])
+            assert [m.get("guest") for m in (await c.get("/api/rooms/lobby/members")).data["members"]] == [None, True]
+
+
+async def test_orders_of_one_user_are_counted(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is a row of the log: who extends or leaves again and again would fill it."""
+    monkeypatch.setattr(node_orders, "ORDERS", 3)
+    async with cluster(2) as (a, b):
+        await b.join(user="alice", clientId="phone")
+        await eventually(lambda: members(a) == ["alice"])
+        extended = [(await a.post("/api/auth/extend", {"clientId": "phone"})).status for _ in range(4)]
+        assert extended == [200, 200, 200, 429]
+        assert (await a.post("/api/rooms/lobby/leave", {"clientId": "phone"})).code == "rate-limited"
+        await a.join(user="bob")
+        assert (await a.post("/api/rooms/lobby/leave", {"clientId": "x"}, "bob")).status == 204

@@ -171,3 +171,20 @@ async def test_edits_of_one_message_are_bounded(chat: Chat) -> None:
     refused = await chat.call("PATCH", path, {"message": "one more"})
     assert (refused.status, refused.code) == (409, "conflict")
     assert (await chat.call("DELETE", path)).status == 204
+
+
+@pytest.mark.options(task_rate=3)
+async def test_changes_of_tasks_of_one_user_are_counted(chat: Chat) -> None:
+    """Making one counts, too; services and others are not concerned."""
+    made = await chat.post("/api/v1/tasks", {"title": "x", "task_id": "t"})
+    assert made.status == 201
+    for progress in (1, 2):
+        assert (await chat.call("PATCH", "/api/v1/tasks/t", {"progress": progress})).status == 200
+    for refused in (
+        await chat.call("PATCH", "/api/v1/tasks/t", {"progress": 3}),
+        await chat.post("/api/v1/tasks", {"title": "y"}),
+    ):
+        assert (refused.status, refused.code) == (429, "rate-limited")
+        assert int(refused.headers["Retry-After"]) >= 1
+    assert (await chat.call("PATCH", "/api/v1/tasks/t", {"progress": 3}, "robot", role="service")).status == 200
+    assert (await chat.post("/api/v1/tasks", {"title": "z"}, "bob")).status == 201

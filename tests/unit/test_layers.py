@@ -18,7 +18,7 @@ MAX_LINES = 320
 LAYERS: tuple[tuple[str, ...], ...] = (
     # values: pure, no I/O
     (
-        "chatrooms", "clock", "errors", "event", "sse", "names", "body", "limits", "options",
+        "chatrooms", "clock", "errors", "event", "sse", "names", "lookalikes", "body", "limits", "options", "kinds",
         "identity", "identity.tokens", "rules", "rules.rules", "rules.act", "core", "core.encoding", "core.topic",
         "tasks", "tasks.task", "tasks.page",
     ),

@@ -6,17 +6,17 @@ from typing import Any
 
 import pytest
 
-from chatrooms import options
+from chatrooms import kinds, options
 from chatrooms.cli import main
 from chatrooms.errors import ConfigError
 from chatrooms.options import OPTIONS, Option, Options
 
 BAD: dict[Any, list[str]] = {
-    options.whole: ["-1", "x", "1.5", "", "²", "9" * 5000],
-    options.port: ["65536", "-1", "http", ""],
-    options.seconds: ["-1", "x", "nan", "inf", "1e10", ""],
-    options.flag: ["maybe", "2", ""],
-    options.networks: ["10.0.0.0/33", "nonsense", "1.2.3"],
+    kinds.whole: ["-1", "x", "1.5", "", "²", "9" * 5000],
+    kinds.port: ["65536", "-1", "http", ""],
+    kinds.seconds: ["-1", "x", "nan", "inf", "1e10", ""],
+    kinds.flag: ["maybe", "2", ""],
+    kinds.networks: ["10.0.0.0/33", "nonsense", "1.2.3"],
 }
 CASES = [(option, value) for option in OPTIONS for value in BAD.get(option.kind, [])]
 CASES += [(option, "nonsense") for option in OPTIONS if "one_of" in option.kind.__qualname__]

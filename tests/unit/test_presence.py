@@ -207,3 +207,28 @@ async def test_empty_room_has_no_timer_left() -> None:
         room.presence.release(member, 0)
     assert timer is not None and timer.cancelled()
     assert room.emptied == 1
+
+
+async def test_guest_that_has_become_more_is_one_no_longer() -> None:
+    """A guest may get an account under the same name; other nodes are told, and its old stream takes nothing back."""
+    frames: list[bytes] = []
+    reports: list[tuple[tuple[str, str], bool]] = []
+    named: list[tuple[str, bool]] = []
+    presence = Presence(
+        "lobby",
+        200,
+        frames.append,
+        lambda: None,
+        lambda *report: reports.append(report),
+        name=lambda *n: named.append(n),
+    )
+    member = presence.enter("1", "Ann", guest=True)
+    assert json.loads(Parser().feed(frames[0])[0].data)["guest"] is True
+    assert (presence.is_guest(("1", "Ann")), named) == (True, [])
+    presence.enter("1", "Ann")
+    presence.enter("1", "Ann", guest=True)
+    assert not presence.is_guest(("1", "Ann")) and b"guest" not in presence.listed()
+    assert (reports, named) == ([(("1", "Ann"), True)] * 2, [("Ann", True)])
+    for _ in range(3):
+        presence.release(member, 0)
+    assert named == [("Ann", True), ("Ann", False)]

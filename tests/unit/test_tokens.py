@@ -192,7 +192,7 @@ def test_signed_token_says_what_it_was_given() -> None:
     token = tokens().sign("ü" * 255, "Ann", "admin", 60, "fam")
     assert len(token) < MAX_TOKEN
     who = tokens().verify(token)
-    assert who == ("ü" * 255, "Ann", "admin", NOW + 60, "fam")
+    assert who == ("ü" * 255, "Ann", "admin", NOW + 60, "fam", False)
     assert who.trusted
 
 

@@ -10,5 +10,6 @@ create table presence (
     room_id  text collate "C" not null,
     user_id  text collate "C" not null,
     username text collate "C" not null,
+    guest    integer not null default 0,
     primary key (node, room_id, user_id, username)
 );
