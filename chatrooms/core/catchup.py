@@ -32,7 +32,7 @@ class CatchUp:
         self._frame = frame
         self._queue: deque[Stream] = deque()
         self._workers: set[asyncio.Task[None]] = set()
-        self._pages: dict[tuple[str, int, int], asyncio.Task[Batch]] = {}
+        self._pages: dict[tuple[Topic, int, int], asyncio.Task[Batch]] = {}
 
     def add(self, stream: Stream) -> None:
         """Takes a stream that goes by its position; it is live when it has everything."""
@@ -103,7 +103,8 @@ class CatchUp:
             await asyncio.sleep(0)
 
     async def _page(self, stream: Stream) -> Batch:
-        key = (stream.topic.name, stream.position, stream.topic.version)
+        # Not its name: one that ended and began anew counts its versions anew, and may have lost text meanwhile.
+        key = (stream.topic, stream.position, stream.topic.version)
         page = self._pages.get(key)
         if page is None:
             page = self._pages[key] = asyncio.create_task(self._read(stream.topic, stream.position))

@@ -95,6 +95,28 @@ async def test_page_is_given_once_though_its_stream_stalled_meanwhile() -> None:
     assert behind.got == [1, 2, 3]
 
 
+async def test_page_of_a_topic_that_ended_is_not_that_of_the_next_of_its_name() -> None:
+    """What was deleted in between is in the page that is still being read."""
+    there = asyncio.Event()
+
+    async def old(after: int, limit: int) -> tuple[Sequence[Event], int]:
+        await there.wait()
+        return [Event("room-message", b"{}", (), seq=seq) for seq in (1, 2)], 3
+
+    async def new(after: int, limit: int) -> tuple[Sequence[Event], int]:
+        return [Event("room-message", b"{}", (), seq=2)], 3
+
+    catchup = catching_up()
+    first, second = Behind(Topic("t", 3, read=old)), Behind(Topic("t", 3, read=new))
+    catchup.add(stream(first))
+    await eventually(lambda: len(catchup._pages) == 1)
+    first.close()
+    catchup.add(stream(second))
+    there.set()
+    await eventually(lambda: second.cursor == second.topic.end)
+    assert (first.got, second.got) == ([], [2])
+
+
 async def test_stream_that_fails_to_catch_up_ends_alone(caplog: pytest.LogCaptureFixture) -> None:
     """Those that wait behind it are served."""
     topic, catchup = Topic("t", 0), catching_up()
