@@ -25,7 +25,8 @@ BEAT = 1.0  # seconds between two renewals of the lease
 LEASE = 8.0  # longer than the retry of a drain and the grace: who is told to come back has not left
 REFRESH = 30.0  # seconds after which the table is read again, whatever the bus says
 RETRY = 1.0  # seconds until what could not be written is tried again
-AT_ONCE = 500  # members that are read, or entered, before the event loop gets its turn
+AT_ONCE = 2000  # members that are read, or entered, before the event loop gets its turn: a lease must not run out
+ROOMS_AT_ONCE = 100
 TOLD_AT_ONCE = 50  # members in one message
 
 log = logging.getLogger(__name__)
@@ -196,9 +197,10 @@ class Neighbours:
     async def _held(self) -> list[Whereabouts]:
         """All who are on other nodes, as this one holds it."""
         held: list[Whereabouts] = []
-        for room_id, presence in self._rooms.presences():
+        for number, (room_id, presence) in enumerate(self._rooms.presences()):
             held += [Whereabouts(node, room_id, *key) for node in presence.nodes for key in presence.on_node(node)]
-            await asyncio.sleep(0)
+            if number % ROOMS_AT_ONCE == 0:
+                await asyncio.sleep(0)
         return held
 
     def _hear(self, seen: Seen) -> None:

@@ -27,6 +27,7 @@ from chatrooms.storage.database import Database
 from chatrooms.storage.rules import rules_of
 
 REMEMBERED = 30_000  # rules at hand: of a room for a user, or of one without people for all
+ABOUT_INVITES = ("invited", "invite-revoked")  # acts that change no rules
 ANYBODY = ""  # in place of the user, where the rules are the same for all
 
 log = logging.getLogger(__name__)
@@ -130,7 +131,12 @@ class Rulebook:
         if event.type != RULES_CHANGED:
             return
         act = msgspec.json.decode(event.data, type=Act)
+        if act.action in ABOUT_INVITES:
+            return
         known = self._forget(act.room_id, None if act.user_id is None else (act.user_id, ANYBODY))
+        if act.action == "changed":
+            for user_id, rules in known.items():
+                self._remember(act.room_id, user_id, _changed(rules, act))
         if act.ends is not None and act.user_id is not None:
             self._rooms.expel(act.room_id, (act.user_id,), closing(act.ends, False))
         elif act.private and act.user_id is None:
@@ -156,3 +162,14 @@ def _known(by_user: Mapping[str, Rules], user_id: str) -> Rules | None:
     """The rules of a room for a user, among those at hand."""
     rules = by_user.get(ANYBODY)
     return by_user.get(user_id) if rules is None or rules.peopled else rules
+
+
+def _changed(rules: Rules, act: Act) -> Rules:
+    """The rules after a change of settings: who is what in the room stays at hand."""
+    return msgspec.structs.replace(
+        rules,
+        stored=True,
+        private=rules.private if act.private is None else act.private,
+        title=rules.title if act.title is None else act.title or None,
+        slow_mode=rules.slow_mode if act.slow_mode is None else act.slow_mode,
+    )

@@ -85,6 +85,9 @@ async def test_room_made_private_ends_the_streams_of_strangers(chat: Chat) -> No
     await make_den(chat, private=False)
     stranger, member, owner = [await chat.join("den", user) for user in (STRANGER, MEMBER, OWNER)]
     program = await chat.join("den", "robot", token=chat.token("robot", role="service"))
+    await must(chat, OWNER, "POST", f"{DEN}/invites")
+    await must(chat, OWNER, "PUT", DEN, {"slowMode": 1})  # who is what in the room stays known
+    await must(chat, OWNER, "PUT", DEN, {"title": "Den", "slowMode": 0})
     await must(chat, OWNER, "PUT", DEN, {"private": True})
     await chat.say("den", "among us", MEMBER)
     assert await ending(stranger) == {"reason": "private", "reconnect": False}
