@@ -35,9 +35,9 @@ export function asHttpError(error) {
  * @typedef {typeof globalThis.fetch} Fetch
  *
  * @typedef {object} Call
- * @property {object} [body] sent as JSON
+ * @property {any} [body] an object or array is sent as JSON; a text, form or Blob as it is
  * @property {string | null} [token]
- * @property {Record<string, string>} [headers]
+ * @property {HeadersInit} [headers]
  * @property {AbortSignal} [signal]
  * @property {number} [timeoutMs] until the head of the answer; 0 waits without end, for streams
  * @property {Fetch} [fetch]
@@ -54,10 +54,10 @@ export function asHttpError(error) {
  */
 export async function request(method, url, call = {}) {
   const { body, token, signal, timeoutMs = TIMEOUT_MS, clock = CLOCK } = call;
-  /** @type {Record<string, string>} */
-  const headers = { ...call.headers };
-  if (token) headers.Authorization = `Bearer ${token}`;
-  if (body) headers['Content-Type'] = 'application/json';
+  const headers = new Headers(call.headers); // whose names have no case: one of each
+  if (token) headers.set('Authorization', `Bearer ${token}`);
+  const asJson = isJson(body);
+  if (asJson && !headers.has('Content-Type')) headers.set('Content-Type', 'application/json');
   const aborter = new AbortController();
   const abort = () => aborter.abort();
   signal?.addEventListener('abort', abort);
@@ -67,7 +67,7 @@ export async function request(method, url, call = {}) {
     const response = await (call.fetch ?? fetch)(url, {
       method,
       headers,
-      body: body && JSON.stringify(body),
+      body: asJson ? JSON.stringify(body) : body,
       signal: aborter.signal,
       cache: 'no-store',
     });
@@ -81,6 +81,12 @@ export async function request(method, url, call = {}) {
     // A stream's body lives on after its head, and is aborted by the same signal.
     if (timeoutMs) signal?.removeEventListener('abort', abort);
   }
+}
+
+/** Whether a body is a value to be written as JSON, and nothing that fetch sends itself. @param {any} body */
+function isJson(body) {
+  if (typeof body !== 'object' || body === null) return false;
+  return Array.isArray(body) || typeof body.toJSON === 'function' || [Object.prototype, null].includes(Object.getPrototypeOf(body));
 }
 
 /** @param {Response} response @param {import('./clock.js').Clock} clock */
