@@ -9,6 +9,7 @@ from chatrooms.errors import BadRequest, NotFound
 from chatrooms.handlers.base import COOKIE, Handler
 from chatrooms.identity.gate import TICKET_TTL
 from chatrooms.identity.signins import SignedIn
+from chatrooms.identity.tokens import Identity
 
 
 class GuestBody(msgspec.Struct):
@@ -69,10 +70,18 @@ class Guest(_AuthHandler):
 
 
 class SignUp(_AuthHandler):
+    """A new account; with a guest's token that guest becomes it."""
+
     async def post(self) -> None:
         body = self.body(SignUpBody)
-        signed_in = await self.server.accounts.sign_up(body.username, body.email, body.password, self.address)
-        self.answer(_tokens(signed_in), 201)
+        accounts = self.server.accounts
+        made = await accounts.sign_up(body.username, body.email, body.password, self.address, self._guest())
+        self.answer(_tokens(made), 201)
+
+    def _guest(self) -> Identity | None:
+        """Who signs up, if it says so by a token in the header. Raises Unauthorized for a bad one."""
+        scheme = self.request.headers.get("Authorization", "").partition(" ")[0]
+        return self.identity() if scheme.lower() == "bearer" else None
 
 
 class SignIn(_AuthHandler):
@@ -137,9 +146,9 @@ class Me(_AuthHandler):
 
     async def get(self) -> None:
         who = self.identity()
-        self.answer(
-            {"userId": who.user_id, "username": who.username, "role": who.role, "expiresAt": int(who.expires_at * 1000)}
-        )
+        told = {"userId": who.user_id, "username": who.username, "role": who.role}
+        guest = {"guest": True} if await self.server.accounts.is_guest(who) else {}
+        self.answer({**told, "expiresAt": int(who.expires_at * 1000), **guest})
 
     async def delete(self) -> None:
         who = self.identity()

@@ -10,7 +10,7 @@ from chatrooms.event import Event
 from chatrooms.identity.gate import blocked
 from chatrooms.identity.passwords import Passwords
 from chatrooms.identity.signins import SignedIn, SignIns
-from chatrooms.identity.tokens import Identity
+from chatrooms.identity.tokens import FOREIGN, Identity
 from chatrooms.limits import RateLimit
 from chatrooms.options import Options
 from chatrooms.storage import accounts as queries
@@ -20,6 +20,7 @@ from chatrooms.storage.database import Database, Transaction
 from chatrooms.storage.log import Log
 
 MINUTE = 60.0
+GUEST = "guest-"  # how the userIds begin that guests are given
 
 
 class Accounts:
@@ -49,17 +50,29 @@ class Accounts:
         self._guest_rate.spend(address)
         if await self._stored.by_name(names.folded(username)) is not None:
             raise Conflict("name-taken", "A registered user has that name.")
-        return await self._signins.begin(f"guest-{secrets.token_hex(8)}", username, "user")
+        return await self._signins.begin(f"{GUEST}{secrets.token_hex(8)}", username, "user")
 
-    async def sign_up(self, username: str, email: str, password: str, address: str) -> SignedIn:
-        """A new account. Raises BadRequest, Conflict `name-taken`, TooMany for the address."""
+    async def sign_up(
+        self, username: str, email: str, password: str, address: str, who: Identity | None = None
+    ) -> SignedIn:
+        """A new account; a guest of this server (`who`) becomes it, and keeps its userId and all that is its.
+
+        Raises BadRequest, Conflict `name-taken`, Conflict `conflict` for a guest that is an account by now,
+        TooMany for the address.
+        """
         username, email = names.username(username), names.email(email)
         self._rate.spend(f"address {address}")
         hashed = await self._passwords.hash(password)
         account = new_account(username, email, hashed, "user")
+        if who is not None and came_as_guest(who):
+            return await self._signins.upgrade(who, account._replace(user_id=who.user_id))
         async with self._database.transaction() as tx:
             await queries.add(tx, account)
         return await self._signins.begin(account.user_id, account.username, account.role)
+
+    async def is_guest(self, who: Identity) -> bool:
+        """Whether this is a guest of this server that has no account."""
+        return came_as_guest(who) and await self._stored.by_id(who.user_id) is None
 
     async def sign_in(self, name: str, password: str, address: str) -> SignedIn:
         """A sign-in by user name or email.
@@ -127,3 +140,8 @@ class Accounts:
 def new_account(username: str, email: str | None, password_hash: str, role: str) -> Account:
     """An account that is not stored yet; `username` and `email` are normalised."""
     return Account(f"user-{secrets.token_hex(8)}", username, email, password_hash, role, "active")
+
+
+def came_as_guest(who: Identity) -> bool:
+    """Whether this server once let that user in as a guest; a token made elsewhere may claim any userId."""
+    return who.user_id.startswith(GUEST) and not who.session.startswith(FOREIGN)

@@ -25,14 +25,16 @@ from chatrooms.storage.database import Database
 TICKET_TTL = 30  # seconds
 TICKETS = 120  # of one user in a minute
 REVOKED = "session-revoked"
+RENEWED = "session-renewed"
 BLOCKED = "user-blocked"
 CHANGED = "accounts-changed"
 
 
 class _Order(msgspec.Struct, rename="camel"):
-    """The data of a `session-revoked` or `user-blocked` event."""
+    """The data of a `session-revoked`, `session-renewed` or `user-blocked` event."""
 
     session: str = ""
+    successor: str = ""
     user_id: str = ""
 
 
@@ -105,11 +107,20 @@ class Gate:
         if event.type == REVOKED:
             self._revoked.add(msgspec.json.decode(event.data, type=_Order).session)
             self._end_streams()
+        elif event.type == RENEWED:
+            self._renew(msgspec.json.decode(event.data, type=_Order))
         elif event.type == BLOCKED:
             self._blocked.add(msgspec.json.decode(event.data, type=_Order).user_id)
             self._end_streams()
         elif event.type == CHANGED:
             self.stale = True
+
+    def _renew(self, order: _Order) -> None:
+        """Its streams belong to its successor from now on; its tokens let nobody in any more."""
+        for stream in self._hub.streams:
+            if stream.session == order.session:
+                stream.session = order.successor
+        self._revoked.add(order.session)
 
     def _end_streams(self) -> None:
         gone = [s for s in self._hub.streams if s.session in self._revoked or s.user_id in self._blocked]
@@ -120,6 +131,11 @@ class Gate:
 def revoked(session: str) -> Event:
     """The order to end a session's streams and refuse its tokens."""
     return Event(REVOKED, msgspec.json.encode({"session": session}), (CONTROL,))
+
+
+def renewed(session: str, successor: str) -> Event:
+    """The order to refuse a session's tokens, and to take its streams for another's."""
+    return Event(RENEWED, msgspec.json.encode({"session": session, "successor": successor}), (CONTROL,))
 
 
 def blocked(user_id: str) -> Event:

@@ -14,12 +14,13 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from chatrooms.errors import Unauthorized
+from chatrooms.errors import Conflict, Unauthorized
 from chatrooms.event import Event
-from chatrooms.identity.gate import revoked
-from chatrooms.identity.tokens import Tokens
+from chatrooms.identity.gate import renewed, revoked
+from chatrooms.identity.tokens import Identity, Tokens
 from chatrooms.options import Options
-from chatrooms.storage import families
+from chatrooms.storage import accounts, families
+from chatrooms.storage.accounts import Account
 from chatrooms.storage.database import Database, Transaction
 from chatrooms.storage.log import Log
 
@@ -52,9 +53,29 @@ class SignIns:
 
     async def begin(self, user_id: str, username: str, role: str) -> SignedIn:
         """A new sign-in of a user."""
-        family = families.Family(secrets.token_urlsafe(12), user_id, username, role, -1, self._expiry())
+        family = self._new(user_id, username, role)
         async with self._database.transaction() as tx:
             await families.add(tx, family)
+        return self._signed_in(family, 0)
+
+    async def upgrade(self, guest: Identity, account: Account) -> SignedIn:
+        """The account that a guest becomes, and its first sign-in, to which the guest's streams pass.
+
+        The guest's own tokens end, also for who has copied them. Raises Conflict.
+        """
+        family = self._new(account.user_id, account.username, account.role)
+
+        async def command(tx: Transaction) -> list[Event]:
+            old = await families.find(tx, guest.session)
+            known = await accounts.role_of(tx, guest.user_id) is not None
+            if known or old is None or old.user_id != guest.user_id:
+                raise Conflict("conflict", "This guest has an account by now: sign in.")
+            await accounts.add(tx, account)
+            await families.end(tx, guest.session, self._tokens_expiry())
+            await families.add(tx, family)
+            return [renewed(guest.session, family.family)]
+
+        await self._log.append((), command)
         return self._signed_in(family, 0)
 
     async def refresh(self, refresh_token: str) -> SignedIn:
@@ -95,6 +116,9 @@ class SignIns:
         """Removes sign-ins that can no longer be renewed."""
         async with self._database.transaction() as tx:
             await families.forget_expired(tx, int(self._clock()))
+
+    def _new(self, user_id: str, username: str, role: str) -> families.Family:
+        return families.Family(secrets.token_urlsafe(12), user_id, username, role, -1, self._expiry())
 
     def _signed_in(self, family: families.Family, number: int) -> SignedIn:
         user = (family.user_id, family.username, family.role)

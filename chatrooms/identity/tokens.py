@@ -23,6 +23,7 @@ TRUSTED_ROLES = ("service", "admin")
 ALGORITHM = "HS256"
 MIN_SECRET_BYTES = 32  # RFC 7518, 3.2: a key of the hash's size or larger
 MAX_TOKEN = 8192  # characters
+FOREIGN = "token:"  # how the sessions of tokens begin that were made elsewhere
 CACHED = 10_000  # verified tokens remembered
 
 # Header parameters that change how the rest is read (RFC 7515 4.1.11, 7516 4.1.3, 7797).
@@ -174,7 +175,7 @@ def _identity(claims: Mapping[str, Any], token: str) -> Identity:
     if not isinstance(session, str):
         # By what is signed: a signature can be spelled in several ways (padding, unused bits).
         signed = token.rpartition(".")[0]
-        session = "token:" + hashlib.sha256(signed.encode()).hexdigest()[:32]
+        session = FOREIGN + hashlib.sha256(signed.encode()).hexdigest()[:32]
     return Identity(user_id, username, role, _expiry(claims["exp"]), session)
 
 

@@ -45,12 +45,11 @@ class AccountQueries:
 
 async def add(tx: Transaction, account: Account) -> None:
     """Adds an account. Raises Conflict `name-taken` when its name or email is."""
-    folded_name = folded(account.username)
-    taken = "select 1 from accounts where folded_name = $1 or email = $2"
-    if await tx.fetch(taken, folded_name, account.email):
+    # In one statement: sign-ups and upgrades of guests are not under the same lock.
+    sql = f"""insert into accounts ({_COLUMNS}, folded_name, created_at) values ($1, $2, $3, $4, $5, $6, $7, $8)
+    on conflict do nothing returning user_id"""
+    if not await tx.fetch(sql, *account, folded(account.username), now_ms()):
         raise Conflict("name-taken", "That name or email is taken.")
-    sql = f"insert into accounts ({_COLUMNS}, folded_name, created_at) values ($1, $2, $3, $4, $5, $6, $7, $8)"
-    await tx.execute(sql, *account, folded_name, now_ms())
 
 
 async def role_of(tx: Transaction, user_id: str) -> str | None:
