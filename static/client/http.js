@@ -56,8 +56,8 @@ export async function request(method, url, call = {}) {
   const { body, token, signal, timeoutMs = TIMEOUT_MS, clock = CLOCK } = call;
   const headers = new Headers(call.headers); // whose names have no case: one of each
   if (token) headers.set('Authorization', `Bearer ${token}`);
-  const asJson = isJson(body);
-  if (asJson && !headers.has('Content-Type')) headers.set('Content-Type', 'application/json');
+  const plain = Array.isArray(body) || body?.constructor === Object; // fetch takes texts, forms and bytes itself
+  if (plain && !headers.has('Content-Type')) headers.set('Content-Type', 'application/json');
   const aborter = new AbortController();
   const abort = () => aborter.abort();
   signal?.addEventListener('abort', abort);
@@ -67,7 +67,7 @@ export async function request(method, url, call = {}) {
     const response = await (call.fetch ?? fetch)(url, {
       method,
       headers,
-      body: asJson ? JSON.stringify(body) : body,
+      body: plain ? JSON.stringify(body) : body,
       signal: aborter.signal,
       cache: 'no-store',
     });
@@ -81,12 +81,6 @@ export async function request(method, url, call = {}) {
     // A stream's body lives on after its head, and is aborted by the same signal.
     if (timeoutMs) signal?.removeEventListener('abort', abort);
   }
-}
-
-/** Whether a body is a value to be written as JSON, and nothing that fetch sends itself. @param {any} body */
-function isJson(body) {
-  if (typeof body !== 'object' || body === null) return false;
-  return Array.isArray(body) || typeof body.toJSON === 'function' || [Object.prototype, null].includes(Object.getPrototypeOf(body));
 }
 
 /** @param {Response} response @param {import('./clock.js').Clock} clock */

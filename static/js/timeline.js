@@ -5,7 +5,7 @@ const QUESTION = /^\s*@ai(?![\w-])/iu;
 /**
  * @typedef {object} Entry
  * @property {string} key stays the same for the life of the entry, also when a pending one is confirmed
- * @property {'message' | 'notice' | 'draft'} kind
+ * @property {'message' | 'notice' | 'draft' | 'gap'} kind
  * @property {number} version grows with every change
  * @property {number} timestamp milliseconds since 1970
  */
@@ -47,6 +47,18 @@ export class Timeline {
 
   isOwn(entry) {
     return entry.kind === 'message' && String(entry.userId) === this.#userId && !entry.isFromBot;
+  }
+
+  /** Messages may be missing behind what there is now. */
+  openGap() {
+    const entry = { key: `gap-${this.#notices++}`, kind: 'gap', timestamp: this.#log.at(-1)?.timestamp ?? Date.now() };
+    this.#change(entry, { trying: false });
+    this.#log.push(entry);
+  }
+
+  /** @param {{trying: boolean}} change whether the missing ones are asked for at this moment */
+  markGaps(change) {
+    for (const entry of this.#log) if (entry.kind === 'gap') this.#change(entry, change);
   }
 
   /** Begins anew with these messages; what is still pending stays. */
