@@ -63,7 +63,7 @@ export class MessageList {
    */
   replaying({ anew = false } = {}) {
     this.#hush();
-    if (anew) this.#complete = false;
+    if (anew) this.#complete = this.#refused = false;
     this.update();
   }
 
@@ -85,7 +85,7 @@ export class MessageList {
     byId('empty').hidden = !byId('shut').hidden || rows.some((row) => row.kind === 'message' || row.kind === 'draft');
     if (!this.#loading) this.#sayAtTop(this.#atTop(rows));
     this.#showJump();
-    if (!this.#refused) this.#fillNearTop();
+    this.#fillNearTop();
   }
 
   #atTop(rows) {
@@ -120,7 +120,8 @@ export class MessageList {
   }
 
   #fillNearTop() {
-    if (this.#log.scrollTop < NEAR_TOP_PX && !this.#loading && !this.#complete && this.#timeline.oldestId) this.#fill();
+    if (this.#loading || this.#complete || this.#refused || !this.#timeline.oldestId) return;
+    if (this.#log.scrollTop < NEAR_TOP_PX) this.#fill();
   }
 
   async #fill() {
@@ -132,7 +133,7 @@ export class MessageList {
       this.#complete = !(await this.#loadOlder());
       this.#refused = false;
     } catch {
-      this.#refused = true; // a press or the next scroll tries again
+      this.#refused = true; // a press tries again; a scroll would, many times a second
     }
     this.#loading = false;
     if (!this.#signal.aborted) this.update();
