@@ -23,13 +23,14 @@ export class SignIns {
 
   /** The account of this browser, unless this tab has stepped aside from it. @returns {Kept | null} */
   get account() {
-    return this.#aside ? null : recall(this.#browser, 'account');
+    const kept = recall(this.#browser, 'account');
+    return !this.#aside && isKept(kept) ? kept : null;
   }
 
   /** Guests of this browser, the last one first. @returns {Kept[]} */
   get guests() {
     const kept = recall(this.#browser, 'guests');
-    return Array.isArray(kept) ? kept : [];
+    return Array.isArray(kept) ? kept.filter(isKept) : [];
   }
 
   /** From now on this tab is nobody, while the others stay who they are. */
@@ -84,6 +85,11 @@ export class SignIns {
     const guests = isGuest ? [kept, ...others].slice(0, MOST_GUESTS) : others;
     remember(this.#browser, 'guests', guests.length ? guests : null);
   }
+}
+
+/** What others of this origin write there is theirs. @param {any} kept @returns {boolean} */
+function isKept(kept) {
+  return [kept?.token, kept?.refreshToken, kept?.family, kept?.user?.userId, kept?.user?.username].every((part) => typeof part === 'string');
 }
 
 /** A storage of this page, or null where it is blocked. @param {'sessionStorage' | 'localStorage'} name @returns {Storage | null} */

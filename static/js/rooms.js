@@ -66,6 +66,7 @@ export class RoomList {
     byId('room-form').addEventListener('submit', (event) => this.#submit(event), { signal });
     byId('room-form-input').addEventListener('input', () => this.#seek(), { signal });
     byId('rooms-more').addEventListener('click', () => this.#more(), { signal });
+    byId('open-sidebar').addEventListener('click', () => requestAnimationFrame(() => this.#showCurrent()), { signal });
     byId('room-form-input').value = '';
     this.#draw();
   }
@@ -151,9 +152,9 @@ export class RoomList {
   /** Scrolls to where the page is, once for each place that it has. */
   #showCurrent() {
     const link = byId('room-list').querySelector('[aria-current]');
-    if (link === this.#seen) return;
-    this.#seen = link;
     const [list, row] = [byId('room-list'), link.parentElement];
+    if (link === this.#seen || !list.clientHeight) return;
+    this.#seen = link;
     const below = row.offsetTop - list.offsetTop + row.offsetHeight - list.clientHeight;
     list.scrollTop = Math.max(0, below + (below > 0 ? row.offsetHeight : 0));
   }

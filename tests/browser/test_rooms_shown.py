@@ -16,12 +16,13 @@ from tests.browser.conftest import Chromium
 from tests.browser.pages import LIMIT, enter, is_live, join, opened
 
 ROOMS = 230
-MAKE = """async ({ count, owner }) => {
+MAKE = """async (count) => {
     const { token } = JSON.parse(sessionStorage['chatrooms.session']);
     const headers = { Authorization: `Bearer ${token}` };
     for (let number = 0; number < count; number += 1) {
         const body = JSON.stringify({ title: number % 100 === 99 ? `The ${number}th title` : null });
-        const answer = await fetch(`/api/rooms/room-${String(number).padStart(3, '0')}`, { method: 'PUT', headers, body });
+        const path = `/api/rooms/room-${String(number).padStart(3, '0')}`;
+        const answer = await fetch(path, { method: 'PUT', headers, body });
         if (answer.status !== 201) throw new Error(await answer.text());
     }
 }"""
@@ -46,13 +47,13 @@ async def test_every_room_is_found_and_the_present_one_shown(
     """By scrolling page by page, by id and by title; the room that one is in is there, wherever it stands."""
     async with chromium() as browser:
         page = await join(browser, base_url, "Ada", "zoo")
-        await page.evaluate(MAKE, {"count": ROOMS, "owner": "Ada"})
+        await page.evaluate(MAKE, ROOMS)
         await page.reload()
         await is_live(page)
         rows = page.locator("#room-list li")
         await expect(rows).to_have_count(101, timeout=LIMIT)
         current = page.locator("#room-list [aria-current]")
-        await expect(current).to_have_text("zoo 1 online".split()[0])
+        await expect(current).to_have_text("zoo")
         await expect(current).to_be_in_viewport()
         await page.click("#rooms-more")
         await expect(rows).to_have_count(201, timeout=LIMIT)
