@@ -1,5 +1,6 @@
 const MOST_ENTRIES = 1000;
 const MOST_IN_NOTICE = 200;
+const LAST_MS = 8.64e15; // the last moment that a Date can hold
 const QUESTION = /^\s*@ai(?![\w-])/iu;
 
 /**
@@ -221,7 +222,13 @@ export class Timeline {
   }
 }
 
-/** A message of the log; `state` of a reply says how it ended, that of an entry how it was sent. */
+/**
+ * A message of the log; `state` of a reply says how it ended, that of an entry how it was sent. What
+ * is no text or no time would keep every other row from being drawn.
+ */
 function confirmed({ state, ...message }) {
-  return { ...message, replyState: state, state: 'confirmed' };
+  const { username, message: text, timestamp } = message;
+  const at = Math.abs(timestamp) <= LAST_MS ? timestamp : Date.now();
+  const shown = { username: String(username ?? ''), message: String(text ?? ''), timestamp: at };
+  return { ...message, ...shown, replyState: state, state: 'confirmed' };
 }

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
-from playwright.async_api import Page, Route, expect
+from playwright.async_api import Browser, Page, Route, expect
 from tornado.httpserver import HTTPServer
 
 from tests.browser.conftest import Chromium
 from tests.browser.pages import LIMIT, opened
 
-MEMBERS = [{"userId": "guest-1", "username": "Ada", "guest": True}, {"userId": "user-1", "username": "Ada"}]
+MEMBERS: list[dict[str, Any]] = [
+    {"userId": "guest-1", "username": "Ada", "guest": True},
+    {"userId": "user-1", "username": "Ada"},
+]
 
 
 async def _stream(route: Route) -> None:
@@ -27,8 +31,8 @@ async def _stream(route: Route) -> None:
     await route.fulfill(content_type="text/event-stream", body="".join(frames))
 
 
-async def _page(browser: object, url: str) -> Page:
-    page = await opened(browser, f"{url}/?room=lobby")  # type: ignore[arg-type]
+async def _page(browser: Browser, url: str) -> Page:
+    page = await opened(browser, f"{url}/?room=lobby")
     await page.route("**/events", _stream)
     await page.fill("#join-name", "Bob")
     await page.click("#join-submit")
