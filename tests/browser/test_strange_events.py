@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from playwright.async_api import Route, expect
@@ -12,7 +13,7 @@ from tests.browser.conftest import Chromium
 from tests.browser.pages import LIMIT, opened
 
 HTML = "<img src=x onerror=\"document.title='hacked'\"><b>bold</b>"
-STRANGE = [
+STRANGE: list[dict[str, Any]] = [
     {"timestamp": 1e300, "username": "Ada", "message": "from the far future"},
     {"timestamp": None, "username": None, "message": None},
     {"timestamp": 1, "username": HTML, "message": HTML},
