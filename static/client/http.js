@@ -35,9 +35,9 @@ export function asHttpError(error) {
  * @typedef {typeof globalThis.fetch} Fetch
  *
  * @typedef {object} Call
- * @property {object} [body] sent as JSON
+ * @property {any} [body] an object or array is sent as JSON; a text, form or Blob as it is
  * @property {string | null} [token]
- * @property {Record<string, string>} [headers]
+ * @property {HeadersInit} [headers]
  * @property {AbortSignal} [signal]
  * @property {number} [timeoutMs] until the head of the answer; 0 waits without end, for streams
  * @property {Fetch} [fetch]
@@ -54,10 +54,10 @@ export function asHttpError(error) {
  */
 export async function request(method, url, call = {}) {
   const { body, token, signal, timeoutMs = TIMEOUT_MS, clock = CLOCK } = call;
-  /** @type {Record<string, string>} */
-  const headers = { ...call.headers };
-  if (token) headers.Authorization = `Bearer ${token}`;
-  if (body) headers['Content-Type'] = 'application/json';
+  const headers = new Headers(call.headers); // whose names have no case: one of each
+  if (token) headers.set('Authorization', `Bearer ${token}`);
+  const plain = Array.isArray(body) || body?.constructor === Object; // fetch takes texts, forms and bytes itself
+  if (plain && !headers.has('Content-Type')) headers.set('Content-Type', 'application/json');
   const aborter = new AbortController();
   const abort = () => aborter.abort();
   signal?.addEventListener('abort', abort);
@@ -67,7 +67,7 @@ export async function request(method, url, call = {}) {
     const response = await (call.fetch ?? fetch)(url, {
       method,
       headers,
-      body: body && JSON.stringify(body),
+      body: plain ? JSON.stringify(body) : body,
       signal: aborter.signal,
       cache: 'no-store',
     });

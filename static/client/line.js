@@ -12,7 +12,7 @@ import { readEvents } from './parser.js';
  * @throws {HttpError} when it is refused; 204 when the stream is over
  */
 export async function* fetchEvents({ signal, heard }, method, url, call) {
-  const headers = { Accept: 'text/event-stream', ...call.headers };
+  const headers = { Accept: 'text/event-stream' };
   const response = await request(method, url, { ...call, headers, signal, timeoutMs: 0 });
   if (response.status === 204) throw new HttpError(204, 'complete');
   const type = response.headers.get('Content-Type') ?? '';

@@ -46,7 +46,8 @@ export class EventStreamParser {
     this.#started = true;
     if (this.#afterReturn && text.startsWith('\n')) text = text.slice(1);
     this.#afterReturn = text.endsWith('\r');
-    const lines = (this.#rest + text).split(/\r\n|\n|\r/);
+    const lines = text.split(/\r\n|\n|\r/);
+    lines[0] = this.#rest + lines[0]; // what is there already is not searched again
     this.#rest = /** @type {string} */ (lines.pop());
     return lines;
   }

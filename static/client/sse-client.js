@@ -25,14 +25,15 @@ export class SSEClient {
 
   /**
    * @param {string} url
-   * @param {{method?: string, headers?: Record<string, string>, body?: any, maxReconnects?: number,
-   *   clock?: import('./clock.js').Clock, fetch?: import('./http.js').Fetch}} [options] `body` is sent as JSON
+   * @param {{method?: string, headers?: HeadersInit, body?: any, maxReconnects?: number,
+   *   clock?: import('./clock.js').Clock, fetch?: import('./http.js').Fetch}} [options]
+   *   `body` is sent as JSON; a text is taken for JSON that is written already
    */
   constructor(url, { method = 'GET', headers = {}, body, maxReconnects = 5, clock = CLOCK, fetch } = {}) {
     this.url = url;
     this.method = method;
     this.headers = headers;
-    this.body = typeof body === 'string' ? JSON.parse(body) : body;
+    this.body = body;
     this.maxReconnects = maxReconnects;
     this.clock = clock;
     this.fetch = fetch;
@@ -127,9 +128,10 @@ export class SSEClient {
   /** @param {AbortSignal} signal */
   async #ask(signal) {
     const token = await this.getToken();
-    /** @type {Record<string, string>} */
-    const headers = { Accept: 'text/event-stream', ...this.headers };
-    if (this.#lastEventId) headers['Last-Event-ID'] = this.#lastEventId;
+    const headers = new Headers(this.headers);
+    if (!headers.has('Accept')) headers.set('Accept', 'text/event-stream');
+    if (typeof this.body === 'string' && !headers.has('Content-Type')) headers.set('Content-Type', 'application/json');
+    if (this.#lastEventId) headers.set('Last-Event-ID', this.#lastEventId);
     const { method, url, body, clock, fetch } = this;
     return request(method, url, { headers, body, token, signal, clock, fetch, timeoutMs: 0 });
   }

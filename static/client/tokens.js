@@ -1,28 +1,30 @@
-import { backoff, CLOCK } from './clock.js';
+import { backoff, CLOCK, Pause } from './clock.js';
 import { asHttpError, HttpError, request } from './http.js';
 import { randomId, recall, remember, tabStorage } from './storage.js';
 
 const KEY = 'session';
 const MARGIN_MS = 90_000; // before the server's `token-expiring`, which comes 60 s before the end
 const NEIGHBOURS_MS = 50;
+const REFUSED_MS = 1000; // a neighbour may be changing the password: its answer is on the way
 
 /**
  * What hands out access tokens. `token(refused)` gives one that is good for a while; when it is
  * given a token that the server refused, another one. Throws HttpError 401 when there is none.
  * @typedef {{token: (refused?: string) => Promise<string | null>}} TokenSource
  *
- * @typedef {{userId: string, username: string, role: string}} User
+ * @typedef {{userId: string, username: string, role: string, guest?: boolean}} User `guest`: came in without a password
  * @typedef {{token: string, refreshToken: string, user: User, refreshAt: number, endsAt: number, family: string}} Kept
  *   times in milliseconds since 1970; `family` is the same in all tabs that were copied from one
  */
 
 /**
- * Who this tab is: tokens in sessionStorage, so that a reload stays signed in and each tab may be
- * somebody else. They are refreshed before they expire and when one is refused, by one request for
+ * Who this tab is: tokens in its storage, so that a reload stays signed in; in sessionStorage each tab
+ * may be somebody else, `sign-ins.js` keeps accounts for all tabs. They are refreshed before they expire and when one is refused, by one request for
  * all who wait; tabs that were copied from each other tell each other the new ones, since a refresh
  * token that is used after its successor was ends the sign-in.
  *
- * Fires `refreshed`, and `signed-out` when the server takes the refresh token no more.
+ * Fires `refreshed`, and `signed-out` when the server takes the refresh token no more, or another tab
+ * of this sign-in has signed out.
  */
 export class Tokens extends EventTarget {
   /** @type {Kept | null} */
@@ -72,21 +74,32 @@ export class Tokens extends EventTarget {
     return this.enter('/api/signup', { username, email, password });
   }
 
-  /** Forgets the tokens here and, as far as it can be reached, on the server. */
+  /** Forgets the tokens here, in the other tabs of this sign-in and, as far as it can be reached, on the server. */
   async signOut() {
-    const token = this.#kept?.token;
-    this.#keep(null);
-    if (token) await this.#post('/api/auth/signout', {}, token).catch(() => {});
+    const kept = this.#kept;
+    this.adopt(null);
+    this.channel?.postMessage({ ended: kept?.family });
+    if (kept) await this.#post('/api/auth/signout', {}, kept.token).catch(() => {});
+  }
+
+  /** Goes on with a sign-in that another tab has, or as nobody. @param {Kept | null} kept */
+  adopt(kept) {
+    this.#kept = kept;
+    this.#failures = this.#notBefore = 0;
+    remember(this.storage, KEY, kept);
+    this.#plan();
+    if (kept) this.dispatchEvent(new Event('refreshed'));
   }
 
   /**
    * Takes the tokens that a call answers with: any that signs somebody in.
    * @param {string} path
    * @param {object} body
-   * @param {string} [token] who calls, where that matters
+   * @param {string} [token] who calls, where that matters: the other tabs of this sign-in then go along
    */
   async enter(path, body, token) {
-    this.#take(await this.#post(path, body, token), randomId());
+    const family = (token && this.#kept?.family) || randomId();
+    this.#take(await this.#post(path, body, token), family, path.endsWith('/guest'));
   }
 
   /** @param {string} [refused] @returns {Promise<string>} */
@@ -94,8 +107,7 @@ export class Tokens extends EventTarget {
     const { now } = this.clock;
     if (this.#kept && (this.#kept.token === refused || now() >= this.#kept.refreshAt)) {
       await this.refresh().catch((error) => {
-        const good = this.#kept && this.#kept.token !== refused && now() < this.#kept.endsAt;
-        if (!good) throw error;
+        if (!this.#kept || this.#kept.token === refused || now() >= this.#kept.endsAt) throw error;
       });
     }
     if (!this.#kept) throw new HttpError(401, 'signed-out', 'Nobody is signed in.');
@@ -113,13 +125,14 @@ export class Tokens extends EventTarget {
   async #refresh() {
     const kept = this.#kept;
     if (!kept) throw new HttpError(401, 'signed-out', 'Nobody is signed in.');
-    if (this.#failure && this.clock.now() < this.#notBefore) throw this.#failure;
+    if (this.clock.now() < this.#notBefore) throw this.#failure;
     if (await this.#neighboursHaveNewer(kept)) return;
     try {
       const answer = await this.#post('/api/auth/refresh', { refreshToken: kept.refreshToken });
-      if (this.#kept === kept) this.#take(answer, kept.family); // else somebody else signed in meanwhile
+      if (this.#kept === kept) this.#take(answer, kept.family, kept.user.guest); // else somebody else signed in meanwhile
     } catch (thrown) {
       const error = asHttpError(thrown);
+      if (!error.passing && (await this.#neighboursHaveNewer(kept, REFUSED_MS))) return;
       if (this.#kept === kept) this.#failed(error);
       throw error;
     }
@@ -127,68 +140,55 @@ export class Tokens extends EventTarget {
 
   /** @param {HttpError} error */
   #failed(error) {
-    if (!error.passing) {
-      this.#keep(null);
-      this.dispatchEvent(new Event('signed-out'));
-      return;
-    }
-    const wait = Math.max(error.retryAfterMs, backoff(this.clock, this.#failures));
-    this.#failures += 1;
+    if (!error.passing) return this.#end();
     this.#failure = error;
-    this.#notBefore = this.clock.now() + wait;
+    this.#notBefore = this.clock.now() + Math.max(error.retryAfterMs, backoff(this.clock, this.#failures++));
     this.#plan();
   }
 
-  /** @param {{token: string, refreshToken: string, expiresIn: number, user: User}} answer @param {string} family */
-  #take({ token, refreshToken, expiresIn, user }, family) {
-    const life = expiresIn * 1000;
-    const endsAt = this.clock.now() + life;
-    this.#keep({ token, refreshToken, user, family, endsAt, refreshAt: endsAt - Math.min(MARGIN_MS, life / 3) });
+  #end() {
+    this.adopt(null);
+    this.dispatchEvent(new Event('signed-out'));
+  }
+
+  /** @param {{token: string, refreshToken: string, expiresIn: number, user: User}} answer @param {string} family @param {boolean} [guest] */
+  #take({ token, refreshToken, expiresIn, user }, family, guest) {
+    const endsAt = this.clock.now() + expiresIn * 1000;
+    const refreshAt = endsAt - Math.min(MARGIN_MS, expiresIn * 333);
+    this.adopt({ token, refreshToken, user: { ...user, guest }, family, endsAt, refreshAt });
     this.channel?.postMessage({ kept: this.#kept });
-    this.dispatchEvent(new Event('refreshed'));
-  }
-
-  /** @param {Kept | null} kept */
-  #keep(kept) {
-    this.#kept = kept;
-    this.#failures = this.#notBefore = 0;
-    this.#failure = null;
-    remember(this.storage, KEY, kept);
-    this.#plan();
   }
 
   #plan() {
     this.#cancel();
     if (!this.#kept) return;
-    const at = Math.max(this.#kept.refreshAt, this.#notBefore);
-    this.#cancel = this.clock.after(Math.max(0, at - this.clock.now()), () => this.#due());
-  }
-
-  #due() {
-    if (this.#kept && this.clock.now() < Math.max(this.#kept.refreshAt, this.#notBefore)) this.#plan();
-    else this.refresh().catch(() => {}); // a failure that passes has planned the next try
+    const wait = Math.max(this.#kept.refreshAt, this.#notBefore) - this.clock.now();
+    this.#cancel = this.clock.after(Math.max(0, wait), () => {
+      if (wait > 0) this.#plan();
+      else this.refresh().catch(() => {}); // a failure that passes has planned the next try
+    });
   }
 
   /**
    * Another tab of this sign-in may have refreshed while this one slept.
-   * @param {Kept} kept
+   * @param {Kept} kept @param {number} [ms] how long to wait for its word
    */
-  async #neighboursHaveNewer(kept) {
-    if (!this.channel) return false;
-    this.channel.postMessage({ family: kept.family, than: kept.endsAt });
-    await new Promise((resolve) => this.clock.after(NEIGHBOURS_MS, () => resolve(null)));
+  async #neighboursHaveNewer(kept, ms = NEIGHBOURS_MS) {
+    this.#hear({ kept: recall(this.storage, KEY) });
+    if (this.channel && this.#kept === kept) {
+      this.channel.postMessage({ kept });
+      await new Pause().for(this.clock, ms);
+    }
     return this.#kept !== kept;
   }
 
-  /** @param {{kept?: Kept, family?: string, than?: number}} said */
-  #hear({ kept, family, than = 0 }) {
+  /** Whoever has newer tokens of this sign-in says so. @param {{kept?: Kept, ended?: string}} said */
+  #hear({ kept, ended }) {
     const mine = this.#kept;
-    if (!mine) return;
-    if (family === mine.family && mine.endsAt > than) this.channel?.postMessage({ kept: mine });
-    if (kept?.family === mine.family && kept.endsAt > mine.endsAt) {
-      this.#keep(kept);
-      this.dispatchEvent(new Event('refreshed'));
-    }
+    if (ended && ended === mine?.family) this.#end();
+    if (!mine || kept?.family !== mine.family) return;
+    if (kept.endsAt > mine.endsAt) this.adopt(kept);
+    else if (kept.endsAt < mine.endsAt) this.channel?.postMessage({ kept: mine });
   }
 
   /** @param {string} path @param {object} body @param {string} [token] */

@@ -10,16 +10,24 @@ const SHORTEST_PASSWORD = 8;
 export class AccountDialog {
   #client;
   #onLeft;
+  #onKept;
 
   /**
-   * @param {{client: import('../client/chatrooms.js').Chatrooms, onLeft: (notice: string) => void}} options
-   *   `onLeft`: nobody is signed in any more
+   * @param {{client: import('../client/chatrooms.js').Chatrooms, onLeft: (notice: string) => void,
+   *   onKept: () => void}} options
+   *   `onLeft`: nobody is signed in any more; `onKept`: the guest has an account now
    */
-  constructor({ client, onLeft }) {
+  constructor({ client, onLeft, onKept }) {
     this.#client = client;
     this.#onLeft = onLeft;
+    this.#onKept = onKept;
     installModal(byId('account-dialog'));
     byId('open-account').addEventListener('click', () => this.#open());
+    byId('keep-name').addEventListener('click', () => {
+      this.#open();
+      byId('keep-email').focus();
+    });
+    byId('keep-form').addEventListener('submit', (event) => this.#keep(event));
     byId('sign-out').addEventListener('click', () => this.#signOut());
     byId('password-form').addEventListener('submit', (event) => this.#changePassword(event));
     byId('delete-form').addEventListener('submit', (event) => this.#delete(event));
@@ -27,17 +35,18 @@ export class AccountDialog {
 
   #open() {
     const { user } = this.#client;
-    const isGuest = user.userId.startsWith('guest-');
+    const isGuest = Boolean(user.guest);
     byId('account-avatar').replaceChildren(avatar(user.userId, user.username));
-    byId('account-name').textContent = user.username;
+    byId('account-name').textContent = byId('account-name').title = user.username;
     byId('account-kind').textContent = isGuest ? 'Guest' : `Account · ${user.role}`;
-    byId('account-guest').hidden = !isGuest;
+    byId('keep-form').hidden = !isGuest;
     byId('account-forms').hidden = isGuest;
-    for (const form of [byId('password-form'), byId('delete-form')]) {
+    for (const form of [byId('keep-form'), byId('password-form'), byId('delete-form')]) {
       form.reset();
       form.querySelector('.form-error').textContent = '';
-      form.closest('details').open = false;
+      form.closest('details')?.removeAttribute('open');
     }
+    byId('keep-username').value = user.username;
     byId('account-dialog').showModal();
     byId('sign-out').focus();
   }
@@ -49,26 +58,43 @@ export class AccountDialog {
     await done;
   }
 
+  /** The guest becomes an account: the same userId, and all that is its. */
+  async #keep(event) {
+    event.preventDefault();
+    const { username, email, password } = event.target.elements;
+    await submitting(event.target, async () => {
+      const empty = [username, email, password].find(({ value }) => !value.trim());
+      if (empty) {
+        empty.focus();
+        throw new Error(`Please fill in: ${empty.name === 'username' ? 'name' : empty.name}.`);
+      }
+      checkLength(password);
+      const body = { username: username.value.trim(), email: email.value.trim(), password: password.value };
+      await this.#enterAnew('/api/signup', body);
+      byId('account-dialog').close();
+      toast('Your account is made, and the name is yours.');
+      this.#onKept();
+    });
+  }
+
   async #changePassword(event) {
     event.preventDefault();
     const { current, next } = event.target.elements;
     await submitting(event.target, async () => {
-      if ([...next.value].length < SHORTEST_PASSWORD) {
-        throw new Error(`The new password needs at least ${SHORTEST_PASSWORD} characters.`);
-      }
-      await this.#enterWith(current.value, next.value);
+      checkLength(next);
+      await this.#enterAnew('/api/auth/password', { currentPassword: current.value, newPassword: next.value });
       byId('account-dialog').close();
       toast('Password changed. Other devices are signed out.');
     });
   }
 
   /**
-   * The server ends every other sign-in of the account, and gives this one new tokens. It refuses the
-   * old ones before its answer is here: who needs some meanwhile waits for that answer.
+   * A call that gives this sign-in new tokens and ends the old ones. The server refuses those before
+   * its answer is here: who needs some meanwhile waits for that answer.
    */
-  async #enterWith(currentPassword, newPassword) {
+  async #enterAnew(path, body) {
     const { account } = this.#client;
-    const changing = account.enter('/api/auth/password', { currentPassword, newPassword }, await account.token());
+    const changing = account.enter(path, body, await account.token());
     account.refresh = () => changing;
     await changing.finally(() => { delete account.refresh; });
   }
@@ -85,4 +111,10 @@ export class AccountDialog {
       this.#onLeft('Your account is deleted.');
     });
   }
+}
+
+function checkLength(input) {
+  if ([...input.value].length >= SHORTEST_PASSWORD) return;
+  input.focus();
+  throw new Error(`A password needs at least ${SHORTEST_PASSWORD} characters.`);
 }

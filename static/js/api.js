@@ -1,4 +1,5 @@
 import { roomPath } from '../client/chatrooms.js';
+import { query } from '../client/room.js';
 
 export { roomPath };
 
@@ -11,13 +12,28 @@ export class Api {
     this.#client = client;
   }
 
-  /** @returns {Promise<{roomId: string, onlineCount: number, private: boolean, title: string | null}[]>} */
-  async rooms() {
-    return (await this.json('GET', '/api/rooms')).rooms;
+  /**
+   * A page of the rooms that the user may read, in the order of their ids.
+   * @param {{after?: string, limit?: number}} [page] `after`: the id that the page before ended with
+   * @returns {Promise<{rooms: {roomId: string, onlineCount: number, private: boolean, title: string | null}[], hasMore: boolean}>}
+   */
+  rooms(page = {}) {
+    return this.json('GET', `/api/rooms?${query(page)}`);
   }
 
   room(roomId) {
     return this.json('GET', roomPath(roomId));
+  }
+
+  /** Whether there is a room of that name that the user may know of. @param {string} roomId */
+  async hasRoom(roomId) {
+    try {
+      return Boolean(await this.room(roomId));
+    } catch (error) {
+      if (error.status === 404) return false;
+      if (error.status === 403) return true;
+      throw error;
+    }
   }
 
   edit(roomId, messageId, message) {

@@ -1,4 +1,5 @@
 import { Chatrooms } from '../client/chatrooms.js';
+import { SignIns } from '../client/sign-ins.js';
 import { recall, remember } from '../client/storage.js';
 import { AccountDialog } from './account.js';
 import { Api } from './api.js';
@@ -9,15 +10,17 @@ import { Drawer } from './drawer.js';
 import { inviteInUrl } from './invites.js';
 import { JoinScreen } from './join.js';
 import { MakeRoom } from './make-room.js';
+import { tab } from './memory.js';
 import { roomInUrl, roomUrl } from './rooms.js';
 import { installThemeToggles } from './theme.js';
 import { followKeyboard } from './viewport.js';
 import { Visit } from './visit.js';
 
-/** This tab's user; its tokens stand in sessionStorage, so the tab beside it may be somebody else. */
-const client = new Chatrooms();
+/** An account is that of all tabs; a guest is its tab's, so the tab beside it may be somebody else. */
+const signIns = new SignIns();
+const client = new Chatrooms({ storage: signIns });
 const api = new Api(client);
-const joinScreen = new JoinScreen({ client, api, onJoin: enter });
+const joinScreen = new JoinScreen({ client, api, signIns, onJoin: enter });
 const assistant = new Assistant({ client });
 const scrim = byId('scrim');
 const drawers = [
@@ -35,7 +38,7 @@ let search = '';
 function enter(roomId) {
   if (inviteInUrl()) history.replaceState(null, '', roomUrl(roomId));
   else if (roomInUrl() !== roomId) history.pushState(null, '', roomUrl(roomId));
-  remember(globalThis.sessionStorage, 'joined', true);
+  remember(tab, 'joined', true);
   drawers.forEach((drawer) => drawer.dismiss());
   showView('room');
   if (visit?.roomId === roomId) visit.open();
@@ -47,13 +50,21 @@ function enter(roomId) {
 }
 
 function leave(options) {
-  remember(globalThis.sessionStorage, 'joined', null);
+  remember(tab, 'joined', null);
   assistant.clear();
   visit?.close({ goodbye: Boolean(client.user) });
   visit = null;
   drawers.forEach((drawer) => drawer.dismiss());
   showView('join');
   joinScreen.show(options);
+}
+
+/** Comes into the same room as who the user is now. */
+function reenter() {
+  const { roomId } = visit;
+  visit.close({ goodbye: true });
+  visit = null;
+  enter(roomId);
 }
 
 function showView(name) {
@@ -67,7 +78,7 @@ function showView(name) {
 }
 
 function start() {
-  const joined = client.user && !inviteInUrl() && recall(globalThis.sessionStorage, 'joined') && roomInUrl();
+  const joined = client.user && !inviteInUrl() && recall(tab, 'joined') && roomInUrl();
   if (joined) enter(roomInUrl());
   else leave();
 }
@@ -82,7 +93,7 @@ function onPopState() {
 }
 
 new MakeRoom({ api, onMade: enter });
-new AccountDialog({ client, onLeft: (notice) => leave({ notice }) });
+new AccountDialog({ client, onLeft: (notice) => leave({ notice }), onKept: () => visit?.renew() || reenter() });
 byId('leave').addEventListener('click', () => leave());
 byId('copy-link').addEventListener('click', copyLink);
 client.addEventListener('signed-out', () => leave({ notice: 'You were signed out. Please sign in again.' }));

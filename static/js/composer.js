@@ -1,6 +1,7 @@
 import { recall, remember } from '../client/storage.js';
 import { announce } from './announcer.js';
 import { byId, showText } from './dom.js';
+import { tab } from './memory.js';
 
 const MOST_BYTES = 16_384;
 const TALLEST_PX = 200;
@@ -42,7 +43,7 @@ export class Composer {
     signal.addEventListener('abort', () => clearInterval(this.#ticking));
     this.open();
     this.#stopEditing();
-    this.#put(recall(globalThis.sessionStorage, this.#draftName) ?? '');
+    this.#put(recall(tab, this.#draftName) ?? '');
   }
 
   /** @param {string} name of the room */
@@ -88,7 +89,7 @@ export class Composer {
   restore(text) {
     const rest = this.#input.value;
     this.#put(rest ? `${text}\n${rest}` : text);
-    remember(globalThis.sessionStorage, this.#draftName, this.#input.value);
+    remember(tab, this.#draftName, this.#input.value);
   }
 
   /** Puts an own message into the box to change it. */
@@ -106,7 +107,7 @@ export class Composer {
     this.#fit();
     showText(byId('composer-error'), this.#excess());
     if (this.#editing) return;
-    remember(globalThis.sessionStorage, this.#draftName, this.#input.value || null);
+    remember(tab, this.#draftName, this.#input.value || null);
     if (this.#input.value.trim()) this.#onTyping();
   }
 
@@ -142,7 +143,7 @@ export class Composer {
 
   #send(text) {
     this.#put('');
-    remember(globalThis.sessionStorage, this.#draftName, null);
+    remember(tab, this.#draftName, null);
     this.#onSend(text);
   }
 

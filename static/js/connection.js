@@ -1,5 +1,5 @@
 import { announce } from './announcer.js';
-import { byId, showText } from './dom.js';
+import { byId, putText } from './dom.js';
 
 const BRIEF_MS = 3000; // what is over by then is told by the line alone
 
@@ -86,7 +86,7 @@ export class ConnectionLine {
     const name = nameOf(this.#state);
     byId('connection').dataset.state = name;
     byId('connection').title = HINTS[name] ?? '';
-    put(byId('connection-text'), this.#words(name));
+    putText(byId('connection-text'), this.#words(name));
     this.#drawBanner(name);
     if (name !== this.#name && name !== 'stopped') announce(WORDS[name]);
     this.#name = name;
@@ -100,8 +100,8 @@ export class ConnectionLine {
 
   #drawBanner(name) {
     const [text, way] = this.#trouble(name);
-    put(byId('banner-text'), text);
-    put(byId('rejoin'), way);
+    putText(byId('banner-text'), text);
+    putText(byId('rejoin'), way);
     byId('banner').hidden = !text;
     byId('banner').classList.toggle('stopped', name === 'stopped');
     byId('rejoin').hidden = !way;
@@ -125,9 +125,4 @@ function nameOf({ state }) {
   if (state === 'open') return 'live';
   if (state === 'closed') return 'stopped';
   return navigator.onLine ? state : 'offline';
-}
-
-/** Only what is new, or screen readers hear it again and again. */
-function put(node, text) {
-  if (node.textContent !== text) showText(node, text);
 }

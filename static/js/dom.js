@@ -53,6 +53,11 @@ export function showText(node, text) {
   node.hidden = !text;
 }
 
+/** The same, but only when it is new, or screen readers hear it again and again. @param {HTMLElement} node @param {string} text */
+export function putText(node, text) {
+  if (node.textContent !== text) showText(node, text);
+}
+
 /**
  * Gives `parent` exactly these children in this order; those that are there already stay untouched,
  * and with them the focus.

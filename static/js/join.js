@@ -3,6 +3,7 @@ import { recall, remember } from '../client/storage.js';
 import { avatar } from './avatar.js';
 import { byId, element, showText } from './dom.js';
 import { inviteInUrl } from './invites.js';
+import { browser, tab } from './memory.js';
 import { onlineBadge, roomInUrl, roomProblem } from './rooms.js';
 
 const DEFAULT_ROOM = 'lobby';
@@ -17,20 +18,24 @@ const NO_GUESTS = 'This server takes no guests. Sign in, or create an account.';
 export class JoinScreen {
   #client;
   #api;
+  #signIns;
   #onJoin;
   #mode = 'guest';
   #invite = '';
 
   /**
    * @param {{client: import('../client/chatrooms.js').Chatrooms, api: import('./api.js').Api,
-   *   onJoin: (roomId: string) => void}} options
+   *   signIns: import('../client/sign-ins.js').SignIns, onJoin: (roomId: string) => void}} options
    */
-  constructor({ client, api, onJoin }) {
+  constructor({ client, api, signIns, onJoin }) {
     this.#client = client;
     this.#api = api;
+    this.#signIns = signIns;
     this.#onJoin = onJoin;
     byId('join-form').addEventListener('submit', (event) => this.#submit(event));
-    byId('join-switch').addEventListener('click', () => this.#switchUser());
+    byId('join-switch').addEventListener('click', () => this.#stepAside());
+    byId('join-signout').addEventListener('click', () => this.#signOut());
+    globalThis.addEventListener('storage', () => byId('join-view').hidden || this.#onOtherTab());
     for (const button of byId('join-modes').children) {
       button.addEventListener('click', () => this.#setMode(button.dataset.mode));
     }
@@ -40,11 +45,11 @@ export class JoinScreen {
   show({ notice = '' } = {}) {
     showText(byId('join-notice'), notice);
     showText(byId('join-error'), '');
-    byId('join-room').value = roomInUrl() || recall(globalThis.sessionStorage, 'last-room') || DEFAULT_ROOM;
-    byId('join-name').value = recall(globalThis.sessionStorage, 'name') ?? '';
+    byId('join-room').value = roomInUrl() || recall(tab, 'last-room') || DEFAULT_ROOM;
+    byId('join-name').value = recall(tab, 'name') ?? '';
     this.#invite = inviteInUrl();
     this.#dress();
-    this.#setMode(recall(globalThis.localStorage, GUESTS_OFF) ? 'signin' : 'guest');
+    this.#setMode(recall(browser, GUESTS_OFF) ? 'signin' : 'guest');
     this.#suggestRooms();
     if (!this.#client.user && !LOOPBACK.includes(location.hostname)) this.#findOut();
   }
@@ -63,7 +68,7 @@ export class JoinScreen {
   }
 
   #noteGuests(off) {
-    remember(globalThis.localStorage, GUESTS_OFF, off || null);
+    remember(browser, GUESTS_OFF, off || null);
     if (off && this.#mode === 'guest') this.#setMode('signin');
   }
 
@@ -79,23 +84,68 @@ export class JoinScreen {
     for (const button of byId('join-modes').children) button.hidden = button.dataset.mode === mode || noGuests(button.dataset.mode);
     byId('join-password').autocomplete = mode === 'signup' ? 'new-password' : 'current-password';
     showText(byId('join-error'), '');
+    this.#offerGuests();
     if (user) this.#showUser(user);
     else firstEmpty(this.#visibleInputs()).focus();
   }
 
-  #showUser({ userId, username }) {
+  #showUser({ userId, username, guest }) {
     byId('join-avatar').replaceChildren(avatar(userId, username));
-    byId('join-username').textContent = username;
+    byId('join-username').textContent = byId('join-username').title = username;
+    byId('join-as').textContent = guest ? 'Guest' : 'Signed in';
+    byId('join-signout').hidden = Boolean(guest);
     byId('join-room').focus();
   }
 
-  async #switchUser() {
-    remember(globalThis.sessionStorage, 'name', null);
-    byId('join-name').value = '';
-    const done = this.#client.account.signOut();
+  /** Guests that this browser has been, for who wants to be one of them here too. */
+  #offerGuests() {
+    const guests = this.#client.user || this.#mode !== 'guest' ? [] : this.#signIns.guests;
+    const words = (name) => ['Continue as ', element('bdi', {}, name)];
+    const chips = guests.map((kept) => {
+      const { userId, username } = kept.user;
+      const chip = element('button', { type: 'button', class: 'chip as', title: username }, avatar(userId, username), element('span', {}, ...words(username)));
+      chip.addEventListener('click', () => this.#continueAs(kept));
+      return chip;
+    });
+    byId('join-guests').replaceChildren(...chips);
+    byId('join-guests').hidden = chips.length === 0;
+  }
+
+  #continueAs(kept) {
+    this.#client.account.adopt(kept);
     this.#setMode('guest');
-    byId('join-rooms').hidden = true;
+    byId('join-form').requestSubmit();
+  }
+
+  /** Somebody signed in or out in another tab, which counts for one that is nobody, or the same account. */
+  #onOtherTab() {
+    const { account } = this.#signIns;
+    if (!this.#client.user && account) {
+      this.#client.account.adopt(account);
+      this.#setMode(this.#mode);
+      this.#suggestRooms();
+    } else this.#offerGuests();
+  }
+
+  /** Somebody else sits here now; other tabs stay who they are. */
+  #stepAside() {
+    this.#signIns.stepAside();
+    this.#client.account.adopt(null);
+    this.#beNobody();
+  }
+
+  async #signOut() {
+    const done = this.#client.account.signOut();
+    this.#beNobody();
     await done;
+  }
+
+  #beNobody() {
+    remember(tab, 'name', null);
+    byId('join-name').value = '';
+    byId('join-rooms').hidden = true;
+    byId('room-options').replaceChildren();
+    this.#setMode(recall(browser, GUESTS_OFF) ? 'signin' : 'guest');
   }
 
   async #submit(event) {
@@ -110,7 +160,7 @@ export class JoinScreen {
       if (!this.#client.user) await this.#enter();
       const goal = this.#invite ? await this.#api.acceptInvite(this.#invite) : roomId;
       await this.#api.rooms();
-      remember(globalThis.sessionStorage, 'last-room', goal);
+      remember(tab, 'last-room', goal);
       this.#onJoin(goal);
     } catch (error) {
       this.#explain(error);
@@ -129,7 +179,7 @@ export class JoinScreen {
       this.#noteGuests(false);
     }
     byId('join-password').value = '';
-    remember(globalThis.sessionStorage, 'name', name);
+    remember(tab, 'name', name);
   }
 
   #problem() {
@@ -182,7 +232,9 @@ export class JoinScreen {
 
   /** The list needs a token, so a newcomer sees it only after joining. */
   async #suggestRooms() {
-    const rooms = this.#client.user ? await this.#api.rooms().catch(() => []) : [];
+    const { user } = this.#client;
+    const { rooms } = user ? await this.#api.rooms().catch(() => ({ rooms: [] })) : { rooms: [] };
+    if (this.#client.user?.userId !== user?.userId) return; // these are what somebody else may read
     const known = rooms.slice(0, MOST_CHIPS);
     byId('join-rooms').hidden = known.length === 0;
     byId('join-rooms').replaceChildren(...known.map((room) => this.#chip(room)));
@@ -201,7 +253,7 @@ export class JoinScreen {
 }
 
 function noGuests(mode) {
-  return mode === 'guest' && Boolean(recall(globalThis.localStorage, GUESTS_OFF));
+  return mode === 'guest' && Boolean(recall(browser, GUESTS_OFF));
 }
 
 function markInvalid(input) {

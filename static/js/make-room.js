@@ -43,8 +43,7 @@ export class MakeRoom {
 
   /** An own room of that name would be changed: whoever makes one expects a new one. */
   async #make(roomId, settings) {
-    const known = await this.#api.rooms();
-    if (known.some((room) => room.roomId === roomId)) throw new Error(TAKEN);
+    if (await this.#api.hasRoom(roomId)) throw new Error(TAKEN);
     try {
       await new RoomRules(this.#api, roomId).change(settings);
     } catch (error) {

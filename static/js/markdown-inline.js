@@ -1,15 +1,17 @@
-import { ADDRESS, isSafe, trimAddress } from './links.js';
+import { ADDRESS, isSafe, trimAddress, withoutEnd } from './links.js';
 
 const DEEPEST = 6;
 const LONGEST_LABEL = 1000;
 const LONGEST_ADDRESS = 2000;
+const DEEPEST_BRACKETS = 32; // as in CommonMark: else each `[a](` would be followed to the end of all
 const MARKS = [
   ['***', ['strong', 'em']], ['**', ['strong']], ['__', ['strong']], ['~~', ['del']], ['*', ['em']], ['_', ['em']],
 ];
 const ESCAPABLE = /[!-/:-@[-`{-~]/;
 const WORD = /[\p{L}\p{N}_]/u;
-const PLAIN = /[^\\`*_~[h]+|h(?!ttps?:\/\/)/iuy;
-const DANGLING = /[*_~`]+$/;
+const SPECIAL = /[\\`*_~[]|https?:\/\//gi;
+const ADDRESS_HERE = new RegExp(ADDRESS.source, 'iuy');
+const DANGLING = '*_~`';
 const OPEN_LINK = /^\[([^\]\n]*)\]\([^\s)]*$/;
 
 /**
@@ -25,7 +27,7 @@ const OPEN_LINK = /^\[([^\]\n]*)\]\([^\s)]*$/;
  * @returns {Inline[]}
  */
 export function parseInline(text, { open = false } = {}) {
-  return new Scanner(open ? text.replace(DANGLING, '') : text, open, 0).run();
+  return new Scanner(open ? withoutEnd(text, DANGLING) : text, open, 0).run();
 }
 
 class Scanner {
@@ -35,6 +37,8 @@ class Scanner {
   #at = 0;
   #nodes = [];
   #missing = new Set();
+  #bracket = -1;
+  #codeRuns = null;
 
   constructor(text, open, depth) {
     this.#text = text;
@@ -53,10 +57,11 @@ class Scanner {
 
   /** Whatever cannot begin a mark, at a stretch. */
   #plain() {
-    PLAIN.lastIndex = this.#at;
-    const match = PLAIN.exec(this.#text);
-    if (match) this.#add(match[0], match[0].length);
-    return Boolean(match);
+    SPECIAL.lastIndex = this.#at;
+    const end = SPECIAL.exec(this.#text)?.index ?? this.#text.length;
+    if (end === this.#at) return false;
+    this.#add(this.#text.slice(this.#at, end), end - this.#at);
+    return true;
   }
 
   #escape() {
@@ -69,7 +74,7 @@ class Scanner {
     if (this.#text[this.#at] !== '`') return false;
     const fence = runAt(this.#text, this.#at);
     const start = this.#at + fence.length;
-    const end = this.#end(fence, () => closingRun(this.#text, fence, start));
+    const end = this.#closingRun(fence, start);
     if (end < 0 && !this.#open) this.#add(fence, fence.length);
     else this.#push({ type: 'code', text: unpadded(this.#text.slice(start, end < 0 ? undefined : end)) }, end, fence);
     return true;
@@ -77,8 +82,8 @@ class Scanner {
 
   #link() {
     if (this.#text[this.#at] !== '[') return false;
-    const close = this.#at + this.#text.slice(this.#at, this.#at + LONGEST_LABEL).indexOf(']');
-    if (close < this.#at || this.#text[close + 1] !== '(') return false;
+    const close = this.#labelEnd();
+    if (close - this.#at > LONGEST_LABEL || this.#text[close + 1] !== '(') return false;
     const end = closingBracket(this.#text, close + 1);
     if (end < 0) return this.#openLink();
     const href = this.#text.slice(close + 2, end).trim().split(/\s/u, 1)[0];
@@ -87,6 +92,15 @@ class Scanner {
     this.#nodes.push({ type: 'link', href, children: this.#inner(label, false, (node) => node.type !== 'link') });
     this.#at = end + 1;
     return true;
+  }
+
+  /** The next closing bracket, looked for once for all that open before it. */
+  #labelEnd() {
+    if (this.#bracket < this.#at) {
+      const next = this.#text.indexOf(']', this.#at);
+      this.#bracket = next < 0 ? Infinity : next;
+    }
+    return this.#bracket;
   }
 
   /** A link whose address is still being written shows its words. */
@@ -98,10 +112,9 @@ class Scanner {
   }
 
   #address() {
-    ADDRESS.lastIndex = this.#at;
-    if (!/^https?:\/\//i.test(this.#text.slice(this.#at, this.#at + 8))) return false;
-    const match = ADDRESS.exec(this.#text);
-    if (match?.index !== this.#at) return false;
+    ADDRESS_HERE.lastIndex = this.#at;
+    const match = ADDRESS_HERE.exec(this.#text);
+    if (!match) return false;
     const href = trimAddress(match[0]);
     this.#nodes.push({ type: 'link', href, children: [{ type: 'text', text: href }] });
     this.#at += href.length;
@@ -112,7 +125,7 @@ class Scanner {
     const [mark, types] = MARKS.find(([sign]) => this.#text.startsWith(sign, this.#at)) ?? [];
     if (!mark || this.#depth >= DEEPEST || !opens(this.#text, this.#at, mark)) return this.#marks(mark);
     const start = this.#at + mark.length;
-    const end = this.#end(mark, () => closer(this.#text, mark, start));
+    const end = this.#end(mark, () => this.#closer(mark, start));
     if (end < 0 && !this.#open) return this.#marks(mark);
     const children = this.#inner(this.#text.slice(start, end < 0 ? undefined : end), end < 0);
     this.#push(types.reduceRight((inner, type) => [{ type, children: inner }], children)[0], end, mark);
@@ -131,6 +144,35 @@ class Scanner {
     const end = find();
     if (end < 0) this.#missing.add(what);
     return end;
+  }
+
+  /** Where a run of backticks as long as this one begins, from there on, or -1. */
+  #closingRun(fence, from) {
+    this.#codeRuns ??= codeRuns(this.#text);
+    return firstFrom(this.#codeRuns.get(fence.length) ?? [], from);
+  }
+
+  #closer(mark, from) {
+    const text = this.#text;
+    let at = from;
+    while (at < text.length) {
+      const sign = text[at];
+      if (sign === '\\') at += 2;
+      else if (sign === '`') at = this.#afterCode(at);
+      else if (sign !== mark[0]) at += 1;
+      else {
+        const run = runAt(text, at);
+        if (closes(text, at, run, mark) && at > from) return at + Math.max(0, run.length - mark.length);
+        at += run.length;
+      }
+    }
+    return -1;
+  }
+
+  #afterCode(at) {
+    const start = at + runAt(this.#text, at).length;
+    const end = this.#closingRun(this.#text.slice(at, start), start);
+    return end < 0 ? start : end + start - at;
   }
 
   #inner(text, open, fits = () => true) {
@@ -157,13 +199,25 @@ function runAt(text, at) {
   return text.slice(at, end);
 }
 
-function closingRun(text, fence, from) {
-  for (let at = text.indexOf(fence, from); at >= 0; at = text.indexOf(fence, at)) {
-    const run = runAt(text, at);
-    if (run.length === fence.length) return at;
-    at += run.length;
+/** Where each run of backticks begins, in order, by its length. */
+function codeRuns(text) {
+  const runs = new Map();
+  for (const { 0: run, index } of text.matchAll(/`+/g)) {
+    if (!runs.has(run.length)) runs.set(run.length, []);
+    runs.get(run.length).push(index);
   }
-  return -1;
+  return runs;
+}
+
+/** The first of some growing numbers that is not below `least`, or -1. */
+function firstFrom(numbers, least) {
+  let [low, high] = [0, numbers.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (numbers[middle] < least) low = middle + 1;
+    else high = middle;
+  }
+  return numbers[low] ?? -1;
 }
 
 function unpadded(code) {
@@ -175,8 +229,8 @@ function closingBracket(text, from) {
   let depth = 0;
   const last = Math.min(text.length, from + LONGEST_ADDRESS);
   for (let at = from; at < last && text[at] !== '\n'; at += 1) {
-    if (text[at] === '(') depth += 1;
-    else if (text[at] === ')' && --depth === 0) return at;
+    if (text[at] === '(' && ++depth > DEEPEST_BRACKETS) return -1;
+    if (text[at] === ')' && --depth === 0) return at;
   }
   return -1;
 }
@@ -187,30 +241,8 @@ function opens(text, at, mark) {
   return mark[0] !== '_' || !WORD.test(text[at - 1] ?? '');
 }
 
-function closer(text, mark, from) {
-  let at = from;
-  while (at < text.length) {
-    const sign = text[at];
-    if (sign === '\\') at += 2;
-    else if (sign === '`') at = afterCode(text, at);
-    else if (sign !== mark[0]) at += 1;
-    else {
-      const run = runAt(text, at);
-      if (closes(text, at, run, mark) && at > from) return at + Math.max(0, run.length - mark.length);
-      at += run.length;
-    }
-  }
-  return -1;
-}
-
 function closes(text, at, run, mark) {
   if (/\s/u.test(text[at - 1])) return false;
   if (mark[0] === '_' && WORD.test(text[at + run.length] ?? '')) return false;
   return mark.length === 1 ? run.length !== 2 : run.length >= mark.length;
-}
-
-function afterCode(text, at) {
-  const fence = runAt(text, at);
-  const end = closingRun(text, fence, at + fence.length);
-  return end < 0 ? at + fence.length : end + fence.length;
 }

@@ -1,11 +1,13 @@
+import { withoutEnd } from './links.js';
 import { parseInline } from './markdown-inline.js';
 
 const DEEPEST = 6;
-const FENCE = /^ {0,3}(`{3,}|~{3,})[ \t]*([^`\n]*)$/;
-const HEADING = /^ {0,3}(#{1,6})[ \t]+(.+?)[ \t]*#*$/;
+// Each pattern decides every sign once: two repeats side by side that take the same signs cost their square.
+const FENCE = /^ {0,3}(`{3,}|~{3,})([^`]*)$/;
+const HEADING = /^ {0,3}(#{1,6})[ \t]+(.*)$/s;
 const RULE = /^ {0,3}([-*_])(?:[ \t]*\1){2,}[ \t]*$/;
 const QUOTE = /^ {0,3}>[ ]?/;
-const ITEM = /^( {0,3})([-*+]|\d{1,9}[.)])([ \t]+|$)(.*)$/;
+const ITEM = /^( {0,3})([-*+]|\d{1,9}[.)])([ \t]+|$)(.*)$/s;
 const INTERRUPTING_ITEM = /^ {0,3}(?:[-*+]|1[.)])[ \t]+\S/;
 const LEAST_INDENT = 2;
 const UNFINISHED_LINE = /(^|\n)[ \t]*(?:[-*+>]|#{1,6}|`{1,2}|~{1,2})$/;
@@ -60,7 +62,15 @@ function code(lines, at) {
 
 function heading(lines, at, open) {
   const [, signs, text] = HEADING.exec(lines[at]);
-  return { type: 'heading', level: signs.length, inline: parseInline(text, { open: open && at === lines.length - 1 }), end: at + 1 };
+  const inline = parseInline(withoutClosing(text.trim()), { open: open && at === lines.length - 1 });
+  return { type: 'heading', level: signs.length, inline, end: at + 1 };
+}
+
+/** A heading without the signs that end it: "Why ##"; but "C#" keeps its own. */
+function withoutClosing(text) {
+  const bare = withoutEnd(text, '#');
+  const cut = bare.trimEnd();
+  return cut !== bare || !bare ? cut : text;
 }
 
 function rule(lines, at) {

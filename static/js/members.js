@@ -2,6 +2,7 @@ import { avatar } from './avatar.js';
 import { byId, element, iconButton, place, showText } from './dom.js';
 import { oncePerFrame } from './frames.js';
 import { openMenu } from './menu.js';
+import { guestMark } from './names.js';
 import { meet } from './people.js';
 
 const MOST_SHOWN = 200;
@@ -76,16 +77,18 @@ export class Members {
 
   /** Rows of the same look are the same row. */
   #look(member) {
-    return JSON.stringify([keyOf(member), this.#info.standing(member.userId), this.#info.mayActOn(member.userId)]);
+    const { userId, guest } = member;
+    return JSON.stringify([keyOf(member), Boolean(guest), this.#info.standing(userId), this.#info.mayActOn(userId)]);
   }
 
   #row(member) {
-    const { userId, username } = member;
+    const { userId, username, guest } = member;
     const { owner, moderator, muted } = this.#info.standing(userId);
     const you = keyOf(member) === keyOf(this.#self);
     const words = [you && 'you', owner && !you && 'owner', moderator && 'moderator', muted && 'muted'].filter(Boolean);
     return element(
-      'li', {}, avatar(userId, username), element('bdi', { class: 'member-name' }, username),
+      'li', {}, avatar(userId, username), element('bdi', { class: 'member-name', title: username }, username),
+      guest ? guestMark() : null,
       words.length ? element('span', { class: 'hint' }, words.join(' · ')) : null,
       this.#info.mayActOn(userId) ? this.#tool(member) : null,
     );

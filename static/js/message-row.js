@@ -1,7 +1,7 @@
 import { assistantAvatar, avatar, hueClass } from './avatar.js';
 import { formatDay, formatFull, formatTime } from './dates.js';
 import { element, icon, iconButton } from './dom.js';
-import { phrase } from './names.js';
+import { guestMark, phrase } from './names.js';
 import { summary } from './rows.js';
 import { RichText } from './rich-text.js';
 import { linked } from './text.js';
@@ -20,18 +20,28 @@ const drafts = new WeakMap();
  * @param {ReturnType<typeof import('./rows.js').rowsOf>[number]} row
  * @param {{own: boolean, moderates: boolean, asked: boolean, actions: MessageActions}} context
  *   `asked`: the user may stop this reply, and ask for another one
- * @typedef {Record<'edit' | 'remove' | 'copy' | 'retry' | 'discard' | 'stop' | 'askAgain',
+ * @typedef {Record<'edit' | 'remove' | 'copy' | 'retry' | 'discard' | 'stop' | 'askAgain' | 'fillGap',
  *   (entry: object) => void>} MessageActions
  */
 export function renderRow(row, context) {
   if (row.kind === 'day') return element('li', { class: 'day' }, element('span', {}, formatDay(row.entry.timestamp)));
   if (row.kind === 'notice') return renderNotice(row.entry);
+  if (row.kind === 'gap') return renderGap(row.entry, context);
   return row.kind === 'draft' ? renderDraft(row.entry, context) : renderMessage(row, context);
 }
 
 function renderNotice({ people }) {
   const sentences = summary(people).map(({ names, verb }) => [...phrase(names), ` ${verb}`]);
   return element('li', { class: 'notice' }, ...sentences.flatMap((words, index) => (index ? [' · ', ...words] : words)));
+}
+
+/** The button stays while it is tried, and with it the focus. */
+function renderGap({ trying }, { actions }) {
+  const attributes = { type: 'button', class: 'link-button', 'aria-label': 'Try again to load the missing messages' };
+  const again = element('button', attributes, 'Try again');
+  again.addEventListener('click', () => actions.fillGap());
+  const words = trying ? 'Loading the messages that are missing here…' : 'Messages may be missing here.';
+  return element('li', { class: 'gap' }, element('span', {}, words), ' ', again);
 }
 
 function renderDraft(entry, { asked, actions }) {
@@ -115,7 +125,7 @@ function frame(entry, first, own) {
   });
   if (!own) li.append(first ? face(entry) : element('span', { class: 'avatar-gap' }));
   if (first && !own) bubble.append(author(entry));
-  else bubble.append(element('span', { class: 'sr-only' }, own ? 'You: ' : `${entry.username}: `));
+  else bubble.append(element('span', { class: 'sr-only' }, own ? 'You: ' : `${entry.username}${entry.guest ? ' (guest)' : ''}: `));
   li.append(bubble);
   return { li, bubble };
 }
@@ -124,11 +134,12 @@ function face({ isFromBot, userId, username }) {
   return isFromBot ? assistantAvatar() : avatar(userId, username);
 }
 
-function author({ userId, username, isFromBot }) {
+function author({ userId, username, isFromBot, guest }) {
   return element(
     'p', { class: `author ${isFromBot ? '' : hueClass(userId)}` },
-    element('bdi', { class: 'author-name' }, username),
+    element('bdi', { class: 'author-name', title: username }, username),
     isFromBot ? element('span', { class: 'badge' }, 'AI') : null,
+    guest && !isFromBot ? guestMark() : null,
   );
 }
 

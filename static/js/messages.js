@@ -1,4 +1,4 @@
-import { byId, place } from './dom.js';
+import { byId, place, putText } from './dom.js';
 import { oncePerFrame } from './frames.js';
 import { renderRow, updateDraft } from './message-row.js';
 import { PinnedScroll } from './pinned-scroll.js';
@@ -16,6 +16,7 @@ export class MessageList {
   #rights;
   #actions;
   #loadOlder;
+  #signal;
   #log = byId('log');
   #list = byId('messages');
   #scroll;
@@ -39,12 +40,15 @@ export class MessageList {
     this.#rights = rights;
     this.#actions = actions;
     this.#loadOlder = loadOlder;
+    this.#signal = signal;
     this.#list.replaceChildren();
     this.#scroll = new PinnedScroll(this.#log, signal);
     this.#log.addEventListener('scroll', () => this.#onScroll(), { signal, passive: true });
     byId('jump').addEventListener('click', () => this.toEnd(), { signal });
+    byId('log-top-retry').addEventListener('click', () => this.#fill(), { signal });
+    signal.addEventListener('abort', () => clearTimeout(this.#quiet));
     byId('empty').hidden = true;
-    byId('log-top-text').textContent = '';
+    this.#sayAtTop('');
   }
 
   /** Draws soon, once for many changes. @param {{fresh?: number}} [change] messages of others that came in */
@@ -59,7 +63,7 @@ export class MessageList {
    */
   replaying({ anew = false } = {}) {
     this.#hush();
-    if (anew) this.#complete = false;
+    if (anew) this.#complete = this.#refused = false;
     this.update();
   }
 
@@ -74,13 +78,24 @@ export class MessageList {
   }
 
   #draw() {
+    if (this.#signal.aborted) return; // the list shows another room by now
     if (this.#scroll.pinned && this.#timeline.trim()) this.#complete = false;
     const rows = rowsOf(this.#timeline.entries);
     this.#scroll.during(this.#list, () => this.#reconcile(rows));
     byId('empty').hidden = !byId('shut').hidden || rows.some((row) => row.kind === 'message' || row.kind === 'draft');
-    byId('log-top-text').textContent = this.#complete && rows.length ? 'This is where the room begins.' : '';
+    if (!this.#loading) this.#sayAtTop(this.#atTop(rows));
     this.#showJump();
-    if (!this.#refused) this.#fillNearTop();
+    this.#fillNearTop();
+  }
+
+  #atTop(rows) {
+    if (this.#refused) return 'Older messages could not be loaded.';
+    return this.#complete && rows.length ? 'This is where the room begins.' : '';
+  }
+
+  #sayAtTop(words) {
+    putText(byId('log-top-text'), words);
+    byId('log-top-retry').hidden = !this.#refused;
   }
 
   #reconcile(rows) {
@@ -105,21 +120,23 @@ export class MessageList {
   }
 
   #fillNearTop() {
-    if (this.#log.scrollTop < NEAR_TOP_PX && !this.#loading && !this.#complete && this.#timeline.oldestId) this.#fill();
+    if (this.#loading || this.#complete || this.#refused || !this.#timeline.oldestId) return;
+    if (this.#log.scrollTop < NEAR_TOP_PX) this.#fill();
   }
 
   async #fill() {
+    if (this.#loading) return;
     this.#loading = true;
     this.#hush();
-    byId('log-top-text').textContent = 'Loading older messages…';
+    this.#sayAtTop('Loading older messages…');
     try {
       this.#complete = !(await this.#loadOlder());
       this.#refused = false;
     } catch {
-      this.#refused = true; // The next scroll tries again.
+      this.#refused = true; // a press tries again; a scroll would, many times a second
     }
     this.#loading = false;
-    this.update();
+    if (!this.#signal.aborted) this.update();
   }
 
   #hush() {

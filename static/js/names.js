@@ -15,6 +15,11 @@ export function phrase(names) {
   return items.flatMap((item, index) => [separator(index, items.length), item]);
 }
 
+/** Beside the name of who came in without a password: anybody may have taken that name before. */
+export function guestMark() {
+  return element('span', { class: 'badge guest', title: 'A guest: nobody has proved that this name is theirs' }, 'guest');
+}
+
 function separator(index, length) {
   if (index === 0) return '';
   return index === length - 1 ? ' and ' : ', ';

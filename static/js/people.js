@@ -1,9 +1,10 @@
 import { recall, remember } from '../client/storage.js';
+import { tab } from './memory.js';
 
 const KEY = 'people';
 const MOST = 500;
 const SHOWN_OF_ID = 6;
-const names = new Map(recall(globalThis.sessionStorage, KEY) ?? []);
+const names = new Map(recall(tab, KEY) ?? []);
 
 /** Notes what a user is called. @param {{userId: string, username: string}} person */
 export function meet({ userId, username }) {
@@ -12,7 +13,7 @@ export function meet({ userId, username }) {
   names.delete(id);
   names.set(id, username);
   if (names.size > MOST) names.delete(names.keys().next().value);
-  remember(globalThis.sessionStorage, KEY, [...names]);
+  remember(tab, KEY, [...names]);
 }
 
 /** What a user was called when the page last saw them. @param {string} userId */

@@ -1,9 +1,6 @@
-import { backoff, CLOCK, Pause } from '../client/clock.js';
-import { asHttpError } from '../client/http.js';
+import { CatchUp } from './catch-up.js';
 import { meet } from './people.js';
 
-/** How many messages are asked for at a time. */
-export const PAGE = 50;
 const LOG_EVENTS = new Set([
   'room-message', 'message-edited', 'message-deleted', 'user-joined', 'user-left', 'bot-chunk',
 ]);
@@ -11,7 +8,7 @@ const LOG_EVENTS = new Set([
 /** What each event of a room's stream changes on the page. */
 export class RoomEvents {
   #parts;
-  #held = null;
+  #catchUp;
   #unread = 0;
 
   /**
@@ -22,6 +19,7 @@ export class RoomEvents {
    */
   constructor(parts) {
     this.#parts = parts;
+    this.#catchUp = new CatchUp({ ...parts, apply: (event) => this.#handlers[event.type](event.data) });
     document.addEventListener('visibilitychange', () => this.#countUnread(-this.#unread), { signal: parts.signal });
     parts.info.addEventListener('change', () => this.#onInfo(), { signal: parts.signal });
     this.#countUnread(0);
@@ -29,8 +27,13 @@ export class RoomEvents {
 
   /** @param {{type: string, data: object}} event */
   handle({ type, data }) {
-    if (this.#held && LOG_EVENTS.has(type)) this.#held.push({ type, data });
-    else this.#handlers[type]?.(data);
+    if (LOG_EVENTS.has(type) && this.#catchUp.hold({ type, data })) return;
+    this.#handlers[type]?.(data);
+  }
+
+  /** Asks at once for messages that are missing. */
+  fillGap() {
+    this.#catchUp.retry();
   }
 
   /** Asks for what no event tells. */
@@ -69,7 +72,7 @@ export class RoomEvents {
     line.showStatus({ degraded: false });
     list.replaying();
     this.refresh();
-    if (!data.recovered) this.#reload();
+    if (!data.recovered) this.#catchUp.begin();
   }
 
   /** Polls bring no joins and leaves; but now and then the room is asked about. */
@@ -98,34 +101,6 @@ export class RoomEvents {
     this.#parts.typing.hide(data.username);
     this.#parts.list.update({ fresh: fresh ? 1 : 0 });
     if (fresh && document.hidden) this.#countUnread(1);
-  }
-
-  /** The gap cannot be told event by event: the history call does, and the stream waits for it. */
-  async #reload() {
-    const { timeline, list, signal } = this.#parts;
-    const held = this.#held = [];
-    const messages = await this.#present();
-    if (signal.aborted || this.#held !== held) return; // or a later reload holds them now
-    this.#held = null;
-    if (messages) {
-      messages.forEach(meet);
-      timeline.reset(messages);
-    }
-    held.forEach((event) => this.handle(event));
-    list.replaying({ anew: true });
-  }
-
-  /** The last messages, as soon as they can be had; null when the server will not give them. */
-  async #present() {
-    const { room, signal } = this.#parts;
-    for (let tries = 0; ; tries += 1) {
-      try {
-        return (await room.history({ limit: PAGE })).messages;
-      } catch (thrown) {
-        if (signal.aborted || !asHttpError(thrown).passing) return null;
-        await new Pause().for(CLOCK, backoff(CLOCK, tries));
-      }
-    }
   }
 
   #isSelf(userId) {

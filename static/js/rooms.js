@@ -1,7 +1,9 @@
-import { byId, element, icon, place } from './dom.js';
+import { byId, element, icon, place, putText } from './dom.js';
 
 const REFRESH_MS = 20_000;
-const MOST_SHOWN = 30;
+const PAGE = 100;
+const MOST_PAGES = 100; // that are read for one search
+const MOST_FRESH = 500; // rooms that are asked for again and again
 const ROOM_PATTERN = /^(?! )[\p{L}\p{M}\p{N}._: -]{1,64}(?<! )$/u;
 
 /** The room's own address, to link and to share. @param {string} roomId */
@@ -32,14 +34,24 @@ export function onlineBadge(count) {
   return count ? element('span', { class: 'count' }, String(count), element('span', { class: 'sr-only' }, ' online')) : null;
 }
 
-/** The list of rooms beside the conversation, kept fresh while the page is seen. */
+/**
+ * The list of rooms beside the conversation, page by page, kept fresh while it is seen. The room that
+ * the page is in is always shown.
+ */
 export class RoomList {
   #api;
   #current;
-  #rooms = [];
-  #rows = new Map();
-  #settings = {};
   #go;
+  #signal;
+  #rooms = [];
+  #hasMore = false;
+  #shown = PAGE;
+  #sought = '';
+  #turn = 0;
+  #reading = false;
+  #rows = new Map();
+  #seen = null;
+  #settings = {};
 
   /**
    * @param {{api: import('./api.js').Api, current: string, go: (roomId: string) => void, signal: AbortSignal}} options
@@ -48,22 +60,65 @@ export class RoomList {
     this.#api = api;
     this.#current = current;
     this.#go = go;
+    this.#signal = signal;
     const timer = setInterval(() => document.hidden || this.refresh(), REFRESH_MS);
     signal.addEventListener('abort', () => clearInterval(timer));
     byId('room-form').addEventListener('submit', (event) => this.#submit(event), { signal });
+    byId('room-form-input').addEventListener('input', () => this.#seek(), { signal });
+    byId('rooms-more').addEventListener('click', () => this.#more(), { signal });
+    byId('open-sidebar').addEventListener('click', () => requestAnimationFrame(() => this.#showCurrent()), { signal });
     byId('room-form-input').value = '';
-    this.#draw([]);
+    this.#draw();
   }
 
+  /** Asks again for what is shown; not while somebody looks for something, nor for a list as long as a book. */
   async refresh() {
-    const rooms = await this.#api.rooms().catch(() => null);
-    if (rooms) this.#draw(rooms);
+    if (!this.#sought && this.#shown <= MOST_FRESH) await this.#read([]);
   }
 
   /** The room that the page is in is another now. @param {{private: boolean, title: string | null}} settings */
   change({ private: isPrivate, title }) {
     this.#settings = { isPrivate, title };
-    this.#draw(this.#rooms);
+    this.#draw();
+  }
+
+  async #more() {
+    const before = byId('room-list').children.length;
+    this.#shown += PAGE;
+    await this.#read(this.#rooms, this.#hasMore);
+    byId('room-list').children[before]?.querySelector('a').focus();
+  }
+
+  #seek() {
+    this.#sought = folded(byId('room-form-input').value);
+    this.#shown = PAGE;
+    return this.#sought ? this.#read(this.#rooms, this.#hasMore) : this.#read([]);
+  }
+
+  /**
+   * Reads on behind `rooms` until there is as much as shall be shown. An answer that comes after the
+   * next question, or after the visit, is of no use.
+   */
+  async #read(rooms, hasMore = true) {
+    const turn = this.#turn += 1;
+    this.#reading = true;
+    this.#draw();
+    for (let pages = 0; hasMore && pages < MOST_PAGES && this.#like(rooms).length < this.#shown; pages += 1) {
+      const page = await this.#api.rooms({ after: rooms.at(-1)?.roomId, limit: PAGE }).catch(() => null);
+      if (turn !== this.#turn || this.#signal.aborted) return;
+      if (!page) break;
+      [rooms, hasMore] = [[...rooms, ...page.rooms], page.hasMore];
+      if (this.#sought) this.#keep(rooms, hasMore);
+    }
+    this.#reading = false;
+    if (rooms.length || !hasMore) this.#keep(rooms, hasMore);
+    else this.#draw();
+  }
+
+  #keep(rooms, hasMore) {
+    this.#rooms = rooms;
+    this.#hasMore = hasMore;
+    this.#draw();
   }
 
   #submit(event) {
@@ -75,14 +130,39 @@ export class RoomList {
     input.addEventListener('input', () => input.setCustomValidity(''), { once: true });
   }
 
+  #like(rooms) {
+    if (!this.#sought) return rooms;
+    return rooms.filter(({ roomId, title }) => folded(`${roomId}\n${title ?? ''}`).includes(this.#sought));
+  }
+
   /** Rows of the same look are the same row, so that the focus stays where it is. */
-  #draw(rooms) {
-    this.#rooms = rooms;
-    const known = rooms.some((room) => room.roomId === this.#current);
-    const all = known ? rooms : [{ roomId: this.#current }, ...rooms];
-    const looks = all.slice(0, MOST_SHOWN).map((room) => JSON.stringify(this.#look(room)));
+  #draw() {
+    const found = this.#like(this.#rooms);
+    const shown = found.slice(0, this.#shown);
+    const here = this.#rooms.find(({ roomId }) => roomId === this.#current) ?? { roomId: this.#current };
+    const all = shown.some(({ roomId }) => roomId === this.#current) ? shown : [here, ...shown];
+    const looks = all.map((room) => JSON.stringify(this.#look(room)));
     this.#rows = new Map(looks.map((look) => [look, this.#rows.get(look) ?? this.#row(JSON.parse(look))]));
     place(byId('room-list'), [...this.#rows.values()]);
+    this.#showCurrent();
+    byId('rooms-more').hidden = found.length <= this.#shown && !(this.#hasMore && !this.#reading);
+    putText(byId('rooms-found'), this.#words(found.length));
+  }
+
+  /** Scrolls to where the page is, once for each place that it has. */
+  #showCurrent() {
+    const link = byId('room-list').querySelector('[aria-current]');
+    const [list, row] = [byId('room-list'), link.parentElement];
+    if (link === this.#seen || !list.clientHeight) return;
+    this.#seen = link;
+    const below = row.offsetTop - list.offsetTop + row.offsetHeight - list.clientHeight;
+    list.scrollTop = Math.max(0, below + (below > 0 ? row.offsetHeight : 0));
+  }
+
+  #words(found) {
+    if (!this.#sought) return '';
+    if (!found) return this.#reading ? 'Searching…' : 'No room like this. Enter goes to the room of this name.';
+    return `${found.toLocaleString()}${this.#hasMore ? ' or more' : ''} found`;
   }
 
   #look({ roomId, onlineCount = 0, private: isPrivate = false, title = null }) {
@@ -93,7 +173,7 @@ export class RoomList {
   #row({ roomId, onlineCount, isPrivate, title }) {
     const link = element(
       'a', { href: roomUrl(roomId), 'aria-current': roomId === this.#current ? 'page' : null },
-      element('span', { class: 'room-names' }, element('bdi', {}, title ?? roomId), title ? address(roomId) : null),
+      element('span', { class: 'room-names', title: title ? `${title} (${roomId})` : roomId }, element('bdi', {}, title ?? roomId), title ? address(roomId) : null),
       isPrivate ? lock() : null,
       onlineBadge(onlineCount),
     );
@@ -104,6 +184,10 @@ export class RoomList {
     });
     return element('li', {}, link);
   }
+}
+
+function folded(text) {
+  return text.trim().normalize('NFKC').toLocaleLowerCase();
 }
 
 /** Anybody may call a room what they like; its name is nobody else's. */

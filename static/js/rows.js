@@ -31,6 +31,7 @@ function follows(entry, previous) {
     && String(entry.userId) === String(previous.userId)
     && entry.username === previous.username
     && Boolean(entry.isFromBot) === Boolean(previous.isFromBot)
+    && Boolean(entry.guest) === Boolean(previous.guest)
     && entry.timestamp - previous.timestamp < GROUP_MS;
 }
 

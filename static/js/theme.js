@@ -1,4 +1,5 @@
 import { remember } from '../client/storage.js';
+import { browser } from './memory.js';
 
 const systemDark = matchMedia('(prefers-color-scheme: dark)');
 
@@ -13,5 +14,5 @@ function flip() {
   const root = document.documentElement;
   const current = root.dataset.theme ?? (systemDark.matches ? 'dark' : 'light');
   root.dataset.theme = current === 'dark' ? 'light' : 'dark';
-  remember(globalThis.localStorage, 'theme', root.dataset.theme);
+  remember(browser, 'theme', root.dataset.theme);
 }

@@ -1,11 +1,12 @@
 const MOST_ENTRIES = 1000;
 const MOST_IN_NOTICE = 200;
+const LAST_MS = 8.64e15; // the last moment that a Date can hold
 const QUESTION = /^\s*@ai(?![\w-])/iu;
 
 /**
  * @typedef {object} Entry
  * @property {string} key stays the same for the life of the entry, also when a pending one is confirmed
- * @property {'message' | 'notice' | 'draft'} kind
+ * @property {'message' | 'notice' | 'draft' | 'gap'} kind
  * @property {number} version grows with every change
  * @property {number} timestamp milliseconds since 1970
  */
@@ -47,6 +48,18 @@ export class Timeline {
 
   isOwn(entry) {
     return entry.kind === 'message' && String(entry.userId) === this.#userId && !entry.isFromBot;
+  }
+
+  /** Messages may be missing behind what there is now. */
+  openGap() {
+    const entry = { key: `gap-${this.#notices++}`, kind: 'gap', timestamp: this.#log.at(-1)?.timestamp ?? Date.now() };
+    this.#change(entry, { trying: false });
+    this.#log.push(entry);
+  }
+
+  /** @param {{trying: boolean}} change whether the missing ones are asked for at this moment */
+  markGaps(change) {
+    for (const entry of this.#log) if (entry.kind === 'gap') this.#change(entry, change);
   }
 
   /** Begins anew with these messages; what is still pending stays. */
@@ -209,7 +222,13 @@ export class Timeline {
   }
 }
 
-/** A message of the log; `state` of a reply says how it ended, that of an entry how it was sent. */
+/**
+ * A message of the log; `state` of a reply says how it ended, that of an entry how it was sent. What
+ * is no text or no time would keep every other row from being drawn.
+ */
 function confirmed({ state, ...message }) {
-  return { ...message, replyState: state, state: 'confirmed' };
+  const { username, message: text, timestamp } = message;
+  const at = Math.abs(timestamp) <= LAST_MS ? timestamp : Date.now();
+  const shown = { username: String(username ?? ''), message: String(text ?? ''), timestamp: at };
+  return { ...message, ...shown, replyState: state, state: 'confirmed' };
 }

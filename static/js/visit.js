@@ -1,5 +1,6 @@
 import { announce, toast } from './announcer.js';
 import { avatar } from './avatar.js';
+import { PAGE } from './catch-up.js';
 import { copy } from './clipboard.js';
 import { Composer } from './composer.js';
 import { confirm } from './confirm.js';
@@ -10,7 +11,7 @@ import { MessageList } from './messages.js';
 import { Moderation } from './moderation.js';
 import { meet } from './people.js';
 import { RoomDialog } from './room-dialog.js';
-import { PAGE, RoomEvents } from './room-events.js';
+import { RoomEvents } from './room-events.js';
 import { RoomInfo } from './room-info.js';
 import { RoomList } from './rooms.js';
 import { Timeline } from './timeline.js';
@@ -35,6 +36,7 @@ export class Visit {
   #list;
   #composer;
   #line;
+  #events;
   #muted = false;
 
   /**
@@ -45,7 +47,7 @@ export class Visit {
     const { signal } = this.#life;
     this.#api = api;
     this.#client = client;
-    this.#user = client.user;
+    this.#user = { ...client.user };
     this.#room = client.room(roomId, { history: PAGE });
     this.#info = new RoomInfo({ api, user: this.#user, roomId, signal });
     this.#timeline = new Timeline(this.#user.userId);
@@ -74,6 +76,15 @@ export class Visit {
     this.#room.open();
   }
 
+  /** The user is an account now. @returns {boolean} false when it has another name too, and so must come in anew */
+  renew() {
+    const { user } = this.#client;
+    const same = user.userId === this.#user.userId && user.username === this.#user.username;
+    if (same) Object.assign(this.#user, user);
+    if (same) this.#dress();
+    return same;
+  }
+
   /** Ends the visit here; `goodbye` tells the others at once, else after the server's grace. */
   close({ goodbye = false } = {}) {
     this.#life.abort();
@@ -93,6 +104,7 @@ export class Visit {
     byId('room-lock').toggleAttribute('hidden', !this.#info.settings.private);
     byId('me-name').textContent = byId('me-name').title = this.#user.username;
     byId('me-avatar').replaceChildren(avatar(this.#user.userId, this.#user.username));
+    byId('keep').hidden = !this.#user.guest;
   }
 
   /** The parts beside the messages, and what each event of the room does to them. */
@@ -102,7 +114,7 @@ export class Visit {
     new RoomDialog({ api: this.#api, info, moderation, onLeft: onOut, signal });
     const rooms = new RoomList({ api: this.#api, current: this.roomId, go, signal });
     const members = new Members({ self: this.#user, info, moderation, signal });
-    const events = new RoomEvents({
+    const events = this.#events = new RoomEvents({
       room: this.#room, user: this.#user, timeline: this.#timeline, list: this.#list, line: this.#line,
       typing: new TypingLine(signal), members, rooms, info, signal,
     });
@@ -146,6 +158,7 @@ export class Visit {
         this.#queue(this.#room.outbox.add(entry.message, entry.clientMessageId));
       }),
       discard: (entry) => this.#change(() => this.#timeline.unqueue(entry.clientMessageId)),
+      fillGap: () => this.#events.fillGap(),
       stop: (entry) => this.#onReply(() => this.#api.stopReply(entry.messageId), 'Not stopped'),
       askAgain: (entry) => this.#onReply(async () => {
         this.#timeline.expectReply();
@@ -255,7 +268,9 @@ export class Visit {
   }
 
   async #loadOlder() {
-    const { messages, hasMore } = await this.#room.history({ before: this.#timeline.oldestId, limit: PAGE });
+    const before = this.#timeline.oldestId;
+    const { messages, hasMore } = await this.#room.history({ before, limit: PAGE });
+    if (this.#timeline.oldestId !== before) return true; // begun anew or trimmed meanwhile: these would leave a hole
     messages.forEach(meet);
     this.#timeline.prepend(messages);
     return hasMore;

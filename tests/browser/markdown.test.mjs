@@ -81,3 +81,23 @@ test('hostile texts take no long time', () => {
     assert.ok(performance.now() - started < 3000, text);
   }
 });
+
+test('one long line takes no long time', () => {
+  const long = (text, length = 60_000) => text.repeat(length / text.length);
+  const texts = {
+    heading: `# a${long(' ')}b`, fence: `\`\`\`${long(' ')}\``, item: `- ${long(' ')}\u2028`, marks: `${long('*')}x`,
+    address: `https://a${long('.')}x`, addresses: long('xhttps://'), brackets: long('['), labels: `${long('[a')}]`,
+    links: `${long('[a](')})`, code: Array.from({ length: 700 }, (_, index) => '`'.repeat(index + 1)).join(' '),
+  };
+  for (const [name, text] of Object.entries(texts)) {
+    const started = performance.now();
+    parseBlocks(text, OPEN);
+    parseBlocks(text);
+    assert.ok(performance.now() - started < 2000, name);
+  }
+});
+
+test('the signs that end a heading are no part of it', () => {
+  const text = (line) => parseBlocks(line)[0].inline.map((node) => node.text).join('');
+  assert.deepEqual(['# a ##', '# C#', '#  a  ', '# a # b #'].map(text), ['a', 'C#', 'a', 'a # b']);
+});

@@ -6,7 +6,8 @@ li { position: relative; padding: 9px 12px 1px; margin-top: 2px; }
 li[data-follows] { padding-top: 1px; margin-top: 0; }
 .who { display: flex; align-items: baseline; gap: 8px; }
 li[data-follows] .who { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
-.author { font-size: 13.5px; font-weight: 650; }
+.author { font-size: 13.5px; font-weight: 650; unicode-bidi: isolate; }
+.guest:empty { display: none; }
 li[data-bot] .author { color: var(--accent); }
 .bubble {
   width: fit-content; max-width: 100%; margin-top: 3px; padding: 6px 11px; border-radius: 10px;
@@ -43,7 +44,7 @@ const NOTES = { waiting: 'Not sent yet: trying again…', queued: 'Waiting for i
 const SOON_MS = 5 * 60_000;
 
 const ROW = template(make('li', { part: 'message' },
-  make('div', { class: 'who' }, make('span', { class: 'author', part: 'author' }), make('time', { class: 'quiet' })),
+  make('div', { class: 'who' }, make('span', { class: 'author', part: 'author' }), make('span', { class: 'guest quiet' }), make('time', { class: 'quiet' })),
   make('div', { class: 'bubble', part: 'bubble' }),
   make('span', { class: 'note' }),
   make('div', { class: 'acts', role: 'group' }),
@@ -67,6 +68,7 @@ export function fillRow(node, message, follows) {
   // A reply that grows is read out once, when it is whole.
   node.setAttribute('aria-busy', String(state === 'streaming'));
   part('.author').textContent = own ? `${username} (you)` : username || (isFromBot ? 'Assistant' : '');
+  part('.guest').textContent = message.guest && !isFromBot ? 'guest' : '';
   showTime(/** @type {HTMLTimeElement} */ (part('time')), message.timestamp);
   part('.bubble').textContent = message.message;
   part('.note').textContent = noteOf(message, replyState);
@@ -91,6 +93,6 @@ function drawActs(acts, { state, own, id }) {
 
 /** Whether it needs no name of its own: the same person, soon after. @param {Message} message @param {Message} before */
 export function follows(message, before) {
-  const same = message.userId === before.userId && message.username === before.username;
+  const same = message.userId === before.userId && message.username === before.username && message.guest === before.guest;
   return same && !message.isFromBot && !before.isFromBot && message.timestamp - before.timestamp < SOON_MS;
 }

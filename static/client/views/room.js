@@ -11,7 +11,7 @@ const TYPING_EVERY_MS = 2500; // the server tells it on once in two seconds
 
 /**
  * @typedef {import('./timeline.js').Message} Message
- * @typedef {{userId: string, username: string}} Member
+ * @typedef {{userId: string, username: string, guest?: boolean}} Member `guest`: came in without a password
  *
  * @typedef {object} RoomState
  * @property {import('../connection.js').LineState['state']} state
@@ -131,9 +131,10 @@ export class RoomView extends Store {
     const room = this.#room;
     if (this.#loading || !room) return;
     this.#loading = true;
+    const before = this.#timeline.oldestId;
     try {
-      const { messages, hasMore } = await room.history({ before: this.#timeline.oldestId, limit: HISTORY });
-      if (signal.aborted) return;
+      const { messages, hasMore } = await room.history({ before, limit: HISTORY });
+      if (signal.aborted || this.#timeline.oldestId !== before) return; // in front of what is shown now they leave a hole
       this.#timeline.prepend(messages);
       this.#timeline.trimmed = false;
       this.#hasOlder = hasMore;
@@ -188,8 +189,9 @@ export class RoomView extends Store {
     },
     system: (system) => this.#onSystem(system),
     presence: ({ onlineCount, members }) => this.change({ onlineCount, ...(members && { members }) }),
-    'user-joined': ({ userId, username, onlineCount }) => {
-      const members = [...this.get().members.filter(otherThan(userId, username)), { userId, username }];
+    'user-joined': ({ userId, username, guest, onlineCount }) => {
+      const member = { userId, username, ...(guest && { guest }) };
+      const members = [...this.get().members.filter(otherThan(userId, username)), member];
       this.change({ members, onlineCount });
     },
     'user-left': ({ userId, username, onlineCount }) => {
@@ -220,18 +222,19 @@ export class RoomView extends Store {
     if (!recovered) this.#reload();
   }
 
-  /** The position was lost: what is shown may have a hole. */
+  /**
+   * The position was lost: what is shown is not joined to what comes. Where the messages cannot be
+   * had, it begins with what comes, and `loadOlder` gives what was before.
+   */
   async #reload() {
     const room = this.#room;
-    if (this.#held || !room) return;
+    if (!room) return;
     const held = (this.#held = /** @type {(() => void)[]} */ ([]));
-    const page = await room.history({ limit: this.#history || HISTORY }).catch(() => null);
+    const page = await room.history({ limit: this.#history || HISTORY }).catch(() => ({ messages: [], hasMore: true }));
     if (this.#held !== held) return;
     this.#held = null;
-    if (page) {
-      this.#timeline.reset(page.messages);
-      this.#hasOlder = page.hasMore;
-    }
+    this.#timeline.reset(page.messages);
+    this.#hasOlder = page.hasMore;
     for (const apply of held) apply();
     this.#show();
   }

@@ -7,7 +7,7 @@ const MOST = 1000;
  * is not whole.
  * @typedef {{key: string, state: string, id?: string, roomId?: string, userId: string, username: string,
  *   message: string, timestamp: number, own: boolean, isFromBot?: boolean, clientMessageId?: string,
- *   messageId?: string, editedAt?: number, replyState?: string, error?: string, index?: number}} Message
+ *   messageId?: string, editedAt?: number, guest?: boolean, replyState?: string, error?: string, index?: number}} Message
  */
 
 /**

@@ -26,3 +26,11 @@ test('an event knows its own id and its subscription', () => {
     [undefined, undefined, '1'],
   ]);
 });
+
+test('a line that comes in many pieces is put together, and not searched anew with each', () => {
+  const parser = new EventStreamParser();
+  const piece = 'x'.repeat(1000);
+  parser.push('data: ');
+  for (let number = 0; number < 20_000; number += 1) parser.push(piece); // minutes, when each searches all before it
+  assert.equal(parser.push('\n\n')[0].data.length, 20_000_000);
+});
