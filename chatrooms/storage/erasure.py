@@ -15,7 +15,10 @@ from chatrooms.storage.database import Database, Row, Transaction
 from chatrooms.storage.retention import in_steps
 
 _SEQS_OF_USER = "select distinct seq from event_topics where topic in ($1, $2) order by seq limit $3"
-_SEQS_OF_SESSION = "select seq from event_topics where topic = $1 order by seq limit $2"
+_SEQS_OF_SESSION = "select seq from event_topics where topic = $1 and seq > $2 order by seq limit $3"
+_LAST_OF_OTHERS = """
+select e.created_at from event_topics t join events e on e.seq = t.seq
+where t.topic = $1 and t.seq <= $2 order by t.seq desc limit 1"""
 
 
 async def begin(tx: Transaction, user_id: str) -> None:
@@ -33,7 +36,7 @@ async def finish_all(database: Database) -> int:
 
 
 async def finish(database: Database, user_id: str) -> None:
-    """Removes a user's tasks, private AI replies, notifications, and what was said in the sessions they own.
+    """Removes a user's tasks, private AI replies, notifications, and what was said in their sessions since they own them.
 
     The sessions stay theirs: nobody else is to read what a back end still says there. Raises Unavailable; then
     the rest is for `finish_all`.
@@ -41,9 +44,10 @@ async def finish(database: Database, user_id: str) -> None:
     await tasks.forget_of(database, user_id)
     await in_steps(database.appending, partial(_private_replies, user_id))
     await in_steps(database.appending, partial(_notifications, user_id))
-    for (session_id,) in await database.fetch("select session_id from sessions where owner = $1", user_id):
-        await in_steps(database.appending, partial(_session_events, f"session:{session_id}"))
-        await in_steps(database.appending, partial(_session_rows, session_id))
+    for session_id, since in await database.fetch("select session_id, since from sessions where owner = $1", user_id):
+        others = await database.fetch(_LAST_OF_OTHERS, f"session:{session_id}", since)
+        await in_steps(database.appending, partial(_session_rows, session_id, others[0][0] if others else 0))
+        await in_steps(database.appending, partial(_session_events, f"session:{session_id}", since))
     async with database.appending() as tx:
         await tx.execute("update replies set prompt = '' where user_id = $1 and prompt <> ''", user_id)
         await tx.execute("delete from room_invites where created_by = $1", user_id)
@@ -77,13 +81,14 @@ def _is_of_session(topic: str, user_id: str) -> bool:
     return family == "notify-session" and rest.partition("/")[2] == user_id
 
 
-async def _session_events(topic: str, tx: Transaction, most: int) -> int:
-    return await _remove(tx, await tx.fetch(_SEQS_OF_SESSION, topic, most))
+async def _session_events(topic: str, since: int, tx: Transaction, most: int) -> int:
+    return await _remove(tx, await tx.fetch(_SEQS_OF_SESSION, topic, since, most))
 
 
-async def _session_rows(session_id: str, tx: Transaction, most: int) -> int:
-    sql = "select id from session_messages where session_id = $1 and taken_at is not null limit $2"
-    rows = await tx.fetch(sql, session_id, most)
+async def _session_rows(session_id: str, after_ms: int, tx: Transaction, most: int) -> int:
+    """Rows were taken when their events were made; what was said to a former owner stays."""
+    sql = "select id from session_messages where session_id = $1 and taken_at > $2 limit $3"
+    rows = await tx.fetch(sql, session_id, after_ms, most)
     await tx.executemany("delete from session_messages where id = $1", rows)
     return len(rows)
 

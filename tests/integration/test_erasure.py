@@ -135,6 +135,25 @@ async def test_account_takes_all_that_is_its_own(chat: Chat) -> None:
     assert (await chat.get("/api/sse/messages?sessionId=42")).status == 403
 
 
+@pytest.mark.every_engine
+async def test_account_leaves_what_was_said_to_former_owners(chat: Chat) -> None:
+    """A session that changed hands has words that were never the account's."""
+    tokens = await sign_up(chat)
+    for owner, words in (("bob", "for bob"), (tokens["user"]["userId"], SECRET_WORDS)):
+        given = await chat.call("PUT", "/api/sessions/42", {"userId": owner}, "robot", role="service")
+        assert given.status == 200
+        said = {"sessionId": "42", "content": words}
+        assert (await chat.post("/api/messages", said, "robot", role="service")).status == 201
+    gone = await chat.call(
+        "DELETE", "/api/auth/me", {"password": ADA["password"]}, None, headers=bearer(tokens["token"])
+    )
+    assert gone.status == 204
+    assert await told(chat) == []
+    assert await chat.server.database.fetch("select content from session_messages") == [("for bob",)]
+    page = await chat.get("/api/messages?sessionId=42", "robot", role="service")
+    assert [message["content"] for message in page.data["data"]["messages"]] == ["for bob"]
+
+
 async def listening(chat: Chat, user: str) -> Reader:
     """A user's notifications, from the first one on."""
     headers = {"Authorization": f"Bearer {chat.token(user)}", "Last-Event-ID": f"{chat.server.log.epoch}-0"}
