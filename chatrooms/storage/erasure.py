@@ -36,7 +36,7 @@ async def finish_all(database: Database) -> int:
 
 
 async def finish(database: Database, user_id: str) -> None:
-    """Removes a user's tasks, private AI replies, notifications, and what was said in their sessions since they own them.
+    """Removes a user's tasks, private AI replies, notifications, and what their sessions have said since they own them.
 
     The sessions stay theirs: nobody else is to read what a back end still says there. Raises Unavailable; then
     the rest is for `finish_all`.
