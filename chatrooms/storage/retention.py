@@ -21,7 +21,7 @@ LEAST_ROWS = 20  # of other tables, which may be large
 LARGEST_STEP = 2000  # rows
 STEP_TIME = 0.005  # seconds that the work of a step may take: steps grow and shrink towards it
 PAUSE = 0.01  # seconds between two steps, at least
-PART = 2  # times as long as the step took: how long a pause follows it
+PART = 4  # times as long as the step took: how long a pause follows it
 
 Begin = Callable[[], AbstractAsyncContextManager[Transaction]]
 Step = Callable[[Transaction, int], Awaitable[int]]
