@@ -10,17 +10,14 @@ const SHORTEST_PASSWORD = 8;
 export class AccountDialog {
   #client;
   #onLeft;
-  #onKept;
 
   /**
-   * @param {{client: import('../client/chatrooms.js').Chatrooms, onLeft: (notice: string) => void,
-   *   onKept: () => void}} options
-   *   `onLeft`: nobody is signed in any more; `onKept`: the guest has an account now
+   * @param {{client: import('../client/chatrooms.js').Chatrooms, onLeft: (notice: string) => void}} options
+   *   `onLeft`: nobody is signed in any more
    */
-  constructor({ client, onLeft, onKept }) {
+  constructor({ client, onLeft }) {
     this.#client = client;
     this.#onLeft = onLeft;
-    this.#onKept = onKept;
     installModal(byId('account-dialog'));
     byId('open-account').addEventListener('click', () => this.#open());
     byId('keep-name').addEventListener('click', () => {
@@ -72,8 +69,8 @@ export class AccountDialog {
       const body = { username: username.value.trim(), email: email.value.trim(), password: password.value };
       await this.#enterAnew('/api/signup', body);
       byId('account-dialog').close();
+      if (!byId('keep-name').checkVisibility()) byId('open-account').focus();
       toast('Your account is made, and the name is yours.');
-      this.#onKept();
     });
   }
 
