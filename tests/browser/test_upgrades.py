@@ -7,7 +7,7 @@ from playwright.async_api import Page, expect
 from tornado.httpserver import HTTPServer
 
 from tests.browser.conftest import Chromium
-from tests.browser.pages import LIMIT, PASSWORD, is_live, join, say, sees, sign_up, signed_in, tab
+from tests.browser.pages import LIMIT, PASSWORD, enter, is_live, join, say, sees, sign_up, signed_in, tab
 
 
 @pytest.mark.parametrize("name", ["Ada", "Ada L."], ids=["same-name", "other-name"])
@@ -86,6 +86,28 @@ async def test_names_that_may_not_be_taken_are_explained(
             await page.fill("#join-name", name)
             await page.click("#join-submit")
             await expect(page.locator("#join-error")).to_contain_text(words, timeout=LIMIT)
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_a_sign_in_that_the_server_has_forgotten_is_let_go(
+    http_server: HTTPServer, base_url: str, chromium: Chromium
+) -> None:
+    """One sentence says so, the guest is offered no more, and one may come in as somebody else."""
+    async with chromium() as browser:
+        ada = await join(browser, base_url, "Ada", "lobby")
+        new = await tab(ada.context, base_url)
+        ended = """async () => {
+            const { token } = JSON.parse(sessionStorage['chatrooms.session']);
+            await fetch('/api/auth/signout', { method: 'POST', headers: { Authorization: `Bearer ${token}` } });
+        }"""
+        await ada.evaluate(ended)
+        await ada.close()
+        await new.get_by_role("button", name="Continue as Ada").click()
+        await expect(new.locator("#join-notice")).to_have_text("You were signed out.", timeout=LIMIT)
+        await expect(new.locator("#join-submit")).to_be_enabled()
+        await expect(new.locator("#join-error")).to_be_empty()
+        await expect(new.locator("#join-guests .chip")).to_have_count(0)
+        await enter(new, "Bob")
 
 
 async def _colour(page: Page, name: str) -> str:
