@@ -35,7 +35,7 @@ export class AccountDialog {
     const isGuest = Boolean(user.guest);
     byId('account-avatar').replaceChildren(avatar(user.userId, user.username));
     byId('account-name').textContent = byId('account-name').title = user.username;
-    byId('account-kind').textContent = isGuest ? 'Guest' : `Account · ${user.role}`;
+    byId('account-kind').textContent = isGuest ? 'Guest' : `Account${user.role === 'user' ? '' : ` · ${user.role}`}`;
     byId('keep-form').hidden = !isGuest;
     byId('account-forms').hidden = isGuest;
     for (const form of [byId('keep-form'), byId('password-form'), byId('delete-form')]) {
