@@ -170,7 +170,7 @@ def email(value: str) -> str:
     name, _, domain = address.partition("@")
     unfit = any(_unprintable(c) or c.isspace() for c in address)
     if not name or not domain or "@" in domain or unfit or len(address) > MAX_EMAIL:
-        raise BadRequest("bad-field", "email must be an email address.")
+        raise BadRequest("bad-field", "That is not an email address.")
     return address
 
 

@@ -205,6 +205,7 @@ class Presence:
             member.guest = False
             self._listed = None
             self._name(key[1], True)
+            self._tell_state_soon()
         return member
 
     def _add(self, key: Key, returns: bool, guest: bool) -> Member:

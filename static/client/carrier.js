@@ -296,7 +296,7 @@ export class Carrier {
     } catch (thrown) {
       const { status, code, message, passing } = asHttpError(thrown);
       if (stream.streamId !== streamId || !this.#streams.has(stream)) return;
-      if (method === 'DELETE' && status === 404) return;
+      if (method === 'DELETE' && [401, 404].includes(status)) return; // it is gone, by itself or with its sign-in
       if (passing || status === 404 || !stream.keys.has(key)) stream.connection?.restart();
       else this.#receive(stream, { type: 'refused', data: JSON.stringify({ key, status, code, error: message }), lastEventId: '' });
     }

@@ -10,17 +10,14 @@ const SHORTEST_PASSWORD = 8;
 export class AccountDialog {
   #client;
   #onLeft;
-  #onKept;
 
   /**
-   * @param {{client: import('../client/chatrooms.js').Chatrooms, onLeft: (notice: string) => void,
-   *   onKept: () => void}} options
-   *   `onLeft`: nobody is signed in any more; `onKept`: the guest has an account now
+   * @param {{client: import('../client/chatrooms.js').Chatrooms, onLeft: (notice: string) => void}} options
+   *   `onLeft`: nobody is signed in any more
    */
-  constructor({ client, onLeft, onKept }) {
+  constructor({ client, onLeft }) {
     this.#client = client;
     this.#onLeft = onLeft;
-    this.#onKept = onKept;
     installModal(byId('account-dialog'));
     byId('open-account').addEventListener('click', () => this.#open());
     byId('keep-name').addEventListener('click', () => {
@@ -38,7 +35,7 @@ export class AccountDialog {
     const isGuest = Boolean(user.guest);
     byId('account-avatar').replaceChildren(avatar(user.userId, user.username));
     byId('account-name').textContent = byId('account-name').title = user.username;
-    byId('account-kind').textContent = isGuest ? 'Guest' : `Account · ${user.role}`;
+    byId('account-kind').textContent = isGuest ? 'Guest' : `Account${user.role === 'user' ? '' : ` · ${user.role}`}`;
     byId('keep-form').hidden = !isGuest;
     byId('account-forms').hidden = isGuest;
     for (const form of [byId('keep-form'), byId('password-form'), byId('delete-form')]) {
@@ -72,8 +69,8 @@ export class AccountDialog {
       const body = { username: username.value.trim(), email: email.value.trim(), password: password.value };
       await this.#enterAnew('/api/signup', body);
       byId('account-dialog').close();
+      if (!byId('keep-name').checkVisibility()) byId('open-account').focus();
       toast('Your account is made, and the name is yours.');
-      this.#onKept();
     });
   }
 

@@ -93,10 +93,11 @@ function onPopState() {
 }
 
 new MakeRoom({ api, onMade: enter });
-new AccountDialog({ client, onLeft: (notice) => leave({ notice }), onKept: () => visit?.renew() || reenter() });
+new AccountDialog({ client, onLeft: (notice) => leave({ notice }) });
 byId('leave').addEventListener('click', () => leave());
 byId('copy-link').addEventListener('click', copyLink);
-client.addEventListener('signed-out', () => leave({ notice: 'You were signed out. Please sign in again.' }));
+client.account.addEventListener('refreshed', () => !visit || visit.renew() || reenter());
+client.addEventListener('signed-out', () => leave({ notice: 'You were signed out.' }));
 globalThis.addEventListener('popstate', onPopState);
 installThemeToggles();
 followKeyboard();

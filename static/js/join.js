@@ -267,8 +267,9 @@ function firstEmpty(inputs) {
 
 function explanation({ status, code, message, retryAfterMs }) {
   if (code === 'guests-off') return NO_GUESTS;
+  if (code === 'refresh-invalid') return ''; // the notice says that nobody is signed in any more
   if (status === 0) return 'The server cannot be reached. Check your connection and try again.';
-  if (status === 409) return 'That name belongs to someone. Sign in if it is yours, or pick another one.';
+  if (code === 'name-taken') return `${message} Sign in if it is yours, or pick another one.`;
   if (status === 429) return `Too many tries. Please wait ${Math.ceil(retryAfterMs / 1000) || 'a few'} seconds.`;
   if (status === 503) return 'The server is busy right now. Please try again in a moment.';
   return message;

@@ -50,6 +50,7 @@ export class RoomList {
   #turn = 0;
   #reading = false;
   #rows = new Map();
+  #listed = false;
   #seen = null;
   #settings = {};
 
@@ -140,7 +141,8 @@ export class RoomList {
     const found = this.#like(this.#rooms);
     const shown = found.slice(0, this.#shown);
     const here = this.#rooms.find(({ roomId }) => roomId === this.#current) ?? { roomId: this.#current };
-    const all = shown.some(({ roomId }) => roomId === this.#current) ? shown : [here, ...shown];
+    this.#listed = shown.includes(here);
+    const all = this.#listed ? shown : [here, ...shown];
     const looks = all.map((room) => JSON.stringify(this.#look(room)));
     this.#rows = new Map(looks.map((look) => [look, this.#rows.get(look) ?? this.#row(JSON.parse(look))]));
     place(byId('room-list'), [...this.#rows.values()]);
@@ -149,12 +151,11 @@ export class RoomList {
     putText(byId('rooms-found'), this.#words(found.length));
   }
 
-  /** Scrolls to where the page is, once for each place that it has. */
+  /** Scrolls to where the page is, once when that is among the others and once when it is not. */
   #showCurrent() {
-    const link = byId('room-list').querySelector('[aria-current]');
-    const [list, row] = [byId('room-list'), link.parentElement];
-    if (link === this.#seen || !list.clientHeight) return;
-    this.#seen = link;
+    const [list, row] = [byId('room-scroll'), byId('room-list').querySelector('[aria-current]').parentElement];
+    if (this.#listed === this.#seen || !list.clientHeight) return;
+    this.#seen = this.#listed;
     const below = row.offsetTop - list.offsetTop + row.offsetHeight - list.clientHeight;
     list.scrollTop = Math.max(0, below + (below > 0 ? row.offsetHeight : 0));
   }

@@ -17,6 +17,7 @@ import { RoomList } from './rooms.js';
 import { Timeline } from './timeline.js';
 import { TypingLine, typingNotifier } from './typing.js';
 
+const RENEWED = 'renewed'; // left only to come in as who the user is now
 const ASK = 'Ask its owner or a moderator for an invite link.';
 const SHUT = {
   banned: ['You are banned', 'You cannot come into this room until the ban is over.', 'ban'],
@@ -76,13 +77,22 @@ export class Visit {
     this.#room.open();
   }
 
-  /** The user is an account now. @returns {boolean} false when it has another name too, and so must come in anew */
+  /**
+   * The sign-in goes on with new tokens; when a guest has become an account, here or in another tab,
+   * the room is told. @returns {boolean} false for another name, with which the user must come in anew
+   */
   renew() {
     const { user } = this.#client;
-    const same = user.userId === this.#user.userId && user.username === this.#user.username;
-    if (same) Object.assign(this.#user, user);
-    if (same) this.#dress();
-    return same;
+    const was = this.#user;
+    if (user.userId !== was.userId || user.username !== was.username) return false;
+    if (Boolean(user.guest) === Boolean(was.guest)) return true;
+    Object.assign(was, user);
+    this.#dress();
+    if (this.#room.state.state !== 'closed') {
+      this.#room.close(RENEWED);
+      this.#room.open();
+    }
+    return true;
   }
 
   /** Ends the visit here; `goodbye` tells the others at once, else after the server's grace. */
@@ -174,6 +184,7 @@ export class Visit {
 
   #onState(state) {
     const { reason } = state;
+    if (reason === RENEWED) return; // it comes in again at once
     const closed = state.state === 'closed';
     this.#line.show(state);
     const shut = closed && reason in SHUT && !byId('messages').querySelector('.message');

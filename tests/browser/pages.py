@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, BrowserContext, Page, expect
 
+PASSWORD = "correct horse"
 LIMIT = 15_000  # milliseconds for anything on a page to appear
 
 
@@ -63,3 +64,30 @@ async def act_on(page: Page, name: str, act: str) -> None:
     """Chooses from the menu of a member."""
     await page.get_by_role("button", name=f"Actions for {name}").click()
     await page.get_by_role("menuitem", name=act).click()
+
+
+async def tab(context: BrowserContext, url: str) -> Page:
+    """One more tab of a browser, on the first screen."""
+    page = await context.new_page()
+    page.set_default_timeout(LIMIT)
+    await page.goto(f"{url}/?room=lobby")
+    return page
+
+
+async def sign_up(page: Page, name: str = "Grace") -> None:
+    """Makes an account on the first screen, and comes into the room."""
+    await page.click("[data-mode=signup]")
+    await page.fill("#join-name", name)
+    await page.fill("#join-email", f"{name}@example.org".lower())
+    await page.fill("#join-password", PASSWORD)
+    await page.click("#join-submit")
+    await expect(page.locator("#me-name")).to_have_text(name, timeout=LIMIT)
+    await is_live(page)
+
+
+async def signed_in(page: Page, name: str) -> None:
+    """The first screen knows that account, and it comes into the room."""
+    await expect(page.locator("#join-username")).to_have_text(name, timeout=LIMIT)
+    await page.click("#join-submit")
+    await is_live(page)
+    await expect(page.locator("#me-name")).to_have_text(name)

@@ -36,6 +36,13 @@ def app(io_loop: IOLoop, tmp_path: Path) -> Any:
     io_loop.run_sync(application.settings["server"].stop)
 
 
+async def _go(page: Page, room: str) -> None:
+    await page.fill("#room-form-input", room)
+    await page.press("#room-form-input", "Enter")
+    await expect(page.locator("#room-title")).to_have_text(room, timeout=LIMIT)
+    await is_live(page)
+
+
 async def _names(page: Page) -> list[str]:
     return await page.locator("#room-list .room-names > bdi:first-child").all_text_contents()
 
@@ -67,6 +74,9 @@ async def test_every_room_is_found_and_the_present_one_shown(
         await page.reload()
         await is_live(page)
         await expect(rows).to_have_count(101, timeout=LIMIT)
+        await _go(page, "room-050")
+        await expect(rows.filter(has_text="room-049")).to_have_count(1, timeout=LIMIT)
+        await expect(page.locator("#room-list [aria-current]")).to_be_in_viewport()
         await page.fill("#room-form-input", "199TH")
         await expect(page.locator("#rooms-found")).to_have_text("1 found", timeout=LIMIT)
         await expect(rows.filter(has_text="The 199th title")).to_have_count(1)

@@ -5,40 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from playwright.async_api import BrowserContext, Page, async_playwright, expect
+from playwright.async_api import Page, async_playwright, expect
 from tornado.httpserver import HTTPServer
 
 from tests.browser.conftest import CHROMIUM, FLAGS, Chromium
-from tests.browser.pages import LIMIT, enter, is_live, join, make_room, say, sees
+from tests.browser.pages import LIMIT, PASSWORD, enter, is_live, join, make_room, say, sees, sign_up, signed_in, tab
 
-PASSWORD = "correct horse"
 FORBIDDEN = """for (const name of ['localStorage', 'sessionStorage'])
   Object.defineProperty(window, name, { get() { throw new DOMException('no', 'SecurityError'); } });"""
 FULL = "Storage.prototype.setItem = () => { throw new DOMException('full', 'QuotaExceededError'); };"
-
-
-async def _tab(context: BrowserContext, url: str) -> Page:
-    page = await context.new_page()
-    page.set_default_timeout(LIMIT)
-    await page.goto(f"{url}/?room=lobby")
-    return page
-
-
-async def _sign_up(page: Page, name: str = "Grace") -> None:
-    await page.click("[data-mode=signup]")
-    await page.fill("#join-name", name)
-    await page.fill("#join-email", f"{name}@example.org".lower())
-    await page.fill("#join-password", PASSWORD)
-    await page.click("#join-submit")
-    await expect(page.locator("#me-name")).to_have_text(name, timeout=LIMIT)
-    await is_live(page)
-
-
-async def _signed_in(page: Page, name: str) -> None:
-    await expect(page.locator("#join-username")).to_have_text(name, timeout=LIMIT)
-    await page.click("#join-submit")
-    await is_live(page)
-    await expect(page.locator("#me-name")).to_have_text(name)
 
 
 async def _user_id(page: Page) -> str:
@@ -58,13 +33,13 @@ async def test_an_account_is_signed_in_in_every_tab_and_signed_out_in_all(
     """A tab opened before follows, one opened later needs no password, and to sign out in one is for all."""
     async with chromium() as browser:
         context = await browser.new_context()
-        waiting = await _tab(context, base_url)
-        first = await _tab(context, base_url)
-        await _sign_up(first)
-        await _signed_in(waiting, "Grace")
+        waiting = await tab(context, base_url)
+        first = await tab(context, base_url)
+        await sign_up(first)
+        await signed_in(waiting, "Grace")
         await first.close()
-        later = await _tab(context, base_url)
-        await _signed_in(later, "Grace")
+        later = await tab(context, base_url)
+        await signed_in(later, "Grace")
         assert await _user_id(later) == await _user_id(waiting)
 
         await later.click("#open-account")
@@ -72,7 +47,7 @@ async def test_an_account_is_signed_in_in_every_tab_and_signed_out_in_all(
         for page in (later, waiting):
             await expect(page.locator("#join-notice")).to_contain_text("signed out", timeout=LIMIT)
             await expect(page.locator("#join-name")).to_be_visible()
-        new = await _tab(context, base_url)
+        new = await tab(context, base_url)
         await expect(new.locator("#join-name")).to_be_visible(timeout=LIMIT)
         assert await new.evaluate("localStorage.getItem('chatrooms.account')") is None
 
@@ -87,11 +62,11 @@ async def test_an_account_outlives_the_browser(http_server: HTTPServer, base_url
         for start in range(2):
             profile = str(tmp_path / "profile")
             context = await playwright.chromium.launch_persistent_context(profile, executable_path=CHROMIUM, args=FLAGS)
-            page = await _tab(context, base_url)
+            page = await tab(context, base_url)
             if start == 0:
-                await _sign_up(page)
+                await sign_up(page)
             else:
-                await _signed_in(page, "Grace")
+                await signed_in(page, "Grace")
             ids.append(await _user_id(page))
             await context.close()
         assert ids[0] == ids[1]
@@ -104,10 +79,10 @@ async def test_another_password_keeps_every_tab_of_the_browser(
     """It ends the sign-ins of other devices, and not those of the tabs beside."""
     async with chromium() as browser:
         context = await browser.new_context()
-        here = await _tab(context, base_url)
-        await _sign_up(here)
-        beside = await _tab(context, base_url)
-        await _signed_in(beside, "Grace")
+        here = await tab(context, base_url)
+        await sign_up(here)
+        beside = await tab(context, base_url)
+        await signed_in(beside, "Grace")
         await here.click("#open-account")
         await here.get_by_text("Change your password").click()
         await here.fill("#password-current", PASSWORD)
@@ -127,14 +102,14 @@ async def test_who_steps_aside_in_one_tab_leaves_the_others_alone(
     """A guest in the tab beside an account; a second account there is that tab's own, and lives through its reload."""
     async with chromium() as browser:
         context = await browser.new_context()
-        grace = await _tab(context, base_url)
-        await _sign_up(grace)
-        other = await _tab(context, base_url)
+        grace = await tab(context, base_url)
+        await sign_up(grace)
+        other = await tab(context, base_url)
         await other.click("#join-switch")
         await enter(other, "Bob")
         await other.click("#leave")
         await other.click("#join-switch")
-        await _sign_up(other, "Heidi")
+        await sign_up(other, "Heidi")
         await other.reload()
         await is_live(other)
         await expect(other.locator("#me-name")).to_have_text("Heidi")
@@ -150,18 +125,18 @@ async def test_a_new_tab_may_go_on_as_a_guest_of_the_browser(
     """Offered and not done: who does not press it is somebody else; who does is the same user, in both tabs."""
     async with chromium() as browser:
         context = await browser.new_context()
-        ada = await _tab(context, base_url)
+        ada = await tab(context, base_url)
         await enter(ada, "Ada")
         await say(ada, "mine")
         user_id = await _user_id(ada)
 
-        bob = await _tab(context, base_url)
+        bob = await tab(context, base_url)
         offer = bob.get_by_role("button", name="Continue as Ada")
         await expect(offer).to_be_visible(timeout=LIMIT)
         await enter(bob, "Bob")
         assert await _user_id(bob) != user_id
 
-        again = await _tab(context, base_url)
+        again = await tab(context, base_url)
         await again.get_by_role("button", name="Continue as Ada").click()
         await is_live(again)
         assert await _user_id(again) == user_id
@@ -188,7 +163,7 @@ async def test_a_guest_keeps_name_rooms_and_messages_as_an_account(
         await say(ada, "from a guest")
         await sees(ada, "from a guest")
         user_id = await _user_id(ada)
-        beside = await _tab(ada.context, base_url)
+        beside = await tab(ada.context, base_url)
         await beside.get_by_role("button", name="Continue as Ada").click()
         await is_live(beside)
 
@@ -212,8 +187,8 @@ async def test_a_guest_keeps_name_rooms_and_messages_as_an_account(
         await say(beside, "along")
         await sees(beside, "along")
         assert [await _user_id(ada), await _user_id(beside)] == [user_id, user_id]
-        new = await _tab(ada.context, base_url)
-        await _signed_in(new, "Ada")
+        new = await tab(ada.context, base_url)
+        await signed_in(new, "Ada")
         assert await _user_id(new) == user_id
 
 
@@ -225,7 +200,7 @@ async def test_a_guest_whose_name_was_registered_takes_another(
     async with chromium() as browser:
         guest = await join(browser, base_url, "Ada", "lobby")
         user_id = await _user_id(guest)
-        await _sign_up(await _tab(await browser.new_context(), base_url), "Ada")
+        await sign_up(await tab(await browser.new_context(), base_url), "Ada")
         await guest.click("#keep-name")
         await guest.fill("#keep-email", "other@example.org")
         await guest.fill("#keep-password", PASSWORD)
@@ -259,7 +234,7 @@ async def test_the_page_works_without_storage(
         await page.click("[data-theme-toggle] >> visible=true")
         await page.click("#open-account")
         await page.click("#sign-out")
-        await _sign_up(page)
+        await sign_up(page)
         await say(page, "again")
         await sees(page, "hello", "again")
         assert problems == []

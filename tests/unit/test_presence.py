@@ -210,7 +210,7 @@ async def test_empty_room_has_no_timer_left() -> None:
 
 
 async def test_guest_that_has_become_more_is_one_no_longer() -> None:
-    """A guest may get an account under the same name; other nodes are told, and its old stream takes nothing back."""
+    """A guest may get an account under the same name; all are told, and its old stream takes nothing back."""
     frames: list[bytes] = []
     reports: list[tuple[tuple[str, str], bool]] = []
     named: list[tuple[str, bool]] = []
@@ -229,6 +229,11 @@ async def test_guest_that_has_become_more_is_one_no_longer() -> None:
     presence.enter("1", "Ann", guest=True)
     assert not presence.is_guest(("1", "Ann")) and b"guest" not in presence.listed()
     assert (reports, named) == ([(("1", "Ann"), True)] * 2, [("Ann", True)])
+    assert presence._due is not None
+    presence._due.cancel()
+    presence._tell_state()
+    told = Parser().feed(frames[-1])[0]
+    assert (told.type, json.loads(told.data)["members"]) == ("presence", [{"userId": "1", "username": "Ann"}])
     for _ in range(3):
         presence.release(member, 0)
     assert named == [("Ann", True), ("Ann", False)]
