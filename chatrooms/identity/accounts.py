@@ -68,12 +68,14 @@ class Accounts:
     ) -> SignedIn:
         """A new account; a guest of this server (`who`) becomes it, and keeps its userId and all that is its.
 
-        Raises BadRequest, Conflict `name-taken`, Conflict `conflict` for a guest that is an account by now,
+        Raises BadRequest, Conflict `name-taken`, Conflict `conflict` for somebody who has an account,
         TooMany for the address.
         """
         username, email = names.username(username), names.email(email)
         self._guesses.sign_up(address)
         check_free(username)
+        if who is not None and await self._stored.by_id(who.user_id) is not None:
+            raise Conflict("conflict", "You have an account: sign out to make another one.")
         hashed = await self._passwords.hash(password)
         account = new_account(username, email, hashed, "user")
         if who is not None and who.guest:

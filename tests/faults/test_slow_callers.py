@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 from tests.faults.conftest import Serve
 from tests.process import token
@@ -18,20 +19,24 @@ async def test_a_caller_that_does_not_read_its_answer_is_ended(serve: Serve) -> 
     server = serve("--write-timeout", "2")
     caller = Caller(server.url, "caller")
     await caller.fill("lobby", 0, 100, size=10_000)
-    before = _descriptors(server.pid)
+    before = _connections(server.pid)
     request = f"GET /api/rooms/lobby/messages?limit=100&token={token('slow')} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
     slow = [Reader(server.url, "lobby", "slow", receive_buffer=SMALL) for _ in range(CALLERS)]
     for reader in slow:
         await reader.open()
         reader.send(request.encode())
-    await eventually(lambda: _true(_descriptors(server.pid) == before + CALLERS))
-    await eventually(lambda: _true(_descriptors(server.pid) <= before))
+    await eventually(lambda: _true(_connections(server.pid) == before + CALLERS))
+    await eventually(lambda: _true(_connections(server.pid) <= before))
     for reader in slow:
         reader.cut()
 
 
-def _descriptors(pid: int) -> int:
-    return len(os.listdir(f"/proc/{pid}/fd"))
+def _connections(pid: int) -> int:
+    folder, found = f"/proc/{pid}/fd", 0
+    for number in os.listdir(folder):
+        with suppress(FileNotFoundError):  # closed meanwhile
+            found += os.readlink(f"{folder}/{number}").startswith("socket:")
+    return found
 
 
 async def _true(holds: bool) -> bool:

@@ -200,6 +200,8 @@ async def keep_house(server: Server) -> None:
     """All that housekeeping removes."""
     await server.signins.forget_expired()
     await server.gate.forget_expired()
+    assert server.neighbours is not None
+    await server.neighbours._beat()
     await server.replies._store.renew()
     await server.tasks._store.renew()
     async with server.database.appending() as tx:
