@@ -133,7 +133,8 @@ OPTIONS: tuple[Option, ...] = (
 
 # Options whose default is another one in development; it holds where they are not given.
 _BY_ENVIRONMENT = (
-    "allow-guests", "guest-rate", "signin-rate", "allowed-origins", "allowed-hosts", "stream-rate", "reply-rate",
+    "allow-guests", "guest-rate", "signin-rate", "allowed-origins", "allowed-hosts", "session-claim", "stream-rate",
+    "reply-rate",
 )  # fmt: skip
 
 

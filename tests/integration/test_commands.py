@@ -114,7 +114,7 @@ async def test_refusal_is_one_line_and_status_1(chat: Chat, arguments: list[str]
 
 
 @pytest.mark.parametrize(
-    "given", [["", "--ttl=9"], ["a\nb"], ["a", "--username="], ["a", "--ttl=inf"], ["a", "--ttl=nan"], ["a", "--ttl=-1"]]
+    "given", [[""], ["a\nb"], ["a", "--username="], ["a", "--ttl=inf"], ["a", "--ttl=nan"], ["a", "--ttl=-1"]]
 )
 def test_token_that_no_server_takes_is_not_printed(given: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """An id or name that is none, a time that is none: status 2."""

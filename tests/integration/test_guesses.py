@@ -64,9 +64,7 @@ async def test_guesses_from_everywhere_do_not_lock_known_devices_out(chat: Chat)
 
 
 @BEHIND_A_PROXY
-async def test_names_that_nobody_has_do_not_make_guesses_forgotten(
-    chat: Chat, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_names_that_nobody_has_do_not_make_guesses_forgotten(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only so many counts are remembered, and anybody may make names up."""
     monkeypatch.setattr(limits, "REMEMBERED", 20)
     await sign_up(chat, "1.1.1.1")

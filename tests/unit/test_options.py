@@ -141,3 +141,9 @@ def test_option_that_is_given_beats_both_defaults(given: dict[str, str]) -> None
     assert (made.guests, made.signins_a_minute, made.replies_a_minute) == (False, 7, 0)
     assert "signin-rate" not in made.which_defaults
     assert "guest-rate" in made.which_defaults
+
+
+def test_line_about_defaults_names_every_option_that_has_two() -> None:
+    """Those whose help says what holds in development."""
+    named = Options({}, {}).which_defaults.partition(": ")[2].split(", ")
+    assert set(named) == {option.name for option in OPTIONS if "development" in option.help}
