@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from chatrooms import __version__
 from chatrooms.commands import data, notify, serve, session, talk, task, token, user
-from chatrooms.errors import ConfigError, StartFailure
+from chatrooms.errors import ConfigError, StartFailure, Unavailable
 
 COMMANDS: dict[str, tuple[Callable[[Sequence[str]], int], str]] = {
     "serve": (serve.main, "run the server"),
@@ -42,6 +42,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ConfigError as problem:
         print(f"chatrooms: {problem}", file=sys.stderr)
         return 1 if isinstance(problem, StartFailure) else 2
+    except Unavailable as problem:
+        print(f"chatrooms: {problem.__cause__ or problem.sentence}", file=sys.stderr)
+        return 1
     except BrokenPipeError:  # the reader of our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

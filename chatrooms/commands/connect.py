@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import getpass
 import os
+import socket
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from chatrooms import lookalikes, names
 from chatrooms.client import Client, Refused
 
 URL = "http://127.0.0.1:4000"
@@ -25,11 +27,21 @@ def parser(command: str, description: str) -> ArgumentParser:
 def add_options(parser: ArgumentParser) -> None:
     """The options that say which server, and who asks."""
     parser.add_argument("--url", default=os.environ.get("CHATROOMS_URL", URL), help=f"the server (default {URL})")
-    parser.add_argument("--username", default=getpass.getuser(), help="the name shown (default: yours here)")
+    parser.add_argument("--username", default=own_name(), help="the name shown (default: yours here)")
     parser.add_argument(
         "--token", default=os.environ.get("CHATROOMS_TOKEN", ""),
         help="an access token (or CHATROOMS_TOKEN); without one you are a guest",
     )  # fmt: skip
+
+
+def own_name() -> str:
+    """The login name; one that is reserved, as root's is, with the name of this machine."""
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):  # a container without such a user
+        name = "somebody"
+    shown = f"{name} at {socket.gethostname()}" if lookalikes.is_reserved(name) else name
+    return shown[: names.MAX_USERNAME]
 
 
 @asynccontextmanager

@@ -67,12 +67,14 @@ class _Store(NamedTuple):
 async def _forget(database: Database, settings: options.Options) -> Outcome:
     """The same as a server does. Others that run on the database hear of it over the log."""
     await database.open()
-    log = Log(database, lambda events: None)
-    await log.open()
     try:
-        return await do_chores(run_out(_Store(database, log), settings))
+        log = Log(database, lambda events: None)
+        await log.open()
+        try:
+            return await do_chores(run_out(_Store(database, log), settings))
+        finally:
+            await log.close()
     finally:
-        await log.close()
         await database.close()
 
 

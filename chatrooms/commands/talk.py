@@ -53,12 +53,13 @@ def as_json(event: Event) -> str:
 def _as_text(event: Event) -> str:
     """One line for a person; control characters of others must not reach the terminal."""
     data = event.data
+    name = f"{data.get('username')}{' (guest)' if data.get('guest') else ''}"
     if event.type == "room-message":
-        line = f"{_clock(data)} {data['username']}: {data['message']}"
+        line = f"{_clock(data)} {name}: {data['message']}"
     elif event.type == "message-edited":
         line = f"{_clock(data)} * edited: {data['message']}"
     elif event.type in ("user-joined", "user-left"):
-        line = f"{_clock(data)} * {data['username']} {event.type.removeprefix('user-')} ({data['onlineCount']} here)"
+        line = f"{_clock(data)} * {name} {event.type.removeprefix('user-')} ({data['onlineCount']} here)"
     elif event.type == "system":
         line = f"* {data['message']} {data['onlineCount']} here."
     elif event.type == "closing":

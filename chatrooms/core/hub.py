@@ -16,6 +16,7 @@ from chatrooms.core.feeds import Feeds
 from chatrooms.core.pulse import Pulse
 from chatrooms.core.stream import Stream
 from chatrooms.core.sweep import Sweep
+from chatrooms.core.tails import Tails
 from chatrooms.core.topic import Reader, Topic
 from chatrooms.errors import TooMany, Unavailable
 from chatrooms.event import CONTROL, MAX_SEQ, PURGED, Event, event_id
@@ -52,6 +53,7 @@ class Hub:
         self._topics: dict[str, Topic] = {}
         self._encodings: dict[str, Encoding] = {}
         self._feeds = Feeds()
+        self._tails = Tails()
         self._listeners: dict[str, list[Callable[[Event], None]]] = {}
         self._by_user: dict[str, dict[Stream, None]] = {}
         self._by_client: dict[tuple[str, str, str], Stream] = {}
@@ -93,6 +95,7 @@ class Hub:
                 encoding = topic.encoding
                 frame = frames[encoding] = frames.get(encoding) or self.frame(event, encoding)
                 topic.append(frame, event.seq, event.type in encoding.ends)
+                self._tails.note(topic)
                 self._sweep.mark(topic)
 
     def _readers_of(self, event: Event) -> Iterable[Topic]:
@@ -125,6 +128,7 @@ class Hub:
         topic = self._topics.get(name)
         if topic is not None:
             topic.whisper(frame)
+            self._tails.note(topic)
             self._sweep.mark(topic)
 
     def encode_as(self, family: str, encoding: Encoding) -> None:
@@ -285,6 +289,7 @@ class Hub:
         topic.streams.pop(stream, None)
         if not topic.streams:
             self._topics.pop(topic.name, None)
+            self._tails.remove(topic)
             self._feeds.replace(topic, set())
         mine = self._by_user[stream.user_id]
         del mine[stream]

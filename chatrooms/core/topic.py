@@ -24,6 +24,7 @@ TAIL_FRAMES = 1000  # durable frames kept
 TAIL_BYTES = 1 << 20
 EPHEMERAL_BYTES = 256 << 10  # of ephemeral frames kept, but for a single one that is larger
 EPHEMERAL_FRAMES = 2000
+ENTRY_BYTES = 150  # that a frame takes besides its own
 BATCH_BYTES = 64 << 10  # the most that one write joins, but for a single frame that is larger
 
 BEHIND = -1  # the cursor of a stream that goes by its position
@@ -94,6 +95,11 @@ class Topic:
     @property
     def end(self) -> int:
         return self._start + len(self._entries)
+
+    @property
+    def size(self) -> int:
+        """The bytes that its tail takes, about."""
+        return self._durable_bytes + self._ephemeral_bytes + ENTRY_BYTES * len(self._entries)
 
     @property
     def last(self) -> int:

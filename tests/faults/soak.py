@@ -38,6 +38,8 @@ LIFE = 30.0  # seconds that a stream is open: so that rooms are empty now and th
 STEP = 0.25  # seconds between two lots of streams that come and go
 SHARED = 5  # subscriptions of a shared connection
 USERS, ROOMS, SESSIONS = 1500, 1500, 300
+VISITED = 300  # rooms at a time; others follow them, and after ROUND seconds the first ones again
+ROUND = 200.0
 FILLED = 60_000  # events before the soak begins
 TWENTY_DAYS = 20 * 86400
 GONE = 60.0  # seconds until all is gone: a poll counts as presence for 30, a reply may still be written
@@ -100,6 +102,7 @@ class Soak:
         self._open: deque[Listener] = deque()
         self._brief: deque[Listener] = deque()  # replies and tasks, which end by themselves
         self._tokens: dict[str, str] = {}
+        self._began = time.monotonic()
         self.opened = 0
         self.failed = 0
         self.slowest = 0.0
@@ -141,19 +144,20 @@ class Soak:
         while True:
             due += lot
             count = sum(listener.weight for listener in self._open)
-            while due > 0 and count > self._streams - SHARED:
+            full = count > self._streams - SHARED
+            while full and due > 0 and self._open:
                 listener = self._open.popleft()
                 self.failed += listener.status != b"200" or listener.closed
                 listener.leave()
                 count -= listener.weight
                 due -= listener.weight
-            for _ in range(50):  # at once
+            for _ in range(100):  # at once
                 if count > self._streams - SHARED:
                     break
                 self._open.append(listener := self._chance.choice(kinds)())
                 await self._connect(listener)
                 count += listener.weight
-            due = min(due, lot)
+            due = min(due, lot) if full else 0.0
             await asyncio.sleep(STEP)
 
     async def _write(self) -> None:
@@ -163,7 +167,7 @@ class Soak:
             text = "@ai tell me something" if self._chance.random() < 0.05 else "x" * self._chance.randrange(20, 1000)
             began = time.monotonic()
             try:
-                await caller.post(f"room-{self._chance.randrange(ROOMS)}", text)
+                await caller.post(self._place()[0], text)
             except TimeoutError:  # on a machine that has too much to do: told, and no end of the soak
                 self.failed += 1
             self.slowest = max(self.slowest, time.monotonic() - began)
@@ -190,10 +194,9 @@ class Soak:
 
     async def _poll(self) -> None:
         while True:
-            number = self._chance.randrange(USERS)
-            query = {"roomId": f"room-{number % ROOMS}", "username": f"user-{number}", "poll": 1}
-            path = f"/events?{urlencode(query)}"
-            await self._begin(Listener(self._request("GET", path, f"user-{number}")))
+            room, user = self._place()
+            path = f"/events?{urlencode({'roomId': room, 'username': user, 'poll': 1})}"
+            await self._begin(Listener(self._request("GET", path, user)))
             await asyncio.sleep(1)
 
     async def _begin(self, listener: Listener) -> None:
@@ -209,14 +212,14 @@ class Soak:
     # Kinds of streams
 
     def _room(self) -> Listener:
-        number = self._chance.randrange(USERS)
-        return Listener(self._request("GET", f"/events?{urlencode(self._wish(number))}", f"user-{number}"))
+        room, user = self._place()
+        return Listener(self._request("GET", f"/events?{urlencode(self._wish(room, user))}", user))
 
     def _shared(self) -> Listener:
         wishes = []
         for key in range(SHARED):
-            number = self._chance.randrange(USERS)
-            wishes.append({"key": f"k{key}", "token": self._token(f"user-{number}"), **self._wish(number)})
+            room, user = self._place()
+            wishes.append({"key": f"k{key}", "token": self._token(user), **self._wish(room, user)})
         body = json.dumps({"subscriptions": wishes}).encode()
         return Listener(self._request("POST", "/events", self._user(), body), SHARED)
 
@@ -227,9 +230,14 @@ class Soak:
         session = self._chance.randrange(SESSIONS)
         return Listener(self._request("GET", f"/api/sse/messages?sessionId={session}", f"owner-{session}"))
 
-    def _wish(self, number: int) -> dict[str, str]:
-        user = f"user-{number}"
-        return {"roomId": f"room-{number % ROOMS}", "username": user, "clientId": f"{user}-{self.opened}"}
+    def _place(self) -> tuple[str, str]:
+        """A room that is visited at this time, and one of its few users: each is left by all now and then."""
+        first = int((time.monotonic() - self._began) / ROUND * ROOMS)
+        number = first + self._chance.randrange(VISITED)
+        return f"room-{number % ROOMS}", f"user-{(number + self._chance.randrange(3)) % USERS}"
+
+    def _wish(self, room: str, user: str) -> dict[str, str]:
+        return {"roomId": room, "username": user, "clientId": f"{user}-{self.opened}"}
 
     def _user(self) -> str:
         return f"user-{self._chance.randrange(USERS)}"

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from chatrooms.core import tails as all_tails
 from chatrooms.core import topic as tails
 from chatrooms.core.start import MAX_MISSED
 from tests.helpers.chat import Chat
@@ -241,3 +242,21 @@ async def test_stalled_reader_is_not_sent_text_that_was_erased(chat: Chat) -> No
     reader = await chat.join(lastEventId=start)
     await reader.event("message-deleted")
     assert b"secret" not in reader.body
+
+
+@pytest.mark.options(message_rate=0)
+async def test_tails_that_gave_way_cost_nobody_an_event(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With more rooms than all tails together hold, those who read on and those who come back get all of it."""
+    monkeypatch.setattr(all_tails, "TAILS_BYTES", 4_000)
+    rooms = [f"room-{number}" for number in range(12)]
+    readers = [await chat.join(room) for room in rooms]
+    positions = [reader.seen[0].last_event_id for reader in readers]
+    texts = [f"{number} " + "x" * 300 for number in range(20)]
+    for text in texts:
+        await asyncio.gather(*(chat.say(room, text) for room in rooms))
+    for reader in readers:
+        assert await read_messages(reader, len(texts)) == texts
+    for room, position in zip(rooms, positions, strict=True):
+        again = await chat.read(room, user="bob", lastEventId=position)
+        assert (await again.event("system"))["recovered"] is True
+        assert await read_messages(again, len(texts)) == texts

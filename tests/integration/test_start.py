@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import socket
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from chatrooms import lookalikes, names
 from chatrooms.cli import main
-from chatrooms.commands import serve
+from chatrooms.commands import connect, serve
+from chatrooms.storage import sqlite
 from tests.helpers.chat import SECRET
 from tests.helpers.postgres import Postgres
 
@@ -53,6 +57,30 @@ def test_absent_database_may_pass(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert main(["user", "disable", url, "Ada"]) == 1
     said = capsys.readouterr().err
     assert said.count("cannot open the database") == said.count("\n") == 3
+
+
+def test_locked_database_may_pass(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Another program has the file for itself; that is one line and no traceback."""
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT", 0.1)
+    command = ["retention", "--retention=1", f"--data-dir={tmp_path}"]
+    assert main(command) == 0
+    capsys.readouterr()
+    with closing(sqlite3.connect(tmp_path / "chatrooms.db", isolation_level=None)) as other:
+        other.execute("begin exclusive")
+        assert main(command) == 1
+    said = capsys.readouterr().err
+    assert "database is locked" in said and said.count("\n") == 1
+
+
+@pytest.mark.parametrize("login", ["root", "Admin", "somebody", "a" * 40])
+def test_own_name_is_never_one_that_the_server_refuses(login: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a container everybody is root."""
+    monkeypatch.setattr("getpass.getuser", lambda: login)
+    name = names.username(connect.own_name())
+    assert not lookalikes.is_reserved(name)
+    assert name.startswith(login[:32])
 
 
 def test_absent_bus_may_pass(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

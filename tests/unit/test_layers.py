@@ -29,8 +29,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ),
     # core
     (
-        "core.stream", "core.outlet", "core.shared", "core.sweep", "core.pulse", "core.catchup", "core.feeds",
-        "core.hub", "core.start", "core.poll", "core.replacements",
+        "core.stream", "core.outlet", "core.shared", "core.sweep", "core.tails", "core.pulse", "core.catchup",
+        "core.feeds", "core.hub", "core.start", "core.poll", "core.replacements",
     ),
     # domain
     (
