@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
+_HOST = re.compile(r"[^\s/:@*\[\]]+")
 _SUBJECT = re.compile(r"[^\s.*>\0]+(\.([^\s.*>\0]+|\*))*(\.>)?\Z")
 
 
@@ -64,6 +65,14 @@ def words(value: str) -> tuple[str, ...]:
     return tuple(word for word in value.replace(",", " ").split() if word)
 
 
+def hosts(value: str) -> tuple[str, ...]:
+    """Host names as `handlers/access.py` compares them. None at all would refuse every request."""
+    names = words(value)
+    if not names or not all(_is_host(name) for name in names):
+        raise ValueError("host names without scheme and port, separated by commas")
+    return tuple(name.lower().strip("[]").removesuffix(".") for name in names)
+
+
 def networks(value: str) -> tuple[str, ...]:
     for word in words(value):
         try:
@@ -71,6 +80,13 @@ def networks(value: str) -> tuple[str, ...]:
         except ValueError:
             raise ValueError("addresses or networks, separated by commas") from None
     return words(value)
+
+
+def _is_host(name: str) -> bool:
+    try:
+        return bool(_HOST.fullmatch(name) or ipaddress.IPv6Address(name.strip("[]")))
+    except ValueError:
+        return False
 
 
 def database_url(value: str) -> str:

@@ -6,6 +6,7 @@ and is the capital of `i`: one of the name as it is written, one of it in small 
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from functools import lru_cache
 from importlib import resources
@@ -18,10 +19,14 @@ RESERVED = (
     "operator", "owner", "staff", "support", "security", "official", "chatrooms", "everyone", "room", "deleted user",
 )  # fmt: skip
 
+_DOT_OF_ITS_OWN = re.compile("(?<=[ij])\u0307")  # drawn in the place of the letter's own dot
+
 
 def skeletons(name: str) -> tuple[str, ...]:
     """The one or two skeletons of a display name; none are equal, and none is longer than some hundred characters."""
     text = unicodedata.normalize("NFKC", names.shown(names.measured(name)))
+    # Formats, private and unassigned characters show nothing, or a box at best.
+    text = "".join(c for c in text if unicodedata.category(c)[0] != "C")
     return tuple(dict.fromkeys((_skeleton(text), _skeleton(text.casefold()))))
 
 
@@ -39,7 +44,8 @@ def _skeleton(text: str) -> str:
     """What the text looks like, whatever its case: what a character is mapped to may have a small letter of its own."""
     table = _table()
     seen = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).translate(table)).casefold()
-    return names.shown(unicodedata.normalize("NFC", unicodedata.normalize("NFKD", seen).translate(table)))
+    seen = _DOT_OF_ITS_OWN.sub("", unicodedata.normalize("NFKD", seen).translate(table))
+    return names.shown(unicodedata.normalize("NFC", seen))
 
 
 @lru_cache(1)

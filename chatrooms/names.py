@@ -32,6 +32,7 @@ _IGNORABLE = re.compile(
     "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]+"
 )
 _BLANK = re.compile("[\u2800\U0001d159]")  # the empty pattern of Braille, the null note
+_HAIR = re.compile("(?<!\\s)\u200a(?!\\s)")  # a hair space by itself: nobody sees it
 
 
 def room_id(value: str | None) -> str:
@@ -153,7 +154,7 @@ def measured(name: str) -> str:
 
 def shown(text: str) -> str:
     """A text without what shows nothing, and with plain single spaces, none around it."""
-    return " ".join(_BLANK.sub(" ", _IGNORABLE.sub("", text)).split())
+    return " ".join(_HAIR.sub("", _BLANK.sub(" ", _IGNORABLE.sub("", text))).split())
 
 
 def same_name(a: str, b: str) -> bool:

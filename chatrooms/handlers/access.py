@@ -32,9 +32,7 @@ class Access:
     def __init__(self, options: Options) -> None:
         self._development = options.development
         self._hosts: Sequence[str] | None = options.allowed_hosts
-        if self._hosts is not None:
-            self._hosts = [host.lower() for host in self._hosts]
-        elif options.development:
+        if self._hosts is None and options.development:
             self._hosts = LOOPBACK_HOSTS
         self._origins: Sequence[str] | None = options.allowed_origins
         self._proxies = [ipaddress.ip_network(proxy, strict=False) for proxy in options.trusted_proxies]
@@ -96,20 +94,18 @@ class Access:
         It is the peer's, or what trusted proxies say: the right-most hop that is none of them. Before a hop
         that is no address it is the proxy's that passed it on.
         """
-        client = _parsed(request.remote_ip or "")
+        client = parsed(request.remote_ip or "")
         hops = ",".join(request.headers.get_list("X-Forwarded-For")).split(",") if self._proxies else []
         while hops and self._trusted(client):
-            hop = _parsed(hops.pop())
+            hop = parsed(hops.pop())
             if hop is None:
                 break
             client = hop
-        if isinstance(client, ipaddress.IPv6Address):
-            return str(ipaddress.ip_network((client, OWN_BITS), strict=False))
-        return str(client or request.remote_ip)
+        return counted(client) if client else request.remote_ip or ""
 
     def scheme(self, request: HTTPServerRequest) -> str:
         """`http` or `https`, as the client sees it."""
-        if self._trusted(_parsed(request.remote_ip or "")):
+        if self._trusted(parsed(request.remote_ip or "")):
             forwarded = request.headers.get("X-Forwarded-Proto", request.protocol)
             return forwarded if forwarded in ("http", "https") else request.protocol
         return request.protocol
@@ -117,7 +113,7 @@ class Access:
     def local(self, request: HTTPServerRequest) -> bool:
         """Whether the request comes from this machine itself and not through a proxy."""
         forwarded = any(name in request.headers for name in ("X-Forwarded-For", "Forwarded", "X-Real-Ip", "Via"))
-        peer = _parsed(request.remote_ip or "")
+        peer = parsed(request.remote_ip or "")
         return not forwarded and peer is not None and peer.is_loopback
 
     def _origin(self, request: HTTPServerRequest) -> str:
@@ -139,6 +135,13 @@ class Access:
         return address is not None and any(address in proxy for proxy in self._proxies)
 
 
+def counted(address: Address) -> str:
+    """By what an address counts in limits: itself, or its IPv6 network."""
+    if isinstance(address, ipaddress.IPv6Address):
+        return str(ipaddress.ip_network((address, OWN_BITS), strict=False))
+    return str(address)
+
+
 def hostname(host: str) -> str:
     """The name in a Host header or an origin, lower case, without port and brackets."""
     if host.startswith("["):
@@ -146,7 +149,7 @@ def hostname(host: str) -> str:
     return host.partition(":")[0].lower().removesuffix(".")
 
 
-def _parsed(text: str) -> Address | None:
+def parsed(text: str) -> Address | None:
     """The address of a hop: `1.2.3.4`, `1.2.3.4:80`, `::1`, `[::1]` or `[::1]:80`; None for what is none.
 
     One that an IPv6 socket shows for an IPv4 peer, `::ffff:1.2.3.4`, is the peer's.

@@ -145,6 +145,7 @@ class Refresh(_EntryHandler):
 class SignOut(_AuthHandler):
     async def post(self) -> None:
         who = self.identity()
+        self.server.quotas.sign_out(who)
         await self.server.signins.end(who.session, who.user_id, who.expires_at)
         self.clear_cookie(COOKIE, path="/", httponly=True, samesite="Lax")
         self.set_status(204)

@@ -23,6 +23,7 @@ from tornado.web import Application
 
 from chatrooms.core.stream import tune
 from chatrooms.handlers.accept import Acceptor
+from chatrooms.handlers.access import counted, parsed
 from chatrooms.handlers.wire import BODY_TOO_LARGE, HEAD_TOO_LARGE, TARGET_TOO_LONG, Backlog, TLSWire, Wire
 
 MAX_HEAD = 16 << 10  # bytes of a request's line and headers; reading 32 KiB of them takes 50 ms
@@ -63,17 +64,19 @@ class Front(HTTPServer):
     def _handle_connection(self, connection: socket.socket, address: Any) -> None:
         try:
             tune(connection, self._write_timeout)
-            wire = self._wire(connection)
+            wire = self._wire(connection, address)
         except OSError:  # the peer is gone already
             connection.close()
             return
         self.handle_stream(wire, address)
 
-    def _wire(self, connection: socket.socket) -> Wire:
+    def _wire(self, connection: socket.socket, address: Any) -> Wire:
+        host = parsed(str(address[0])) if address else None
+        peer = counted(host) if host else ""
         if self.ssl_options is None:
-            return Wire(connection, backlog=self.backlog)
+            return Wire(connection, backlog=self.backlog, peer=peer)
         tls = ssl_wrap_socket(connection, self.ssl_options, server_side=True, do_handshake_on_connect=False)
-        return TLSWire(tls, backlog=self.backlog)
+        return TLSWire(tls, backlog=self.backlog, peer=peer)
 
     def _check_deadlines(self) -> None:
         """Cuts who is late. It goes on after `stop` until the last connection has ended."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections import Counter
 from http.client import responses
 from typing import Any
 
@@ -16,7 +17,7 @@ HEAD_TIMEOUT = 10.0  # seconds from the first byte of a head (or the connection'
 BODY_TIMEOUT = 12.0  # seconds from the end of a head to that of its body
 IDLE_TIMEOUT = 75.0  # seconds without a byte between two requests
 ANSWER_TIMEOUT = 60.0  # seconds in which the peer must take what was written to it, however slowly it reads
-OWED_BYTES = 32 << 20  # of answers that wait for their peers, on all connections; beyond it the oldest are cut
+OWED_BYTES = 32 << 20  # of answers that wait for their peers, on all connections; beyond it who owes most is cut
 
 # What Tornado says, bare, to what it cannot read.
 _BARE = b"HTTP/1.1 400 Bad Request\r\n\r\n"
@@ -53,11 +54,13 @@ BODY_TOO_LARGE = refusal(TooLarge("too-large", "The request is too large."))
 class Backlog:
     """What has been written to connections and their peers have not taken: at most OWED_BYTES of it in memory.
 
-    Whose answer waits longest is cut off first: peers that read have theirs within milliseconds.
+    Who owes most, by address, is cut off first, the answer that waits longest: who reads slowly is not cut off
+    by somebody else who reads nothing. Behind a proxy, which reads for all, they are all one.
     """
 
     def __init__(self) -> None:
-        self._owed: dict[Wire, int] = {}
+        self._owed: dict[str, dict[Wire, int]] = {}  # by peer
+        self._sums: Counter[str] = Counter()
         self._total = 0
 
     @property
@@ -67,16 +70,27 @@ class Backlog:
 
     def note(self, wire: Wire, size: int) -> None:
         """Notes how much a connection still has to write; memory is freed when it is nothing."""
-        before = self._owed.get(wire, 0)
-        if not size:
-            self._owed.pop(wire, None)
-        elif size > before:
-            self._owed[wire] = size
-        self._total += self._owed.get(wire, 0) - before
+        before = self._owed.get(wire.peer, {}).get(wire, 0)
+        if size > before:
+            self._owed.setdefault(wire.peer, {})[wire] = size
+            self._add(wire.peer, size - before)
+        elif before and not size:
+            self._forget(wire)
         while self._total > OWED_BYTES:
-            oldest = next(iter(self._owed))
-            self._total -= self._owed.pop(oldest)
+            debtor = max(self._sums, key=self._sums.__getitem__)
+            oldest = next(iter(self._owed[debtor]))
+            self._forget(oldest)
             asyncio.get_running_loop().call_soon(oldest.close)
+
+    def _forget(self, wire: Wire) -> None:
+        owed = self._owed[wire.peer]
+        self._add(wire.peer, -owed.pop(wire))
+        if not owed:
+            del self._owed[wire.peer], self._sums[wire.peer]
+
+    def _add(self, peer: str, bytes: int) -> None:
+        self._sums[peer] += bytes
+        self._total += bytes
 
 
 class Wire(IOStream):
@@ -88,10 +102,12 @@ class Wire(IOStream):
     idle      whether it waits for the first byte of a next request
     used      whether it has brought a request
     owes_by   loop time at which what was written must have been taken, or infinity
+    peer      by what the other end counts: its address, or its IPv6 network
     """
 
-    def __init__(self, *args: Any, backlog: Backlog, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, backlog: Backlog, peer: str = "", **kwargs: Any) -> None:
         self._backlog = backlog
+        self.peer = peer
         self.owes_by = math.inf
         self.refusal = MALFORMED
         self.overflow = HEAD_TOO_LARGE

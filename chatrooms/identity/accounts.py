@@ -155,11 +155,10 @@ class Accounts:
         await self._guesses.forget_expired()
 
     async def _find(self, name: str) -> Account | None:
-        if "@" in name:
-            account = await self._stored.by_email(name.strip().casefold())
-            if account is not None:
-                return account
-        return await self._stored.by_name(names.folded(name))
+        """By name or email. Both are asked for what may be either, or the time would tell which emails are known."""
+        by_email = await self._stored.by_email(name.strip().casefold()) if "@" in name else None
+        by_name = await self._stored.by_name(names.folded(name))
+        return by_email or by_name
 
     async def _own(self, who: Identity, password: str) -> Account:
         account = await self._stored.by_id(who.user_id)

@@ -45,6 +45,7 @@ class Guesses:
         rate = options.signins_a_minute
         self._addresses = RateLimit(rate, MINUTE)
         self._strangers = RateLimit(rate * STRANGERS, HOUR)
+        self._nobodys = RateLimit(rate * STRANGERS, HOUR)  # apart: names made up must not push real ones out
         self._failures = Backoff(rate)
 
     def sign_up(self, address: str) -> None:
@@ -61,7 +62,7 @@ class Guesses:
         self._addresses.spend(caller.address)
         self._failures.attempt(f"{by_address} {name}")
         if by_address not in known:
-            self._strangers.spend(name)
+            (self._strangers if user_id else self._nobodys).spend(name)
 
     async def signed_in(self, name: str, user_id: str, caller: Caller) -> None:
         """The attempt was right: the device is known from now on."""

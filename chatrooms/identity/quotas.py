@@ -10,6 +10,7 @@ STREAM_PERIOD = 10.0  # seconds in which `stream-rate` counts
 ROOM_PERIOD = 3600.0
 REPLY_PERIOD = 60.0
 TASK_PERIOD = 10.0
+SIGNOUTS = 60  # of one user in a minute: one whom an embedding program signs in may do so with each request
 EXPORT_PERIOD = 3600.0
 
 
@@ -22,6 +23,7 @@ class Quotas:
         self._rooms = RateLimit(options.room_rate, ROOM_PERIOD)
         self._joined = RateLimit(options.room_rate, ROOM_PERIOD)
         self._replies = RateLimit(options.replies_a_minute, REPLY_PERIOD)
+        self._signouts = RateLimit(SIGNOUTS, 60.0)
         self._tasks = RateLimit(options.task_rate, TASK_PERIOD)
         self._exports = RateLimit(options.export_rate, EXPORT_PERIOD)
 
@@ -44,6 +46,10 @@ class Quotas:
     def reply(self, who: Identity) -> None:
         """Counts a reply to be generated."""
         self._spend(self._replies, who)
+
+    def sign_out(self, who: Identity) -> None:
+        """Counts a sign-out: each is kept in mind until its tokens have expired."""
+        self._spend(self._signouts, who)
 
     def change_task(self, who: Identity) -> None:
         """Counts a task made, or a change of one: each is a commit."""

@@ -103,9 +103,11 @@ async def erase(tx: Transaction, user_id: str) -> None:
 
 
 async def _is_taken(source: Source, name: str) -> bool:
+    """Asks for the name itself, too: an account may have no skeletons, as others had them before (`_index_some`)."""
     seen = skeletons(name)
-    sql = "select 1 from name_skeletons where skeleton = $1 or skeleton = $2"
-    return bool(await source.fetch(sql, seen[0], seen[-1]))
+    sql = """select 1 from name_skeletons where skeleton = $1 or skeleton = $2
+    union all select 1 from accounts where folded_name = $3"""
+    return bool(await source.fetch(sql, seen[0], seen[-1], folded(name)))
 
 
 async def _add_skeletons(tx: Transaction, user_id: str, name: str) -> None:

@@ -113,6 +113,27 @@ async def test_refusal_is_one_line_and_status_1(chat: Chat, arguments: list[str]
     assert said in err
 
 
+@pytest.mark.parametrize(
+    "given", [[""], ["a\nb"], ["a", "--username="], ["a", "--ttl=inf"], ["a", "--ttl=nan"], ["a", "--ttl=-1"]]
+)
+def test_token_that_no_server_takes_is_not_printed(given: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """An id or name that is none, a time that is none: status 2."""
+    with pytest.raises(SystemExit) as stopped:
+        main(["token", "--secret", SECRET, *given])
+    assert (stopped.value.code, capsys.readouterr().out) == (2, "")
+
+
+def test_token_is_for_the_audience_of_the_server(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the environment names it, or the server would refuse what its own command prints."""
+    monkeypatch.setenv("CHATROOMS_JWT_AUDIENCE", "chat")
+    monkeypatch.setenv("CHATROOMS_JWT_ISSUER", "https://id.example")
+    assert main(["token", "carl", "--secret", SECRET]) == 0
+    tokens = Tokens(SECRET, audience="chat", issuer="https://id.example")
+    assert tokens.verify(capsys.readouterr().out.strip()).user_id == "carl"
+
+
 @pytest.mark.gen_test(timeout=90)
 async def test_printed_token_works(chat: Chat, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """It is signed with the secret that is given, or with that of the data folder."""

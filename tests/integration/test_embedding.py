@@ -16,6 +16,7 @@ from tornado.web import Application, RequestHandler
 
 from chatrooms import Chatrooms, Identity, Note, identify
 from chatrooms.errors import BadRequest, Unauthorized
+from chatrooms.identity.quotas import SIGNOUTS
 from tests.helpers.chat import Chat
 from tests.helpers.personal import mine
 from tests.helpers.reader import Reader
@@ -209,3 +210,12 @@ async def test_the_example_does_what_it_says(tmp_path: Path) -> None:
 async def test_no_personal_stream_without_a_user(chat: Chat) -> None:
     """Whom neither side knows is refused."""
     assert (await mine(chat, ok=False)).status == 401
+
+
+async def test_sign_outs_of_one_user_are_counted(chat: Chat) -> None:
+    """The program signs its users in with each request, and each sign-out would be kept in mind."""
+    headers = {"X-User": "ann"}
+    for _ in range(SIGNOUTS):
+        assert (await chat.post("/api/auth/signout", None, None, headers=headers)).status == 204
+    assert (await chat.post("/api/auth/signout", None, None, headers=headers)).status == 429
+    assert (await chat.post("/api/auth/signout", None, None, headers={"X-User": "bob"})).status == 204

@@ -6,6 +6,7 @@ from http.cookies import SimpleCookie
 
 import pytest
 
+from chatrooms import limits
 from chatrooms.identity.guesses import KNOWN_DEVICES, STRANGERS
 from tests.helpers.chat import Answer, Chat
 from tests.integration.test_accounts import ADA, bearer, me
@@ -60,6 +61,17 @@ async def test_guesses_from_everywhere_do_not_lock_known_devices_out(chat: Chat)
     on_the_way = await sign_in(chat, "4.4.4.4", **of_our_page(chat, phone))
     assert (on_the_way.status, device_of(on_the_way)) == (200, phone)
     assert (await sign_in(chat, "4.4.4.4")).status == 200
+
+
+@BEHIND_A_PROXY
+async def test_names_that_nobody_has_do_not_make_guesses_forgotten(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only so many counts are remembered, and anybody may make names up."""
+    monkeypatch.setattr(limits, "REMEMBERED", 20)
+    await sign_up(chat, "1.1.1.1")
+    assert set(await guess(chat, RATE * STRANGERS)) == {401}
+    for n in range(30):
+        assert (await sign_in(chat, f"10.8.0.{n}", "wrong horse", f"nobody {n}")).status == 401
+    assert (await sign_in(chat, "3.3.3.3", "wrong horse")).status == 429
 
 
 @BEHIND_A_PROXY

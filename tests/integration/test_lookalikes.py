@@ -143,3 +143,16 @@ async def test_accounts_of_before_are_indexed_and_the_oldest_has_the_looks(
     assert held == {skeletons("Zoe")[0]: "u0", "ada": "u1", "eve": "u3", skeletons("Bob")[0]: "u4"}
     assert (await guest(chat, "Eve")).status == 409
     await chat.server.accounts.open()  # and not again
+
+
+@pytest.mark.every_engine
+@pytest.mark.gen_test
+async def test_name_of_an_account_that_has_no_skeletons_is_taken(chat: Chat) -> None:
+    """One that looked like an older account when they were indexed, and that account is gone; or a program's row."""
+    async with chat.server.database.transaction() as tx:
+        await tx.execute(
+            "insert into accounts (user_id, username, folded_name, created_at, role, state) "
+            "values ('u1', 'Ada', 'ada', 1, 'user', 'active')"
+        )
+    for answer in (await guest(chat, "ADA"), await sign_up(chat, "Ada", "ada@example.org")):
+        assert (answer.status, answer.code) == (409, "name-taken")

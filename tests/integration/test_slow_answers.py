@@ -37,9 +37,12 @@ async def opened(app: Application) -> AsyncIterator[tuple[Chat, front.Front]]:
     await door.close_all_connections()
 
 
-async def asked(chat: Chat, path: str = "/api/rooms/lobby/messages?limit=200") -> socket.socket:
-    """A connection that has asked, and does not read."""
+async def asked(
+    chat: Chat, path: str = "/api/rooms/lobby/messages?limit=200", address: str = "127.0.0.1"
+) -> socket.socket:
+    """A connection from an address that has asked, and does not read."""
     sock = socket.socket()
+    sock.bind((address, 0))
     sock.setblocking(False)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     loop = asyncio.get_running_loop()
@@ -114,6 +117,25 @@ async def test_answers_that_nobody_reads_are_bounded_together(
         assert len(await all_of(stalled[0])) < messages.PAGE_BYTES
         for sock in stalled:
             sock.close()
+        await eventually(lambda: door.backlog.total == 0)
+
+
+async def test_who_reads_slowly_is_not_cut_off_by_who_reads_nothing(
+    app: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whose answers are together the most gives way, though another's has waited longer."""
+    monkeypatch.setattr(wire, "OWED_BYTES", 1 << 20)
+    async with opened(app) as (chat, door):
+        slow = await asked(chat, address="127.0.0.2")
+        await eventually(lambda: door.backlog.total > 0)
+        stalled = [await asked(chat) for _ in range(30)]
+        await eventually(lambda: len(door._connections) < 15)
+        for sock in stalled:
+            sock.close()
+        received = b""
+        while len(received) < messages.PAGE_BYTES - 20_000:
+            received += await asyncio.wait_for(asyncio.get_running_loop().sock_recv(slow, 65_536), 10)
+        slow.close()
         await eventually(lambda: door.backlog.total == 0)
 
 

@@ -14,6 +14,7 @@ from tests.helpers.limit import time_limit
 LOOK_LIKE_ADA = [
     "Ada", "aDA", " Ada ", "Ada\u200b", "A\u200dda", "Ad\u00ada", "Ada\u3164", "Ada\u2800", "\uff21\uff44\uff41",
     "Аda", "АDА", "Adа", "ᎪdᎪ", "𝐀𝐝𝐚", "Ⓐⓓⓐ", "Ad\ufe0fa", "A\u034fda", "Ada\U000e0041", "Αda",
+    "ᴀᴅᴀ", "🅐🅓🅐", "🅰🅳🅰", "Ada\ufff9", "A\ue000da", "Ad\U00013430a", "A\u200ada", "A\u200a\u200bda",
 ]  # fmt: skip
 
 
@@ -27,7 +28,8 @@ def test_names_that_look_alike_have_a_skeleton_in_common(name: str) -> None:
     ("one", "other"),
     [("Alice", "AIice"), ("ALICE", "alicе"), ("ALICE", "АLІСЕ"), ("Bob", "B0b"), ("Bill", "Bi11"), ("Bill", "Bi|l"),
      ("mia", "rnia"), ("MIA", "mia"), ("Ian", "lan"), ("Нелли", "HеллИ"),
-     ("Ann Lee", "Ann\u2003\u00a0Lee"), ("Zoe\u0301", "Zoé")],
+     ("Mia", "Mi\u0307a"), ("Mia", "Mı\u0307a"), ("MIA", "MİA"), ("Ann Lee", "Ann\u2009Lee"),
+     ("Ann Lee", "Ann\u2003\u00a0Lee"), ("Ann Lee", "Ann\u200a\u200aLee"), ("Zoe\u0301", "Zoé")],
 )  # fmt: skip
 def test_letters_that_are_taken_for_others_are_the_same(one: str, other: str) -> None:
     """Also in capitals, and by two letters for one."""
@@ -37,7 +39,8 @@ def test_letters_that_are_taken_for_others_are_the_same(one: str, other: str) ->
 @pytest.mark.parametrize(
     ("one", "other"),
     [("Ada", "Adam"), ("Ada", "Adá"), ("Ali", "All"), ("Mia", "Mla"), ("Kai", "Kal"), ("Ned", "Ved"), ("Ada", "Ида"),
-     ("Анна", "Anna"), ("小林", "大林"), ("Ann Lee", "AnnLee"), ("💬", "🗨"), ("O'Hara", "OHara")],
+     ("Анна", "Anna"), ("小林", "大林"), ("Ann Lee", "AnnLee"), ("💬", "🗨"), ("O'Hara", "OHara"),
+     ("Том", "Tom"), ("Eve", "Ėve")],
 )  # fmt: skip
 def test_names_that_differ_to_a_person_are_apart(one: str, other: str) -> None:
     """A name is not refused because it is written in another script."""
@@ -47,7 +50,7 @@ def test_names_that_differ_to_a_person_are_apart(one: str, other: str) -> None:
 @pytest.mark.parametrize(
     "name",
     ["Assistant", "ASSISTANT", "Аssistant", "A\u200bssistant", "ﾠSystem", "Ѕуѕtеm", "M0derator", "ADMlN", "ADMIN",
-     "Ｓｅｒｖｅｒ", "ai", "АI"],
+     "Ｓｅｒｖｅｒ", "ai", "АI", "Admi\u0307n", "ADMİN", "ᴀᴅᴍɪɴ", "🅢🅨🅢🅣🅔🅜", "Ad\u200amin", "Admin\ufff9"],
 )  # fmt: skip
 def test_names_that_speak_for_the_server_are_reserved(name: str) -> None:
     """Whatever they are written with."""

@@ -16,6 +16,7 @@ BAD: dict[Any, list[str]] = {
     kinds.port: ["65536", "-1", "http", ""],
     kinds.seconds: ["-1", "x", "nan", "inf", "1e10", ""],
     kinds.flag: ["maybe", "2", ""],
+    kinds.hosts: ["", " , ", "https://a.example", "a.example:443", "a.example, *", "[::1]:80"],
     kinds.networks: ["10.0.0.0/33", "nonsense", "1.2.3"],
 }
 CASES = [(option, value) for option in OPTIONS for value in BAD.get(option.kind, [])]
@@ -53,6 +54,10 @@ def test_overrides_may_be_values() -> None:
     """As `make_app` gets them."""
     made = Options({"heartbeat": 0.5, "allow_guests": False, "allowed_origins": ["http://a", "http://b"]}, {})
     assert (made.heartbeat, made.guests, made.allowed_origins) == (0.5, False, ("http://a", "http://b"))
+
+
+def test_hosts_are_kept_as_they_are_compared() -> None:
+    assert Options({"allowed_hosts": "Chat.Example., [::1]"}, {}).allowed_hosts == ("chat.example", "::1")
 
 
 @pytest.mark.parametrize(("option", "value"), CASES, ids=lambda part: getattr(part, "name", str(part)[:20]))
@@ -136,3 +141,9 @@ def test_option_that_is_given_beats_both_defaults(given: dict[str, str]) -> None
     assert (made.guests, made.signins_a_minute, made.replies_a_minute) == (False, 7, 0)
     assert "signin-rate" not in made.which_defaults
     assert "guest-rate" in made.which_defaults
+
+
+def test_line_about_defaults_names_every_option_that_has_two() -> None:
+    """Those whose help says what holds in development."""
+    named = Options({}, {}).which_defaults.partition(": ")[2].split(", ")
+    assert set(named) == {option.name for option in OPTIONS if "development" in option.help}
