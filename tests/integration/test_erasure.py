@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from chatrooms.storage import erasure, sqlite
+from chatrooms.storage.retention import in_steps
 from tests.helpers.asking import begin
 from tests.helpers.chat import Answer, Chat, eventually
 from tests.helpers.reader import Reader
@@ -160,7 +161,7 @@ async def test_session_that_changes_hands_meanwhile_keeps_its_new_words(
 ) -> None:
     """What is said to the next owner while the account is erased was never the account's."""
     tokens = await sign_up(chat)
-    in_steps, steps = erasure.in_steps, 0
+    steps = 0
 
     async def give(owner: str, words: str) -> None:
         given = await chat.call("PUT", "/api/sessions/42", {"userId": owner}, "robot", role="service")
