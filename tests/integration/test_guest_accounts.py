@@ -102,6 +102,35 @@ async def test_of_upgrades_on_two_nodes_one_wins(postgres_url: str) -> None:
         assert (await reader.event("closing"))["reason"] == "revoked"
 
 
+@pytest.mark.every_engine
+@pytest.mark.gen_test
+async def test_others_see_that_it_is_a_guest_no_longer(chat: Chat) -> None:
+    """As soon as its stream goes on as the account's; until then, they saw a guest."""
+    await sees_the_mark_go(chat, chat)
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_others_see_on_all_nodes_that_it_is_a_guest_no_longer(postgres_url: str) -> None:
+    """Wherever its stream is, and whichever node is told of the new token."""
+    async with started(2, database_url=postgres_url) as (one, two):
+        await sees_the_mark_go(one, two)
+
+
+async def sees_the_mark_go(one: Chat, two: Chat) -> None:
+    """One node is told that the guest, whose stream is on the other, has become an account."""
+    watching = [await chat.join("lobby", "bob", username="Bob") for chat in {one, two}]
+    old = await guest(one)
+    await two.read(token=old["token"], username="Ada", clientId="tab")
+    for reader in watching:
+        assert (await reader.event("user-joined"))["guest"] is True
+    new = (await upgrade(one, old)).data
+    headers = bearer(new["token"])
+    assert (await one.post("/api/auth/extend", {"clientId": "tab"}, None, headers=headers)).status == 200
+    for reader in watching:
+        members = (await reader.event("presence"))["members"]
+        assert {"userId": new["user"]["userId"], "username": "Ada"} in members
+
+
 @pytest.mark.gen_test(timeout=60)
 async def test_reload_that_overtakes_an_upgrade_cuts_no_stream(postgres_url: str) -> None:
     """A node that reads who is shut out before the order has come to it waits for that, before it ends streams."""
