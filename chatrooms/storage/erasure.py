@@ -15,6 +15,7 @@ from chatrooms.storage import tasks
 from chatrooms.storage.database import Database, Row, Transaction
 from chatrooms.storage.extent import extent_of
 from chatrooms.storage.retention import LEAST_ROWS, in_steps
+from chatrooms.storage.sessions import check_unlocked
 
 _SEQS = "select seq from event_topics where topic = $1 and seq > $2 and seq <= $3 order by seq limit $4"
 _LAST_TIME = """
@@ -111,6 +112,7 @@ async def _remove_session(database: Database, session_id: str, since: int, last:
     others, mine = [await database.fetch(_LAST_TIME, topic, seq) for seq in (since, last)]
     after_ms = others[0][0] if others else 0
     until_ms = max(until_ms, mine[0][0] if mine else 0)  # by the clock of another node
+    await check_unlocked(database)
     await in_steps(database.appending, partial(_session_rows, session_id, after_ms, until_ms), LEAST_ROWS)
     await _remove_events(database, topic, since, last, _remove, LEAST_ROWS)
 
