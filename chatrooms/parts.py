@@ -129,7 +129,7 @@ class Parts:
         self.moderation = Moderation(acts, self.hub, self.database)
         self.invites = Invites(acts, self.database)
         self.audit = Audit(self.database, self.log)
-        self.gate = Gate(self.database, self.hub, self.tokens)
+        self.gate = Gate(self.database, self.log, self.hub, self.tokens)
         await self.gate.reload()
         self.entrance = Entrance(self.rooms, self.rulebook, self.quotas, self.gate)
         ids = ChannelIds(self.nodes.name, self._secret)

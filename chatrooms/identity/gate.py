@@ -13,17 +13,19 @@ import math
 import secrets
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 import msgspec
 
 from chatrooms.core.hub import Hub
 from chatrooms.core.stream import Stream
-from chatrooms.errors import Unauthorized
+from chatrooms.errors import Unauthorized, Unavailable
 from chatrooms.event import CONTROL, Event
 from chatrooms.identity.tokens import Identity, Tokens
 from chatrooms.limits import RateLimit
 from chatrooms.storage import revocations, tickets
 from chatrooms.storage.database import Database
+from chatrooms.storage.log import Log
 
 TICKET_TTL = 30  # seconds
 TICKETS = 120  # of one user in a minute
@@ -49,8 +51,11 @@ class _Order(msgspec.Struct, rename="camel"):
 class Gate:
     """Tokens and tickets in, identities out."""
 
-    def __init__(self, database: Database, hub: Hub, tokens: Tokens, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, database: Database, log: Log, hub: Hub, tokens: Tokens, clock: Callable[[], float] = time.time
+    ) -> None:
         self._database = database
+        self._log = log
         self._hub = hub
         self._tokens = tokens
         self._clock = clock
@@ -76,6 +81,10 @@ class Gate:
             self._revoked, self._blocked = revoked, blocked
             for event in self._meanwhile:  # newer than what was read
                 self._apply(event)
+            if self._shut_out(self._hub.streams):
+                # The order that gives them to another session may not have come yet. Without it, they end.
+                with suppress(Unavailable):
+                    await self._log.append(())
         self._end_streams(self._hub.streams)
 
     def verify(self, token: str) -> Identity:
@@ -147,9 +156,11 @@ class Gate:
 
     def _end_streams(self, streams: Iterable[Stream]) -> None:
         """Ends those of the streams whose readers are shut out."""
-        gone = [s for s in streams if s.session in self._revoked or s.user_id in self._blocked]
-        for stream in gone:
+        for stream in self._shut_out(streams):
             stream.end("revoked", False)
+
+    def _shut_out(self, streams: Iterable[Stream]) -> list[Stream]:
+        return [s for s in streams if s.session in self._revoked or s.user_id in self._blocked]
 
 
 def revoked(session: str, user_id: str, expires_at: int) -> Event:

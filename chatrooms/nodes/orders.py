@@ -37,6 +37,7 @@ class Order(msgspec.Struct, rename="camel", omit_defaults=True):
     client_id: str
     room_id: str = ""
     session: str = ""
+    username: str = ""  # of who is no guest
     expires_at: float = 0.0
     given_at: float = 0.0
 
@@ -69,7 +70,10 @@ class Orders:
         found = self._rooms.extend(who, client_id) > 0
         if self._rooms.is_elsewhere(who.user_id):
             self._rate.spend(who.user_id)
-            order = Order(self._node, who.user_id, client_id, session=who.session, expires_at=who.expires_at)
+            name = "" if who.guest else who.username or ""
+            order = Order(
+                self._node, who.user_id, client_id, session=who.session, username=name, expires_at=who.expires_at
+            )
             await self._give(EXTENDED, order)
             found = True
         return found
@@ -104,4 +108,5 @@ class Orders:
         elif event.type == LEFT:
             self._rooms.leave(order.room_id, order.user_id, order.client_id)
         else:
-            self._rooms.extend(Identity(order.user_id, None, "user", order.expires_at, order.session), order.client_id)
+            name = order.username or None
+            self._rooms.extend(Identity(order.user_id, name, "user", order.expires_at, order.session), order.client_id)

@@ -110,9 +110,8 @@ class Presence:
         told the state instead.
         """
         key = (user_id, username)
-        was_guest = self.is_guest(key)
         member = self._met(key, guest) or self._add(key, returns, guest)
-        if not member.here or was_guest != member.guest:
+        if not member.here:
             member.here = True
             self._report(key, True)
         if member.leaving is not None:
@@ -198,6 +197,10 @@ class Presence:
         member = self._members.get(key)
         return member is not None and member.guest
 
+    def end_guest(self, key: Key) -> None:
+        """A guest has become more, and its streams go on: others are told that it is a guest no longer."""
+        self._met(key, False)
+
     def _met(self, key: Key, guest: bool) -> Member | None:
         """A member that is here already; a guest that has become more is one no longer."""
         member = self._members.get(key)
@@ -206,6 +209,8 @@ class Presence:
             self._listed = None
             self._name(key[1], True)
             self._tell_state_soon()
+            if member.here:
+                self._report(key, True)
         return member
 
     def _add(self, key: Key, returns: bool, guest: bool) -> Member:

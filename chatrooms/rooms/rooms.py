@@ -202,6 +202,9 @@ class Rooms:
         for stream in streams:
             stream.session = who.session
             self.hub.extend(stream, who.expires_at)
+            room = self.hub.streams[stream]
+            if isinstance(room, Room) and who.username is not None and not who.guest:
+                room.presence.end_guest((who.user_id, who.username))
         return len(streams)
 
     def username_of(self, user_id: str, client_id: str) -> str | None:

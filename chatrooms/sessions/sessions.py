@@ -21,7 +21,7 @@ from chatrooms.core.hub import LONGEST_RETRY, Hub
 from chatrooms.core.poll import POLL_EVENTS, page
 from chatrooms.core.start import Start, start_of
 from chatrooms.core.stream import Stream
-from chatrooms.errors import BadRequest, Forbidden, Unavailable
+from chatrooms.errors import BadRequest, Forbidden
 from chatrooms.event import CONTROL, MAX_SEQ, Event, event_id, identified, parse_id
 from chatrooms.identity.tokens import Identity
 from chatrooms.limits import RateLimit
@@ -123,8 +123,7 @@ class Sessions:
         names.message_text(draft.content, self._max_bytes)
         if not who.trusted:
             self._rate.spend(who.user_id)
-        if await queries.is_locked(self._database):
-            raise Unavailable("unavailable", "Another program has locked the table of messages.", 1)
+        await queries.check_unlocked(self._database)
         now = now_ms()
         message = SessionMessage(*draft, created_at=iso(now))
 

@@ -6,19 +6,23 @@ whose steps are not all done, after a crash too.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 from chatrooms.clock import now_ms
+from chatrooms.event import MAX_SEQ
 from chatrooms.storage import tasks
 from chatrooms.storage.database import Database, Row, Transaction
-from chatrooms.storage.retention import in_steps
+from chatrooms.storage.extent import extent_of
+from chatrooms.storage.retention import LEAST_ROWS, in_steps
+from chatrooms.storage.sessions import check_unlocked
 
-_SEQS_OF_USER = "select distinct seq from event_topics where topic in ($1, $2) order by seq limit $3"
-_SEQS_OF_SESSION = "select seq from event_topics where topic = $1 and seq > $2 order by seq limit $3"
-_LAST_OF_OTHERS = """
+_SEQS = "select seq from event_topics where topic = $1 and seq > $2 and seq <= $3 order by seq limit $4"
+_LAST_TIME = """
 select e.created_at from event_topics t join events e on e.seq = t.seq
 where t.topic = $1 and t.seq <= $2 order by t.seq desc limit 1"""
+
+Remove = Callable[[Transaction, Sequence[Row]], Awaitable[None]]
 
 
 async def begin(tx: Transaction, user_id: str) -> None:
@@ -38,16 +42,18 @@ async def finish_all(database: Database) -> int:
 async def finish(database: Database, user_id: str) -> None:
     """Removes a user's tasks, private AI replies, notifications, and what their sessions have said since they own them.
 
-    The sessions stay theirs: nobody else is to read what a back end still says there. Raises Unavailable; then
-    the rest is for `finish_all`.
+    The sessions stay theirs: nobody else is to read what a back end still says there. What is said from now on
+    stays, too: it may be for the next owner. Raises Unavailable; then the rest is for `finish_all`.
     """
+    async with database.appending() as tx:  # one moment, for a session may change hands at any later one
+        last, until_ms = (await extent_of(tx)).head, now_ms()
+        sessions = await tx.fetch("select session_id, since from sessions where owner = $1", user_id)
     await tasks.forget_of(database, user_id)
     await in_steps(database.appending, partial(_private_replies, user_id))
-    await in_steps(database.appending, partial(_notifications, user_id))
-    for session_id, since in await database.fetch("select session_id, since from sessions where owner = $1", user_id):
-        others = await database.fetch(_LAST_OF_OTHERS, f"session:{session_id}", since)
-        await in_steps(database.appending, partial(_session_rows, session_id, others[0][0] if others else 0))
-        await in_steps(database.appending, partial(_session_events, f"session:{session_id}", since))
+    for topic in _own(user_id):
+        await _remove_events(database, topic, 0, MAX_SEQ, partial(_take_out, user_id))
+    for session_id, since in sessions:
+        await _remove_session(database, session_id, since, last, until_ms)
     async with database.appending() as tx:
         await tx.execute("update replies set prompt = '' where user_id = $1 and prompt <> ''", user_id)
         await tx.execute("delete from room_invites where created_by = $1", user_id)
@@ -60,19 +66,35 @@ async def _private_replies(user_id: str, tx: Transaction, most: int) -> int:
     return len(rows)
 
 
-async def _notifications(user_id: str, tx: Transaction, most: int) -> int:
-    """Takes the next events out of a user's own topics, and out of the log those that are in no other."""
-    own = (f"user:{user_id}", f"notify:{user_id}")
-    seqs = await tx.fetch(_SEQS_OF_USER, *own, most)
+async def _remove_events(database: Database, topic: str, after: int, last: int, remove: Remove, least: int = 1) -> None:
+    """Has the events of a topic after a seq and up to another removed, some at a time."""
+
+    async def step(tx: Transaction, most: int) -> int:
+        nonlocal after
+        seqs = await tx.fetch(_SEQS, topic, after, last, most)
+        if seqs:
+            after = seqs[-1][0]
+            await remove(tx, seqs)
+        return len(seqs)
+
+    await in_steps(database.appending, step, least)
+
+
+async def _take_out(user_id: str, tx: Transaction, seqs: Sequence[Row]) -> None:
+    """Takes events out of a user's own topics, and out of the log those that are in no other."""
     for (seq,) in seqs:
         topics = {topic for (topic,) in await tx.fetch("select topic from event_topics where seq = $1", seq)}
-        theirs = {topic for topic in topics if topic in own or _is_of_session(topic, user_id)}
+        theirs = {topic for topic in topics if topic in _own(user_id) or _is_of_session(topic, user_id)}
         await tx.executemany(
             "delete from event_topics where topic = $1 and seq = $2", [(topic, seq) for topic in theirs]
         )
         if topics == theirs:
             await tx.execute("delete from events where seq = $1", seq)
-    return len(seqs)
+
+
+def _own(user_id: str) -> tuple[str, str]:
+    """The topics that are a user's alone, but for those of their sessions."""
+    return f"user:{user_id}", f"notify:{user_id}"
 
 
 def _is_of_session(topic: str, user_id: str) -> bool:
@@ -81,19 +103,27 @@ def _is_of_session(topic: str, user_id: str) -> bool:
     return family == "notify-session" and rest.partition("/")[2] == user_id
 
 
-async def _session_events(topic: str, since: int, tx: Transaction, most: int) -> int:
-    return await _remove(tx, await tx.fetch(_SEQS_OF_SESSION, topic, since, most))
+async def _remove_session(database: Database, session_id: str, since: int, last: int, until_ms: int) -> None:
+    """Removes what a session has said after the seq `since` and up to `last`, the end of the log at `until_ms`.
+
+    Its rows were taken when their events were made.
+    """
+    topic = f"session:{session_id}"
+    others, mine = [await database.fetch(_LAST_TIME, topic, seq) for seq in (since, last)]
+    after_ms = others[0][0] if others else 0
+    until_ms = max(until_ms, mine[0][0] if mine else 0)  # by the clock of another node
+    await check_unlocked(database)
+    await in_steps(database.appending, partial(_session_rows, session_id, after_ms, until_ms), LEAST_ROWS)
+    await _remove_events(database, topic, since, last, _remove, LEAST_ROWS)
 
 
-async def _session_rows(session_id: str, after_ms: int, tx: Transaction, most: int) -> int:
-    """Rows were taken when their events were made; what was said to a former owner stays."""
-    sql = "select id from session_messages where session_id = $1 and taken_at > $2 limit $3"
-    rows = await tx.fetch(sql, session_id, after_ms, most)
+async def _session_rows(session_id: str, after_ms: int, until_ms: int, tx: Transaction, most: int) -> int:
+    sql = "select id from session_messages where session_id = $1 and taken_at > $2 and taken_at <= $3 limit $4"
+    rows = await tx.fetch(sql, session_id, after_ms, until_ms, most)
     await tx.executemany("delete from session_messages where id = $1", rows)
     return len(rows)
 
 
-async def _remove(tx: Transaction, seqs: Sequence[Row]) -> int:
+async def _remove(tx: Transaction, seqs: Sequence[Row]) -> None:
     await tx.executemany("delete from events where seq = $1", seqs)
     await tx.executemany("delete from event_topics where seq = $1", seqs)
-    return len(seqs)

@@ -237,19 +237,22 @@ class Log:
 
         Not when the database is away: each try would wait for it as long as the first.
         """
-        try:
-            group = await self._commit(jobs)
-        except Unavailable as problem:
-            self._fail(jobs, problem)
-        except Exception as error:
-            if len(jobs) > 1:
-                for job in jobs:
-                    await self._commit_or_split([job])
+        lots = [jobs]
+        while lots:
+            lot = lots.pop(0)
+            try:
+                group = await self._commit(lot)
+            except Unavailable as problem:
+                self._fail([*lot, *(job for left in lots for job in left)], problem)
                 return
-            log.error("append failed: %s", described(error))
-            self._fail(jobs, Unavailable("unavailable", "The database did not take the write.", retry_after=1))
-        else:
-            self._tell(jobs, group)
+            except Exception as error:
+                if len(lot) > 1:
+                    lots = [[job] for job in lot]
+                    continue
+                log.error("append failed: %s", described(error))
+                self._fail(lot, Unavailable("unavailable", "The database did not take the write.", retry_after=1))
+            else:
+                self._tell(lot, group)
 
     def _tell(self, jobs: list[Job], group: Group) -> None:
         """What is committed is told, whatever happens: a second try would append it again.

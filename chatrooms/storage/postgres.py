@@ -38,6 +38,7 @@ CONNECT_TIMEOUT = 5.0
 COMMAND_TIMEOUT = 10.0  # seconds for one statement: finds out dead connections, too
 TURN_TIMEOUT = 5.0  # seconds to wait for a connection of the pool, or for the append before
 ROLLBACK_TIMEOUT = 2.0
+UPGRADE_TIMEOUT = 3600.0  # seconds for one migration, or to wait for the node that upgrades: indexes of large tables
 IDLE_CONNECTION = 300.0  # seconds until a connection that nobody uses is closed
 
 # Advisory locks of this program in its database.
@@ -143,16 +144,16 @@ class PostgreSQL:
             # Nodes that start together wait for the one that upgrades.
             await connection.execute("set lock_timeout = 0")
             await connection.execute("begin")
-            await connection.execute(f"select pg_advisory_xact_lock({MIGRATION_LOCK})")
+            await connection.execute(f"select pg_advisory_xact_lock({MIGRATION_LOCK})", timeout=UPGRADE_TIMEOUT)
             await connection.execute(
                 "create table if not exists migrations (number integer primary key, applied_at bigint not null)"
             )
             done = {number for (number,) in await connection.fetch("select number from migrations")}
             for number, script in migrations("postgres"):
                 if number not in done:
-                    await connection.execute(script)
+                    await connection.execute(script, timeout=UPGRADE_TIMEOUT)
                     await connection.execute("insert into migrations values ($1, $2)", number, int(time.time()))
-            await connection.execute("commit")
+            await connection.execute("commit", timeout=UPGRADE_TIMEOUT)
         finally:
             await _end(connection)
 

@@ -21,8 +21,8 @@ async def begin(tx: Transaction, task_id: str, room_id: str, format: str, expire
 
 
 async def add_chunk(tx: Transaction, task_id: str, number: int, data: bytes, expires_at: int) -> bool:
-    """False when the result was removed meanwhile: what no result holds, nobody would ever remove."""
-    sql = "update results set expires_at = $1 where task_id = $2 returning 1"
+    """False when the result was removed meanwhile, or is to be: what no result holds, nobody would ever remove."""
+    sql = "update results set expires_at = $1 where task_id = $2 and expires_at > 0 returning 1"
     if not await tx.fetch(sql, expires_at, task_id):
         return False
     await tx.execute("insert into result_chunks values ($1, $2, $3)", task_id, number, data)
@@ -30,8 +30,8 @@ async def add_chunk(tx: Transaction, task_id: str, number: int, data: bytes, exp
 
 
 async def finish(tx: Transaction, task_id: str, size: int, expires_at: int) -> bool:
-    """False when the result was removed meanwhile."""
-    sql = "update results set size = $1, expires_at = $2 where task_id = $3 returning 1"
+    """False when the result was removed meanwhile, or is to be."""
+    sql = "update results set size = $1, expires_at = $2 where task_id = $3 and expires_at > 0 returning 1"
     return bool(await tx.fetch(sql, size, expires_at, task_id))
 
 

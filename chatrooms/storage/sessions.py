@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
+from chatrooms.errors import Unavailable
 from chatrooms.event import Event
 from chatrooms.storage.database import Database, Source, Transaction
 from chatrooms.storage.group import event_of
@@ -95,6 +96,12 @@ async def add(tx: Transaction, row: Sequence[object], now: int) -> None:
     )  # fmt: skip
 
 
+async def check_unlocked(source: Source) -> None:
+    """Raises Unavailable where a write to the table would have to wait, under the lock of the log."""
+    if await is_locked(source):
+        raise Unavailable("unavailable", "Another program has locked the table of messages.", 1)
+
+
 async def is_locked(source: Source) -> bool:
     """Whether a write to the table would have to wait for another program."""
     return bool(await source.fetch("select 1 from session_messages_locked limit 1"))
@@ -129,7 +136,11 @@ async def refuse(tx: Transaction, reasons: Sequence[tuple[int, str]]) -> None:
 
 
 async def forget(database: Database, before: int) -> int:
-    """Removes rows that were taken before that time (milliseconds since 1970), in short steps; says how many."""
+    """Removes rows that were taken before that time (milliseconds since 1970), in short steps; says how many.
+
+    Raises Unavailable.
+    """
+    await check_unlocked(database)
     return await remove_before(database, "session_messages", "id", "taken_at", before)
 
 

@@ -93,6 +93,7 @@ class Exports:
 
     async def _write(self, job: Job, room_id: str, format: str, head: int) -> None:
         await self._results.forget()  # what is gone gives its place on the disk first
+        await self._results.check_space()  # again: others may have filled it while this one waited
         async with self._results.written(job.task, room_id, format) as writer:
             await self._write_messages(job, writer, FORMATS[format], room_id, head)
 

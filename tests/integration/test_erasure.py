@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from chatrooms.storage import erasure, sqlite
+from chatrooms.storage.retention import in_steps
 from tests.helpers.asking import begin
 from tests.helpers.chat import Answer, Chat, eventually
 from tests.helpers.reader import Reader
@@ -152,6 +153,68 @@ async def test_account_leaves_what_was_said_to_former_owners(chat: Chat) -> None
     assert await chat.server.database.fetch("select content from session_messages") == [("for bob",)]
     page = await chat.get("/api/messages?sessionId=42", "robot", role="service")
     assert [message["content"] for message in page.data["data"]["messages"]] == ["for bob"]
+
+
+@pytest.mark.every_engine
+async def test_session_that_changes_hands_meanwhile_keeps_its_new_words(
+    chat: Chat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is said to the next owner while the account is erased was never the account's."""
+    tokens = await sign_up(chat)
+    steps = 0
+
+    async def give(owner: str, words: str) -> None:
+        given = await chat.call("PUT", "/api/sessions/42", {"userId": owner}, "robot", role="service")
+        assert given.status == 200
+        said = {"sessionId": "42", "content": words}
+        assert (await chat.post("/api/messages", said, "robot", role="service")).status == 201
+
+    async def interrupted(*args: Any) -> int:
+        nonlocal steps
+        steps += 1
+        if steps == 3:
+            await give("bob", "for bob")
+        return await in_steps(*args)
+
+    await give(tokens["user"]["userId"], SECRET_WORDS)
+    monkeypatch.setattr(erasure, "in_steps", interrupted)
+    gone = await chat.call(
+        "DELETE", "/api/auth/me", {"password": ADA["password"]}, None, headers=bearer(tokens["token"])
+    )
+    assert gone.status == 204 and steps > 3
+    assert await told(chat) == []
+    assert await chat.server.database.fetch("select content from session_messages") == [("for bob",)]
+    page = await chat.get("/api/messages?sessionId=42", "bob")
+    assert [message["content"] for message in page.data["data"]["messages"]] == ["for bob"]
+
+
+@pytest.mark.every_engine
+async def test_erasure_comes_to_an_end_where_a_session_goes_on(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A back end that says something between any two steps does not keep an erasure busy for ever."""
+    tokens = await sign_up(chat)
+    await chat.call("PUT", "/api/sessions/42", {"userId": tokens["user"]["userId"]}, "robot", role="service")
+    appending, said = chat.server.database.appending, 0
+
+    async def say() -> None:
+        nonlocal said
+        said += 1
+        content = {"sessionId": "42", "content": f"{said}"}
+        assert (await chat.post("/api/messages", content, "robot", role="service")).status == 201
+
+    async def slow(begin: Any, step: Any, least: int = 1) -> int:
+        removed = 0
+        for _ in range(20):
+            await say()
+            async with appending() as tx:
+                done = await step(tx, 1)
+            if not done:
+                return removed
+            removed += done
+        raise AssertionError("no end")
+
+    await say()
+    monkeypatch.setattr(erasure, "in_steps", slow)
+    await erasure.finish(chat.server.database, tokens["user"]["userId"])
 
 
 async def listening(chat: Chat, user: str) -> Reader:

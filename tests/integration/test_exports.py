@@ -12,6 +12,7 @@ import pytest
 
 from chatrooms.errors import NotFound
 from chatrooms.handlers import ranges
+from chatrooms.storage import tasks
 from chatrooms.tasks import export, result
 from tests.helpers.chat import Answer, Chat, eventually
 from tests.helpers.data import naughty_strings
@@ -211,6 +212,31 @@ async def test_nothing_is_written_for_a_result_that_was_removed(chat: Chat) -> N
                 await chat.server.results.forget()
                 await writer.write(rest)
         assert await chat.server.database.fetch("select count(*) from result_chunks") == [(0,)]
+
+
+async def test_result_that_is_to_be_removed_is_not_kept_after_all(chat: Chat) -> None:
+    """Its task may have gone, with the account that it was of."""
+    for size in (result.CHUNK, 1):
+        task = await chat.server.tasks.make("export", "alice")
+        with pytest.raises(NotFound):
+            async with chat.server.results.written(task, "lobby", "jsonl") as writer:
+                await tasks.forget_of(chat.server.database, "alice")
+                await writer.write(b"x" * size)
+    await chat.server.results.forget()
+    assert await chat.server.database.fetch("select count(*) from results") == [(0,)]
+
+
+@pytest.mark.options(max_export_bytes=1, export_rate=0)
+async def test_exports_that_waited_find_the_space_that_is_left(chat: Chat) -> None:
+    """A queue of them would fill any disk, if only those that come later were refused."""
+    await chat.say("lobby", "hello")
+    async with chat.server.exports._places:  # so that one is written after the other
+        async with chat.server.exports._places:
+            ids = {user: await begun(chat, user=user) for user in ("alice", "bob", "carol")}
+        ends = [await ended(chat, task_id, user) for user, task_id in ids.items()]
+    assert [end["state"] for end in ends] == ["completed", "failed", "failed"]
+    assert "take all the 1 bytes" in ends[1]["error"]
+    assert await files_of(chat) == [ids["alice"]]
 
 
 async def files_of(chat: Chat) -> list[str]:

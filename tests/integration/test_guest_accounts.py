@@ -19,15 +19,15 @@ async def guest(chat: Chat, username: str = "Ada") -> dict[str, Any]:
     return tokens
 
 
-async def upgrade(chat: Chat, tokens: dict[str, Any], **changed: str) -> Answer:
-    return await chat.post("/api/signup", {**ADA, **changed}, None, headers=bearer(tokens["token"]))
-
-
-def unmarked(tokens: dict[str, Any]) -> dict[str, Any]:
-    """The user of a guest's tokens, as it is told of when it is a guest no longer."""
+def of_account(tokens: dict[str, Any]) -> dict[str, Any]:
+    """The user that a guest becomes: the same, but for that it is no guest any more."""
     user = dict(tokens["user"])
     assert user.pop("guest") is True
     return user
+
+
+async def upgrade(chat: Chat, tokens: dict[str, Any], **changed: str) -> Answer:
+    return await chat.post("/api/signup", {**ADA, **changed}, None, headers=bearer(tokens["token"]))
 
 
 @pytest.mark.every_engine
@@ -40,13 +40,12 @@ async def test_guest_becomes_an_account_and_keeps_all(chat: Chat) -> None:
     assert (await chat.call("PUT", "/api/rooms/den/membership", b"", None, headers=headers)).status in (200, 201, 204)
     said = await chat.post("/api/rooms/den/messages", {"message": "hello"}, None, headers=headers)
     answer = await upgrade(chat, old)
-    user = unmarked(old)
-    assert answer.status == 201 and answer.data["user"] == user
+    assert answer.status == 201 and answer.data["user"] == of_account(old)
     headers = bearer(answer.data["token"])
     assert (await chat.get("/api/rooms/den", None, headers=headers)).data["role"] == "owner"
     edited = f"/api/rooms/den/messages/{said.data['id']}"
     assert (await chat.call("PATCH", edited, {"message": "hi"}, None, headers=headers)).status == 200
-    assert (await sign_in(chat)).data["user"] == user
+    assert (await sign_in(chat)).data["user"] == of_account(old)
 
 
 @pytest.mark.every_engine
@@ -105,6 +104,51 @@ async def test_of_upgrades_on_two_nodes_one_wins(postgres_url: str) -> None:
 
 @pytest.mark.every_engine
 @pytest.mark.gen_test
+async def test_others_see_that_it_is_a_guest_no_longer(chat: Chat) -> None:
+    """As soon as its stream goes on as the account's; until then, they saw a guest."""
+    await sees_the_mark_go(chat, chat)
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_others_see_on_all_nodes_that_it_is_a_guest_no_longer(postgres_url: str) -> None:
+    """Wherever its stream is, and whichever node is told of the new token."""
+    async with started(2, database_url=postgres_url) as (one, two):
+        await sees_the_mark_go(one, two)
+
+
+async def sees_the_mark_go(one: Chat, two: Chat) -> None:
+    """One node is told that the guest, whose stream is on the other, has become an account."""
+    watching = [await chat.join("lobby", "bob", username="Bob") for chat in {one, two}]
+    old = await guest(one)
+    await two.read(token=old["token"], username="Ada", clientId="tab")
+    for reader in watching:
+        assert (await reader.event("user-joined"))["guest"] is True
+    new = (await upgrade(one, old)).data
+    headers = bearer(new["token"])
+    assert (await one.post("/api/auth/extend", {"clientId": "tab"}, None, headers=headers)).status == 200
+    for reader in watching:
+        members = (await reader.event("presence"))["members"]
+        assert {"userId": new["user"]["userId"], "username": "Ada"} in members
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_reload_that_overtakes_an_upgrade_cuts_no_stream(postgres_url: str) -> None:
+    """A node that reads who is shut out before the order has come to it waits for that, before it ends streams."""
+    async with started(2, database_url=postgres_url) as (one, two):
+        old = await guest(one)
+        reader = await two.read(token=old["token"], username="Ada")
+        await reader.event("system")
+        two.server.log.ring = lambda seq: None  # type: ignore[method-assign]
+        assert (await upgrade(one, old)).status == 201
+        await two.server.gate.reload()
+        await one.say("lobby", "go on")
+        del two.server.log.ring
+        assert (await reader.event("room-message"))["message"] == "go on"
+        assert (await me(two, old["token"])).code == "token-revoked"
+
+
+@pytest.mark.every_engine
+@pytest.mark.gen_test
 async def test_refused_upgrade_leaves_the_guest_as_it_was(chat: Chat) -> None:
     """A name that somebody has registered, a short password: it may try again with the same token."""
     old = await guest(chat)
@@ -113,7 +157,7 @@ async def test_refused_upgrade_leaves_the_guest_as_it_was(chat: Chat) -> None:
     assert (await upgrade(chat, old, username="Eda", password="short")).status == 400
     assert (await me(chat, old["token"])).data["guest"] is True
     answer = await upgrade(chat, old, username="Eda")
-    assert answer.data["user"] == {**unmarked(old), "username": "Eda"}
+    assert answer.data["user"] == {**of_account(old), "username": "Eda"}
 
 
 @pytest.mark.every_engine
@@ -153,6 +197,6 @@ async def test_me_tells_guests(chat: Chat) -> None:
     assert (await me(chat, old["token"])).data["guest"] is True
     new = (await upgrade(chat, old)).data
     answer = await me(chat, new["token"])
-    assert {name: answer.data[name] for name in ("userId", "username", "role")} == unmarked(old)
+    assert {name: answer.data[name] for name in ("userId", "username", "role")} == of_account(old)
     assert "guest" not in answer.data
     assert "guest" not in (await chat.get("/api/auth/me", "guest-0123456789abcdef")).data

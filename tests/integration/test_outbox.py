@@ -13,7 +13,9 @@ import asyncpg
 import pytest
 
 from chatrooms.clock import now_ms
+from chatrooms.errors import Unavailable
 from chatrooms.housekeeping import forget_old
+from chatrooms.storage import postgres, sessions
 from tests.helpers.chat import Chat
 from tests.helpers.reader import Reader
 from tests.integration.conftest import Sql
@@ -202,3 +204,19 @@ async def test_locked_rows_are_left_for_later(chat: Chat, sql: Sql, database_url
     else:
         chat.server.outbox.open()
     assert [await content(reader) for _ in expected] == expected
+
+
+async def test_old_rows_wait_for_a_locked_table_and_nobody_for_them(chat: Chat, database_url: str | None) -> None:
+    """Retention would wait under the lock of the log, and all who write with it."""
+    if not database_url:
+        return  # the whole file is locked, or nothing
+    await must(chat, None, "s", "old")
+    program = await asyncpg.connect(database_url)
+    await program.execute("begin; lock table session_messages in access exclusive mode")
+    began = asyncio.get_running_loop().time()
+    with pytest.raises(Unavailable):
+        await sessions.forget(chat.server.database, 1 << 52)
+    assert asyncio.get_running_loop().time() - began < postgres.LOCK_TIMEOUT / 2
+    await program.execute("commit")
+    await program.close()
+    assert await sessions.forget(chat.server.database, 1 << 52) == 1

@@ -136,3 +136,12 @@ async def test_old_tasks_are_forgotten_with_their_events(chat: Chat) -> None:
     assert (await chat.get(f"/api/v1/tasks/{done}")).status == 404
     assert (await chat.get(f"/api/v1/tasks/{running}")).status == 200
     assert await chat.server.log.read(f"task:{done}", 0, 10) == []
+
+
+async def test_task_that_is_removed_leaves_no_place_in_any_topic(chat: Chat) -> None:
+    """The end of one that a node ran is an order to all nodes, too."""
+    async with chat.server.tasks.run("Import"):
+        pass
+    await chat.server.tasks.forget(1 << 52)
+    places = "select count(*) from event_topics where seq not in (select seq from events)"
+    assert await chat.server.database.fetch(places) == [(0,)]

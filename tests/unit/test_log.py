@@ -18,6 +18,7 @@ from chatrooms.storage import log as logs
 from chatrooms.storage import postgres, sqlite
 from chatrooms.storage.database import Database, Transaction
 from chatrooms.storage.engines import database_of
+from chatrooms.storage.group import Group, Job
 from chatrooms.storage.log import Log
 
 pytestmark = [pytest.mark.gen_test(timeout=30), pytest.mark.every_engine]
@@ -350,3 +351,23 @@ async def test_mistake_in_a_statement_is_not_taken_for_a_database_that_is_away(p
 async def _mistaken_write(database: Database) -> None:
     async with database.transaction() as tx:
         await tx.execute("insert into nothing_of_that_name values (1)")
+
+
+async def test_database_that_goes_while_a_group_is_split_is_tried_once(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of hundreds of jobs would wait for it, and all that come after them."""
+    tries: list[int] = []
+
+    async def commit(jobs: list[Job]) -> Group:
+        tries.append(len(jobs))
+        if len(jobs) > 1:
+            raise ValueError("a bad row")
+        raise Unavailable("unavailable", "Away.", 1)
+
+    async with opened(place) as (log, _):
+        monkeypatch.setattr(log, "_commit", commit)
+        answers = await asyncio.gather(*(log.append([event(str(n))]) for n in range(9)), return_exceptions=True)
+        assert [type(answer) for answer in answers] == [Unavailable] * 9
+        assert tries == [9, 1]
+        monkeypatch.undo()

@@ -13,6 +13,7 @@ from chatrooms.errors import Unavailable
 from chatrooms.event import Event, Position
 from chatrooms.storage import log as logs
 from chatrooms.storage import postgres as engine
+from chatrooms.storage.database import migrations
 from chatrooms.storage.log import Log
 from chatrooms.storage.postgres import LOG_LOCK, PostgreSQL
 from tests.helpers.chat import eventually
@@ -201,3 +202,15 @@ async def test_restarted_database_loses_nothing_acknowledged(postgres: Postgres)
             await node.log.reach(Position(node.log.epoch, max(acknowledged)))
             assert node.seqs == list(range(1, node.log.head + 1))
             assert acknowledged <= set(node.seqs)
+
+
+async def test_upgrade_may_take_longer_than_a_query(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Indexes of large tables do, and other nodes wait for them; else no start would ever get past it."""
+    monkeypatch.setattr(engine, "COMMAND_TIMEOUT", 0.5)
+    slow = [*migrations("postgres"), (9999, "select pg_sleep(1)")]
+    monkeypatch.setattr(engine, "migrations", lambda _: slow)
+    databases = [PostgreSQL(postgres_url) for _ in range(2)]
+    await asyncio.gather(*(database.open() for database in databases))
+    for database in databases:
+        assert await database.fetch("select count(*) from migrations where number = 9999") == [(1,)]
+        await database.close()
