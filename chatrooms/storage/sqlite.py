@@ -43,6 +43,7 @@ class SQLite:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._turn = asyncio.Lock()
+        self._closed = False
 
     async def open(self) -> None:
         """Opens the file, makes or upgrades its schema. Raises ConfigError; StartFailure when it is locked."""
@@ -58,6 +59,7 @@ class SQLite:
         await self.changed_elsewhere()
 
     async def close(self) -> None:
+        self._closed = True
         self._emptying.cancel()
         await asyncio.wait([self._emptying])
         async with self._turn:
@@ -70,6 +72,10 @@ class SQLite:
             return await _fetch(self._reader, sql, args)
         except sqlite3.OperationalError as error:
             raise _away(error) from error
+        except (sqlite3.ProgrammingError, ValueError) as error:
+            if not self._closed:
+                raise
+            raise _away(error) from error  # whoever asked was overtaken by the end
 
     async def changed_elsewhere(self) -> bool:
         """Whether another program has committed since the last call."""

@@ -177,6 +177,16 @@ async def test_waiting_commands_are_bounded_like_events(place: Place, monkeypatc
         assert sum(isinstance(answer, Unavailable) for answer in answers) == 6
 
 
+async def test_reading_that_the_end_overtakes_is_refused(place: Place) -> None:
+    """As with any database that is away, not as a fault of this program."""
+    async with opened(place) as (log, _):
+        pass
+    with pytest.raises(Unavailable):
+        await log.read("room:lobby", 0, 1)
+    with pytest.raises(Unavailable):
+        await log.append([Event("room-message", b"{}", ("room:lobby",))])
+
+
 async def test_closing_commits_what_waits_and_takes_no_more(place: Place) -> None:
     """Nothing that was taken is lost."""
     async with opened(place) as (log, _):
