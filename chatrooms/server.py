@@ -12,6 +12,7 @@ from chatrooms.options import Options
 from chatrooms.parts import Parts
 
 WATCH = 0.5  # seconds between two looks for what other programs changed
+LAST_CHORE = 5.0  # seconds that a chore of the house may still take when the server stops
 DRAIN_STEP = 0.05  # seconds between two lots of streams that are ended in a drain
 
 log = logging.getLogger(__name__)
@@ -74,6 +75,7 @@ class Server(Parts):
             self.ready = False
             for task in self._tasks:
                 task.cancel()
+            await asyncio.wait(self._tasks, timeout=LAST_CHORE)  # or the database would go from under one
             self.channels.end("draining")
             for stream in list(self.hub.streams):
                 stream.end("draining", True)

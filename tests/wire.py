@@ -40,7 +40,8 @@ class Caller:
     async def call(self, method: str, path: str, body: object = None) -> Answer:
         """One request. Raises OSError or EOFError when the connection fails; the next call makes another."""
         try:
-            return await asyncio.wait_for(self._call(method, path, body), LIMIT)
+            async with asyncio.timeout(LIMIT):  # not wait_for, which before 3.12 may swallow a cancellation
+                return await self._call(method, path, body)
         except BaseException:
             self.close()
             raise

@@ -122,7 +122,8 @@ class PostgreSQL:
     async def appending(self) -> AsyncIterator[Transaction]:
         """One transaction at a time, over all nodes, for the log and what its commands write. Raises Unavailable."""
         with _mapped():
-            await asyncio.wait_for(self._turn.acquire(), TURN_TIMEOUT)
+            async with asyncio.timeout(TURN_TIMEOUT):  # not wait_for, which before 3.12 may swallow a cancellation
+                await self._turn.acquire()
             try:
                 async with _begun(await self._append_connection(), LOG_LOCK) as tx:
                     yield tx

@@ -182,7 +182,8 @@ async def test_stolen_stream_id_changes_nothing_that_is_there(chat: Chat) -> Non
     await chat.say("garden", "flowers")
     await chat.say("lobby", "still there")
     await many.message("a", "still there")
-    assert [event.type for event in many.of("a")] == ["system", "user-joined", "room-message"]
+    told = [event.type for event in many.of("a") if event.type != "user-joined"]  # b's, if it came later
+    assert told == ["system", "room-message"]
     assert many.of("new") == []  # a list is taken whole or not at all
     await many.add(wanted(chat, "a", "garden"))  # its own user
     await many.answers("a")
