@@ -39,7 +39,7 @@ STEP = 0.25  # seconds between two lots of streams that come and go
 SHARED = 5  # subscriptions of a shared connection
 USERS, ROOMS, SESSIONS = 1500, 1500, 300
 VISITED = 300  # rooms at a time; others follow them, and after ROUND seconds the first ones again
-ROUND = 200.0
+ROUND = 90.0
 FILLED = 60_000  # events before the soak begins
 TWENTY_DAYS = 20 * 86400
 GONE = 60.0  # seconds until all is gone: a poll counts as presence for 30, a reply may still be written
@@ -117,6 +117,22 @@ class Soak:
             place = self._chance.randrange(1, int(last))
             await caller.call("GET", f"{_HISTORY}&after={epoch}-{place}")
         caller.close()
+
+    async def acquaint(self) -> None:
+        """Has the server remember all that it may: each user in each of their rooms, and whose each session is."""
+        wishes = [(room, user) for number in range(ROOMS) for room, user in self._places(number)]
+        asked = [(f"/events?{urlencode({'roomId': r, 'username': u, 'poll': 1})}", u) for r, u in wishes]
+        asked += [(f"/api/sse/messages?sessionId={number}&poll=1", f"owner-{number}") for number in range(SESSIONS)]
+        rest = iter(asked)
+
+        async def ask() -> None:
+            for path, user in rest:
+                reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
+                writer.write(self._request("GET", path, user))
+                assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+                writer.close()
+
+        await asyncio.gather(*(ask() for _ in range(8)))
 
     async def run(self, seconds: float, polls: bool) -> None:
         """All that goes on, for that long."""
@@ -233,8 +249,11 @@ class Soak:
     def _place(self) -> tuple[str, str]:
         """A room that is visited at this time, and one of its few users: each is left by all now and then."""
         first = int((time.monotonic() - self._began) / ROUND * ROOMS)
-        number = first + self._chance.randrange(VISITED)
-        return f"room-{number % ROOMS}", f"user-{(number + self._chance.randrange(3)) % USERS}"
+        return self._chance.choice(self._places(first + self._chance.randrange(VISITED)))
+
+    def _places(self, number: int) -> list[tuple[str, str]]:
+        """A room with each of its users."""
+        return [(f"room-{number % ROOMS}", f"user-{(number + other) % USERS}") for other in range(3)]
 
     def _wish(self, room: str, user: str) -> dict[str, str]:
         return {"roomId": room, "username": user, "clientId": f"{user}-{self.opened}"}
@@ -282,6 +301,8 @@ async def soak(
     """Soaks a server and returns when all that came has gone."""
     load = Soak(server.url, server.port, streams, random.Random(10))
     await load.fill(fill)
+    if polls:
+        await load.acquaint()
     memory: list[tuple[float, float]] = []
     watching = asyncio.create_task(_watch(server, memory, tell))
     await load.run(seconds, polls)
