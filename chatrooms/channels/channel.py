@@ -18,6 +18,7 @@ from chatrooms.core.topic import Topic
 from chatrooms.rooms.rooms import DRAIN_RETRY_MS
 
 LINGER = 30.0  # seconds that a connection without subscriptions stays open, so that some can be added
+RESERVED = 20  # keys of one connection, kept for the users whose streams were ended without a token
 KEPT = 1.0  # seconds that the member of a stream is expected which gives way to another of its key
 REFUSED_RETRY_MS = (5000, 15000)
 
@@ -30,7 +31,11 @@ class Coming(NamedTuple):
 
 
 class Channel:
-    """One connection. `coming` holds, by key, who is about to be let in; the newest of a key counts."""
+    """One connection. `coming` holds, by key, who is about to be let in; the newest of a key counts.
+
+    A key whose stream was ended by nobody in particular stays its user's: who has stolen the id could else
+    end a stream and put one of their own under its key.
+    """
 
     def __init__(self, id: str, outlet: Outlet, hub: Hub, heartbeat: float, on_closed: Callable[[], object]) -> None:
         self.id = id
@@ -39,6 +44,7 @@ class Channel:
         self._hub = hub
         self._heartbeat = heartbeat
         self._on_closed = on_closed
+        self._reserved: dict[str, str] = {}
         self._welcomed = False
         self._passing = False
         self._ends_at = 0.0
@@ -55,7 +61,9 @@ class Channel:
         return self._outlet.streams.keys() | self.coming.keys()
 
     def held_by_others(self, key: str, user_id: str) -> bool:
-        """Whether a key is in use by anybody but that user."""
+        """Whether a key is anybody's but that user's."""
+        if self._reserved.get(key, user_id) != user_id:
+            return True
         stream, coming = self._outlet.streams.get(key), self.coming.get(key)
         if stream is not None and stream.user_id != user_id:
             return True
@@ -68,6 +76,7 @@ class Channel:
 
     def make_way(self, key: str) -> None:
         """Ends the stream of a key without a word: the next one of that key begins with its own `system`."""
+        self._reserved.pop(key, None)
         old = self._outlet.streams.pop(key, None)
         if old is not None:
             old.close(KEPT)
@@ -85,10 +94,16 @@ class Channel:
         self._passing = self._passing or refusal.retry_after > 0
         self._outlet.say(refusal.event(key), b"sub: %b\n" % key.encode())
 
-    def remove(self, key: str) -> None:
-        """Ends the subscription of a key, if there is one."""
-        self.coming.pop(key, None)
-        stream = self._outlet.streams.get(key)
+    def may_reserve(self) -> bool:
+        """Whether one more key can be kept for its user."""
+        return len(self._reserved) < RESERVED
+
+    def remove(self, key: str, reserve: bool) -> None:
+        """Ends the subscription of a key, if there is one; with `reserve` the key stays its user's."""
+        coming, stream = self.coming.pop(key, None), self._outlet.streams.get(key)
+        user_id = stream.user_id if stream else coming.user_id if coming else ""
+        if reserve and user_id:
+            self._reserved[key] = user_id
         if stream is not None:
             stream.finish(closing("unsubscribed", False))
         self.settle()

@@ -15,7 +15,7 @@ from chatrooms.channels.channels import Channels
 from chatrooms.channels.ids import ChannelIds
 from chatrooms.channels.subscription import Subscription
 from chatrooms.core.hub import Hub
-from chatrooms.errors import Forbidden, NotFound, TooLarge
+from chatrooms.errors import Forbidden, NotFound, TooLarge, Unauthorized
 from chatrooms.event import CONTROL, Event
 from chatrooms.limits import RateLimit
 from chatrooms.storage import presence as stored
@@ -65,7 +65,11 @@ class ChannelOrders:
         await self._give(Order(id, add=tuple(wanted)))
 
     async def remove(self, id: str, key: str, user_id: str) -> None:
-        """Ends the subscription that a user has under a key, if there is one. Raises Forbidden, Unavailable."""
+        """Ends the subscription that a user has under a key, if there is one.
+
+        With "" for whoever knows the channel's id: then the key stays the user's whose it was. Raises
+        Forbidden; Unauthorized when no more keys can be kept so; Unavailable.
+        """
         await self._give(Order(id, remove=key, by=user_id))
 
     async def _on_another_node(self, id: str) -> bool:
@@ -82,8 +86,10 @@ class ChannelOrders:
                 raise TooLarge("too-large", f"Subscriptions by way of another node take {ORDER_BYTES} bytes at most.")
             await self._log.append([Event(CHANGED, data, (CONTROL,))])
             return
-        if order.remove and channel.held_by_others(order.remove, order.by):
+        if order.remove and order.by and channel.held_by_others(order.remove, order.by):
             raise _not_yours()
+        if order.remove and not order.by and not channel.may_reserve():
+            raise Unauthorized("token-missing", "A token is needed: too many keys were freed without one.")
         for subscription in order.add:
             if not _may_add(channel, subscription):
                 raise subscription.refusal.problem() if subscription.refusal else _not_yours()
@@ -97,9 +103,13 @@ class ChannelOrders:
         channel = self._channels.get(order.channel)
         if channel is None:
             return
-        if order.remove and not channel.held_by_others(order.remove, order.by):
-            channel.remove(order.remove)
+        if order.remove and _may_remove(channel, order):
+            channel.remove(order.remove, reserve=not order.by)
         self._channels.add(channel, [subscription for subscription in order.add if _may_add(channel, subscription)])
+
+
+def _may_remove(channel: Channel, order: Order) -> bool:
+    return not channel.held_by_others(order.remove, order.by) if order.by else channel.may_reserve()
 
 
 def _may_add(channel: Channel, subscription: Subscription) -> bool:

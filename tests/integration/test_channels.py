@@ -177,7 +177,7 @@ async def test_stolen_stream_id_changes_nothing_that_is_there(chat: Chat) -> Non
         for body in (wanted(chat, "a", "garden", token=thief), [wanted(chat, "new"), wanted(chat, "a", token=thief)]):
             answer = await chat.post(path, body, None)
             assert (answer.status, answer.code) == (401 if thief == "none" else 403, code)
-    assert (await chat.call("DELETE", f"{path}/a", user=None)).status == 401
+    assert (await chat.call("DELETE", f"{path}/a", user=None, headers={"Authorization": "Bearer none"})).status == 401
     assert (await chat.call("DELETE", f"{path}/a", user="eve")).status == 403
     await chat.say("garden", "flowers")
     await chat.say("lobby", "still there")
@@ -191,6 +191,30 @@ async def test_stolen_stream_id_changes_nothing_that_is_there(chat: Chat) -> Non
     await many.event("a", "closing")
     await many.add(wanted(chat, "a", user="eve"))  # nobody's any more
     await many.answers("a")
+
+
+async def test_a_stream_ended_without_a_token_leaves_its_key_to_its_user(chat: Chat) -> None:
+    """The id of the connection is all that is needed to end one; whoever stole it puts nothing in its place."""
+    many = await Subscribed.open(chat, [wanted(chat, "a"), wanted(chat, "b")])
+    path = f"/api/streams/{many.stream_id}/subscriptions"
+    assert (await chat.call("DELETE", f"{path}/a", user=None)).status == 204
+    assert (await many.event("a", "closing"))["reason"] == "unsubscribed"
+    taken = await chat.post(path, wanted(chat, "a", "garden", user="eve"), None)
+    assert (taken.status, taken.code) == (403, "forbidden")
+    await many.add(wanted(chat, "a", "garden"))
+    await chat.say("garden", "flowers")
+    await many.message("a", "flowers")
+
+
+async def test_keys_kept_for_their_users_are_bounded(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond that a token is needed."""
+    monkeypatch.setattr(channels, "RESERVED", 1)
+    many = await Subscribed.open(chat, [wanted(chat, "a"), wanted(chat, "b")])
+    path = f"/api/streams/{many.stream_id}/subscriptions"
+    statuses = [(await chat.call("DELETE", f"{path}/{key}", user=None)).status for key in "ab"]
+    assert statuses == [204, 401]
+    await many.remove("b")
+    await many.event("b", "closing")
 
 
 async def test_those_about_to_be_let_in_count_and_are_their_users_already(chat: Chat) -> None:
