@@ -13,10 +13,11 @@ from importlib import resources
 
 from chatrooms import names
 
-# Names under which somebody would be believed to speak for the server.
+SPOKEN = ("assistant", "system")  # names under which the server itself is shown
+# Names under which somebody would be believed to speak for it.
 RESERVED = (
-    "assistant", "ai", "bot", "system", "server", "service", "admin", "administrator", "root", "moderator", "mod",
-    "operator", "owner", "staff", "support", "security", "official", "chatrooms", "everyone", "room", "deleted user",
+    *SPOKEN, "server", "admin", "administrator", "root", "moderator", "operator", "support", "security", "official",
+    "chatrooms", "deleted user",
 )  # fmt: skip
 
 _DOT_OF_ITS_OWN = re.compile("(?<=[ij])\u0307")  # drawn in the place of the letter's own dot
@@ -37,7 +38,12 @@ def alike(one: str, other: str) -> bool:
 
 def is_reserved(name: str) -> bool:
     """Whether a display name looks like one of those that speak for the server."""
-    return not _reserved().isdisjoint(skeletons(name))
+    return not _skeletons_of(RESERVED).isdisjoint(skeletons(name))
+
+
+def is_spoken(name: str) -> bool:
+    """Whether a display name looks like one that the server itself has."""
+    return not _skeletons_of(SPOKEN).isdisjoint(skeletons(name))
 
 
 def _skeleton(text: str) -> str:
@@ -48,10 +54,10 @@ def _skeleton(text: str) -> str:
     return names.shown(unicodedata.normalize("NFC", seen))
 
 
-@lru_cache(1)
-def _reserved() -> frozenset[str]:
-    """In capitals, too, where `l` is taken for `I`; but `Al` is a name, though it looks like `AI`."""
-    written = (*RESERVED, *(name.upper() for name in RESERVED if len(name) > 2))
+@lru_cache(2)
+def _skeletons_of(reserved: tuple[str, ...]) -> frozenset[str]:
+    """In capitals, too, where `l` is taken for `I`."""
+    written = (*reserved, *(name.upper() for name in reserved))
     return frozenset(skeleton for name in written for skeleton in skeletons(name))
 
 

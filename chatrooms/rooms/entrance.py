@@ -16,8 +16,11 @@ MAX_HISTORY = 200
 
 
 def check_free(who: Identity, username: str) -> None:
-    """Raises Conflict `name-taken` for a name that speaks for the server, and that no token gives."""
-    if not who.trusted and username != who.user_id and lookalikes.is_reserved(username):
+    """Raises Conflict `name-taken` for the server's own name, where no token gives one.
+
+    Other reserved names are the business of the program that made the token.
+    """
+    if not who.trusted and username != who.user_id and lookalikes.is_spoken(username):
         raise Conflict("name-taken", "That name is reserved.")
 
 

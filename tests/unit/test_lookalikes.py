@@ -50,14 +50,16 @@ def test_names_that_differ_to_a_person_are_apart(one: str, other: str) -> None:
 @pytest.mark.parametrize(
     "name",
     ["Assistant", "ASSISTANT", "Аssistant", "A\u200bssistant", "ﾠSystem", "Ѕуѕtеm", "M0derator", "ADMlN", "ADMIN",
-     "Ｓｅｒｖｅｒ", "ai", "АI", "Admi\u0307n", "ADMİN", "ᴀᴅᴍɪɴ", "🅢🅨🅢🅣🅔🅜", "Ad\u200amin", "Admin\ufff9"],
+     "Ｓｅｒｖｅｒ", "Admi\u0307n", "ADMİN", "ᴀᴅᴍɪɴ", "🅢🅨🅢🅣🅔🅜", "Ad\u200amin", "Admin\ufff9"],
 )  # fmt: skip
 def test_names_that_speak_for_the_server_are_reserved(name: str) -> None:
     """Whatever they are written with."""
     assert is_reserved(name)
 
 
-@pytest.mark.parametrize("name", ["Ada", "Al", "Assist", "Admina", "Sys", "Модератор", "小林", "💬"])
+@pytest.mark.parametrize(
+    "name", ["Ada", "Al", "Ai", "Owner", "Bot", "Assist", "Admina", "Sys", "Модератор", "小林", "💬"]
+)
 def test_other_names_are_free(name: str) -> None:
     assert not is_reserved(name)
 
