@@ -1,8 +1,7 @@
 """The log: every durable event, in one total order, appended in groups.
 
-Appends that arrive while one commit is under way go together in the next. A caller is answered,
-and the event handed to its readers, only after the commit: nobody sees an event that a crash can
-take back.
+Appends that arrive while one commit is under way go together in the next. A caller is answered, and the event
+handed to its readers, only after the commit: nobody sees an event that a crash can take back.
 
 Where other nodes append to the same log, each node takes from it what it lacks, in order: when it is
 rung for, before an append of its own (it sees the head under the lock), and once a second.
@@ -13,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from itertools import chain
 
 from chatrooms.errors import Unavailable
 from chatrooms.event import Event, Position
@@ -55,11 +55,10 @@ class _OtherLife(Exception):
 class Log:
     """Append, read, head, epoch.
 
-    `head` is the seq of the last committed event that this node has taken, and `floor` that of the
-    last one that retention has removed; `head` changes in the step in which `listener` gets the events.
-    `on_append` is told, after that step, of what this node has appended; `on_renewal`, in the step in which
-    the epoch has changed, that all that was known of the database may be wrong. What these raise is
-    logged: it changes nothing in the log.
+    `head` is the seq of the last committed event that this node has taken, `floor` that of the last one that
+    retention has removed; `head` changes in the step in which `listener` gets the events. `on_append` is told,
+    after that step, of what this node has appended; `on_renewal`, in the step in which the epoch has changed,
+    that all that was known of the database may be wrong. What these raise is logged, and changes nothing.
     """
 
     def __init__(
@@ -243,7 +242,7 @@ class Log:
             try:
                 group = await self._commit(lot)
             except Unavailable as problem:
-                self._fail([*lot, *(job for left in lots for job in left)], problem)
+                self._fail([*chain(lot, *lots)], problem)
                 return
             except Exception as error:
                 if len(lot) > 1:
@@ -251,6 +250,10 @@ class Log:
                     continue
                 log.error("append failed: %s", described(error))
                 self._fail(lot, Unavailable("unavailable", "The database did not take the write.", retry_after=1))
+            except asyncio.CancelledError:  # the loop is about to end: nobody is left waiting for an answer
+                for job in chain(lot, *lots):
+                    job.future.cancel()
+                raise
             else:
                 self._tell(lot, group)
 

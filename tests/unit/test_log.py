@@ -177,6 +177,25 @@ async def test_waiting_commands_are_bounded_like_events(place: Place, monkeypatc
         assert sum(isinstance(answer, Unavailable) for answer in answers) == 6
 
 
+async def test_end_of_the_loop_leaves_no_caller_waiting(place: Place) -> None:
+    """A writer that is cancelled in the middle of a commit answers those whose events it had taken."""
+    begun = asyncio.Event()
+
+    async def endless(tx: Transaction) -> list[Event]:
+        begun.set()
+        await asyncio.Event().wait()
+        return []
+
+    async with opened(place) as (log, _):
+        calls = [asyncio.ensure_future(log.append((), endless)) for _ in "ab"]
+        await begun.wait()
+        assert log._writer is not None
+        log._writer.cancel()
+        done = await asyncio.gather(*calls, log._writer, return_exceptions=True)
+        assert [type(outcome) for outcome in done] == [asyncio.CancelledError] * 3
+        log._writer = None
+
+
 async def test_reading_that_the_end_overtakes_is_refused(place: Place) -> None:
     """As with any database that is away, not as a fault of this program."""
     async with opened(place) as (log, _):
