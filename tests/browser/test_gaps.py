@@ -54,11 +54,15 @@ def _rows(page: Page) -> Any:
     return page.locator("#messages .message-text, #messages .gap span")
 
 
-# Until it stays there for a frame: the page may draw in the very frame, and keep its reader at the end.
+# Until the page has heard of it: it may draw in the very frame, and keep its reader at the end.
 TO_THE_TOP = """log => new Promise((done) => {
+    let going = true;
+    log.addEventListener('scroll', () => {
+        if (log.scrollTop === 0) { going = false; done(); }
+    });
     const step = () => {
-        if (log.scrollTop === 0) return done();
-        log.scrollTop = 0;
+        if (!going) return;
+        log.scrollTop = log.scrollTop === 0 ? 1 : 0;
         requestAnimationFrame(step);
     };
     requestAnimationFrame(step);
@@ -168,10 +172,10 @@ async def test_older_messages_that_come_after_a_new_beginning_leave_no_hole(
             await route.fulfill(response=answer)
 
         await bob.route("**/messages?before=*", hold, times=1)
-        await bob.goto(f"{base_url}/?room=lobby")
-        await is_live(bob)
-        await sees(bob, *texts[10:60])
-        async with bob.expect_request("**/messages?before=*"):
+        async with bob.expect_request("**/messages?before=*", timeout=LIMIT):  # even while its list is still short
+            await bob.goto(f"{base_url}/?room=lobby")
+            await is_live(bob)
+            await sees(bob, *texts[10:60])
             await bob.locator("#log").evaluate(TO_THE_TOP)
         cut = await _cut(app, bob, "Bob")
         await ada.evaluate(POST, {"room": "lobby", "texts": texts[60:]})
@@ -200,10 +204,10 @@ async def test_messages_of_the_room_before_are_not_drawn_in_this_one(
             await route.continue_()
 
         await bob.route("**/messages?before=*", hold)
-        await bob.goto(f"{base_url}/?room=lobby")
-        await is_live(bob)
-        await sees(bob, *(f"{number}" for number in range(10, 60)))
-        async with bob.expect_request("**/messages?before=*"):
+        async with bob.expect_request("**/messages?before=*", timeout=LIMIT):  # even while its list is still short
+            await bob.goto(f"{base_url}/?room=lobby")
+            await is_live(bob)
+            await sees(bob, *(f"{number}" for number in range(10, 60)))
             await bob.locator("#log").evaluate(TO_THE_TOP)
         await bob.fill("#room-form-input", "quiet")
         await bob.press("#room-form-input", "Enter")
