@@ -172,7 +172,7 @@ async def test_older_messages_that_come_after_a_new_beginning_leave_no_hole(
             await route.fulfill(response=answer)
 
         await bob.route("**/messages?before=*", hold, times=1)
-        async with bob.expect_request("**/messages?before=*", timeout=LIMIT):  # even while its list is still short
+        async with bob.expect_request("**/messages?before=*", timeout=3 * LIMIT):  # even while its list is still short
             await bob.goto(f"{base_url}/?room=lobby")
             await is_live(bob)
             await sees(bob, *texts[10:60])
@@ -204,7 +204,7 @@ async def test_messages_of_the_room_before_are_not_drawn_in_this_one(
             await route.continue_()
 
         await bob.route("**/messages?before=*", hold)
-        async with bob.expect_request("**/messages?before=*", timeout=LIMIT):  # even while its list is still short
+        async with bob.expect_request("**/messages?before=*", timeout=3 * LIMIT):  # even while its list is still short
             await bob.goto(f"{base_url}/?room=lobby")
             await is_live(bob)
             await sees(bob, *(f"{number}" for number in range(10, 60)))
