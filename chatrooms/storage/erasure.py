@@ -49,7 +49,7 @@ async def finish(database: Database, user_id: str) -> None:
         last, until_ms = (await extent_of(tx)).head, now_ms()
         sessions = await tx.fetch("select session_id, since from sessions where owner = $1", user_id)
     await tasks.forget_of(database, user_id)
-    await in_steps(database.appending, partial(_private_replies, user_id))
+    await in_steps(database, partial(_private_replies, user_id))
     for topic in _own(user_id):
         await _remove_events(database, topic, 0, MAX_SEQ, partial(_take_out, user_id))
     for session_id, since in sessions:
@@ -77,7 +77,7 @@ async def _remove_events(database: Database, topic: str, after: int, last: int, 
             await remove(tx, seqs)
         return len(seqs)
 
-    await in_steps(database.appending, step, least)
+    await in_steps(database, step, least)
 
 
 async def _take_out(user_id: str, tx: Transaction, seqs: Sequence[Row]) -> None:
@@ -113,7 +113,7 @@ async def _remove_session(database: Database, session_id: str, since: int, last:
     after_ms = others[0][0] if others else 0
     until_ms = max(until_ms, mine[0][0] if mine else 0)  # by the clock of another node
     await check_unlocked(database)
-    await in_steps(database.appending, partial(_session_rows, session_id, after_ms, until_ms), LEAST_ROWS)
+    await in_steps(database, partial(_session_rows, session_id, after_ms, until_ms), LEAST_ROWS)
     await _remove_events(database, topic, since, last, _remove, LEAST_ROWS)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
 
 from chatrooms.event import PURGED
 from chatrooms.storage.database import Database, Source, Transaction
@@ -23,7 +22,6 @@ STEP_TIME = 0.005  # seconds that the work of a step may take: steps grow and sh
 PAUSE = 0.01  # seconds between two steps, at least
 PART = 4  # times as long as the step took: how long a pause follows it
 
-Begin = Callable[[], AbstractAsyncContextManager[Transaction]]
 Step = Callable[[Transaction, int], Awaitable[int]]
 
 _LAST_BEFORE = """
@@ -35,15 +33,15 @@ select count(*), max(seq) from
 (select seq from events where seq > $1 and seq <= $2 order by seq limit $3) as step"""
 
 
-async def in_steps(begin: Begin, step: Step, least: int = 1) -> int:
-    """Repeats a step, each time in a transaction that `begin` begins, until it removes nothing; how many it removed.
+async def in_steps(database: Database, step: Step, least: int = 1) -> int:
+    """Repeats a step, each time under the lock of the log, until it removes nothing; how many it removed.
 
     The step is told how many rows it may remove, `least` or more: however slow the way to the database is, so many
     are no burden. Raises what it raises; then the steps before are done.
     """
     removed, most = 0, FIRST_STEP
     while True:
-        async with begin() as tx:
+        async with database.appending() as tx:
             began = time.monotonic()
             done = await step(tx, most)
             await tx.fetch("select 1")  # all was written now, but for the commit: a slow disk makes no step smaller
@@ -71,7 +69,7 @@ async def remove_before(database: Database, table: str, key: str, at: str, befor
             await tx.executemany(f"delete from {table} where {key} = $1", [row[:1] for row in rows])
         return len(rows)
 
-    return await in_steps(database.appending, step, LEAST_ROWS)
+    return await in_steps(database, step, LEAST_ROWS)
 
 
 async def last_before(source: Source, before_ms: int) -> int:
@@ -101,7 +99,7 @@ async def remove_old_events(database: Database, before_ms: int, on_floor: Callab
         on_floor(floor)
         return removed
 
-    return await in_steps(database.appending, step, LEAST_EVENTS)
+    return await in_steps(database, step, LEAST_EVENTS)
 
 
 async def _remove_events(tx: Transaction, floor: int, last: int, most: int) -> tuple[int, int]:

@@ -76,7 +76,7 @@ async def forget_ended(database: Database, before: int) -> int:
         finding = "select task_id from tasks where ended_at < $1 order by ended_at limit $2"
         return await _forget_all(tx, await tx.fetch(finding, before, most))
 
-    return await in_steps(database.appending, step)
+    return await in_steps(database, step)
 
 
 async def forget_of(database: Database, user_id: str) -> int:
@@ -86,7 +86,7 @@ async def forget_of(database: Database, user_id: str) -> int:
         rows = await tx.fetch("select task_id from tasks where user_id = $1 limit $2", user_id, most)
         return await _forget_all(tx, rows)
 
-    return await in_steps(database.appending, step)
+    return await in_steps(database, step)
 
 
 async def _forget_all(tx: Transaction, rows: Sequence[Row]) -> int:

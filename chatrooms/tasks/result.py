@@ -135,7 +135,7 @@ class Results:
             return await queries.forget_some(tx, now_ms(), min(most, FORGOTTEN_AT_ONCE))
 
         # Under the lock of the log, as the tasks that take their results along: each may change several rows.
-        await in_steps(self._database.appending, step)
+        await in_steps(self._database, step)
 
 
 def _check(there: bool) -> None:
