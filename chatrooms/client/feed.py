@@ -10,8 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, NamedTuple
 
 from chatrooms.client.credentials import Credentials
@@ -59,6 +58,7 @@ class Feed:
         self._ends = ends
         self._on_expiring = on_expiring
         self._seen: OrderedDict[str, None] = OrderedDict()
+        self._parser = Parser()
         self._shown = ""
         self._heartbeat = HEARTBEAT
         self._retry = 0.0
@@ -73,10 +73,15 @@ class Feed:
             token, wait = "", self._retry
             try:
                 token = await self._credentials.fresh()
-                async with aclosing(self._connection(token)) as events:
-                    async for event in events:
-                        self._failures, refused_token = 0, ""
-                        yield event
+                exchange = await self._open(token, self.position)
+                try:
+                    await self._begin(exchange)
+                    while not self._ended and (piece := await self._next(exchange)):
+                        for event in self._events_in(piece):
+                            self._failures, refused_token = 0, ""
+                            yield event
+                finally:
+                    await exchange.close()
                 wait = self._retry
             except Refused as refused:
                 if refused.status == 401 and token != refused_token and await self._credentials.renew(token):
@@ -91,31 +96,28 @@ class Feed:
                 await asyncio.sleep(delay(self._failures, wait))
                 self._failures += 1
 
-    async def _connection(self, token: str) -> AsyncGenerator[Event, None]:
-        exchange = await self._open(token, self.position)
-        try:
-            if exchange.status == 204:
-                self._ended = True
-                return
-            if exchange.status != 200:
-                raise await exchange.refusal()
-            parser, self._shown = Parser(), ""
-            while piece := await self._next(exchange):
-                for told in parser.feed(piece):
-                    event = self._take(told)
-                    if event is not None:
-                        yield event
-                        if self._ended:
-                            return
-                if parser.retry is not None:
-                    self._retry = parser.retry / 1000
-        finally:
-            await exchange.close()
+    async def _begin(self, exchange: Exchange) -> None:
+        """Raises Refused."""
+        if exchange.status == 204:
+            self._ended = True
+        elif exchange.status != 200:
+            raise await exchange.refusal()
+        self._parser, self._shown = Parser(), ""
 
     async def _next(self, exchange: Exchange) -> bytes:
         """The next piece, b"" at the end. Raises TimeoutError when the server is silent for too long."""
         async with asyncio.timeout(SILENCE * self._heartbeat or None):
             return await exchange.read()
+
+    def _events_in(self, piece: bytes) -> Iterator[Event]:
+        for told in self._parser.feed(piece):
+            event = self._take(told)
+            if event is not None:
+                yield event
+                if self._ended:
+                    return
+        if self._parser.retry is not None:
+            self._retry = self._parser.retry / 1000
 
     def _take(self, told: ServerEvent) -> Event | None:
         """What is to be given to the user, if anything."""
@@ -174,16 +176,23 @@ class Reply:
         self._request = request
         self._credentials = credentials
         self._question = question
+        self._parser = Parser()
         self._next = 0
 
     async def __aiter__(self) -> AsyncIterator[str]:
         failures = 0
         while self.state == "streaming":
             try:
-                async with aclosing(self._connection()) as texts:
-                    async for text in texts:
-                        failures = 0
-                        yield text
+                exchange = await self._open()
+                try:
+                    await self._begin(exchange)
+                    while self.state == "streaming" and (piece := await self._piece(exchange)):
+                        for told in self._parser.feed(piece):
+                            if text := self._take(told.data):
+                                failures = 0
+                                yield text
+                finally:
+                    await exchange.close()
             except OSError:
                 if not self.id:
                     raise
@@ -204,24 +213,17 @@ class Reply:
             exchange = await self._asked("DELETE", f"/api/chat/stream/{self.id}", None)
             await exchange.close()
 
-    async def _connection(self) -> AsyncGenerator[str, None]:
-        exchange = await self._open()
-        try:
-            if exchange.status != 200:
-                raise await exchange.refusal()
-            self.id = exchange.headers.get("x-message-id", self.id)
-            parser = Parser()
-            while self.state == "streaming":
-                async with asyncio.timeout(REPLY_SILENCE):
-                    piece = await exchange.read()
-                if not piece:
-                    return
-                for event in parser.feed(piece):
-                    text = self._take(event.data)
-                    if text:
-                        yield text
-        finally:
-            await exchange.close()
+    async def _begin(self, exchange: Exchange) -> None:
+        """Raises Refused."""
+        if exchange.status != 200:
+            raise await exchange.refusal()
+        self.id = exchange.headers.get("x-message-id", self.id)
+        self._parser = Parser()
+
+    async def _piece(self, exchange: Exchange) -> bytes:
+        """The next one, b"" at the end. Raises TimeoutError when the server is silent for too long."""
+        async with asyncio.timeout(REPLY_SILENCE):
+            return await exchange.read()
 
     async def _open(self) -> Exchange:
         if not self.id:

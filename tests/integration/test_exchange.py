@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import traceback
 from asyncio import StreamReader, StreamWriter
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -85,6 +86,34 @@ async def test_leaving_the_loop_hangs_up() -> None:
         async for _ in client.events("/x"):
             break
         await hanging.hung_up.wait()
+
+
+LEFT = """
+import asyncio, sys
+from chatrooms.client import Client
+
+feeds = []  # they outlive main
+
+async def main():
+    client = Client(sys.argv[1], "t")
+    for _ in range(20):
+        feeds.append(client.events("/x"))
+        await anext(feeds[-1])
+
+asyncio.run(main())
+"""
+
+
+async def test_program_may_end_in_the_middle() -> None:
+    """Neither its streams nor its client were closed: it hangs up, and complains of nothing."""
+    hanging = Hanging(STREAM + FIRST)
+    async with serving(hanging.answer) as url, asyncio.timeout(PATIENCE):
+        program = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", LEFT, url, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+        )
+        said, _ = await program.communicate()
+        await hanging.hung_up.wait()
+    assert (program.returncode, said.decode()) == (0, "")
 
 
 async def test_closed_client_hangs_up_for_good() -> None:
