@@ -29,7 +29,7 @@ class Client:
     source         an async function that gives tokens, instead: of a back end that signs its own
     username       the name shown, where the token leaves it open
     patience       seconds for which a message is sent again and again; None: until it is acknowledged
-    tls            whom to trust, for https
+    tls            which authorities to trust, for https
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class Client:
     def room(
         self, room_id: str, username: str = "", history: int = 0, position: str = "", client_id: str = ""
     ) -> AsyncIterator[Event]:
-        """The events of a room, for ever, by whose reading one is in it; after a position, or the last messages.
+        """The events of a room, without end, after a position or the last messages; reading it makes you present.
 
         Ends when the server says that there is no way back (kicked, replaced). Raises Refused.
         """

@@ -79,7 +79,7 @@ class Exchange:
 
 
 class Http:
-    """One server, by its URL; `tls` says whom to trust, for https (default: the system's authorities)."""
+    """One server, by its URL; `tls` holds the authorities to trust, for https (default: the system's)."""
 
     def __init__(self, url: str, tls: ssl.SSLContext | None = None) -> None:
         self._url = httpx.URL(url)
