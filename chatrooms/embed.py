@@ -10,12 +10,12 @@ from typing import Any
 
 from chatrooms import names
 from chatrooms.app import make_app
-from chatrooms.handlers.base import Authenticate
-from chatrooms.identity.tokens import Identity
-from chatrooms.notifications.notifier import Notifier
+from chatrooms.http.base import Authenticate
+from chatrooms.personal.notifications import Notifier
 from chatrooms.rooms.message import Draft
 from chatrooms.server import Server
 from chatrooms.tasks.jobs import Tasks
+from chatrooms.users.tokens import Identity
 
 HOUR = 3600.0
 

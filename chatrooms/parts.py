@@ -7,59 +7,54 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from chatrooms.ai import provider
-from chatrooms.bus.choice import bus_of, intake_of
-from chatrooms.channels.channels import Channels
-from chatrooms.channels.ids import ChannelIds
-from chatrooms.channels.orders import ChannelOrders
-from chatrooms.core.hub import LONGEST_RETRY, Hub
-from chatrooms.core.replacements import Replacements
+from chatrooms.cluster.bus import bus_of, intake_of
+from chatrooms.cluster.leases import Lease
+from chatrooms.cluster.nodes import Nodes
 from chatrooms.datadir import Folder, stored_secret
 from chatrooms.errors import ConfigError
-from chatrooms.event import CONTROL
-from chatrooms.identity.accounts import Accounts
-from chatrooms.identity.gate import Gate
-from chatrooms.identity.publickeys import load
-from chatrooms.identity.quotas import Quotas
-from chatrooms.identity.signins import SignIns
-from chatrooms.identity.tokens import MIN_SECRET_BYTES, Tokens
 from chatrooms.limits import Places
+from chatrooms.log import database_of
+from chatrooms.log.event import CONTROL
+from chatrooms.log.log import Log
 from chatrooms.metrics import Metrics
-from chatrooms.nodes.lease import Lease
-from chatrooms.nodes.neighbours import Neighbours
-from chatrooms.nodes.nodes import Nodes
-from chatrooms.nodes.orders import Orders
-from chatrooms.notifications.notifications import Notifications
 from chatrooms.options import Options
-from chatrooms.personal.memberships import Memberships
+from chatrooms.personal.notifications import Notifications
 from chatrooms.personal.personal import Personal
-from chatrooms.personal.reading import Common
 from chatrooms.replies.in_rooms import RoomReplies
 from chatrooms.replies.jobs import Replies
-from chatrooms.replies.rights import ReplyRights
+from chatrooms.replies.queue import ReplyRights
 from chatrooms.replies.store import ReplyStore
-from chatrooms.rooms.directory import Directory
+from chatrooms.rooms.audit import Acts, Audit
+from chatrooms.rooms.elsewhere import Neighbours
 from chatrooms.rooms.entrance import Entrance
 from chatrooms.rooms.ingest import Ingest
+from chatrooms.rooms.invites import Invites
+from chatrooms.rooms.memberships import Memberships
+from chatrooms.rooms.message import MessageQueries
 from chatrooms.rooms.messages import Messages
+from chatrooms.rooms.moderation import Moderation
+from chatrooms.rooms.orders import Orders
+from chatrooms.rooms.policy import Rulebook
 from chatrooms.rooms.rooms import Rooms
-from chatrooms.rules.acts import Acts
-from chatrooms.rules.audit import Audit
-from chatrooms.rules.invites import Invites
-from chatrooms.rules.moderation import Moderation
-from chatrooms.rules.rulebook import Rulebook
-from chatrooms.rules.settings import RoomSettings
+from chatrooms.rooms.settings import Directory, RoomSettings
 from chatrooms.sessions.outbox import Outbox
-from chatrooms.sessions.owners import Owners
-from chatrooms.sessions.readership import Readership
+from chatrooms.sessions.owners import Owners, Readership
 from chatrooms.sessions.sessions import Sessions
-from chatrooms.storage.engines import database_of
-from chatrooms.storage.log import Log
-from chatrooms.storage.messages import MessageQueries
+from chatrooms.streams.channel_orders import ChannelOrders
+from chatrooms.streams.channels import ChannelIds, Channels
+from chatrooms.streams.hub import LONGEST_RETRY, Hub
+from chatrooms.streams.reading import Common
+from chatrooms.streams.resume import Replacements
 from chatrooms.tasks.export import Exports
 from chatrooms.tasks.jobs import Tasks
 from chatrooms.tasks.result import Results
 from chatrooms.tasks.store import TaskStore
-from chatrooms.tasks.streams import TaskStreams
+from chatrooms.tasks.task import TaskStreams
+from chatrooms.users.accounts import Accounts
+from chatrooms.users.authenticator import Gate
+from chatrooms.users.quotas import Quotas
+from chatrooms.users.signins import SignIns
+from chatrooms.users.tokens import MIN_SECRET_BYTES, Tokens, load
 
 log = logging.getLogger(__name__)
 

@@ -14,10 +14,10 @@ from chatrooms import options
 from chatrooms.datadir import Folder, lock
 from chatrooms.errors import ConfigError
 from chatrooms.housekeeping import Outcome, do_chores, run_out
-from chatrooms.storage import backup as copies
-from chatrooms.storage.database import Database
-from chatrooms.storage.engines import FILE, database_of
-from chatrooms.storage.log import Log
+from chatrooms.log import FILE, database_of
+from chatrooms.log.backup import copy, put_back
+from chatrooms.log.database import Database
+from chatrooms.log.log import Log
 
 
 def backup(argv: Sequence[str]) -> int:
@@ -25,7 +25,7 @@ def backup(argv: Sequence[str]) -> int:
     parser = _parser("backup", "Copy the database, of a running server too, to a new file.")
     parser.add_argument("file", type=Path)
     args = parser.parse_args(argv)
-    size = copies.copy(_data_dir(args.data_dir) / FILE, args.file)
+    size = copy(_data_dir(args.data_dir) / FILE, args.file)
     print(f"{args.file}: {size} bytes")
     return 0
 
@@ -37,7 +37,7 @@ def restore(argv: Sequence[str]) -> int:
     args = parser.parse_args(argv)
     data_dir = _data_dir(args.data_dir)
     with lock(data_dir):
-        epoch = copies.put_back(args.file, data_dir / FILE)
+        epoch = put_back(args.file, data_dir / FILE)
     print(f"restored {args.file} as epoch {epoch}")
     return 0
 

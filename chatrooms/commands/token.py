@@ -10,8 +10,8 @@ from pathlib import Path
 from chatrooms import kinds, names
 from chatrooms.datadir import stored_secret
 from chatrooms.errors import BadRequest
-from chatrooms.identity.tokens import ROLES, Tokens
 from chatrooms.options import Options
+from chatrooms.users.tokens import ROLES, Tokens
 
 
 def main(argv: Sequence[str]) -> int:

@@ -18,16 +18,17 @@ from pathlib import Path
 
 from chatrooms import names
 from chatrooms.errors import ConfigError, Problem, StartFailure, Unavailable
-from chatrooms.identity.accounts import new_account
-from chatrooms.identity.gate import changed
-from chatrooms.identity.passwords import Passwords
-from chatrooms.identity.tokens import ROLES
+from chatrooms.log import database_of
+from chatrooms.log.database import Database
+from chatrooms.log.log import Log
 from chatrooms.options import Options
-from chatrooms.storage import accounts, families
-from chatrooms.storage.accounts import Account, AccountQueries
-from chatrooms.storage.database import Database
-from chatrooms.storage.engines import database_of
-from chatrooms.storage.log import Log
+from chatrooms.users import store
+from chatrooms.users.accounts import new_account
+from chatrooms.users.authenticator import changed
+from chatrooms.users.passwords import Passwords
+from chatrooms.users.signins import end_families
+from chatrooms.users.store import Account, AccountQueries
+from chatrooms.users.tokens import ROLES
 
 _UNUSED = {"CHATROOMS_SECRET": "no token is signed here"}  # or a shared database would ask for it
 
@@ -65,7 +66,7 @@ async def _add(database: Database, args: Namespace) -> str:
     account = new_account(names.username(args.name), email, hashed, args.role)
     await AccountQueries(database).index_names()
     async with database.appending() as tx:
-        await accounts.add(tx, account)
+        await store.add(tx, account)
     return f"{account.username} is {account.user_id}, {account.role}"
 
 
@@ -74,13 +75,13 @@ async def _change(database: Database, args: Namespace, settings: Options) -> str
     hashed = await _hashed(_password()) if args.action == "passwd" else ""
     async with database.appending() as tx:
         if args.action == "passwd":
-            await accounts.set_password(tx, account.user_id, hashed)
+            await store.set_password(tx, account.user_id, hashed)
         elif args.action == "role":
-            await accounts.set_role(tx, account.user_id, args.role)
+            await store.set_role(tx, account.user_id, args.role)
         else:
-            await accounts.set_state(tx, account.user_id, "active" if args.action == "enable" else "disabled")
+            await store.set_state(tx, account.user_id, "active" if args.action == "enable" else "disabled")
         # Whatever it was, tokens that were given out before must not outlive it.
-        await families.end_all(tx, account.user_id, int(time.time() + settings.token_ttl) + 1)
+        await end_families(tx, account.user_id, int(time.time() + settings.token_ttl) + 1)
     if database.shared:
         await _tell(database)
     return f"{account.username}: done"

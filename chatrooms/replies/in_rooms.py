@@ -13,17 +13,16 @@ from msgspec import UNSET
 
 from chatrooms.ai.base import Line, Prompt, Scene
 from chatrooms.errors import NotFound, Problem
-from chatrooms.event import event_id, parse_id
-from chatrooms.identity.quotas import Quotas
-from chatrooms.identity.tokens import Identity
-from chatrooms.replies.chunk import Chunk, frame_of
+from chatrooms.log.event import event_id, parse_id
+from chatrooms.log.log import Log
 from chatrooms.replies.elsewhere import RepliesElsewhere
 from chatrooms.replies.jobs import Replies, check_ended
-from chatrooms.replies.reply import Ending, Reader, Reply
+from chatrooms.replies.reply import Chunk, Ending, Reader, Reply, frame_of
 from chatrooms.rooms.message import RoomMessage
 from chatrooms.rooms.messages import Messages
 from chatrooms.rooms.rooms import Rooms, topic_of
-from chatrooms.storage.log import Log
+from chatrooms.users.quotas import Quotas
+from chatrooms.users.tokens import Identity
 
 INTERVAL = 1 / 23  # seconds between two chunks of a reply: with the last one at most 25 in a second
 PAGE = 200  # messages that are read at once

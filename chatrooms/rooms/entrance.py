@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from chatrooms import lookalikes, names
-from chatrooms.core.start import Start
 from chatrooms.errors import Conflict, Forbidden
-from chatrooms.identity.gate import Gate
-from chatrooms.identity.quotas import Quotas
-from chatrooms.identity.tokens import Identity
+from chatrooms.rooms.attendee import Seat, Wish
+from chatrooms.rooms.policy import Rulebook
 from chatrooms.rooms.rooms import Rooms
-from chatrooms.rooms.seat import Seat, Wish
-from chatrooms.rules.rulebook import Rulebook
+from chatrooms.streams.resume import Start
+from chatrooms.users.authenticator import Gate
+from chatrooms.users.quotas import Quotas
+from chatrooms.users.tokens import Identity
 
 MAX_HISTORY = 200
 

@@ -11,20 +11,18 @@ from collections.abc import Callable, Iterable, Sequence
 import msgspec
 
 from chatrooms import sse
-from chatrooms.core.hub import LONGEST_RETRY, Hub, closing
-from chatrooms.core.poll import POLL_EVENTS, page
-from chatrooms.core.replacements import Replacements
-from chatrooms.core.start import Start, start_of
-from chatrooms.core.stream import Stream
-from chatrooms.core.topic import Topic
-from chatrooms.event import event_id
-from chatrooms.identity.tokens import Identity
 from chatrooms.limits import RateLimit
+from chatrooms.log.event import event_id
+from chatrooms.log.log import Log
 from chatrooms.options import Options
+from chatrooms.rooms.attendee import Seat
+from chatrooms.rooms.message import MessageQueries
 from chatrooms.rooms.presence import Key, Names, Presence, as_guest
-from chatrooms.rooms.seat import Seat
-from chatrooms.storage.log import Log
-from chatrooms.storage.messages import MessageQueries
+from chatrooms.streams.hub import LONGEST_RETRY, Hub, closing
+from chatrooms.streams.resume import POLL_EVENTS, Replacements, Start, page, start_of
+from chatrooms.streams.stream import Stream
+from chatrooms.streams.topic import Topic
+from chatrooms.users.tokens import Identity
 
 TYPING_INTERVAL = 2.0  # seconds between two `typing` events of one user
 RETRY_MS = (500, int(LONGEST_RETRY * 1000))  # reconnection time told to clients, at random between

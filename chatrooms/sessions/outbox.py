@@ -15,15 +15,23 @@ from collections.abc import Sequence
 from chatrooms import names
 from chatrooms.clock import iso, now_ms
 from chatrooms.errors import BadRequest, Problem, TooLarge
-from chatrooms.event import Event
-from chatrooms.listeners import described
+from chatrooms.log.database import Database, Transaction
+from chatrooms.log.event import Event
+from chatrooms.log.log import Log
+from chatrooms.logs import described
 from chatrooms.options import Options
-from chatrooms.sessions.message import SessionMessage
 from chatrooms.sessions.owners import Owners
-from chatrooms.storage import sessions as queries
-from chatrooms.storage.database import Database, Transaction
-from chatrooms.storage.log import Log
-from chatrooms.storage.sessions import LOT, Waiting
+from chatrooms.sessions.store import (
+    LOT,
+    SessionMessage,
+    Waiting,
+    any_waiting,
+    is_locked,
+    owners_of,
+    refuse,
+    take,
+    waiting,
+)
 
 LOOK = 0.5  # seconds between two looks when nobody rings
 PAUSE = 0.02  # seconds between two looks: many small transactions become few appends
@@ -79,9 +87,9 @@ class Outbox:
         Each look begins with the first id, or the rows of one program could change places: those of a
         transaction that was long under way would be found after those of its next one.
         """
-        while not await queries.is_locked(self._database):
+        while not await is_locked(self._database):
             began = time.monotonic()
-            ids = await queries.waiting(self._database, FOUND)
+            ids = await waiting(self._database, FOUND)
             # While somebody's long transaction keeps PostgreSQL from cleaning up, each look passes all that
             # was taken since: the longer it takes, the fewer there are.
             spent = time.monotonic() - began
@@ -103,8 +111,8 @@ class Outbox:
 
         async def command(tx: Transaction) -> Sequence[Event]:
             nonlocal here
-            rows = await queries.take(tx, ids, now_ms())
-            here = bool(rows) or await queries.any_waiting(tx, ids)
+            rows = await take(tx, ids, now_ms())
+            here = bool(rows) or await any_waiting(tx, ids)
             return await self._events(tx, rows) if rows else ()
 
         await self._log.append((), command)
@@ -122,9 +130,9 @@ class Outbox:
                 log.error("row %d of session_messages failed: %s", row.id, described(error))
                 refused.append((row.id, "Something went wrong here."))
         if refused:
-            await queries.refuse(tx, refused)
+            await refuse(tx, refused)
             _complain(refused)
-        owned = set(await queries.owners_of(tx, {message.session_id for message, _ in messages}))
+        owned = set(await owners_of(tx, {message.session_id for message, _ in messages}))
         events: list[Event] = []
         for message, owner in messages:
             if owner is not None:

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from chatrooms.rules import moderation
+from chatrooms.rooms import moderation
 from tests.helpers.chat import Chat
 from tests.helpers.den import BANNED, DEN, MODERATOR, OWNER, TOM, do, ending, make_den, must
 

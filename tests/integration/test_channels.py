@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from chatrooms.channels import channel as channels
-from chatrooms.channels.subscription import Subscription
-from chatrooms.core.start import Start
 from chatrooms.errors import Forbidden
 from chatrooms.logs import redact
-from chatrooms.rooms.seat import Wish
+from chatrooms.rooms.attendee import Wish
+from chatrooms.streams import channels
+from chatrooms.streams.channels import Subscription
+from chatrooms.streams.resume import Start
 from tests.helpers.channel import Subscribed, post_events, wanted
 from tests.helpers.chat import Chat, eventually
 from tests.helpers.reader import Reader, data

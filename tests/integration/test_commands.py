@@ -15,7 +15,7 @@ import pytest
 
 from chatrooms import __version__
 from chatrooms.cli import COMMANDS, main
-from chatrooms.identity.tokens import Tokens
+from chatrooms.users.tokens import Tokens
 from tests.helpers.chat import SECRET, Chat
 
 PATIENCE = 60.0  # seconds that another process may take

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from chatrooms.core import catchup
-from chatrooms.core.stream import Stream
-from chatrooms.event import CONTROL, Event
-from chatrooms.personal import inboxes
+from chatrooms.log.event import CONTROL, Event
+from chatrooms.personal import personal as inboxes
+from chatrooms.streams import catchup
+from chatrooms.streams.stream import Stream
 from tests.helpers.chat import Chat, eventually
 from tests.helpers.personal import mine
 from tests.helpers.postgres import Postgres

@@ -11,13 +11,12 @@ import pytest
 
 from chatrooms import housekeeping
 from chatrooms.clock import now_ms
-from chatrooms.event import CONTROL, Event
-from chatrooms.replies.reply import COMPLETE, Ending, Reply
+from chatrooms.log.database import Transaction
+from chatrooms.log.event import CONTROL, Event
+from chatrooms.replies import store as replies
+from chatrooms.replies.reply import COMPLETE, Ending, Reply, StoredReply
+from chatrooms.rooms.message import rewrite_message
 from chatrooms.server import Server
-from chatrooms.storage import messages as message_rows
-from chatrooms.storage import replies
-from chatrooms.storage.database import Transaction
-from chatrooms.storage.replies import StoredReply
 from chatrooms.tasks.task import RUNNING, Change
 from tests.helpers.chat import Chat, eventually
 from tests.helpers.postgres import Postgres
@@ -116,7 +115,7 @@ async def two_events(server: Server) -> list[int]:
 async def rewrite_backwards(server: Server, seqs: Sequence[int]) -> None:
     async def command(tx: Transaction) -> list[Event]:
         for seq in reversed(seqs):
-            await message_rows.rewrite(tx, seq, "erased", b"{}")
+            await rewrite_message(tx, seq, "erased", b"{}")
         return []
 
     await server.log.append((), command)
@@ -130,7 +129,7 @@ PAIRS = {
         "replies", two_replies, lambda s, _: s.replies._store.renew(), finish_backwards
     ),
     "old replies go and are erased": Pair(
-        "replies", ended_replies, lambda s, _: replies.forget_ended(s.database, LATER), forget_private_backwards
+        "replies", ended_replies, lambda s, _: replies.forget_ended_replies(s.database, LATER), forget_private_backwards
     ),
     "tasks are renewed and change": Pair("tasks", two_tasks, lambda s, _: s.tasks._store.renew(), start_backwards),
     "sign-ins run out and end": Pair(

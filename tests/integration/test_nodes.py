@@ -12,11 +12,11 @@ from tornado.httpserver import HTTPServer
 from tornado.testing import bind_unused_port
 
 from chatrooms.app import make_app
-from chatrooms.bus.base import Bus
-from chatrooms.channels import orders
+from chatrooms.cluster.bus.base import Bus
 from chatrooms.errors import ConfigError
-from chatrooms.nodes import neighbours
-from chatrooms.nodes import orders as node_orders
+from chatrooms.rooms import elsewhere as neighbours
+from chatrooms.rooms import orders as node_orders
+from chatrooms.streams import channel_orders
 from tests.helpers.channel import Subscribed, wanted
 from tests.helpers.chat import SECRET, Chat, eventually, gather
 from tests.helpers.nats import Nats
@@ -317,7 +317,7 @@ async def test_set_of_a_shared_connection_is_changed_by_way_of_any_node(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Added, refused and removed there; neither token nor ticket goes through the log, and nothing without bound."""
-    monkeypatch.setattr(orders, "CHANGES", 5)
+    monkeypatch.setattr(channel_orders, "CHANGES", 5)
     async with cluster(2) as (one, two):
         many = await Subscribed.open(one, [wanted(one, "a")])
         ticket = (await two.post("/api/auth/ticket", user="c")).data["ticket"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chatrooms.rules.settings import Change
+from chatrooms.rooms.settings import Change
 from tests.helpers.chat import Chat
 from tests.helpers.den import BANNED, DEN, MEMBER, OWNER, STRANGER, TOM, do, ending, make_den, must
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from tornado.web import Application
 
-from chatrooms.handlers import openapi, pages
-from chatrooms.handlers.reference import Reference
+from chatrooms.http import openapi, pages
+from chatrooms.http.pages import Reference
 from tests.helpers.chat import Chat
 
 HANDLERS = Path(openapi.__file__).parent

@@ -12,8 +12,8 @@ from typing import cast
 import pytest
 
 from chatrooms.errors import Unauthorized
-from chatrooms.identity.gate import Gate
-from chatrooms.storage.database import Database, Row
+from chatrooms.log.database import Database, Row
+from chatrooms.users.authenticator import Gate
 from tests.helpers.channel import Subscribed, wanted
 from tests.helpers.chat import Chat
 from tests.helpers.personal import mine

@@ -8,9 +8,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from chatrooms.bus.base import ALL, Bus
-from chatrooms.bus.choice import bus_of
-from chatrooms.bus.parts import Joiner, split
+from chatrooms.cluster.bus import bus_of
+from chatrooms.cluster.bus.base import ALL, Bus, Joiner, split
 from chatrooms.errors import ConfigError
 from tests.helpers.chat import eventually
 from tests.helpers.nats import Nats

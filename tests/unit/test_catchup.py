@@ -8,12 +8,12 @@ from typing import cast
 
 import pytest
 
-from chatrooms.core.catchup import READERS, CatchUp
-from chatrooms.core.encoding import Encoding
-from chatrooms.core.stream import Stream
-from chatrooms.core.topic import BEHIND, Batch, Topic
-from chatrooms.event import Event
-from chatrooms.storage.log import Log
+from chatrooms.log.event import Event
+from chatrooms.log.log import Log
+from chatrooms.streams.catchup import READERS, CatchUp
+from chatrooms.streams.encoding import Encoding
+from chatrooms.streams.stream import Stream
+from chatrooms.streams.topic import BEHIND, Batch, Topic
 from tests.helpers.chat import eventually
 
 pytestmark = pytest.mark.gen_test(timeout=30)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from chatrooms.core.feeds import Feeds
-from chatrooms.core.topic import Topic
-from chatrooms.event import MAX_SEQ
+from chatrooms.log.event import MAX_SEQ
+from chatrooms.streams.topic import Feeds, Topic
 
 
 def test_sources_come_and_go() -> None:

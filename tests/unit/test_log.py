@@ -12,14 +12,12 @@ from typing import NamedTuple
 import pytest
 
 from chatrooms.errors import NotFound, Unavailable
-from chatrooms.event import Event, Position
-from chatrooms.storage import database as databases
-from chatrooms.storage import log as logs
-from chatrooms.storage import postgres, sqlite
-from chatrooms.storage.database import Database, Transaction
-from chatrooms.storage.engines import database_of
-from chatrooms.storage.group import Group, Job
-from chatrooms.storage.log import Log
+from chatrooms.log import database_of, postgres, sqlite
+from chatrooms.log import log as logs
+from chatrooms.log.database import Database, Transaction, migrations
+from chatrooms.log.event import Event, Position
+from chatrooms.log.group import Group, Job
+from chatrooms.log.log import Log
 
 pytestmark = [pytest.mark.gen_test(timeout=30), pytest.mark.every_engine]
 
@@ -283,7 +281,7 @@ async def test_database_of_before_does_not_give_its_numbers_again(
 ) -> None:
     """Upgraded in place, with its epoch, after its last event was removed."""
     for engine in (postgres, sqlite):
-        earlier = [each for each in databases.migrations(engine.__name__.rpartition(".")[2]) if each[0] != 8]
+        earlier = [each for each in migrations(engine.__name__.rpartition(".")[2]) if each[0] != 8]
         monkeypatch.setattr(engine, "migrations", lambda _, earlier=earlier: earlier)
     database = database_of(place.url, place.folder)
     await database.open()

@@ -12,11 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chatrooms import sse
-from chatrooms.core.outlet import OWED_BYTES, Outlet, labelled_with
-from chatrooms.core.shared import SharedStream
-from chatrooms.core.stream import Stream
-from chatrooms.core.topic import Topic
 from chatrooms.sse import Parser, ServerEvent
+from chatrooms.streams.shared import OWED_BYTES, Outlet, SharedStream, labelled_with
+from chatrooms.streams.stream import Stream
+from chatrooms.streams.topic import Topic
 
 HEAD = b"HTTP/1.1 200 OK\r\n\r\n"
 KEYS = ["a", "b", "a-long-key-of-a-stream", "ü"]

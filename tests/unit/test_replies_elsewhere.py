@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from chatrooms import sse
-from chatrooms.core.hub import Hub
-from chatrooms.event import Event
-from chatrooms.replies.chunk import Chunk, frame_of
+from chatrooms.log.event import Event
 from chatrooms.replies.elsewhere import SILENCE, RepliesElsewhere
+from chatrooms.replies.reply import Chunk, frame_of
+from chatrooms.streams.hub import Hub
 
 pytestmark = pytest.mark.gen_test
 

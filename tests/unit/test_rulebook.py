@@ -9,19 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from chatrooms.core.hub import Hub
 from chatrooms.errors import Forbidden, Unavailable
-from chatrooms.identity.tokens import Identity
+from chatrooms.log.database import Row
+from chatrooms.log.log import Log
+from chatrooms.log.sqlite import SQLite
 from chatrooms.options import Options
+from chatrooms.rooms import policy
+from chatrooms.rooms.message import MessageQueries
+from chatrooms.rooms.policy import Rulebook
 from chatrooms.rooms.rooms import Rooms
-from chatrooms.rules import rulebook
-from chatrooms.rules.act import Act
-from chatrooms.rules.rulebook import Rulebook
-from chatrooms.storage.database import Row
-from chatrooms.storage.log import Log
-from chatrooms.storage.messages import MessageQueries
-from chatrooms.storage.rules import BAN, restrict
-from chatrooms.storage.sqlite import SQLite
+from chatrooms.rooms.rules import BAN, Act, restrict
+from chatrooms.streams.hub import Hub
+from chatrooms.users.tokens import Identity
 
 pytestmark = pytest.mark.gen_test(timeout=30)
 
@@ -126,7 +125,7 @@ async def test_ban_ends_by_the_clock(tmp_path: Path) -> None:
 
 async def test_memory_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each user of a room that has people counts, one that has none counts once; the least recently used go first."""
-    monkeypatch.setattr(rulebook, "REMEMBERED", 5)
+    monkeypatch.setattr(policy, "REMEMBERED", 5)
     async with opened(tmp_path) as book:
         await book.ban("crowd", None)
         for user in ("ann", "ben", "cem"):

@@ -7,8 +7,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from chatrooms.core import topic as tails
-from chatrooms.core.topic import BATCH_BYTES, BEHIND, EPHEMERAL_BYTES, Batch, Topic
+from chatrooms.streams import topic as tails
+from chatrooms.streams.topic import BATCH_BYTES, BEHIND, EPHEMERAL_BYTES, Batch, Topic
 
 
 def frames(batch: Batch) -> list[bytes]:
