@@ -51,7 +51,7 @@ async def keep_house(server: Parts) -> None:
     """Removes, for ever, what has run out: sign-ins, results, tasks, and all that is past retention."""
     chores: list[Chore] = [
         ("sign-ins", server.signins.forget_expired),
-        ("tickets and revocations", server.gate.forget_expired),
+        ("tickets and revocations", server.authenticator.forget_expired),
         ("known devices", server.accounts.forget_expired),
         ("rows of deleted accounts", partial(erasure.finish_all, server.database)),
     ]

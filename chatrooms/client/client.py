@@ -173,7 +173,7 @@ class Client:
             try:
                 return await self.call("POST", path, body)
             except (Refused, OSError) as error:
-                if isinstance(error, Refused) and not error.passing:
+                if isinstance(error, Refused) and not error.transient:
                     raise
                 pause = delay(failures, error.retry_after if isinstance(error, Refused) else 0.0)
                 if time.monotonic() + pause > give_up_at:

@@ -80,7 +80,7 @@ class Feed:
                 if refused.status == 401 and token != refused_token and await self._credentials.renew(token):
                     refused_token = self._credentials.token  # should that be refused too, it is for good
                     continue
-                if not refused.passing:
+                if not refused.transient:
                     raise
                 wait = max(self._retry, refused.retry_after)
             except OSError:  # among them TimeoutError: silence

@@ -25,6 +25,6 @@ class Refused(Exception):
         return cls(status, code, sentence, float(retry_after) if retry_after.isdigit() else 0.0)
 
     @property
-    def passing(self) -> bool:
+    def transient(self) -> bool:
         """Whether the same may succeed later: over a rate, full, draining, or a proxy without its server."""
         return self.status in (429, 502, 503, 504)

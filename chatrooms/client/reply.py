@@ -58,7 +58,7 @@ class Reply:
                 if not self.id:
                     raise
             except Refused as refused:
-                if not self.id or not refused.passing:
+                if not self.id or not refused.transient:
                     raise
             if self.state == "streaming":
                 await asyncio.sleep(delay(failures))

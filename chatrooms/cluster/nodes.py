@@ -1,7 +1,7 @@
 """The nodes of one database: what they tell each other over the bus.
 
 Only news of the moment: that the log has grown, who came and went, what is typed. All of it may be
-lost; the log is looked into once a second, and presence is read again from its table (`neighbours.py`).
+lost; the log is looked into once a second, and presence is read again from its table (`rooms/remote.py`).
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ News = Ring | Say | Seen | Buried | Rows | Ask
 class Nodes:
     """This node's voice and ear. `name` is new with each life of the process.
 
-    `on_say` is given each ephemeral frame of another node and its topic; `on_health` is told when the
+    `on_message` is given each ephemeral frame of another node and its topic; `on_health` is told when the
     bus goes away, and when it is back; `on_seen` and `on_buried` of presence there; `on_rows` when
     another program has written to the outbox; `on_ask` is given the room and the node that wants to
     hear what is going on.
@@ -78,9 +78,9 @@ class Nodes:
 
     def __init__(self, bus: Bus) -> None:
         self.name = secrets.token_hex(6)
-        self.well = True
-        self.on_say: Callable[[str, bytes], None] = lambda topic, frame: None
-        self.on_health: Callable[[bool], None] = lambda well: None
+        self.healthy = True
+        self.on_message: Callable[[str, bytes], None] = lambda topic, frame: None
+        self.on_health: Callable[[bool], None] = lambda healthy: None
         self.on_seen: Callable[[Seen], None] = lambda seen: None
         self.on_buried: Callable[[str], None] = lambda node: None
         self.on_rows: Callable[[], None] = lambda: None
@@ -101,16 +101,16 @@ class Nodes:
         """Tells all nodes that this one has appended events."""
         self._send(ALL, Ring(self.name, events[-1].seq))
 
-    def say(self, nodes: Sequence[str], topic: str, frame: bytes) -> None:
+    def send(self, nodes: Sequence[str], topic: str, frame: bytes) -> None:
         """Gives an ephemeral frame to the readers of a topic on other nodes."""
         for node in nodes:
             self._send(node, Say(self.name, topic, frame.decode()))
 
-    def tell_seen(self, come: list[tuple[str, str, str]], gone: list[tuple[str, str, str]], guests: list[str]) -> None:
+    def send_seen(self, come: list[tuple[str, str, str]], gone: list[tuple[str, str, str]], guests: list[str]) -> None:
         """Tells who came to this node, which of those are guests, and who left it."""
         self._send(ALL, Seen(self.name, come, gone, guests))
 
-    def tell_buried(self, node: str) -> None:
+    def send_dead(self, node: str) -> None:
         """Tells that a node is dead."""
         self._send(ALL, Buried(self.name, node))
 
@@ -135,7 +135,7 @@ class Nodes:
             assert self._log is not None
             self._log.ring(news.seq)
         elif isinstance(news, Say):
-            self.on_say(news.topic, news.frame.encode())
+            self.on_message(news.topic, news.frame.encode())
         elif isinstance(news, Seen):
             self.on_seen(news)
         elif isinstance(news, Rows):
@@ -145,8 +145,8 @@ class Nodes:
         elif news.dead != self.name:  # else it was asleep: it takes a new lease with its next beat
             self.on_buried(news.dead)
 
-    def _tell_health(self, well: bool) -> None:
-        self.well = well
-        if well and self._log is not None:
+    def _tell_health(self, healthy: bool) -> None:
+        self.healthy = healthy
+        if healthy and self._log is not None:
             self._log.ring(self._log.head + 1)  # a ring may have been missed
-        tell(self.on_health, well)
+        tell(self.on_health, healthy)

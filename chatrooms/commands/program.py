@@ -103,7 +103,7 @@ class _Program:
         try:
             await self._client.call("PATCH", self._path, change)
         except Refused as refused:
-            return not refused.passing  # 409: it has ended
+            return not refused.transient  # 409: it has ended
         except OSError:
             return False
         return True

@@ -156,7 +156,7 @@ class Ticket(_AuthHandler):
 
     async def post(self) -> None:
         who = self.identity()
-        self.answer({"ticket": await self.server.gate.ticket(who), "expiresIn": TICKET_TTL}, 201)
+        self.answer({"ticket": await self.server.authenticator.ticket(who), "expiresIn": TICKET_TTL}, 201)
 
 
 class Extend(_AuthHandler):

@@ -17,7 +17,7 @@ from chatrooms import body, names
 from chatrooms.errors import BadRequest, Problem, StartFailure, Unauthorized, Unavailable
 from chatrooms.http.access import Access
 from chatrooms.logs import printable
-from chatrooms.rooms.entrance import check_free
+from chatrooms.rooms.admission import check_free
 from chatrooms.server import Server
 from chatrooms.users.tokens import Identity
 
@@ -120,20 +120,20 @@ class Handler(RequestHandler):
                 self.access.check_link(self.request)
             else:
                 self.access.check_origin(self.request)
-            self.server.gate.check(self._own)
+            self.server.authenticator.check(self._own)
             return self._own
         header = self.request.headers.get("Authorization", "")
         if header:
             scheme, _, token = header.partition(" ")
             if scheme.lower() != "bearer" or not token.strip():
                 raise Unauthorized("token-invalid", "The Authorization header must be: Bearer <token>.")
-            return self.server.gate.verify(token.strip())
+            return self.server.authenticator.verify(token.strip())
         token = self._credential("token") or self._credential("access_token")
         if token:
-            return self.server.gate.verify(token)
+            return self.server.authenticator.verify(token)
         token = self.get_cookie(COOKIE) or ""
         if token:
-            who = self.server.gate.verify(token)
+            who = self.server.authenticator.verify(token)
             if self.request.method in SAFE_METHODS:
                 self.access.check_link(self.request)
             else:
@@ -144,7 +144,7 @@ class Handler(RequestHandler):
     async def stream_identity(self) -> Identity:
         """Who asks for a stream: a one-use ticket serves, too."""
         ticket = self._credential("ticket")
-        return await self.server.gate.redeem(ticket) if ticket else self.identity()
+        return await self.server.authenticator.redeem(ticket) if ticket else self.identity()
 
     def _credential(self, name: str) -> str:
         """A token or ticket in the query; what is no text is no good one."""

@@ -77,7 +77,7 @@ class ChatBody(msgspec.Struct, rename="camel"):
         return Prompt(message, turns[-HISTORY:], self.model, self.temperature)
 
 
-TICK = 1.0  # seconds between two looks at the clock and the gate
+TICK = 1.0  # seconds between two looks at the clock and the authenticator
 
 
 class ReplyHandler(Handler):
@@ -128,7 +128,7 @@ class ReplyHandler(Handler):
         try:
             while not reader.done:
                 if clock.ticked():
-                    self.server.gate.check(who)
+                    self.server.authenticator.check(who)
                     await self.server.reply_rights.check_read(who, reply)
                     self._put(form.heartbeat() if clock.beats() else b"")
                 if reply.position and reply.position != position:

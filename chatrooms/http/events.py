@@ -12,7 +12,7 @@ from chatrooms.errors import BadRequest, Problem, TooMany, Unauthorized, Unavail
 from chatrooms.http.base import Handler
 from chatrooms.http.personal import ROOM_FORM, OwnStream
 from chatrooms.http.streaming import refuse_softly, stream_head, take_socket
-from chatrooms.rooms.attendee import Seat, Wish
+from chatrooms.rooms.attendee import Attendee, JoinRequest
 from chatrooms.streams.channels import MAX_SUBSCRIPTIONS, Refusal, Subscription
 from chatrooms.streams.resume import Start
 from chatrooms.streams.stream import Stream
@@ -36,8 +36,8 @@ class StreamBody(msgspec.Struct, rename="camel"):
     history: Text = None
     poll: Text | bool = None
 
-    def wish(self) -> Wish:
-        return Wish(
+    def request(self) -> JoinRequest:
+        return JoinRequest(
             self.room_id or "", self.username or "", self.client_id or "", _text(self.user_id),
             self.last_event_id or "", _text(self.history),
         )  # fmt: skip
@@ -57,14 +57,14 @@ class Subscribing(Handler):
         try:
             who = await self._subscriber(body)
         except Problem as problem:
-            return Subscription(body.key, body.wish(), None, Refusal.of(problem))
-        return Subscription(body.key, body.wish(), who)
+            return Subscription(body.key, body.request(), None, Refusal.of(problem))
+        return Subscription(body.key, body.request(), who)
 
     async def _subscriber(self, body: StreamBody) -> Identity:
         if body.ticket:
-            return await self.server.gate.redeem(body.ticket)
+            return await self.server.authenticator.redeem(body.ticket)
         token = body.token or body.access_token
-        return self.server.gate.verify(token) if token else self.identity()
+        return self.server.authenticator.verify(token) if token else self.identity()
 
 
 class Events(Subscribing, OwnStream):
@@ -84,32 +84,32 @@ class Events(Subscribing, OwnStream):
             self.identity()  # 401 comes before 400
             raise problem
         if self._body.subscriptions is None:
-            await self._open_one(self._by_query()._replace(**_given(self._body.wish())))
+            await self._open_one(self._by_query()._replace(**_given(self._body.request())))
         else:
             await self._open_several(self._body.subscriptions)
 
-    async def _open_one(self, wish: Wish) -> None:
+    async def _open_one(self, request: JoinRequest) -> None:
         who = await self.stream_identity()
         if self._asks_for_personal():
-            await self.serve_personal(who, wish.user_id)
+            await self.serve_personal(who, request.user_id)
             return
-        wish = wish._replace(position=self._asked())
-        entrance = self.server.entrance
-        seat = entrance.seat(who, wish)
+        request = request._replace(position=self._asked())
+        admission = self.server.admission
+        attendee = admission.attendee(who, request)
         try:
-            start = await entrance.start(who, seat, wish)
+            start = await admission.start(who, attendee, request)
             if self._polls():
-                await self._poll(who, seat, start)
+                await self._poll(who, attendee, start)
                 return
-            await entrance.admit(who, seat)
+            await admission.admit(who, attendee)
         except (TooMany, Unavailable) as problem:
-            if not wish.position:
+            if not request.position:
                 raise
-            self._refuse_softly(who, wish.position, problem)
+            self._refuse_softly(who, request.position, problem)
             return
         sock = take_socket(self)
         if sock is not None:
-            self.server.rooms.open(partial(Stream, self.server.hub, sock), seat, start, stream_head(self))
+            self.server.rooms.open(partial(Stream, self.server.hub, sock), attendee, start, stream_head(self))
 
     async def _open_several(self, bodies: Sequence[StreamBody]) -> None:
         if not bodies:
@@ -121,10 +121,10 @@ class Events(Subscribing, OwnStream):
         if sock is not None:
             self.server.channels.open(sock, stream_head(self), wanted)
 
-    async def _poll(self, who: Identity, seat: Seat, start: Start) -> None:
-        await self.server.rulebook.readable(who, seat.room_id)
-        page = await self.server.rooms.poll(seat, start)
-        await self.server.rulebook.readable(who, seat.room_id)  # by the rights at delivery
+    async def _poll(self, who: Identity, attendee: Attendee, start: Start) -> None:
+        await self.server.policy.readable(who, attendee.room_id)
+        page = await self.server.rooms.poll(attendee, start)
+        await self.server.policy.readable(who, attendee.room_id)  # by the rights at delivery
         self.answer(page)
 
     def _asks_for_personal(self) -> bool:
@@ -140,8 +140,8 @@ class Events(Subscribing, OwnStream):
         given: str | None = getattr(self._body, name)
         return given or super()._credential(name)
 
-    def _by_query(self) -> Wish:
-        return Wish(
+    def _by_query(self) -> JoinRequest:
+        return JoinRequest(
             self.query("roomId"), self.query("username"), self.query("clientId"), self.query("userId"),
             self.query("lastEventId"), self.query("history"),
         )  # fmt: skip
@@ -214,9 +214,9 @@ def _text(value: Text | bool) -> str:
     return "" if value is None else str(value)
 
 
-def _given(wish: Wish) -> dict[str, str]:
-    """The fields of a wish that are there."""
-    return {name: value for name, value in wish._asdict().items() if value}
+def _given(request: JoinRequest) -> dict[str, str]:
+    """The fields of a request that are there."""
+    return {name: value for name, value in request._asdict().items() if value}
 
 
 ROUTES = [

@@ -30,7 +30,7 @@ class Kick(Handler):
     async def post(self, room_id: str) -> None:
         who = self.identity()
         room_id = names.room_id(room_id)
-        await self.server.rulebook.ruled(who, room_id, Rank.MODERATOR)
+        await self.server.policy.ruled(who, room_id, Rank.MODERATOR)
         user_id = names.user_id(self.body(UserBody).user_id)
         await self.server.moderation.kick(who, room_id, user_id)
         self.set_status(204)
@@ -45,7 +45,7 @@ class RestrictionList(Handler):
     async def get(self, room_id: str) -> None:
         who = self.identity()
         room_id = names.room_id(room_id)
-        await self.server.rulebook.ruled(who, room_id, Rank.MODERATOR)
+        await self.server.policy.ruled(who, room_id, Rank.MODERATOR)
         limit = self.number("limit", MAX_PAGE, 1, MAX_PAGE)
         after = self.query("after")
         after = names.user_id(after) if after else ""
@@ -63,7 +63,7 @@ class Restriction(Handler):
     async def put(self, room_id: str, user_id: str) -> None:
         who = self.identity()
         room_id = names.room_id(room_id)
-        await self.server.rulebook.ruled(who, room_id, Rank.MODERATOR)
+        await self.server.policy.ruled(who, room_id, Rank.MODERATOR)
         user_id = names.user_id(user_id)
         body = self.body(SecondsBody) if self.request.body else SecondsBody()
         until = await self.server.moderation.restrict(who, room_id, self.kind, user_id, body.seconds)
@@ -72,7 +72,7 @@ class Restriction(Handler):
     async def delete(self, room_id: str, user_id: str) -> None:
         who = self.identity()
         room_id = names.room_id(room_id)
-        await self.server.rulebook.ruled(who, room_id, Rank.MODERATOR)
+        await self.server.policy.ruled(who, room_id, Rank.MODERATOR)
         await self.server.moderation.lift(who, room_id, self.kind, names.user_id(user_id))
         self.set_status(204)
 
@@ -83,14 +83,14 @@ class Moderator(Handler):
     async def put(self, room_id: str, user_id: str) -> None:
         who = self.identity()
         room_id = names.room_id(room_id)
-        await self.server.rulebook.ruled(who, room_id, Rank.OWNER)
+        await self.server.policy.ruled(who, room_id, Rank.OWNER)
         await self.server.moderation.promote(who, room_id, names.user_id(user_id))
         self.set_status(204)
 
     async def delete(self, room_id: str, user_id: str) -> None:
         who = self.identity()
         room_id = names.room_id(room_id)
-        await self.server.rulebook.ruled(who, room_id, Rank.OWNER)
+        await self.server.policy.ruled(who, room_id, Rank.OWNER)
         await self.server.moderation.demote(who, room_id, names.user_id(user_id))
         self.set_status(204)
 
@@ -101,7 +101,7 @@ class AuditLog(Handler):
     async def get(self, room_id: str) -> None:
         who = self.identity()
         room_id = names.room_id(room_id)
-        await self.server.rulebook.ruled(who, room_id, Rank.MODERATOR)
+        await self.server.policy.ruled(who, room_id, Rank.MODERATOR)
         limit = self.number("limit", 50, 1, MAX_PAGE)
         page = await self.server.audit.page(room_id, self.query("before"), limit)
         more = b"true" if page.has_more else b"false"
@@ -127,14 +127,14 @@ class InviteList(Handler):
     async def get(self, room_id: str) -> None:
         who = self.identity()
         room_id = names.room_id(room_id)
-        await self.server.rulebook.ruled(who, room_id, Rank.MODERATOR)
+        await self.server.policy.ruled(who, room_id, Rank.MODERATOR)
         invites = await self.server.invites.of_room(room_id)
         self.answer({"invites": [_described(invite) for invite in invites]})
 
     async def post(self, room_id: str) -> None:
         who = self.identity()
         room_id = names.room_id(room_id)
-        await self.server.rulebook.ruled(who, room_id, Rank.MODERATOR)
+        await self.server.policy.ruled(who, room_id, Rank.MODERATOR)
         body = self.body(InviteBody) if self.request.body else InviteBody()
         made = await self.server.invites.create(who, room_id, body.expires_in, body.uses)
         self.answer({"invite": made.invite, "inviteId": made.invite_id, "expiresAt": made.expires_at}, 201)
@@ -144,7 +144,7 @@ class OneInvite(Handler):
     async def delete(self, room_id: str, invite_id: str) -> None:
         who = self.identity()
         room_id = names.room_id(room_id)
-        await self.server.rulebook.ruled(who, room_id, Rank.MODERATOR)
+        await self.server.policy.ruled(who, room_id, Rank.MODERATOR)
         await self.server.invites.revoke(who, room_id, invite_id)
         self.set_status(204)
 
@@ -163,7 +163,7 @@ class Membership(Handler):
         """Joins a room that the caller may read: its events are in the personal stream from now on."""
         who = self.identity()
         room_id = names.room_id(room_id)
-        await self.server.rulebook.readable(who, room_id)
+        await self.server.policy.readable(who, room_id)
         self.server.quotas.open_stream(who)
         await self.server.memberships.join(who, room_id)
         self.set_status(204)
@@ -172,7 +172,7 @@ class Membership(Handler):
         """Ends the caller's membership: its events are in the personal stream no more."""
         who = self.identity()
         room_id = names.room_id(room_id)
-        await self.server.rulebook.readable(who, room_id)
+        await self.server.policy.readable(who, room_id)
         await self.server.invites.leave(who, room_id)
         await self.server.memberships.leave(who, room_id)
         self.set_status(204)

@@ -86,10 +86,10 @@ class Ready(Handler):
         try:
             await self.server.database.fetch("select 1")
         except Exception:
-            well = False
+            healthy = False
         else:
-            well = self.server.well
-        if not well:
+            healthy = self.server.healthy
+        if not healthy:
             raise Unavailable("unavailable", "The database does not answer.", 5)
         self.answer({"status": "ready"})
 

@@ -47,7 +47,7 @@ class OwnStream(Handler):
                 raise
             refuse_softly(self, reading.who, asked, problem, reading.encoding)
             return
-        self.server.gate.check(reading.who)  # again: it may have been shut out meanwhile
+        self.server.authenticator.check(reading.who)  # again: it may have been shut out meanwhile
         reading.admit()
         sock = take_socket(self)
         if sock is not None:
@@ -83,7 +83,7 @@ class NotificationList(Handler):
             [names.user_id(user) for user in users], body.type, body.data, body.session_id, body.source_client_id,
             self.server.notifications.max_bytes,
         )  # fmt: skip
-        (id,) = await self.server.notifications.tell([event])
+        (id,) = await self.server.notifications.send([event])
         self.answer({"id": id}, 201)
 
 

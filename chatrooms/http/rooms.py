@@ -71,7 +71,7 @@ class RoomList(Handler):
         self.answer({"rooms": rooms, "hasMore": len(ids) > limit})
 
     async def _listed(self, room_id: str) -> dict[str, object]:
-        rules = await self.server.rulebook.of(room_id)
+        rules = await self.server.policy.of(room_id)
         online = self.server.rooms.online(room_id)
         return {"roomId": room_id, "onlineCount": online, "private": rules.private, "title": rules.title}
 
@@ -92,7 +92,7 @@ class RoomInfo(Handler):
     async def put(self, room_id: str) -> None:
         who = self.identity()
         room_id = names.room_id(room_id)
-        rules = await self.server.rulebook.readable(who, room_id)
+        rules = await self.server.policy.readable(who, room_id)
         self.server.room_settings.check(who, room_id, rules)
         body = self.body(SettingsBody) if self.request.body else SettingsBody()
         title = names.title(body.title) if body.title else None if body.title is not UNSET else UNSET
@@ -105,7 +105,7 @@ class MemberList(Handler):
     async def get(self, room_id: str) -> None:
         who = self.identity()
         room_id = names.room_id(room_id)
-        await self.server.rulebook.readable(who, room_id)
+        await self.server.policy.readable(who, room_id)
         limit = self.number("limit", 100, 1, MAX_PAGE)
         after = _decoded(self.query("after"))
         page = self.server.rooms.members(room_id, after, limit + 1)
@@ -132,7 +132,7 @@ class MessageList(Posting):
     async def get(self, room_id: str) -> None:
         who = self.identity()
         room_id = names.room_id(room_id)
-        await self.server.rulebook.readable(who, room_id)
+        await self.server.policy.readable(who, room_id)
         limit = self.number("limit", 50, 1, MAX_PAGE)
         page = await self.server.messages.history(room_id, self.query("before"), self.query("after"), limit)
         messages = b",".join(page.messages)
@@ -142,7 +142,7 @@ class MessageList(Posting):
     async def post(self, room_id: str) -> None:
         who = self.identity()
         room_id = names.room_id(room_id)
-        rules = await self.server.rulebook.writable(who, room_id)
+        rules = await self.server.policy.writable(who, room_id)
         body = self.body(PostBody)
         name = self.username(who, body.username, body.client_id)
         drafts = [Draft(body.message, body.client_message_id)]
@@ -155,7 +155,7 @@ class Batch(Posting):
     async def post(self, room_id: str) -> None:
         who = self.identity()
         room_id = names.room_id(room_id)
-        rules = await self.server.rulebook.writable(who, room_id)
+        rules = await self.server.policy.writable(who, room_id)
         body = self.body(BatchBody, MAX_BATCH_BYTES)
         if not 1 <= len(body.messages) <= MAX_BATCH:
             raise BadRequest("bad-field", f"messages must have 1 to {MAX_BATCH} entries.")
@@ -170,14 +170,14 @@ class Message(Handler):
     async def patch(self, room_id: str, message_id: str) -> None:
         who = self.identity()
         room_id = names.room_id(room_id)
-        await self.server.rulebook.writable(who, room_id)
+        await self.server.policy.writable(who, room_id)
         body = self.body(EditBody)
         self.answer(await self.server.messages.edit(who, room_id, message_id, body.message))
 
     async def delete(self, room_id: str, message_id: str) -> None:
         who = self.identity()
         room_id = names.room_id(room_id)
-        rules = await self.server.rulebook.readable(who, room_id)
+        rules = await self.server.policy.readable(who, room_id)
         for reply_id in await self.server.messages.delete(who, room_id, message_id, rules):
             await self.server.replies.stop_by_id(reply_id, who.username or who.user_id)
         self.set_status(204)
@@ -187,7 +187,7 @@ class Typing(Handler):
     async def post(self, room_id: str) -> None:
         who = self.identity()
         room_id = names.room_id(room_id)
-        await self.server.rulebook.writable(who, room_id)
+        await self.server.policy.writable(who, room_id)
         body = self.body(TypingBody) if self.request.body else TypingBody()
         name = self.username(who, body.username, body.client_id)
         try:
@@ -201,7 +201,7 @@ class Leave(Handler):
     async def post(self, room_id: str) -> None:
         who = self.identity()
         room_id = names.room_id(room_id)
-        await self.server.rulebook.readable(who, room_id)
+        await self.server.policy.readable(who, room_id)
         body = self.body(ClientBody)
         await self.server.orders.leave(room_id, who.user_id, names.client_id(body.client_id))
         self.set_status(204)

@@ -117,7 +117,7 @@ class SessionEvents(SessionHandler):
                 raise
             refuse_softly(self, reading.who, asked, problem, UNNAMED)
             return
-        self.server.gate.check(reading.who)  # again: it may have been shut out meanwhile
+        self.server.authenticator.check(reading.who)  # again: it may have been shut out meanwhile
         start = within(start, since, self.server.log.head)
         sock = take_socket(self)
         if sock is not None:
@@ -139,7 +139,7 @@ class Stats(SessionHandler):
 
     async def get(self) -> None:
         who = await self.caller()
-        channels = await self.server.readership.counts(who)
+        channels = await self.server.stream_stats.counts(who)
         self.answer({"success": True, "data": {"totalConnections": sum(channels.values()), "channels": channels}})
 
 

@@ -113,7 +113,7 @@ class Progress(Handler):
                 raise
             refuse_softly(self, who, asked, problem, TASK)
             return
-        self.server.gate.check(who)  # again: it may have been shut out meanwhile
+        self.server.authenticator.check(who)  # again: it may have been shut out meanwhile
         if task.ended and asked == event_id(self.server.log.epoch, position):
             self.set_status(204)  # it has seen the end: nothing else makes a native EventSource stop
             return
@@ -174,7 +174,7 @@ class Export(Handler):
     async def post(self, room_id: str) -> None:
         who = self.identity()
         room_id = names.room_id(room_id)
-        await self.server.rulebook.readable(who, room_id)
+        await self.server.policy.readable(who, room_id)
         body = self.body(ExportBody) if self.request.body else ExportBody()
         self.server.quotas.export(who)
         task = await self.server.exports.start(who, room_id, body.format)
@@ -199,7 +199,7 @@ class Download(Handler):
         if not task.ended:
             raise Conflict("conflict", "The task has not ended yet.")
         result = await self.server.results.find(task_id)
-        await self.server.rulebook.readable(who, result.room_id)
+        await self.server.policy.readable(who, result.room_id)
         if task.state != COMPLETED:
             raise Conflict("conflict", f"The task is {task.state}: it has no result.")
         etag = f'"{task_id}"'

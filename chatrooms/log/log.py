@@ -61,7 +61,7 @@ class Log:
     """
 
     def __init__(
-        self, database: Database, listener: Listener, on_health: HealthListener = lambda well: None,
+        self, database: Database, listener: Listener, on_health: HealthListener = lambda healthy: None,
         on_append: Listener = lambda events: None,
     ) -> None:  # fmt: skip
         self._database = database
@@ -101,7 +101,7 @@ class Log:
             self._probe.cancel()
 
     @property
-    def well(self) -> bool:
+    def healthy(self) -> bool:
         """Whether the last write that was tried went through."""
         return self._probe is None
 
@@ -235,26 +235,26 @@ class Log:
 
         Not when the database is away: each try would wait for it as long as the first.
         """
-        lots = [jobs]
-        while lots:
-            lot = lots.pop(0)
+        batches = [jobs]
+        while batches:
+            batch = batches.pop(0)
             try:
-                group = await self._commit(lot)
+                group = await self._commit(batch)
             except Unavailable as problem:
-                self._fail([*chain(lot, *lots)], problem)
+                self._fail([*chain(batch, *batches)], problem)
                 return
             except Exception as error:
-                if len(lot) > 1:
-                    lots = [[job] for job in lot]
+                if len(batch) > 1:
+                    batches = [[job] for job in batch]
                     continue
                 log.error("append failed: %s", described(error))
-                self._fail(lot, Unavailable("unavailable", "The database did not take the write.", retry_after=1))
+                self._fail(batch, Unavailable("unavailable", "The database did not take the write.", retry_after=1))
             except asyncio.CancelledError:  # the loop is about to end: nobody is left waiting for an answer
-                for job in chain(lot, *lots):
+                for job in chain(batch, *batches):
                     job.future.cancel()
                 raise
             else:
-                self._tell(lot, group)
+                self._tell(batch, group)
 
     def _tell(self, jobs: list[Job], group: Group) -> None:
         """What is committed is told, whatever happens: a second try would append it again.

@@ -94,7 +94,7 @@ class Notifications:
         self.common = common
         self.max_bytes: int = options.max_message_bytes
 
-    async def tell(self, events: Sequence[Event]) -> list[str]:
+    async def send(self, events: Sequence[Event]) -> list[str]:
         """Tells notifications, in one commit and in order; returns their ids when they are durable.
 
         Raises Unavailable.

@@ -93,7 +93,7 @@ class Inboxes:
         self._inboxes: dict[str, dict[str, MergedTopic]] = {}  # by user and name of the topic
         self._unsettled: dict[MergedTopic, None] = {}
         self._settling: asyncio.Task[None] | None = None
-        hub.listen(CONTROL, self._obey)
+        hub.listen(CONTROL, self._apply)
 
     def close(self) -> None:
         if self._settling is not None:
@@ -159,7 +159,7 @@ class Inboxes:
             self._hub.release(inbox.topic, {*sources, inbox.asked.topic})
             self._unsettled.pop(inbox, None)
 
-    def _obey(self, event: Event) -> None:
+    def _apply(self, event: Event) -> None:
         if event.type in (JOINED, LEFT):
             self._move(Membership.of(event), event.type == JOINED)
         elif event.type == RULES_CHANGED:
@@ -174,10 +174,10 @@ class Inboxes:
             inbox.version += 1
             if joined:
                 inbox.rooms.add(membership.room_id)
-                self._hub.feed(inbox.topic, topic_of(membership.room_id))
+                self._hub.add_source(inbox.topic, topic_of(membership.room_id))
             else:
                 inbox.rooms.discard(membership.room_id)
-                self._hub.starve(inbox.topic, topic_of(membership.room_id))
+                self._hub.remove_source(inbox.topic, topic_of(membership.room_id))
 
     def _ask_anew(self, inboxes: list[MergedTopic], room_id: str) -> None:
         """Who may read the room has changed: holds the topics that it may be a source of."""

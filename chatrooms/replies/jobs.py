@@ -20,8 +20,8 @@ from chatrooms.errors import Conflict, NotFound, TooLarge, Unavailable
 from chatrooms.log.event import Event
 from chatrooms.logs import tell
 from chatrooms.options import Options
-from chatrooms.replies.elsewhere import ReplyFollower
 from chatrooms.replies.queue import ReplyQueue
+from chatrooms.replies.remote import ReplyFollower
 from chatrooms.replies.reply import COMPLETE, CUT_SHORT, ERROR, STOPPED, STREAMING, Ending, Reply, StoredReply
 from chatrooms.replies.store import STOP, ReplyStore, Stop
 from chatrooms.users.tokens import Identity
@@ -169,7 +169,7 @@ class Replies:
         except NotFound:
             pass
 
-    def obey(self, event: Event) -> None:
+    def apply(self, event: Event) -> None:
         """Ends a reply that was stopped on another node."""
         if event.type == STOP:
             order = msgspec.json.decode(event.data, type=Stop)

@@ -11,7 +11,7 @@ from chatrooms.errors import Forbidden, NotFound, TooMany
 from chatrooms.options import Options
 from chatrooms.replies.reply import Reply
 from chatrooms.rooms.messages import Messages
-from chatrooms.rooms.policy import Rulebook
+from chatrooms.rooms.policy import Policy
 from chatrooms.rooms.rules import Rank
 from chatrooms.users.quotas import Quotas
 from chatrooms.users.tokens import Identity
@@ -82,15 +82,15 @@ class ReplyQueue:
 class ReplyRights:
     """A private reply is its author's; one in a room is read by the room, and ended by its moderators too."""
 
-    def __init__(self, rulebook: Rulebook, messages: Messages, quotas: Quotas) -> None:
-        self._rulebook = rulebook
+    def __init__(self, policy: Policy, messages: Messages, quotas: Quotas) -> None:
+        self._policy = policy
         self._messages = messages
         self._quotas = quotas
 
     async def check_read(self, who: Identity, reply: Reply) -> None:
         """Raises NotFound for private replies of others, Forbidden for those in rooms closed to one."""
         if reply.row.room_id is not None:
-            await self._rulebook.readable(who, reply.row.room_id)
+            await self._policy.readable(who, reply.row.room_id)
         elif reply.row.user_id != who.user_id and not who.trusted:
             raise NotFound("not-found", "There is no such reply.")
 
@@ -100,7 +100,7 @@ class ReplyRights:
         if reply.row.user_id == who.user_id or who.trusted:
             return
         assert reply.row.room_id is not None
-        rules = await self._rulebook.of(reply.row.room_id, who.user_id)
+        rules = await self._policy.of(reply.row.room_id, who.user_id)
         if rules.rank(who) < Rank.MODERATOR:
             raise Forbidden("not-author", "Only who asked or a moderator may do that.")
 
@@ -115,7 +115,7 @@ class ReplyRights:
 
         Raises Forbidden for those who may not write there; TooMany `slow-mode`, and for too many new rooms.
         """
-        rules = await self._rulebook.writable(who, room_id)
+        rules = await self._policy.writable(who, room_id)
         await self._messages.take_turn(who, room_id, rules)
         if not rules.stored:
             self._quotas.make_room(who)

@@ -1,11 +1,11 @@
-"""A seat: who wants to read a room. Pure."""
+"""An attendee: who wants to read a room. Pure."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 
-class Wish(NamedTuple):
+class JoinRequest(NamedTuple):
     """What a reader asks for, as it was sent: "" for what was not."""
 
     room_id: str
@@ -16,7 +16,7 @@ class Wish(NamedTuple):
     history: str
 
 
-class Seat(NamedTuple):
+class Attendee(NamedTuple):
     """Who wants to read a room, and as whom."""
 
     room_id: str

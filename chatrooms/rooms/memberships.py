@@ -87,7 +87,7 @@ class Memberships:
         self._writer: asyncio.Task[None] | None = None
         self._closing = False
         self._left = 0  # how often somebody has left a room
-        hub.listen(CONTROL, self._obey)
+        hub.listen(CONTROL, self._apply)
 
     async def close(self) -> None:
         """Writes what waits, if the database takes it."""
@@ -190,7 +190,7 @@ class Memberships:
         """The database is not what it was: who has joined is asked anew."""
         self._known.clear()
 
-    def _obey(self, event: Event) -> None:
+    def _apply(self, event: Event) -> None:
         if event.type not in (JOINED, LEFT):
             return
         membership = Membership.of(event)

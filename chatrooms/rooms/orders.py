@@ -15,7 +15,7 @@ import msgspec
 from chatrooms.limits import RateLimit
 from chatrooms.log.event import CONTROL, Event
 from chatrooms.log.log import Log
-from chatrooms.rooms.attendee import Seat
+from chatrooms.rooms.attendee import Attendee
 from chatrooms.rooms.rooms import Rooms, topic_of
 from chatrooms.streams.hub import Hub, closing
 from chatrooms.users.tokens import Identity
@@ -53,7 +53,7 @@ class Orders:
         self._rate = RateLimit(ORDERS, ORDER_PERIOD)
         self._giving: set[asyncio.Task[None]] = set()
         rooms.on_replaced = self._replace
-        hub.listen(CONTROL, self._obey)
+        hub.listen(CONTROL, self._apply)
 
     async def leave(self, room_id: str, user_id: str, client_id: str) -> None:
         """Ends that client's streams in a room, on whatever node. Raises TooMany, Unavailable."""
@@ -78,9 +78,9 @@ class Orders:
             found = True
         return found
 
-    def _replace(self, seat: Seat) -> None:
+    def _replace(self, attendee: Attendee) -> None:
         """A stream was opened here by somebody who is elsewhere, too: there, the same one ends."""
-        order = Order(self._node, seat.user_id, seat.client_id, seat.room_id, given_at=time.time())
+        order = Order(self._node, attendee.user_id, attendee.client_id, attendee.room_id, given_at=time.time())
         giving = asyncio.create_task(self._try_to_give(REPLACED, order))
         self._giving.add(giving)
         giving.add_done_callback(self._giving.discard)
@@ -94,7 +94,7 @@ class Orders:
     async def _give(self, type: str, order: Order) -> None:
         await self._log.append([Event(type, msgspec.json.encode(order), (CONTROL,))])
 
-    def _obey(self, event: Event) -> None:
+    def _apply(self, event: Event) -> None:
         if event.type not in (REPLACED, LEFT, EXTENDED):
             return
         order = msgspec.json.decode(event.data, type=Order)

@@ -1,8 +1,8 @@
-"""The rulebook: the rules of rooms, at hand in memory.
+"""The policy: the rules of rooms, at hand in memory.
 
 Asked at every request, so it reads from the database once a room and user and remembers (bounded); once
 a room, where nobody is its member, banned or muted. Every change comes as an event of the topic
-`control`, this node's own changes too: it makes the rulebook forget whom it is about, or the room, and
+`control`, this node's own changes too: it makes the policy forget whom it is about, or the room, and
 ends the streams that have lost their right, in the step in which the change becomes visible.
 """
 
@@ -31,7 +31,7 @@ ANYBODY = ""  # in place of the user, where the rules are the same for all
 log = logging.getLogger(__name__)
 
 
-class Rulebook:
+class Policy:
     """Says who may do what in a room.
 
     Between the return of `of`, `readable` or `writable` and the caller's next `await` the answer
@@ -45,7 +45,7 @@ class Rulebook:
         self._rules: OrderedDict[str, dict[str, Rules]] = OrderedDict()  # by room and user
         self._size = 0
         self._reading: dict[str, dict[str, asyncio.Task[None]]] = {}
-        rooms.hub.listen(CONTROL, self._obey)
+        rooms.hub.listen(CONTROL, self._apply)
 
     async def of(self, room_id: str, user_id: str = ANYBODY) -> Rules:
         """The rules of a room as they are now, with what they say of one user. Raises Unavailable."""
@@ -125,7 +125,7 @@ class Rulebook:
             self._rules[room_id] = left
         return known
 
-    def _obey(self, event: Event) -> None:
+    def _apply(self, event: Event) -> None:
         if event.type != RULES_CHANGED:
             return
         act = msgspec.json.decode(event.data, type=Act)

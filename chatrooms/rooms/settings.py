@@ -14,7 +14,7 @@ from chatrooms.errors import Forbidden, NotFound
 from chatrooms.log.database import Database, Transaction
 from chatrooms.rooms import rules as stored
 from chatrooms.rooms.audit import Acts
-from chatrooms.rooms.policy import Rulebook
+from chatrooms.rooms.policy import Policy
 from chatrooms.rooms.rooms import Rooms
 from chatrooms.rooms.rules import Act, Rank, Rules, existing, rooms_for
 from chatrooms.users.quotas import Quotas
@@ -100,10 +100,10 @@ LOOKED_UP = 500  # rooms in one query
 class Directory:
     """Lists rooms, and looks one up."""
 
-    def __init__(self, database: Database, rooms: Rooms, rulebook: Rulebook) -> None:
+    def __init__(self, database: Database, rooms: Rooms, policy: Policy) -> None:
         self._database = database
         self._rooms = rooms
-        self._rulebook = rulebook
+        self._policy = policy
 
     async def page(self, who: Identity, after: str, limit: int) -> list[str]:
         """The next ids of rooms that `who` may read: those in the database, and those that somebody is in."""
@@ -121,7 +121,7 @@ class Directory:
         private one to those who may not read it; Forbidden `banned`.
         """
         try:
-            rules = await self._rulebook.readable(who, room_id)
+            rules = await self._policy.readable(who, room_id)
         except Forbidden as problem:
             if problem.code != "forbidden":
                 raise

@@ -2,7 +2,7 @@
 
 Whoever inserts may hold its transaction open as long as it likes: only what is committed is seen, and a
 row is found by its mark, so none is passed over because an earlier id is committed later. A node looks
-for a lot of rows, and takes them under the lock of the log, in an append of its own.
+for a batch of rows, and takes them under the lock of the log, in an append of its own.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from chatrooms.logs import described
 from chatrooms.options import Options
 from chatrooms.sessions.owners import Owners
 from chatrooms.sessions.store import (
-    LOT,
+    BATCH,
     SessionMessage,
     Waiting,
     any_waiting,
@@ -99,13 +99,13 @@ class Outbox:
             await asyncio.sleep(max(PAUSE if alone else YIELD, spent))
 
     async def _take_found(self, ids: Sequence[int]) -> bool:
-        """Appends these rows, a lot at a time; false when another node was faster."""
-        for start in range(0, len(ids), LOT):
-            if not await self._take_lot(ids[start : start + LOT]):
+        """Appends these rows, a batch at a time; false when another node was faster."""
+        for start in range(0, len(ids), BATCH):
+            if not await self._take_batch(ids[start : start + BATCH]):
                 return False
         return True
 
-    async def _take_lot(self, ids: Sequence[int]) -> bool:
+    async def _take_batch(self, ids: Sequence[int]) -> bool:
         """Appends these rows, but for those that a program has locked; false when a node has taken them."""
         here = False
 

@@ -19,7 +19,7 @@ from chatrooms.log.event import CONTROL, Event, Position
 from chatrooms.log.log import Log
 from chatrooms.log.retention import extent_of
 from chatrooms.options import Options
-from chatrooms.rooms.policy import Rulebook
+from chatrooms.rooms.policy import Policy
 from chatrooms.sessions.store import (
     ALL,
     OPEN,
@@ -181,12 +181,12 @@ def visitor(address: str) -> Identity:
 GLOBAL = "session_messages:global"
 
 
-class Readership:
+class StreamStats:
     """The topics of this node that have readers, by the names of the contract (section 5)."""
 
-    def __init__(self, hub: Hub, rulebook: Rulebook, owners: Owners) -> None:
+    def __init__(self, hub: Hub, policy: Policy, owners: Owners) -> None:
         self._hub = hub
-        self._rulebook = rulebook
+        self._policy = policy
         self._owners = owners
 
     async def counts(self, who: Identity) -> dict[str, int]:
@@ -216,7 +216,7 @@ class Readership:
 
     async def _may_read_room(self, who: Identity, name: str) -> bool:
         family, _, room_id = name.partition(":")
-        return family == "room" and who.role != VISITOR and await self._rulebook.may_read(who, room_id)
+        return family == "room" and who.role != VISITOR and await self._policy.may_read(who, room_id)
 
 
 def _session(topic: str) -> str:

@@ -89,9 +89,9 @@ UNNAMED = Unnamed()
 
 CHUNK = 500  # values in one query
 TAKEN_OUT = 500  # events that one statement takes out of a topic, while nobody else can append
-LOT = 50  # rows taken at once: how long a post in a room may have to wait for them
+BATCH = 50  # rows taken at once: how long a post in a room may have to wait for them
 
-_PLACES = ", ".join(f"${n}" for n in range(1, LOT + 1))
+_PLACES = ", ".join(f"${n}" for n in range(1, BATCH + 1))
 
 
 class Waiting(NamedTuple):
@@ -190,7 +190,7 @@ async def waiting(source: Source, limit: int) -> list[int]:
 
 
 async def any_waiting(source: Source, ids: Sequence[int]) -> bool:
-    """Whether any of these rows (LOT at most) was not taken."""
+    """Whether any of these rows (BATCH at most) was not taken."""
     sql = f"select 1 from session_messages where id in ({_PLACES}) and taken_at is null limit 1"
     return bool(await source.fetch(sql, *_padded(ids)))
 
@@ -200,7 +200,7 @@ async def take(tx: Transaction, ids: Sequence[int], now: int) -> list[Waiting]:
     sql = f"select * from session_outbox where id in ({_PLACES}) order by id"
     rows = [Waiting(*row) for row in await tx.fetch(sql, *_padded(ids))]
     if rows:
-        marking = f"update session_messages set taken_at = ${LOT + 1} where id in ({_PLACES})"
+        marking = f"update session_messages set taken_at = ${BATCH + 1} where id in ({_PLACES})"
         await tx.execute(marking, *_padded([row.id for row in rows]), now)
     return rows
 
@@ -222,4 +222,4 @@ async def forget(database: Database, before: int) -> int:
 
 def _padded(ids: Sequence[int]) -> list[int]:
     """As many values as there are places, so that it is always the same statement; no row has the id 0."""
-    return [*ids, *[0] * (LOT - len(ids))]
+    return [*ids, *[0] * (BATCH - len(ids))]

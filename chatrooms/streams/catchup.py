@@ -52,11 +52,11 @@ class CatchUp:
             stream.deliver(batch)
         else:
             stream.cursor = batch.cursor
-        missed = stream.whispers != topic.whispers
+        missed = stream.ephemeral_count != topic.ephemeral_count
         if stream.cursor == BEHIND or (missed and stream.stalled_at):
             self.add(stream)  # a stalled one comes here again when it is resumed
         elif missed:
-            stream.whispers = topic.whispers
+            stream.ephemeral_count = topic.ephemeral_count
             if topic.snapshot is not None:
                 stream.write(topic.snapshot())
 

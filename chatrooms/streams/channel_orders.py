@@ -15,7 +15,7 @@ from chatrooms.limits import RateLimit
 from chatrooms.log.database import Database
 from chatrooms.log.event import CONTROL, Event
 from chatrooms.log.log import Log
-from chatrooms.rooms.elsewhere import living_nodes
+from chatrooms.rooms.remote import living_nodes
 from chatrooms.streams.channels import Channel, ChannelIds, Channels, Subscription
 from chatrooms.streams.hub import Hub
 
@@ -44,7 +44,7 @@ class ChannelOrders:
         self._log = log
         self._channels = channels
         self._database = database
-        hub.listen(CONTROL, self._obey)
+        hub.listen(CONTROL, self._apply)
 
     async def check(self, id: str) -> None:
         """Raises NotFound for a channel that cannot exist, TooMany, Unavailable without the database."""
@@ -92,7 +92,7 @@ class ChannelOrders:
                 raise subscription.refusal.problem() if subscription.refusal else _not_yours()
         self._follow(order)
 
-    def _obey(self, event: Event) -> None:
+    def _apply(self, event: Event) -> None:
         if event.type == CHANGED:
             self._follow(msgspec.json.decode(event.data, type=Order))
 

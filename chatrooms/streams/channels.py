@@ -19,8 +19,8 @@ from chatrooms import sse
 from chatrooms.clock import now_ms
 from chatrooms.errors import Conflict, Problem, Unavailable
 from chatrooms.options import Options
-from chatrooms.rooms.attendee import Wish
-from chatrooms.rooms.entrance import Entrance
+from chatrooms.rooms.admission import Admission
+from chatrooms.rooms.attendee import JoinRequest
 from chatrooms.rooms.rooms import DRAIN_RETRY_MS, Rooms
 from chatrooms.streams.hub import RETRY_AFTER, Hub, closing
 from chatrooms.streams.shared import Outlet, SharedStream
@@ -57,7 +57,7 @@ class Channel:
         self._on_closed = on_closed
         self._reserved: dict[str, str] = {}
         self._welcomed = False
-        self._passing = False
+        self._transient = False
         self._ends_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
         outlet.on_empty, outlet.on_closed = self.settle, self._closed
@@ -102,8 +102,8 @@ class Channel:
 
     def refuse(self, key: str, refusal: Refusal) -> None:
         """Tells that a subscription is not to be had."""
-        self._passing = self._passing or refusal.retry_after > 0
-        self._outlet.say(refusal.event(key), b"sub: %b\n" % key.encode())
+        self._transient = self._transient or refusal.retry_after > 0
+        self._outlet.send_event(refusal.event(key), b"sub: %b\n" % key.encode())
 
     def may_reserve(self) -> bool:
         """Whether one more key can be kept for its user."""
@@ -127,8 +127,8 @@ class Channel:
             self._ends_at = asyncio.get_running_loop().time() + LINGER
             self._wait()
         else:
-            retry = random.randint(*REFUSED_RETRY_MS) if self._passing else None
-            self._outlet.finish(closing("refused", self._passing, retry=retry))
+            retry = random.randint(*REFUSED_RETRY_MS) if self._transient else None
+            self._outlet.finish(closing("refused", self._transient, retry=retry))
 
     def end(self, reason: str) -> None:
         """Ends the connection, whose reader should come back elsewhere, and keeps the members for that time."""
@@ -149,7 +149,7 @@ class Channel:
         if asyncio.get_running_loop().time() >= self._ends_at:
             self._outlet.finish(closing("idle", False))
         else:
-            self._outlet.say(sse.encode(b'{"timestamp":%d}' % now_ms(), "heartbeat"))
+            self._outlet.send_event(sse.encode(b'{"timestamp":%d}' % now_ms(), "heartbeat"))
             self._wait()
 
     def _stop_waiting(self) -> None:
@@ -193,10 +193,10 @@ class ChannelIds:
 class Channels:
     """All channels by id."""
 
-    def __init__(self, hub: Hub, rooms: Rooms, entrance: Entrance, ids: ChannelIds, options: Options) -> None:
+    def __init__(self, hub: Hub, rooms: Rooms, admission: Admission, ids: ChannelIds, options: Options) -> None:
         self._hub = hub
         self._rooms = rooms
-        self._entrance = entrance
+        self._admission = admission
         self._ids = ids
         self._heartbeat: float = options.heartbeat
         self._most: int = options.max_streams
@@ -261,17 +261,17 @@ class Channels:
 
     async def _open(self, channel: Channel, subscription: Subscription) -> None:
         """Lets one in, as GET /events does. Other families of streams have their place here."""
-        key, wish, who, refusal = subscription
+        key, request, who, refusal = subscription
         if refusal is not None:
             raise refusal.problem()
         assert who is not None
-        seat = self._entrance.seat(who, wish)
-        start = await self._entrance.start(who, seat, wish)
-        await self._entrance.admit(who, seat)
+        attendee = self._admission.attendee(who, request)
+        start = await self._admission.start(who, attendee, request)
+        await self._admission.admit(who, attendee)
         if not channel.is_coming(key, asyncio.current_task()) or not channel.open:
             return  # taken back, or given anew, while it was looked at
         channel.make_way(key)
-        self._rooms.open(partial(channel.stream, key), seat, start)
+        self._rooms.open(partial(channel.stream, key), attendee, start)
 
 
 class Refusal(NamedTuple):
@@ -304,6 +304,6 @@ class Subscription(NamedTuple):
     """A stream that is wanted on a connection under a key, by `who` was verified, or why by nobody."""
 
     key: str
-    wish: Wish
+    request: JoinRequest
     who: Identity | None
     refusal: Refusal | None = None

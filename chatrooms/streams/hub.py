@@ -19,7 +19,7 @@ from chatrooms.streams.encoding import NAMED, Encoding
 from chatrooms.streams.pulse import Pulse
 from chatrooms.streams.stream import Stream
 from chatrooms.streams.sweep import Sweep
-from chatrooms.streams.topic import Feeds, Reader, Tails, Topic
+from chatrooms.streams.topic import Reader, Sources, Tails, Topic
 
 # Events that change the text of an earlier one: what was encoded before must not be sent again.
 REWRITES = frozenset({"message-edited", "message-deleted"})
@@ -50,7 +50,7 @@ class Hub:
         self._max_streams_per_user = max_streams_per_user
         self._topics: dict[str, Topic] = {}
         self._encodings: dict[str, Encoding] = {}
-        self._feeds = Feeds()
+        self._sources = Sources()
         self._tails = Tails()
         self._listeners: dict[str, list[Callable[[Event], None]]] = {}
         self._by_user: dict[str, dict[Stream, None]] = {}
@@ -60,7 +60,7 @@ class Hub:
         self.draining = False
 
         self._pulse = Pulse(heartbeat, write_timeout, _tell_expiring, _end_expired)
-        self.listen(CONTROL, self._obey)
+        self.listen(CONTROL, self._apply)
 
     def start(self, log: Log) -> None:
         """Begins to beat and to read from the log."""
@@ -103,7 +103,7 @@ class Hub:
             topic = self._topics.get(name)
             if topic is not None:
                 found[topic] = None
-            for merged in self._feeds.of(name):
+            for merged in self._sources.of(name):
                 if not merged.held:
                     found[merged] = None
         return found
@@ -121,11 +121,11 @@ class Hub:
         else:
             self._listeners.pop(name, None)
 
-    def whisper(self, name: str, frame: bytes) -> None:
+    def send_ephemeral(self, name: str, frame: bytes) -> None:
         """Gives an ephemeral frame to the streams of a topic that are open now."""
         topic = self._topics.get(name)
         if topic is not None:
-            topic.whisper(frame)
+            topic.append_ephemeral(frame)
             self._tails.note(topic)
             self._sweep.mark(topic)
 
@@ -144,8 +144,8 @@ class Hub:
             log.error("event %d (%s) cannot be encoded: %s", event.seq, event.type, described(error))
             return b""
 
-    def tell_all(self, name: str, data: Mapping[str, object]) -> None:
-        """Tells every open stream something that is not kept, a lot at a time."""
+    def broadcast(self, name: str, data: Mapping[str, object]) -> None:
+        """Tells every open stream something that is not kept, a batch at a time."""
         self._tell_some(name, data, iter(list(self.streams)))
 
     def _tell_some(self, name: str, data: Mapping[str, object], streams: Iterator[Stream]) -> None:
@@ -163,7 +163,7 @@ class Hub:
         for topic in self._topics.values():
             topic.forget()
 
-    def _obey(self, event: Event) -> None:
+    def _apply(self, event: Event) -> None:
         """Drops what is about to leave the log: no later event is that old, so it does not come back."""
         if event.type == PURGED:
             until = msgspec.json.decode(event.data)["until"]
@@ -200,19 +200,19 @@ class Hub:
             topic = self._topics[name] = Topic(name, MAX_SEQ, encoding, read)
         return topic
 
-    def feed(self, topic: Topic, name: str) -> None:
+    def add_source(self, topic: Topic, name: str) -> None:
         """Adds a source to a merged topic, which takes its events from now on."""
-        self._feeds.add(topic, name)
+        self._sources.add(topic, name)
 
-    def starve(self, topic: Topic, name: str) -> None:
+    def remove_source(self, topic: Topic, name: str) -> None:
         """Takes a source from a merged topic; what waits in the tail is asked of the log again."""
-        self._feeds.remove(topic, name)
+        self._sources.remove(topic, name)
         if not topic.held:
             topic.forget()
 
     def release(self, topic: Topic, sources: set[str]) -> None:
         """Lets a merged topic that was held go on with these sources, and its streams from where they are."""
-        self._feeds.replace(topic, sources)
+        self._sources.replace(topic, sources)
         topic.release(self._log.head)
         for stream in list(topic.streams):
             if not stream.stalled_at:
@@ -288,7 +288,7 @@ class Hub:
         if not topic.streams:
             self._topics.pop(topic.name, None)
             self._tails.remove(topic)
-            self._feeds.replace(topic, set())
+            self._sources.replace(topic, set())
         mine = self._by_user[stream.user_id]
         del mine[stream]
         if not mine:
@@ -300,7 +300,7 @@ class Hub:
 
     def _fall_behind(self, stream: Stream) -> None:
         if stream.cursor >= 0:
-            stream.whispers = -1  # it lost its place among the ephemerals: a snapshot will tell
+            stream.ephemeral_count = -1  # it lost its place among the ephemerals: a snapshot will tell
         self._catchup.add(stream)
 
 

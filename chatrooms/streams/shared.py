@@ -80,7 +80,7 @@ class Outlet:
         self._rest = labelled[written:end]
         return end - labelled.count(_END, 0, end) * len(label)
 
-    def say(self, events: bytes, label: bytes = b"") -> None:
+    def send_event(self, events: bytes, label: bytes = b"") -> None:
         """Writes whole events that no stream would bring again; when blocked, as soon as it can."""
         if not self.open:
             return
@@ -104,7 +104,7 @@ class Outlet:
 
     def finish(self, last: bytes, hold: float = 0.0) -> None:
         """Writes a last event if the socket takes it, and closes."""
-        self.say(last)
+        self.send_event(last)
         if self.open and not self.blocked:
             say_goodbye(self.socket)
         self.close(hold)
@@ -228,7 +228,7 @@ class SharedStream(Stream):
     def finish(self, last: bytes, hold: float = 0.0) -> None:
         """Writes a last event, now or when the outlet can, and ends: the connection stays."""
         if self.open:
-            self._outlet.say(last, self._label)
+            self._outlet.send_event(last, self._label)
         self.close(hold)
 
     def abandon(self) -> None:

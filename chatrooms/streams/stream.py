@@ -51,7 +51,7 @@ class Stream:
     topic       what it reads
     cursor      where in the topic's tail, or BEHIND: then it goes by its position
     position    the seq of the last durable event that it has
-    whispers    the topic's count of ephemerals up to which it has seen all
+    ephemeral_count    the topic's count of ephemerals up to which it has seen all
     stalled_at  loop time since which the socket has taken nothing, or 0
     session     the sign-in that opened it
     opened_at   in seconds since 1970
@@ -62,9 +62,28 @@ class Stream:
     """
 
     __slots__ = (
-        "_keeper", "_loop", "_rest", "_socket", "client_id", "cursor", "due", "expires_at", "id",
-        "member", "opened_at", "over", "phase", "position", "queued", "session", "stalled_at", "topic", "trusted",
-        "user_id", "warned", "whispers",
+        "_keeper",
+        "_loop",
+        "_rest",
+        "_socket",
+        "client_id",
+        "cursor",
+        "due",
+        "ephemeral_count",
+        "expires_at",
+        "id",
+        "member",
+        "opened_at",
+        "over",
+        "phase",
+        "position",
+        "queued",
+        "session",
+        "stalled_at",
+        "topic",
+        "trusted",
+        "user_id",
+        "warned",
     )  # fmt: skip
 
     def __init__(self, keeper: Keeper, sock: socket.socket, topic: Topic, position: int) -> None:
@@ -75,7 +94,7 @@ class Stream:
         self.topic = topic
         self.cursor = BEHIND
         self.position = position
-        self.whispers = topic.whispers
+        self.ephemeral_count = topic.ephemeral_count
         self.stalled_at = 0.0
         self.opened_at = time.time()
         self.expires_at = 0.0

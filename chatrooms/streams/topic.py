@@ -61,7 +61,7 @@ class Topic:
     floor     every event of the topic after this seq is in the tail
     end       the cursor of a stream that has everything
     valid     cursors below it mean nothing any more
-    whispers  how many ephemeral frames there have been; tells who may have missed one
+    ephemeral_count  how many ephemeral frames there have been; tells who may have missed one
     version   grows when text in the log was changed, so that pages read before are not used
     encoding  how its frames are made, and what its streams say of themselves
     snapshot  makes a frame that tells the present state to who may have missed ephemerals
@@ -70,8 +70,23 @@ class Topic:
     """
 
     __slots__ = (
-        "_durable_bytes", "_durables", "_entries", "_ephemeral_bytes", "_ephemerals", "_start",
-        "dirty", "encoding", "floor", "name", "read", "snapshot", "sources", "streams", "valid", "version", "whispers",
+        "_durable_bytes",
+        "_durables",
+        "_entries",
+        "_ephemeral_bytes",
+        "_ephemerals",
+        "_start",
+        "dirty",
+        "encoding",
+        "ephemeral_count",
+        "floor",
+        "name",
+        "read",
+        "snapshot",
+        "sources",
+        "streams",
+        "valid",
+        "version",
     )  # fmt: skip
 
     def __init__(self, name: str, floor: int, encoding: Encoding = NAMED, read: Reader | None = None) -> None:
@@ -81,7 +96,7 @@ class Topic:
         self.sources: set[str] = set()
         self.floor = floor
         self.valid = 0
-        self.whispers = 0
+        self.ephemeral_count = 0
         self.version = 0
         self.dirty = False
         self.snapshot: Callable[[], bytes] | None = None
@@ -115,11 +130,11 @@ class Topic:
         if self._durables > 2 * TAIL_FRAMES or self._durable_bytes > 2 * TAIL_BYTES:
             self._trim()
 
-    def whisper(self, frame: bytes) -> None:
+    def append_ephemeral(self, frame: bytes) -> None:
         """Takes an ephemeral frame: for streams that are open now, never replayed."""
         self._entries.append(Entry(frame, self.last, False))
         self._ephemerals += 1
-        self.whispers += 1
+        self.ephemeral_count += 1
         self._ephemeral_bytes += len(frame)
         while self._ephemerals > 1 and (self._ephemeral_bytes > EPHEMERAL_BYTES or self._ephemerals > EPHEMERAL_FRAMES):
             self._drop_ephemeral()
@@ -243,27 +258,27 @@ def _up_to_batch(entries: Sequence[Entry], index: int) -> Sequence[Entry]:
     return entries[index:stop]
 
 
-class Feeds:
+class Sources:
     """The sources of merged topics, by the names of the sources."""
 
     def __init__(self) -> None:
-        self._fed: dict[str, dict[Topic, None]] = {}
+        self._by_source: dict[str, dict[Topic, None]] = {}
 
     def of(self, name: str) -> Iterable[Topic]:
         """The merged topics that take the events of that topic."""
-        return self._fed.get(name, ())
+        return self._by_source.get(name, ())
 
     def add(self, topic: Topic, name: str) -> None:
         topic.sources.add(name)
-        self._fed.setdefault(name, {})[topic] = None
+        self._by_source.setdefault(name, {})[topic] = None
 
     def remove(self, topic: Topic, name: str) -> None:
         """Harmless for what is no source."""
         topic.sources.discard(name)
-        fed = self._fed.get(name, {})
-        fed.pop(topic, None)
-        if not fed:
-            self._fed.pop(name, None)
+        takers = self._by_source.get(name, {})
+        takers.pop(topic, None)
+        if not takers:
+            self._by_source.pop(name, None)
 
     def replace(self, topic: Topic, names: set[str]) -> None:
         """Gives a merged topic these sources and no others."""

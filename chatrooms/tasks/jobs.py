@@ -157,7 +157,7 @@ class Tasks:
             raise Conflict("conflict", "The server runs this task: it can only be cancelled.")
         return await self._store.change(task_id, change)
 
-    def obey(self, event: Event) -> None:
+    def apply(self, event: Event) -> None:
         """Stops the work of a task that was ended, on whatever node; to be called with each control event."""
         if event.type == "error":
             for topic in event.topics:

@@ -1,4 +1,4 @@
-"""The gate: lets in who proves who they are and has not been shut out since.
+"""The authenticator: lets in who proves who they are and has not been shut out since.
 
 Who is shut out (sessions signed out, accounts disabled or deleted) is held in memory, because it is
 asked at every request; the database has the truth. Orders of this and other nodes come as events of
@@ -47,7 +47,7 @@ class _Order(msgspec.Struct, rename="camel"):
     expires_at: float = math.inf  # for nodes of before, which do not say: until the next reload
 
 
-class Gate:
+class Authenticator:
     """Tokens and tickets in, identities out."""
 
     def __init__(
@@ -64,7 +64,7 @@ class Gate:
         self._meanwhile: list[Event] = []  # orders that came while a reload read
         self._ticket_rate = RateLimit(TICKETS, 60.0)
         self.stale = False  # whether another program has changed who is shut out
-        hub.listen(CONTROL, self._obey)
+        hub.listen(CONTROL, self._apply)
 
     async def reload(self) -> None:
         """Reads who is shut out, and ends their streams."""
@@ -79,7 +79,7 @@ class Gate:
                 raise
             self._revoked, self._blocked = revoked, blocked
             for event in self._meanwhile:  # newer than what was read
-                self._apply(event)
+                self._remember(event)
             if self._shut_out(self._hub.streams):
                 # The order that gives them to another session may not have come yet. Without it, they end.
                 with suppress(Unavailable):
@@ -128,16 +128,16 @@ class Gate:
             await forget_expired_revocations(tx, now - SKEW)
         self._revoked = {session: end for session, end in self._revoked.items() if end >= now - SKEW}
 
-    def _obey(self, event: Event) -> None:
+    def _apply(self, event: Event) -> None:
         if event.type == CHANGED:
             self.stale = True
         elif event.type in (REVOKED, RENEWED, BLOCKED):
             if self._reloading.locked():
                 self._meanwhile.append(event)
-            order = self._apply(event)
+            order = self._remember(event)
             self._end_streams(self._hub.streams_of(order.user_id) if order.user_id else self._hub.streams)
 
-    def _apply(self, event: Event) -> _Order:
+    def _remember(self, event: Event) -> _Order:
         order = msgspec.json.decode(event.data, type=_Order)
         if event.type == BLOCKED:
             self._blocked.add(order.user_id)

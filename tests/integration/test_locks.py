@@ -147,7 +147,7 @@ async def test_writes_that_meet_do_not_block_each_other(postgres: Postgres, post
         made = await ready(here.server)
         await asyncio.to_thread(postgres.sql, "test", SLOW.format(table=table))
         await asyncio.gather(one(here.server, made), other(there.server, made))
-        assert here.server.log.well and there.server.log.well
+        assert here.server.log.healthy and there.server.log.healthy
 
 
 @asynccontextmanager
@@ -198,9 +198,9 @@ async def use_everything(chat: Chat) -> None:
 async def keep_house(server: Server) -> None:
     """All that housekeeping removes."""
     await server.signins.forget_expired()
-    await server.gate.forget_expired()
-    assert server.neighbours is not None
-    await server.neighbours._beat()
+    await server.authenticator.forget_expired()
+    assert server.remote_presence is not None
+    await server.remote_presence._beat()
     await server.replies._store.renew()
     await server.tasks._store.renew()
     async with server.database.appending() as tx:
@@ -208,8 +208,8 @@ async def keep_house(server: Server) -> None:
     await server.results.forget()
     await server.tasks.forget(LATER)
     await housekeeping.forget_old(server, now_ms() + 1000)
-    assert server.neighbours is not None
-    await server.neighbours._beat()  # the next one may come after all this
+    assert server.remote_presence is not None
+    await server.remote_presence._beat()  # the next one may come after all this
 
 
 async def test_each_table_is_written_under_one_lock(postgres: Postgres, postgres_url: str) -> None:

@@ -70,7 +70,7 @@ def assert_empty(chat: Chat) -> None:
     server = chat.server
     hub, pulse, catchup = server.hub, server.hub._pulse, server.hub._catchup
     lists: list[object] = [
-        hub.streams, hub._topics, hub._by_user, hub._by_client, hub._feeds._fed, hub._sweep._topics,
+        hub.streams, hub._topics, hub._by_user, hub._by_client, hub._sources._by_source, hub._sweep._topics,
         pulse._due, pulse._stalled, *pulse._phases, catchup._queue, catchup._workers, catchup._pages,
         server.rooms._live, server.channels._channels, server.channels._tasks, server.sessions._readers,
         server.personal.inboxes._inboxes, server.personal.inboxes._unsettled, server.orders._giving,

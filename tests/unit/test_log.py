@@ -314,7 +314,7 @@ async def test_fault_after_the_commit_appends_nothing_twice(place: Place, caplog
         assert [answer[0].event.seq for answer in answers] == [1, 2, 3, 4]
         assert [e.seq for e in await log.read(TOPIC, 0, 100)] == [1, 2, 3, 4]
         assert sorted(told) == [1, 1, 2, 2, 3, 3, 4, 4]
-        assert log.well
+        assert log.healthy
     finally:
         await log.close()
         await database.close()
@@ -327,7 +327,7 @@ async def test_fault_of_who_is_told_of_its_health_does_not_end_the_log(place: Pl
     async def break_down(tx: Transaction) -> list[Event]:
         raise sqlite3.IntegrityError("broken")
 
-    def fail(well: bool) -> None:
+    def fail(healthy: bool) -> None:
         raise ValueError
 
     database = database_of(place.url, place.folder)

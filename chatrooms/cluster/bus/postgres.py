@@ -15,7 +15,7 @@ from chatrooms.errors import StartFailure
 
 PREFIX = "chatrooms_"
 MAX_PAYLOAD = 7_999  # bytes that a NOTIFY takes
-LOT = 500  # notifications in one statement
+BATCH = 500  # notifications in one statement
 PING = 5.0  # seconds between two signs of life: a dead connection is found by nothing else
 TIMEOUT = 3.0  # seconds for one statement, or a connection
 RETRY = (0.1, 2.0)  # seconds until the next try to connect, the first and the longest
@@ -89,7 +89,7 @@ class PostgresBus:
     async def _notify(self, connection: asyncpg.Connection) -> None:
         channels: list[str] = []
         payloads: list[str] = []
-        while self._waiting and len(channels) < LOT:
+        while self._waiting and len(channels) < BATCH:
             channel, message = self._waiting.popleft()
             # Equal payloads of one transaction would be told once: the number makes each its own.
             for part in split(message, f"{self._node}-{next(self._numbers)}", MAX_PAYLOAD):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from chatrooms import lookalikes, names
 from chatrooms.errors import Conflict, Forbidden
-from chatrooms.rooms.attendee import Seat, Wish
-from chatrooms.rooms.policy import Rulebook
+from chatrooms.rooms.attendee import Attendee, JoinRequest
+from chatrooms.rooms.policy import Policy
 from chatrooms.rooms.rooms import Rooms
 from chatrooms.streams.resume import Start
-from chatrooms.users.authenticator import Gate
+from chatrooms.users.authenticator import Authenticator
 from chatrooms.users.quotas import Quotas
 from chatrooms.users.tokens import Identity
 
@@ -24,44 +24,44 @@ def check_free(who: Identity, username: str) -> None:
         raise Conflict("name-taken", "That name is reserved.")
 
 
-class Entrance:
+class Admission:
     """Lets readers into rooms."""
 
-    def __init__(self, rooms: Rooms, rulebook: Rulebook, quotas: Quotas, gate: Gate) -> None:
+    def __init__(self, rooms: Rooms, policy: Policy, quotas: Quotas, authenticator: Authenticator) -> None:
         self._rooms = rooms
-        self._rulebook = rulebook
+        self._policy = policy
         self._quotas = quotas
-        self._gate = gate
+        self._authenticator = authenticator
 
-    def seat(self, who: Identity, wish: Wish) -> Seat:
+    def attendee(self, who: Identity, request: JoinRequest) -> Attendee:
         """Who wants to sit where. Raises Forbidden, then BadRequest, then Conflict `name-taken`."""
-        if wish.user_id and wish.user_id != who.user_id:
+        if request.user_id and request.user_id != who.user_id:
             raise Forbidden("user-mismatch", "userId is not the one of the token.")
-        if who.username is not None and wish.username and not names.same_name(wish.username, who.username):
+        if who.username is not None and request.username and not names.same_name(request.username, who.username):
             raise Forbidden("username-mismatch", "username is not the one of the token.")
-        room_id = names.room_id(wish.room_id)
-        username = names.username(wish.username or None)
+        room_id = names.room_id(request.room_id)
+        username = names.username(request.username or None)
         if who.username is None:
             check_free(who, username)
-        client_id = names.client_id(wish.client_id) if wish.client_id else names.new_client_id()
+        client_id = names.client_id(request.client_id) if request.client_id else names.new_client_id()
         name = who.username or username
-        return Seat(room_id, who.user_id, name, client_id, who.session, who.expires_at, who.trusted, who.guest)
+        return Attendee(room_id, who.user_id, name, client_id, who.session, who.expires_at, who.trusted, who.guest)
 
-    async def start(self, who: Identity, seat: Seat, wish: Wish) -> Start:
+    async def start(self, who: Identity, attendee: Attendee, request: JoinRequest) -> Start:
         """Where the reader starts. Raises Forbidden, BadRequest, TooMany, Unavailable."""
-        await self._rulebook.readable(who, seat.room_id)
-        history = names.whole_number(wish.history, "history", 0, MAX_HISTORY) if wish.history else 0
+        await self._policy.readable(who, attendee.room_id)
+        history = names.whole_number(request.history, "history", 0, MAX_HISTORY) if request.history else 0
         self._quotas.open_stream(who)
-        self._rooms.check_open(seat)
-        return await self._rooms.start_of(seat.room_id, wish.position, history)
+        self._rooms.check_open(attendee)
+        return await self._rooms.start_of(attendee.room_id, request.position, history)
 
-    async def admit(self, who: Identity, seat: Seat) -> None:
+    async def admit(self, who: Identity, attendee: Attendee) -> None:
         """Asks again, for much may have changed meanwhile: who opens the stream without an `await`
         opens it by the rules as they are, and a ban that comes later finds it.
 
         Raises Forbidden, TooMany, Unavailable, Unauthorized, Conflict.
         """
-        await self._rulebook.readable(who, seat.room_id)
-        self._rooms.check_open(seat)
-        self._gate.check(who)
-        self._rooms.admit(seat)
+        await self._policy.readable(who, attendee.room_id)
+        self._rooms.check_open(attendee)
+        self._authenticator.check(who)
+        self._rooms.admit(attendee)

@@ -16,7 +16,7 @@ from chatrooms.log.sqlite import SQLite
 from chatrooms.options import Options
 from chatrooms.rooms import policy
 from chatrooms.rooms.message import MessageQueries
-from chatrooms.rooms.policy import Rulebook
+from chatrooms.rooms.policy import Policy
 from chatrooms.rooms.rooms import Rooms
 from chatrooms.rooms.rules import BAN, Act, restrict
 from chatrooms.streams.hub import Hub
@@ -54,7 +54,7 @@ class Book:
         self.log = log
         self.now = 1000.0
         rooms = Rooms(hub, log, MessageQueries(database), Options({}, {}))
-        self.rulebook = Rulebook(database, rooms, clock=lambda: self.now)
+        self.policy = Policy(database, rooms, clock=lambda: self.now)
 
     async def ban(self, room_id: str, until: int | None, obeyed: bool = True) -> None:
         async with self.database.transaction() as tx:
@@ -82,28 +82,28 @@ async def opened(folder: Path) -> AsyncIterator[Book]:
 async def test_many_who_ask_at_once_cost_one_query(tmp_path: Path) -> None:
     """And those who ask later cost none."""
     async with opened(tmp_path) as book:
-        await asyncio.gather(*(book.rulebook.writable(TOM, "den") for _ in range(100)))
-        await book.rulebook.readable(TOM, "den")
+        await asyncio.gather(*(book.policy.writable(TOM, "den") for _ in range(100)))
+        await book.policy.readable(TOM, "den")
         assert book.database.asked == 1
 
 
 async def test_change_is_seen_as_soon_as_it_is_published(tmp_path: Path) -> None:
     """Not before: until then all parts of the server agree on the past."""
     async with opened(tmp_path) as book:
-        await book.rulebook.readable(TOM, "den")
+        await book.policy.readable(TOM, "den")
         await book.ban("den", None, obeyed=False)
-        await book.rulebook.readable(TOM, "den")
+        await book.policy.readable(TOM, "den")
         await book.ban("den", None)
         with pytest.raises(Forbidden):
-            await book.rulebook.readable(TOM, "den")
-        await book.rulebook.readable(TOM, "other")
+            await book.policy.readable(TOM, "den")
+        await book.policy.readable(TOM, "other")
 
 
 async def test_change_while_the_rules_are_read(tmp_path: Path) -> None:
     """What was read before the change is not believed."""
     async with opened(tmp_path) as book:
         book.database.slow = asyncio.Event()
-        asking = asyncio.create_task(book.rulebook.of("den", "tom"))
+        asking = asyncio.create_task(book.policy.of("den", "tom"))
         await book.database.read.wait()
         await book.ban("den", None)
         book.database.slow.set()
@@ -116,11 +116,11 @@ async def test_ban_ends_by_the_clock(tmp_path: Path) -> None:
     async with opened(tmp_path) as book:
         await book.ban("den", 1_000_500)
         with pytest.raises(Forbidden):
-            await book.rulebook.writable(TOM, "den")
+            await book.policy.writable(TOM, "den")
         book.now = 1000.499
-        assert not await book.rulebook.may_read(TOM, "den")
+        assert not await book.policy.may_read(TOM, "den")
         book.now = 1000.5
-        assert await book.rulebook.may_read(TOM, "den")
+        assert await book.policy.may_read(TOM, "den")
 
 
 async def test_memory_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,21 +129,21 @@ async def test_memory_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     async with opened(tmp_path) as book:
         await book.ban("crowd", None)
         for user in ("ann", "ben", "cem"):
-            await book.rulebook.of("crowd", user)
+            await book.policy.of("crowd", user)
         for user in ("ann", "ben", "cem"):
-            await book.rulebook.of("a", user)
-            await book.rulebook.of("b", user)
+            await book.policy.of("a", user)
+            await book.policy.of("b", user)
         asked = book.database.asked
         assert asked == 5
-        await book.rulebook.of("c", "ann")  # the first of the crowd gives way
+        await book.policy.of("c", "ann")  # the first of the crowd gives way
         for user in ("ben", "cem"):
-            await book.rulebook.of("crowd", user)
+            await book.policy.of("crowd", user)
         assert book.database.asked == asked + 1
-        await book.rulebook.of("crowd", "ann")
+        await book.policy.of("crowd", "ann")
         assert book.database.asked == asked + 2
-        assert book.rulebook._size == 5
-        book.rulebook._forget("crowd")
-        assert book.rulebook._size == sum(len(known) for known in book.rulebook._rules.values())
+        assert book.policy._size == 5
+        book.policy._forget("crowd")
+        assert book.policy._size == sum(len(known) for known in book.policy._rules.values())
 
 
 async def test_rules_say_no_more_than_was_asked(tmp_path: Path) -> None:
@@ -152,29 +152,29 @@ async def test_rules_say_no_more_than_was_asked(tmp_path: Path) -> None:
         async with book.database.transaction() as tx:
             for n in range(100):
                 await restrict(tx, "crowd", BAN, str(n), None)
-        rules = await book.rulebook.of("crowd", "7")
+        rules = await book.policy.of("crowd", "7")
         assert set(rules.bans) == {"7"}
-        assert not (await book.rulebook.of("crowd", "tom")).bans
+        assert not (await book.policy.of("crowd", "tom")).bans
 
 
 async def test_act_about_one_user_leaves_the_others_at_hand(tmp_path: Path) -> None:
     """A room of many is not read anew for each of its kicks."""
     async with opened(tmp_path) as book:
         await book.ban("den", None)
-        await book.rulebook.of("den", "ann")
+        await book.policy.of("den", "ann")
         asked = book.database.asked
         await book.ban("den", 1)
-        await book.rulebook.of("den", "ann")
+        await book.policy.of("den", "ann")
         assert book.database.asked == asked
-        await book.rulebook.of("den", "tom")
+        await book.policy.of("den", "tom")
         assert book.database.asked == asked + 1
 
 
 async def test_without_the_database_nobody_gets_in_unseen(tmp_path: Path) -> None:
     """503 rather than a room without rules; what is at hand still counts."""
     async with opened(tmp_path) as book:
-        await book.rulebook.of("known")
+        await book.policy.of("known")
         await book.database._writer.execute("alter table rooms rename to lost")
         with pytest.raises(Unavailable):
-            await book.rulebook.of("unknown")
-        await book.rulebook.readable(TOM, "known")
+            await book.policy.of("unknown")
+        await book.policy.readable(TOM, "known")

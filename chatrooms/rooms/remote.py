@@ -31,7 +31,7 @@ TOLD_AT_ONCE = 50  # members in one message
 log = logging.getLogger(__name__)
 
 
-class Neighbours:
+class RemotePresence:
     """Tells the other nodes who is here, and the rooms of this node who is there.
 
     `on_arrival` is told of a room and of a node that has just got its first member of it: from that step
@@ -97,9 +97,9 @@ class Neighbours:
             await write_presence(tx, come, gone)
         for start in range(0, len(come), TOLD_AT_ONCE):
             rows = come[start : start + TOLD_AT_ONCE]
-            self._nodes.tell_seen([row[1:] for row, _ in rows], [], [row.user_id for row, guest in rows if guest])
+            self._nodes.send_seen([row[1:] for row, _ in rows], [], [row.user_id for row, guest in rows if guest])
         for start in range(0, len(gone), TOLD_AT_ONCE):
-            self._nodes.tell_seen([], [row[1:] for row in gone[start : start + TOLD_AT_ONCE]], [])
+            self._nodes.send_seen([], [row[1:] for row in gone[start : start + TOLD_AT_ONCE]], [])
 
     def _of(self, room_id: str, key: Key) -> Whereabouts:
         return Whereabouts(self._nodes.name, room_id, *key)
@@ -147,7 +147,7 @@ class Neighbours:
             buried = await declare_dead(tx, node, seen_at)
         if buried:
             log.info("node %s has died", node)
-            self._nodes.tell_buried(node)
+            self._nodes.send_dead(node)
             self._drop(node)
 
     def _drop_unknown(self, seen: dict[str, int]) -> None:

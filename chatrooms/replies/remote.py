@@ -27,7 +27,7 @@ SILENCE = 15.0  # seconds after which a reply is forgotten: the lease of a dead 
 ASK_AGAIN = 1.0  # seconds until a room is asked for again
 
 
-class Heard:
+class RemoteReply:
     """The text so far of one reply, its last chunk, and when that came."""
 
     __slots__ = ("at", "last", "parts")
@@ -38,14 +38,14 @@ class Heard:
         self.last = Chunk("", "", "", -1, 0)
 
 
-class RepliesElsewhere:
+class RemoteReplies:
     """Keeps what was heard. `ask` asks the other nodes to say again what is going on in a room."""
 
     def __init__(self, hub: Hub, ask: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
         self._hub = hub
         self._ask = ask
         self._clock = clock
-        self._heard: OrderedDict[str, Heard] = OrderedDict()
+        self._heard: OrderedDict[str, RemoteReply] = OrderedDict()
         self._asked: OrderedDict[str, float] = OrderedDict()
 
     def follows(self, frame: bytes) -> bool:
@@ -57,7 +57,7 @@ class RepliesElsewhere:
             self._forget(chunk.message_id)
             return True
         self._forget_old()
-        heard = self._heard.get(chunk.message_id) or Heard()
+        heard = self._heard.get(chunk.message_id) or RemoteReply()
         if chunk.reset is True:
             heard.parts = []
         elif chunk.start != heard.last.index + 1:
@@ -81,7 +81,7 @@ class RepliesElsewhere:
         if event.type == "room-message" and b'"isFromBot":true' in event.data:
             self._forget(msgspec.json.decode(event.data, type=RoomMessage).message_id or "")
 
-    def _of(self, room_id: str) -> list[Heard]:
+    def _of(self, room_id: str) -> list[RemoteReply]:
         return [heard for heard in self._heard.values() if heard.last.room_id == room_id]
 
     def _forget(self, message_id: str) -> None:
@@ -102,7 +102,7 @@ class RepliesElsewhere:
             self._ask(room_id)
 
 
-def _reset(heard: Heard) -> Chunk:
+def _reset(heard: RemoteReply) -> Chunk:
     last = heard.last
     heard.parts = ["".join(heard.parts)]
     return msgspec.structs.replace(last, chunk=heard.parts[0], start=0, reset=True)
