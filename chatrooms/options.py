@@ -158,13 +158,13 @@ class Options:
         for option in OPTIONS:
             setattr(self, option.attribute, _resolve(option, overrides, environ))
         if bool(self.ssl_cert) != bool(self.ssl_key):
-            raise ConfigError("--ssl-cert and --ssl-key go together")
+            raise ConfigError("--ssl-cert and --ssl-key must be given together")
         if self.database_url and not self.secret:
-            raise ConfigError("--secret must be given with --database-url: all nodes sign with the same")
+            raise ConfigError("--database-url needs --secret, the same one on every node")
         if self.nats_ingest and not self.bus_url:
-            raise ConfigError("--nats-ingest needs --bus-url nats://…: without NATS nothing can be published to it")
+            raise ConfigError("--nats-ingest needs --bus-url nats://…")
         if bool(self.jwt_algorithm) != bool(self.jwt_keys):
-            raise ConfigError("--jwt-algorithm and --jwt-keys go together")
+            raise ConfigError("--jwt-algorithm and --jwt-keys must be given together")
         if self.ai == "openai" and not self.ai_base_url:
             raise ConfigError("--ai openai needs --ai-base-url")
 
