@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from chatrooms.app import make_app
     from chatrooms.embed import Chatrooms, identify
-    from chatrooms.identity.tokens import Identity
-    from chatrooms.notifications.notifier import Note
+    from chatrooms.personal.notifications import Note
+    from chatrooms.users.tokens import Identity
 
 __version__ = "0.1.0"
 __all__ = ("Chatrooms", "Identity", "Note", "identify", "make_app")
@@ -19,8 +19,8 @@ _WHERE = (
     ("Chatrooms", "chatrooms.embed"),
     ("identify", "chatrooms.embed"),
     ("make_app", "chatrooms.app"),
-    ("Identity", "chatrooms.identity.tokens"),
-    ("Note", "chatrooms.notifications.notifier"),
+    ("Identity", "chatrooms.users.tokens"),
+    ("Note", "chatrooms.personal.notifications"),
 )
 
 

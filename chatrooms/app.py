@@ -8,23 +8,9 @@ from typing import Any
 
 from tornado.web import Application
 
-from chatrooms.handlers import (
-    auth,
-    chat,
-    events,
-    exports,
-    invites,
-    moderation,
-    notifications,
-    operations,
-    pages,
-    reference,
-    rooms,
-    sessions,
-    tasks,
-)
-from chatrooms.handlers.access import Access
-from chatrooms.handlers.base import Authenticate, Unknown
+from chatrooms.http import auth, chat, events, moderation, pages, personal, rooms, sessions, tasks
+from chatrooms.http.access import Access
+from chatrooms.http.base import Authenticate, Unknown
 from chatrooms.logs import log_access
 from chatrooms.options import Options
 from chatrooms.server import Server
@@ -48,9 +34,9 @@ def make_app(*, authenticate: Authenticate | None = None, **options: Any) -> App
 def application(server: Server, authenticate: Authenticate | None = None) -> Application:
     """The routes of a server."""
     routes = [
-        *events.ROUTES, *rooms.ROUTES, *moderation.ROUTES, *invites.ROUTES, *notifications.ROUTES,
-        *sessions.ROUTES, *auth.ROUTES, *chat.ROUTES, *tasks.ROUTES, *exports.ROUTES,
-        *operations.ROUTES, *reference.ROUTES, *pages.routes(),
+        *events.ROUTES, *rooms.ROUTES, *moderation.ROUTES, *personal.ROUTES,
+        *sessions.ROUTES, *auth.ROUTES, *chat.ROUTES, *tasks.ROUTES, *pages.ROUTES,
+        *pages.routes(),
     ]  # fmt: skip
     return Application(
         routes,
@@ -59,5 +45,5 @@ def application(server: Server, authenticate: Authenticate | None = None) -> App
         server=server,
         authenticate=authenticate,
         access=Access(server.options),
-        reference=reference.Reference(routes),
+        reference=pages.Reference(routes),
     )

@@ -15,13 +15,13 @@ COMMANDS = {
     "serve": ("serve:main", "run the server"),
     "token": ("user:token", "print a signed token"),
     "user": ("user:user", "add and manage accounts"),
-    "tail": ("talk:tail", "show a room as it goes"),
-    "send": ("talk:send", "say something in a room"),
-    "task": ("task:main", "make, change and watch tasks; run a program as one"),
+    "tail": ("talk:tail", "follow a room"),
+    "send": ("talk:send", "post a message to a room"),
+    "task": ("task:main", "create, change and watch tasks; run a program as one"),
     "session": ("talk:session", "read and write message sessions"),
-    "notify": ("talk:notify", "tell a user something, beside all rooms"),
+    "notify": ("talk:notify", "send a notification to a user"),
     "backup": ("data:backup", "copy the database of a running server to a file"),
-    "restore": ("data:restore", "replace the database by a backup, under a new epoch"),
+    "restore": ("data:restore", "replace the database with a backup and begin a new epoch"),
     "retention": ("data:retention", "remove events older than --retention days"),
 }
 

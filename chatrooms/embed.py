@@ -10,12 +10,12 @@ from typing import Any
 
 from chatrooms import names
 from chatrooms.app import make_app
-from chatrooms.handlers.base import Authenticate
-from chatrooms.identity.tokens import Identity
-from chatrooms.notifications.notifier import Notifier
+from chatrooms.http.base import Authenticate
+from chatrooms.personal.notifications import Notifier
 from chatrooms.rooms.message import Draft
 from chatrooms.server import Server
 from chatrooms.tasks.jobs import Tasks
+from chatrooms.users.tokens import Identity
 
 HOUR = 3600.0
 
@@ -72,7 +72,7 @@ class Chatrooms(Notifier):
         await self.start()
         who = identify(user_id, username, "service")
         room_id = names.room_id(room_id)
-        rules = await self._server.rulebook.of(room_id)
+        rules = await self._server.policy.of(room_id)
         drafts = [Draft(message, client_message_id)]
         (posted,) = await self._server.messages.post(who, who.username or who.user_id, room_id, drafts, rules)
         said: dict[str, Any] = json.loads(posted.data)
@@ -88,7 +88,7 @@ class Chatrooms(Notifier):
 
     async def _notify(self, events: Any) -> list[str]:
         await self.start()
-        return await self._server.notifications.tell(events)
+        return await self._server.notifications.send(events)
 
 
 def identify(user_id: str, username: str | None = None, role: str = "user", ttl: float = HOUR) -> Identity:

@@ -1,6 +1,6 @@
 """Everything that can go wrong for a caller, as one closed tree.
 
-The domain raises these; `handlers/base.py` alone turns them into HTTP: `status`, and the body
+The domain raises these; `http/base.py` alone turns them into HTTP: `status`, and the body
 `{"error": <one sentence for a person>, "code": <stable slug>}`. Clients decide by `code`, so codes
 are a closed catalogue: a problem with a code that is not listed here cannot be made.
 """

@@ -8,14 +8,17 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import NamedTuple, Protocol
 
+from chatrooms import erasure
 from chatrooms.clock import now_ms
-from chatrooms.event import purged
+from chatrooms.log.database import Database
+from chatrooms.log.event import purged
+from chatrooms.log.log import Log
+from chatrooms.log.retention import any_between, last_before
 from chatrooms.options import Options
 from chatrooms.parts import Parts
-from chatrooms.storage import erasure, replies, sessions, tasks
-from chatrooms.storage.database import Database
-from chatrooms.storage.log import Log
-from chatrooms.storage.retention import any_between, last_before
+from chatrooms.replies import store as replies
+from chatrooms.sessions.store import forget
+from chatrooms.tasks import store as tasks
 from chatrooms.tasks.result import Results
 
 DAY_MS = 86_400_000
@@ -48,7 +51,7 @@ async def keep_house(server: Parts) -> None:
     """Removes, for ever, what has run out: sign-ins, results, tasks, and all that is past retention."""
     chores: list[Chore] = [
         ("sign-ins", server.signins.forget_expired),
-        ("tickets and revocations", server.gate.forget_expired),
+        ("tickets and revocations", server.authenticator.forget_expired),
         ("known devices", server.accounts.forget_expired),
         ("rows of deleted accounts", partial(erasure.finish_all, server.database)),
     ]
@@ -61,16 +64,16 @@ def run_out(store: Store, options: Options) -> list[Chore]:
     """The chores that remove what the options say is kept no longer."""
     chores = past(store, _days_ago(options.retention)) if options.retention else []
     if options.task_days:
-        chores.append(("tasks", partial(tasks.forget_ended, store.database, _days_ago(options.task_days))))
+        chores.append(("tasks", partial(tasks.forget_ended_tasks, store.database, _days_ago(options.task_days))))
     return [*chores, ("results", Results(store.database, options).forget)]  # last: those of the tasks, too
 
 
 def past(store: Store, cutoff: int) -> list[Chore]:
     """The chores that remove all that was said before `cutoff`, in milliseconds since 1970."""
     return [
-        ("AI replies", partial(replies.forget_ended, store.database, cutoff)),
-        ("session messages", partial(sessions.forget, store.database, cutoff)),
-        ("ended tasks", partial(tasks.forget_ended, store.database, cutoff)),
+        ("AI replies", partial(replies.forget_ended_replies, store.database, cutoff)),
+        ("session messages", partial(forget, store.database, cutoff)),
+        ("ended tasks", partial(tasks.forget_ended_tasks, store.database, cutoff)),
         ("events", partial(_forget_events, store, cutoff)),
     ]
 

@@ -66,7 +66,7 @@ def words(value: str) -> tuple[str, ...]:
 
 
 def hosts(value: str) -> tuple[str, ...]:
-    """Host names as `handlers/access.py` compares them. None at all would refuse every request."""
+    """Host names as `http/access.py` compares them. None at all would refuse every request."""
     names = words(value)
     if not names or not all(_is_host(name) for name in names):
         raise ValueError("host names without scheme and port, separated by commas")
@@ -103,5 +103,5 @@ def bus_url(value: str) -> str:
 
 def subject(value: str) -> str:
     if not _SUBJECT.match(value) or value.startswith("chatrooms."):
-        raise ValueError("a NATS subject, as chat.messages, outside of chatrooms.…")
+        raise ValueError("a NATS subject such as chat.messages, outside chatrooms.…")
     return value

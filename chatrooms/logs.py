@@ -11,6 +11,9 @@ import logging
 import re
 import sys
 import time
+from collections.abc import Callable
+from pathlib import PurePath
+from typing import ParamSpec
 
 from tornado.web import RequestHandler
 
@@ -97,3 +100,29 @@ def log_access(handler: RequestHandler) -> None:
 def printable(text: str) -> str:
     """The text with control characters escaped, so that a request cannot forge a log line."""
     return text if text.isprintable() else text.encode("unicode_escape").decode("ascii")
+
+
+P = ParamSpec("P")
+
+log = logging.getLogger(__name__)
+
+
+def tell(listener: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
+    """Calls a listener; a fault in it is logged, and whoever calls goes on."""
+    try:
+        listener(*args, **kwargs)
+    except Exception as error:
+        log.error("%s failed: %s", getattr(listener, "__qualname__", "a listener"), described(error))
+
+
+def described(error: BaseException) -> str:
+    """The kind of an error and its place, as `ValueError at topic.py:12`.
+
+    Without its text, which may quote what somebody wrote, or a secret.
+    """
+    place = error.__traceback__
+    if place is None:
+        return type(error).__name__
+    while place.tb_next is not None:
+        place = place.tb_next
+    return f"{type(error).__name__} at {PurePath(place.tb_frame.f_code.co_filename).name}:{place.tb_lineno}"

@@ -9,12 +9,12 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from chatrooms.channels.channels import Channels
-from chatrooms.core.hub import Hub
+from chatrooms.log.log import Log
 from chatrooms.replies.jobs import Replies
 from chatrooms.rooms.ingest import Ingest
 from chatrooms.rooms.rooms import Rooms
-from chatrooms.storage.log import Log
+from chatrooms.streams.channels import Channels
+from chatrooms.streams.hub import Hub
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})

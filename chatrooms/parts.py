@@ -7,59 +7,54 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from chatrooms.ai import provider
-from chatrooms.bus.choice import bus_of, intake_of
-from chatrooms.channels.channels import Channels
-from chatrooms.channels.ids import ChannelIds
-from chatrooms.channels.orders import ChannelOrders
-from chatrooms.core.hub import LONGEST_RETRY, Hub
-from chatrooms.core.replacements import Replacements
+from chatrooms.cluster.bus import bus_of, intake_of
+from chatrooms.cluster.leases import Lease
+from chatrooms.cluster.nodes import Nodes
 from chatrooms.datadir import Folder, stored_secret
 from chatrooms.errors import ConfigError
-from chatrooms.event import CONTROL
-from chatrooms.identity.accounts import Accounts
-from chatrooms.identity.gate import Gate
-from chatrooms.identity.publickeys import load
-from chatrooms.identity.quotas import Quotas
-from chatrooms.identity.signins import SignIns
-from chatrooms.identity.tokens import MIN_SECRET_BYTES, Tokens
 from chatrooms.limits import Places
+from chatrooms.log import database_of
+from chatrooms.log.event import CONTROL
+from chatrooms.log.log import Log
 from chatrooms.metrics import Metrics
-from chatrooms.nodes.lease import Lease
-from chatrooms.nodes.neighbours import Neighbours
-from chatrooms.nodes.nodes import Nodes
-from chatrooms.nodes.orders import Orders
-from chatrooms.notifications.notifications import Notifications
 from chatrooms.options import Options
-from chatrooms.personal.memberships import Memberships
+from chatrooms.personal.notifications import Notifications
 from chatrooms.personal.personal import Personal
-from chatrooms.personal.reading import Common
 from chatrooms.replies.in_rooms import RoomReplies
 from chatrooms.replies.jobs import Replies
-from chatrooms.replies.rights import ReplyRights
+from chatrooms.replies.queue import ReplyRights
 from chatrooms.replies.store import ReplyStore
-from chatrooms.rooms.directory import Directory
-from chatrooms.rooms.entrance import Entrance
+from chatrooms.rooms.admission import Admission
+from chatrooms.rooms.audit import Acts, Audit
 from chatrooms.rooms.ingest import Ingest
+from chatrooms.rooms.invites import Invites
+from chatrooms.rooms.memberships import Memberships
+from chatrooms.rooms.message import MessageQueries
 from chatrooms.rooms.messages import Messages
+from chatrooms.rooms.moderation import Moderation
+from chatrooms.rooms.orders import Orders
+from chatrooms.rooms.policy import Policy
+from chatrooms.rooms.remote import RemotePresence
 from chatrooms.rooms.rooms import Rooms
-from chatrooms.rules.acts import Acts
-from chatrooms.rules.audit import Audit
-from chatrooms.rules.invites import Invites
-from chatrooms.rules.moderation import Moderation
-from chatrooms.rules.rulebook import Rulebook
-from chatrooms.rules.settings import RoomSettings
+from chatrooms.rooms.settings import Directory, RoomSettings
 from chatrooms.sessions.outbox import Outbox
-from chatrooms.sessions.owners import Owners
-from chatrooms.sessions.readership import Readership
+from chatrooms.sessions.owners import Owners, StreamStats
 from chatrooms.sessions.sessions import Sessions
-from chatrooms.storage.engines import database_of
-from chatrooms.storage.log import Log
-from chatrooms.storage.messages import MessageQueries
+from chatrooms.streams.channel_orders import ChannelOrders
+from chatrooms.streams.channels import ChannelIds, Channels
+from chatrooms.streams.hub import LONGEST_RETRY, Hub
+from chatrooms.streams.reading import Common
+from chatrooms.streams.resume import Replacements
 from chatrooms.tasks.export import Exports
 from chatrooms.tasks.jobs import Tasks
 from chatrooms.tasks.result import Results
 from chatrooms.tasks.store import TaskStore
-from chatrooms.tasks.streams import TaskStreams
+from chatrooms.tasks.task import TaskStreams
+from chatrooms.users.accounts import Accounts
+from chatrooms.users.authenticator import Authenticator
+from chatrooms.users.quotas import Quotas
+from chatrooms.users.signins import SignIns
+from chatrooms.users.tokens import MIN_SECRET_BYTES, Tokens, load
 
 log = logging.getLogger(__name__)
 
@@ -122,18 +117,18 @@ class Parts:
         self.quotas = Quotas(options)
         self.messages = Messages(self.log, stored, self.quotas, options)
         self.orders = Orders(self.log, self.hub, self.rooms, self.nodes.name)
-        self.rulebook = Rulebook(self.database, self.rooms)
-        self.directory = Directory(self.database, self.rooms, self.rulebook)
+        self.policy = Policy(self.database, self.rooms)
+        self.directory = Directory(self.database, self.rooms, self.policy)
         acts = Acts(self.log, options)
         self.room_settings = RoomSettings(acts, self.rooms, self.quotas)
         self.moderation = Moderation(acts, self.hub, self.database)
         self.invites = Invites(acts, self.database)
         self.audit = Audit(self.database, self.log)
-        self.gate = Gate(self.database, self.log, self.hub, self.tokens)
-        await self.gate.reload()
-        self.entrance = Entrance(self.rooms, self.rulebook, self.quotas, self.gate)
+        self.authenticator = Authenticator(self.database, self.log, self.hub, self.tokens)
+        await self.authenticator.reload()
+        self.admission = Admission(self.rooms, self.policy, self.quotas, self.authenticator)
         ids = ChannelIds(self.nodes.name, self._secret)
-        self.channels = Channels(self.hub, self.rooms, self.entrance, ids, options)
+        self.channels = Channels(self.hub, self.rooms, self.admission, ids, options)
         self.channel_orders = ChannelOrders(self.log, self.hub, self.channels, self.database, ids, self.nodes.name)
 
     async def _open_people(self, closing: AsyncExitStack) -> None:
@@ -147,7 +142,7 @@ class Parts:
     def _open_personal(self, closing: AsyncExitStack) -> None:
         self.memberships = Memberships(self.hub, self.log, self.quotas, self.options)
         closing.push_async_callback(self.memberships.close)
-        self.rooms.on_seated = self.memberships.note
+        self.rooms.on_joined = self.memberships.note
         common = Common(self.hub, self.log, self.options.heartbeat, Replacements())
         self.personal = Personal(common, self.database, self.rooms)
         closing.callback(self.personal.close)
@@ -156,7 +151,7 @@ class Parts:
     def _open_sessions(self, closing: AsyncExitStack) -> None:
         self.owners = Owners(self.database, self.log, self.hub, self.quotas, self.options)
         self.sessions = Sessions(self.database, self.log, self.hub, self.owners, self.options)
-        self.readership = Readership(self.hub, self.rulebook, self.owners)
+        self.stream_stats = StreamStats(self.hub, self.policy, self.owners)
         self.outbox = Outbox(self.database, self.log, self.owners, self.options)
         self.nodes.on_rows = self.outbox.wake
         self.outbox.open()
@@ -167,9 +162,9 @@ class Parts:
         self.lease = Lease()
         self.replies = Replies(ReplyStore(self.database, self.log, self.lease), provider(options), options)
         self.room_replies = RoomReplies(self.replies, self.rooms, self.messages, self.log, self.quotas, self.nodes.ask)
-        self.reply_rights = ReplyRights(self.rulebook, self.messages, self.quotas)
+        self.reply_rights = ReplyRights(self.policy, self.messages, self.quotas)
         self.reply_readers = Places(options.max_streams, options.max_streams_per_user)
-        self.hub.listen(CONTROL, self.replies.obey)
+        self.hub.listen(CONTROL, self.replies.apply)
         # Where the data folder is locked, no other node can be alive.
         await self.replies.open(alone=not self.database.shared)
         closing.push_async_callback(self.room_replies.close)
@@ -180,20 +175,20 @@ class Parts:
         self.task_streams = TaskStreams(self.hub, self.log)
         self.results = Results(self.database, self.options)
         self.exports = Exports(self.tasks, self.results, self.log, MessageQueries(self.database), self.options)
-        self.hub.listen(CONTROL, self.tasks.obey)
+        self.hub.listen(CONTROL, self.tasks.apply)
         await self.tasks.open(alone=not self.database.shared)
         closing.push_async_callback(self.tasks.close)
 
     async def _meet_nodes(self, closing: AsyncExitStack) -> None:
-        self.nodes.on_say, self.nodes.on_health = self.room_replies.hear, self._tell_bus_health
+        self.nodes.on_message, self.nodes.on_health = self.room_replies.on_message, self._tell_bus_health
         self.nodes.on_ask = self.room_replies.greet
-        self.rooms.on_tell = self.nodes.say
-        self.neighbours = Neighbours(self.database, self.nodes, self.rooms) if self.database.shared else None
+        self.rooms.on_ephemeral = self.nodes.send
+        self.remote_presence = RemotePresence(self.database, self.nodes, self.rooms) if self.database.shared else None
         await self.nodes.open(self.log)
-        if self.neighbours is not None:
-            self.neighbours.on_arrival = self.room_replies.greet
-            await self.neighbours.open()
-            closing.push_async_callback(self.neighbours.close)
+        if self.remote_presence is not None:
+            self.remote_presence.on_arrival = self.room_replies.greet
+            await self.remote_presence.open()
+            closing.push_async_callback(self.remote_presence.close)
 
     async def _open_ingest(self, closing: AsyncExitStack) -> Ingest | None:
         subject = self.options.nats_ingest
@@ -205,30 +200,30 @@ class Parts:
         return ingest
 
     @property
-    def well(self) -> bool:
+    def healthy(self) -> bool:
         """Whether database and bus are there."""
-        return self.log.well and self.nodes.well
+        return self.log.healthy and self.nodes.healthy
 
-    def _tell_health(self, well: bool) -> None:
+    def _tell_health(self, healthy: bool) -> None:
         """Streams stay open while the database is away, and say so."""
-        self._tell_status(well, "The database does not take writes.")
+        self._tell_status(healthy, "The database does not accept writes.")
 
-    def _tell_bus_health(self, well: bool) -> None:
-        if well and self.neighbours is not None:
-            self.neighbours.refresh()
-        self._tell_status(well, "The bus is away: what others write comes up to a second late.")
+    def _tell_bus_health(self, healthy: bool) -> None:
+        if healthy and self.remote_presence is not None:
+            self.remote_presence.refresh()
+        self._tell_status(healthy, "The bus is unavailable: messages from other nodes may be up to a second late.")
 
-    def _tell_status(self, well: bool, reason: str) -> None:
-        self.hub.tell_all("status", {"degraded": not well, "reason": "" if well else reason})
+    def _tell_status(self, healthy: bool, reason: str) -> None:
+        self.hub.broadcast("status", {"degraded": not healthy, "reason": "" if healthy else reason})
 
     def _begin_anew(self) -> None:
         """The database is not what it was: what was remembered of it is forgotten, and readers come back."""
         self.hub.forget()
-        self.rulebook.forget_all()
+        self.policy.forget_all()
         self.messages.forget_rooms()
         self.memberships.forget()
         self.owners.forget()
-        self.gate.stale = True
+        self.authenticator.stale = True
         for stream in list(self.hub.streams):
             stream.end("restored", True, LONGEST_RETRY)
 

@@ -13,7 +13,7 @@ from chatrooms.parts import Parts
 
 WATCH = 0.5  # seconds between two looks for what other programs changed
 LAST_CHORE = 5.0  # seconds that a chore of the house may still take when the server stops
-DRAIN_STEP = 0.05  # seconds between two lots of streams that are ended in a drain
+DRAIN_STEP = 0.05  # seconds between two batches of streams that are ended in a drain
 
 log = logging.getLogger(__name__)
 
@@ -59,9 +59,9 @@ class Server(Parts):
         streams = list(self.hub.streams)
         random.shuffle(streams)
         steps = max(1, int(self.options.drain / DRAIN_STEP))
-        lot = -(-len(streams) // steps) if streams else 0
-        for start in range(0, len(streams), max(1, lot)):
-            for stream in streams[start : start + lot]:
+        batch = -(-len(streams) // steps) if streams else 0
+        for start in range(0, len(streams), max(1, batch)):
+            for stream in streams[start : start + batch]:
                 channel = self.channels.get(stream.id)
                 if channel is None:
                     self.rooms.end(stream, "draining")
@@ -89,7 +89,7 @@ class Server(Parts):
                 changed = await self.database.changed_elsewhere()
                 if changed:
                     self.outbox.wake()
-                if changed or self.gate.stale:
-                    await self.gate.reload()
+                if changed or self.authenticator.stale:
+                    await self.authenticator.reload()
             except Exception as error:
                 log.debug("the database cannot be watched: %s", error)

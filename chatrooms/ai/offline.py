@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
 
-from chatrooms.ai import recollection
-from chatrooms.ai.base import Prompt
+from chatrooms.ai.base import Line, Prompt, Scene
+from chatrooms.clock import now_ms
 
 QUOTED = 200  # characters of the message that are quoted
 LONGEST = 2.5  # seconds that a reply takes at most
@@ -54,7 +56,7 @@ async def _answer(prompt: Prompt) -> str:
     if len(prompt.message) <= SHORT and _HELP.match(prompt.message):
         return opening + HELP
     if prompt.scene is not None:
-        found = await recollection.answer(prompt.message, prompt.scene)
+        found = await answer(prompt.message, prompt.scene)
         if found is not None:
             return opening + found
     return opening + (SAMPLE if _SAMPLE.search(prompt.message) else _echo(prompt))
@@ -72,3 +74,83 @@ def _echo(prompt: Prompt) -> str:
 def _pieces(text: str) -> list[str]:
     """The words of a text with their spaces; joined, they are the text."""
     return re.findall(r"\s*\S+|\s+$", text)
+
+
+REMEMBERED = 1000  # messages that are looked through
+SHOWN = 5  # messages that are quoted
+NAMED = 20  # members that are named
+RECALLED = 120  # characters of each
+HOUR_MS = 3_600_000
+
+_WHO = re.compile(r"\bwho(?:'s|\s+is|\s+are)?\s+(?:all\s+)?(?:here|online|in\s+(?:this|the)\s+room|around)\b", re.I)
+_ABOUT = re.compile(
+    r"\b(?:said|say|says|talk(?:ed)?|spoke|mentioned|wrote|written)\s+(?:about|of|on)\s+(.+)"
+    r"|\b(?:who|anybody|anyone)\s+mentioned\s+(.+)|\A\W*(?:search|find)\s+(?:for\s+)?(.+)",
+    re.I | re.S,
+)
+_RECAP = re.compile(r"\b(?:recap|summar\w+|catch\s+me\s+up|what\s+(?:did\s+i\s+miss|happened)|last\s+hour)\b", re.I)
+
+
+async def answer(question: str, scene: Scene) -> str | None:
+    """The answer to a question about the room, or None when it is no such question."""
+    if _WHO.search(question):
+        return _who(scene)
+    if about := _ABOUT.search(question):
+        words = next(group for group in about.groups() if group is not None)
+        return _about(words.strip(" \t\r\n?!.,;:\"'“”"), await scene.recall(REMEMBERED))
+    if _RECAP.search(question):
+        return _recap(await scene.recall(REMEMBERED), now_ms())
+    return None
+
+
+def quotes(reply: str, username: str, text: str) -> bool:
+    """Whether an answer quotes that message of somebody."""
+    start, end = f"- {username}, ", f": “{_short(text)}”"
+    return any(line.startswith(start) and line.endswith(end) for line in reply.split("\n"))
+
+
+def _who(scene: Scene) -> str:
+    if not scene.members:
+        return f"Nobody has {scene.room_id} open right now."
+    named = ", ".join(scene.members[:NAMED])
+    more = f" and {len(scene.members) - NAMED} more" if len(scene.members) > NAMED else ""
+    return f"In {scene.room_id} right now: {named}{more}."
+
+
+def _about(words: str, lines: Sequence[Line]) -> str:
+    wanted = words.casefold()
+    said = [line for line in lines if not line.from_bot and wanted and wanted in line.text.casefold()]
+    # Questions put to me are not what was said about it.
+    said = [line for line in said if not line.text.lstrip().casefold().startswith("@ai")]
+    if not said:
+        return f"I found nothing about “{words}” in the last {len(lines)} messages."
+    return f"About “{words}” I found {_count(len(said), 'message')}:\n\n{_quoted(said[-SHOWN:])}"
+
+
+def _recap(lines: Sequence[Line], now_ms: int) -> str:
+    recent = [line for line in lines if line.timestamp > now_ms - HOUR_MS and not line.from_bot]
+    if not recent:
+        return "Nothing was said in the last hour."
+    people = Counter(line.username for line in recent)
+    busiest = ", ".join(f"{name} ({count})" for name, count in people.most_common(SHOWN))
+    return (
+        f"In the last hour: {_count(len(recent), 'message')} by {_count(len(people), 'person', 'people')}, "
+        f"mostly {busiest}. The last ones:\n\n{_quoted(recent[-SHOWN:])}"
+    )
+
+
+def _quoted(lines: Sequence[Line]) -> str:
+    return "\n".join(f"- {line.username}, {_clock(line.timestamp)}: “{_short(line.text)}”" for line in lines)
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= RECALLED else line[:RECALLED] + "…"
+
+
+def _clock(timestamp: int) -> str:
+    return time.strftime("%H:%M UTC", time.gmtime(timestamp / 1000))
+
+
+def _count(number: int, one: str, many: str = "") -> str:
+    return f"{number} {one if number == 1 else many or one + 's'}"

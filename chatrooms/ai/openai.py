@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
@@ -9,7 +11,7 @@ from typing import Any
 import httpx
 
 from chatrooms.ai.base import Line, Prompt, ProviderError, Scene, Turn, Usage, fitting
-from chatrooms.ai.deltas import Deltas
+from chatrooms.sse import Parser
 
 CONTEXT = 30  # messages of a room that the model is shown
 CONNECT = 10.0  # seconds
@@ -81,7 +83,7 @@ class OpenAI:
         if not deltas.begun:
             raise ProviderError("ai-failed", "The model server did not answer with a stream.")
         if not deltas.finished and not framed:  # a close may be an end or a death: nobody said which
-            raise ProviderError("ai-cut", "The model server stopped in the middle.")
+            raise ProviderError("ai-cut", "The model server stopped before the end of the reply.")
 
     @asynccontextmanager
     async def _asked(self, body: dict[str, Any]) -> AsyncIterator[httpx.Response]:
@@ -109,7 +111,7 @@ def _refusal(status: int) -> ProviderError:
     if status in (429, 503):
         return ProviderError("ai-busy", f"The model server is busy ({status}): try again later.")
     if status < 400:
-        return ProviderError("ai-rejected", f"The model server answered with a redirect ({status}), which is refused.")
+        return ProviderError("ai-rejected", f"The model server tried to redirect the request ({status}).")
     if status < 500:
         return ProviderError("ai-rejected", f"The model server refused the request ({status}).")
     return ProviderError("ai-failed", f"The model server failed ({status}).")
@@ -136,3 +138,82 @@ async def _said(scene: Scene | None, most: int) -> Sequence[Turn]:
 
 def _turn(line: Line) -> Turn:
     return Turn("assistant", line.text) if line.from_bot else Turn("user", f"{line.username}: {line.text}")
+
+
+MAX_EVENT = 1 << 20  # bytes without the end of an event, after which it is no event stream
+
+_HIGH_AT_END = re.compile(r"[\ud800-\udbff]\Z")
+_LONE = re.compile(r"[\ud800-\udfff]")
+
+
+class Deltas:
+    """Takes the body piece by piece.
+
+    `begun` is true when there was any event, `finished` when the server said that this was all;
+    `usage` is what it counted, if it did.
+    """
+
+    def __init__(self) -> None:
+        self.begun = False
+        self.finished = False
+        self.usage: Usage | None = None
+        self._parser = Parser()
+        self._unread = 0
+        self._half = ""
+
+    def feed(self, data: bytes) -> str:
+        """The text that became whole with these bytes. Raises ProviderError for what is no such stream."""
+        events = self._parser.feed(data)
+        self.begun = self.begun or bool(events)
+        self._unread = 0 if events else self._unread + len(data)
+        if self._unread > MAX_EVENT:
+            raise _broken()
+        return self._whole("".join([self._text(event.data) for event in events]))
+
+    def rest(self) -> str:
+        """What is left when the stream has ended: half a character, which becomes U+FFFD."""
+        half, self._half = self._half, ""
+        return "\ufffd" if half else ""
+
+    def _text(self, data: str) -> str:
+        if data.strip() == "[DONE]":
+            self.finished = True
+            return ""
+        try:
+            chunk = json.loads(data)
+        except (ValueError, RecursionError):
+            raise _broken() from None
+        if not isinstance(chunk, dict):
+            raise _broken()
+        if chunk.get("error"):
+            raise ProviderError("ai-failed", "The model server reported an error.")
+        self._count(chunk.get("usage"))
+        return self._delta(chunk.get("choices"))
+
+    def _delta(self, choices: Any) -> str:
+        choice = choices[0] if isinstance(choices, list) and choices else None
+        if not isinstance(choice, dict):
+            return ""
+        self.finished = self.finished or bool(choice.get("finish_reason"))
+        delta = choice.get("delta")
+        text = delta.get("content") if isinstance(delta, dict) else None
+        return text if isinstance(text, str) else ""
+
+    def _count(self, usage: Any) -> None:
+        if isinstance(usage, dict):
+            counts = [usage.get(name) for name in ("prompt_tokens", "completion_tokens")]
+            self.usage = Usage(*[n if isinstance(n, int) and 0 <= n < 1 << 53 else 0 for n in counts])
+
+    def _whole(self, text: str) -> str:
+        """The text with halves of characters joined; one that stays alone becomes U+FFFD."""
+        text, self._half = self._half + text, ""
+        if text.isascii():
+            return text
+        if _HIGH_AT_END.search(text):
+            text, self._half = text[:-1], text[-1]
+        joined = text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
+        return _LONE.sub("\ufffd", joined)
+
+
+def _broken() -> ProviderError:
+    return ProviderError("ai-failed", "The model server's answer could not be parsed.")

@@ -19,7 +19,7 @@ from tornado.netutil import bind_sockets
 from chatrooms import logs, options
 from chatrooms.app import application
 from chatrooms.errors import ConfigError, StartFailure, Unavailable
-from chatrooms.handlers.front import Front
+from chatrooms.http.front import Front
 from chatrooms.server import Server
 
 BACKLOG = 4096  # the default of 128 drops connections in a storm

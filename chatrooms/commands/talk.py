@@ -17,16 +17,16 @@ PATIENCE = 30.0  # seconds for which a message is sent again
 
 def tail(argv: Sequence[str]) -> int:
     """`tail ROOM`: shows a room as it goes, until interrupted."""
-    options = parser("tail", "Show a room as it goes. Ends with Ctrl-C.")
+    options = parser("tail", "Follow a room until Ctrl-C.")
     options.add_argument("room")
-    options.add_argument("--history", type=int, default=20, metavar="N", help="earlier messages shown (default 20)")
-    options.add_argument("--json", action="store_true", help="one JSON object an event instead of text")
+    options.add_argument("--history", type=int, default=20, metavar="N", help="earlier messages to show (default 20)")
+    options.add_argument("--json", action="store_true", help="print one JSON object per event")
     return run(_tail(options.parse_args(argv)))
 
 
 def send(argv: Sequence[str]) -> int:
     """`send ROOM TEXT`: says something; with - as text, each line of standard input."""
-    options = parser("send", "Say something in a room; with - as TEXT, each line of standard input.")
+    options = parser("send", "Post a message to a room; with - as TEXT, each line of standard input.")
     options.add_argument("room")
     options.add_argument("text")
     return run(_send(options.parse_args(argv)))
@@ -34,16 +34,16 @@ def send(argv: Sequence[str]) -> int:
 
 def notify(argv: Sequence[str]) -> int:
     """`notify USER TYPE JSON`: prints the notification's id. Raises ConfigError without a token or for bad JSON."""
-    options = ArgumentParser(prog="chatrooms notify", description="Tell a user something, beside all rooms.")
+    options = ArgumentParser(prog="chatrooms notify", description="Send a notification to a user.")
     options.add_argument("user", help="the user's id")
-    options.add_argument("type", help="the name of the event, as task_updated")
-    options.add_argument("data", metavar="JSON", nargs="?", default="{}", help="what to tell (default {})")
+    options.add_argument("type", help="the name of the event, for example task_updated")
+    options.add_argument("data", metavar="JSON", nargs="?", default="{}", help="the data to send (default {})")
     options.add_argument("--session", metavar="ID", help="only for readers of this session's notifications, or of all")
-    options.add_argument("--source-client", metavar="ID", help="the client whose change this is: it may ignore it")
+    options.add_argument("--source-client", metavar="ID", help="the client that made the change; it may ignore it")
     add_options(options)
     args = options.parse_args(argv)
     if not args.token:
-        raise ConfigError("--token is needed; `chatrooms token ID --role service` prints one")
+        raise ConfigError("--token is required; `chatrooms token ID --role service` prints one")
     try:
         data = json.loads(args.data)
     except ValueError as error:
@@ -58,17 +58,17 @@ def session(argv: Sequence[str]) -> int:
     """`session tail ID`, `session send ID TEXT`, `session assign ID USER`; returns the exit status."""
     options = parser("session", "Read and write message sessions. Without --token you are a visitor.")
     actions = options.add_subparsers(dest="action", required=True, metavar="tail|send|assign")
-    tail = actions.add_parser("tail", help="show a session as it goes; ends with Ctrl-C")
+    tail = actions.add_parser("tail", help="follow a session until Ctrl-C")
     tail.add_argument("session")
-    tail.add_argument("--history", type=int, default=0, metavar="N", help="the last N messages first, up to 200")
-    tail.add_argument("--json", action="store_true", help="one JSON object an event instead of text")
-    send = actions.add_parser("send", help="say something; with - as TEXT, each line of standard input")
+    tail.add_argument("--history", type=int, default=0, metavar="N", help="earlier messages to show, up to 200")
+    tail.add_argument("--json", action="store_true", help="print one JSON object per event")
+    send = actions.add_parser("send", help="write a message; with - as TEXT, each line of standard input")
     send.add_argument("session")
     send.add_argument("text")
-    assign = actions.add_parser("assign", help="give a session to a user; takes a token of an agent or above")
+    assign = actions.add_parser("assign", help="assign a session to a user; needs the token of a program")
     assign.add_argument("session")
     assign.add_argument("user", help="the userId")
-    assign.add_argument("--with-history", action="store_true", help="also what was said before")
+    assign.add_argument("--with-history", action="store_true", help="include the messages so far")
     args = options.parse_args(argv)
     return run({"tail": _tail_session, "send": _send_to_session, "assign": _assign_session}[args.action](args))
 

@@ -19,16 +19,17 @@ from pathlib import Path
 from chatrooms import kinds, names
 from chatrooms.datadir import stored_secret
 from chatrooms.errors import BadRequest, ConfigError, Problem, StartFailure, Unavailable
-from chatrooms.identity.accounts import new_account
-from chatrooms.identity.gate import changed
-from chatrooms.identity.passwords import Passwords
-from chatrooms.identity.tokens import ROLES, Tokens
+from chatrooms.log import database_of
+from chatrooms.log.database import Database
+from chatrooms.log.log import Log
 from chatrooms.options import Options
-from chatrooms.storage import accounts, families
-from chatrooms.storage.accounts import Account, AccountQueries
-from chatrooms.storage.database import Database
-from chatrooms.storage.engines import database_of
-from chatrooms.storage.log import Log
+from chatrooms.users import store
+from chatrooms.users.accounts import new_account
+from chatrooms.users.authenticator import changed
+from chatrooms.users.passwords import Passwords
+from chatrooms.users.signins import end_families
+from chatrooms.users.store import Account, AccountQueries
+from chatrooms.users.tokens import ROLES, Tokens
 
 _UNUSED = {"CHATROOMS_SECRET": "no token is signed here"}  # or a shared database would ask for it
 
@@ -45,19 +46,19 @@ def user(argv: Sequence[str]) -> int:
     except Problem as problem:
         raise (StartFailure if isinstance(problem, Unavailable) else ConfigError)(problem.sentence) from None
     except sqlite3.Error as error:
-        raise ConfigError(f"the database did not take it: {error}") from None
+        raise ConfigError(f"the database refused the change: {error}") from None
     return 0
 
 
 def token(argv: Sequence[str]) -> int:
     """`token USER_ID`: prints a token that the server takes; what it would not take ends with status 2."""
     parser = ArgumentParser(prog="chatrooms token", description="Print a token signed with the server's secret.")
-    parser.add_argument("user_id", metavar="USER_ID", type=_as(names.user_id), help="whom the token is for")
-    parser.add_argument("--username", type=_as(names.username), help="the only name the user may show; default: any")
+    parser.add_argument("user_id", metavar="USER_ID", type=_as(names.user_id), help="the user's id")
+    parser.add_argument("--username", type=_as(names.username), help="the only name the user may use; default: any")
     parser.add_argument("--role", choices=ROLES, default="user")
-    parser.add_argument("--ttl", type=kinds.seconds, default=86400.0, help="seconds it is good (default 86400)")
+    parser.add_argument("--ttl", type=kinds.seconds, default=86400.0, help="lifetime in seconds (default 86400)")
     parser.add_argument("--data-dir", help="the server's data folder (default ./data)")
-    parser.add_argument("--secret", help="the server's secret, when it is not in its data folder")
+    parser.add_argument("--secret", help="the server's secret, if it is not in the data folder")
     args = parser.parse_args(argv)
     settings = Options({"data_dir": args.data_dir, "secret": args.secret}, os.environ)
     data_dir = Path(settings.data_dir)
@@ -86,7 +87,7 @@ async def _add(database: Database, args: Namespace) -> str:
     account = new_account(names.username(args.name), email, hashed, args.role)
     await AccountQueries(database).index_names()
     async with database.appending() as tx:
-        await accounts.add(tx, account)
+        await store.add(tx, account)
     return f"{account.username} is {account.user_id}, {account.role}"
 
 
@@ -95,13 +96,13 @@ async def _change(database: Database, args: Namespace, settings: Options) -> str
     hashed = await _hashed(_password()) if args.action == "passwd" else ""
     async with database.appending() as tx:
         if args.action == "passwd":
-            await accounts.set_password(tx, account.user_id, hashed)
+            await store.set_password(tx, account.user_id, hashed)
         elif args.action == "role":
-            await accounts.set_role(tx, account.user_id, args.role)
+            await store.set_role(tx, account.user_id, args.role)
         else:
-            await accounts.set_state(tx, account.user_id, "active" if args.action == "enable" else "disabled")
+            await store.set_state(tx, account.user_id, "active" if args.action == "enable" else "disabled")
         # Whatever it was, tokens that were given out before must not outlive it.
-        await families.end_all(tx, account.user_id, int(time.time() + settings.token_ttl) + 1)
+        await end_families(tx, account.user_id, int(time.time() + settings.token_ttl) + 1)
     if database.shared:
         await _tell(database)
     return f"{account.username}: done"
@@ -146,17 +147,17 @@ def _parser() -> ArgumentParser:
         ("add", "add an account; asks for its password"),
         ("passwd", "set a password; ends the account's sign-ins"),
         ("role", "set the role; ends the account's sign-ins"),
-        ("disable", "shut an account out; its streams end within a second"),
-        ("enable", "let a disabled account in again"),
+        ("disable", "disable an account; its streams end within a second"),
+        ("enable", "enable an account again"),
     ):
         sub = actions.add_parser(action, help=help)
         sub.add_argument("name", help="user name" if action == "add" else "user name, email or user id")
         sub.add_argument("--data-dir", help="the server's data folder (default ./data)")
-        sub.add_argument("--database-url", help="the server's database, when it is not in its data folder")
+        sub.add_argument("--database-url", help="the server's database, if it is not in the data folder")
         if action in ("add", "role"):
             sub.add_argument("--role", choices=ROLES, default="user", required=action == "role")
         if action == "add":
-            sub.add_argument("--email", help="an address to sign in with, too")
+            sub.add_argument("--email", help="an address that also works for signing in")
     return parser
 
 

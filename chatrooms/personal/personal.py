@@ -1,22 +1,202 @@
-"""The personal stream: every durable event of each room joined, since its joining, and what is the user's own."""
+"""The personal stream: one merged topic of all rooms that a user joined, kept right while somebody reads it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from chatrooms.core.encoding import Encoding
-from chatrooms.core.stream import Stream
-from chatrooms.core.topic import Topic
-from chatrooms.event import Event
-from chatrooms.identity.tokens import Identity
-from chatrooms.personal.inboxes import Inboxes, inbox_of, name_of
-from chatrooms.personal.reading import Common, Reading
+import msgspec
+
+from chatrooms import sse
+from chatrooms.clock import now_ms
+from chatrooms.log.database import Database
+from chatrooms.log.event import CONTROL, Event, identified
+from chatrooms.log.log import Log
+from chatrooms.logs import described
+from chatrooms.rooms.joined import Inbox, Joined, count, read, rooms_of
+from chatrooms.rooms.memberships import JOINED, LEFT, Membership, topic_of_user
 from chatrooms.rooms.presence import as_guest
-from chatrooms.rooms.rooms import Rooms
-from chatrooms.storage import memberships as stored
-from chatrooms.storage.database import Database
-from chatrooms.storage.memberships import Joined
+from chatrooms.rooms.rooms import Rooms, topic_of
+from chatrooms.rooms.rules import RULES_CHANGED, Act
+from chatrooms.streams.encoding import Encoding
+from chatrooms.streams.hub import Hub
+from chatrooms.streams.reading import Common, Reading
+from chatrooms.streams.stream import Stream
+from chatrooms.streams.topic import Reader, Topic
+from chatrooms.users.tokens import Identity
+
+_Fields = dict[str, msgspec.Raw]
+
+
+class Unnamed:
+    """Event blocks without a name."""
+
+    ends: frozenset[str] = frozenset()
+
+    def event(self, event: Event, id: str) -> bytes:
+        """`room-message` becomes `{"type": "new_message", "message": {…}, "chat_id"}`."""
+        data = identified(event.data, id)
+        fields = msgspec.json.decode(data, type=_Fields)
+        told: dict[str, object] = {"type": event.type, **fields}
+        if event.type == "room-message":
+            told = {"type": "new_message", "message": msgspec.Raw(data), "chat_id": fields["roomId"]}
+        return sse.encode(msgspec.json.encode(told), None, id)
+
+    def signal(self, name: str, data: Mapping[str, object], id: str | None = None, retry: int | None = None) -> bytes:
+        """`system` becomes `connection_confirmed`, by the names used here; `heartbeat` becomes `ping`."""
+        told = {"type": "ping" if name == "heartbeat" else name, **data}
+        if name == "system":
+            told = _confirmed(data)
+        return sse.encode(msgspec.json.encode(told), None, id, retry)
+
+
+UNNAMED = Unnamed()
+
+
+def _confirmed(data: Mapping[str, object]) -> dict[str, object]:
+    rooms = data["rooms"]
+    assert isinstance(rooms, list)
+    told = {"type": "connection_confirmed", "user_id": data["userId"], "timestamp": now_ms()}
+    more = {name: value for name, value in data.items() if name != "rooms"}
+    return {**told, "connected_chats": [room["roomId"] for room in rooms], **more}
+
+
+RETRY = 1.0  # seconds until sources that could not be read are asked for again
+
+log = logging.getLogger(__name__)
+
+
+class MergedTopic:
+    """One user's merged topic in one encoding.
+
+    asked    whose events it carries, as the queries take it
+    rooms    the rooms joined, whether they may be read or not
+    version  grows with every change, so that what was read before is not used
+    """
+
+    def __init__(self, asked: Inbox) -> None:
+        self.asked = asked
+        self.topic: Topic
+        self.rooms: set[str] = set()
+        self.version = 0
+
+
+class Inboxes:
+    """Makes merged topics, and keeps their sources right while somebody reads them."""
+
+    def __init__(self, hub: Hub, log: Log, database: Database) -> None:
+        self._hub = hub
+        self._log = log
+        self._database = database
+        self._inboxes: dict[str, dict[str, MergedTopic]] = {}  # by user and name of the topic
+        self._unsettled: dict[MergedTopic, None] = {}
+        self._settling: asyncio.Task[None] | None = None
+        hub.listen(CONTROL, self._apply)
+
+    def close(self) -> None:
+        if self._settling is not None:
+            self._settling.cancel()
+
+    def topic(self, who: Identity, encoding: Encoding) -> Topic:
+        """The topic of a user's personal streams in that encoding; to be read at once, or it is of no use."""
+        name = name_of(who, encoding)
+        mine = self._inboxes.setdefault(who.user_id, {})
+        inbox = mine.get(name)
+        if inbox is None:
+            inbox = mine[name] = MergedTopic(inbox_of(who))
+            inbox.topic = self._hub.merged(name, encoding, self._reader(inbox))
+            self._settle(inbox)
+        return inbox.topic
+
+    def released(self, topic: Topic, user_id: str) -> None:
+        """A stream of a topic has ended: with its last one goes the inbox."""
+        if topic.streams:
+            return
+        mine = self._inboxes.get(user_id, {})
+        inbox = mine.pop(topic.name, None)
+        if inbox is not None:
+            self._unsettled.pop(inbox, None)
+        if not mine:
+            self._inboxes.pop(user_id, None)
+
+    def _reader(self, inbox: MergedTopic) -> Reader:
+        asked = inbox.asked  # and not the inbox: its topic would hold itself, with its tail
+        return lambda after, limit: read(self._database, asked, after, self._log.head, limit)
+
+    def _settle(self, inbox: MergedTopic) -> None:
+        """Has the sources of a topic that is held read from the database, soon."""
+        self._unsettled[inbox] = None
+        if self._settling is None:
+            self._settling = asyncio.create_task(self._settle_all())
+
+    async def _settle_all(self) -> None:
+        """One after the other: a room with many readers may close for all of them at once."""
+        try:
+            while self._unsettled:
+                await self._settle_next()
+        finally:
+            self._settling = None
+
+    async def _settle_next(self) -> None:
+        inbox = next(iter(self._unsettled))
+        try:
+            await self._settle_one(inbox)
+        except Exception as error:  # the database is away, say: its streams wait
+            log.warning("a personal stream waits: %s", described(error))
+            if inbox in self._unsettled:  # behind the others
+                del self._unsettled[inbox]
+                self._unsettled[inbox] = None
+            await asyncio.sleep(RETRY)
+
+    async def _settle_one(self, inbox: MergedTopic) -> None:
+        version = inbox.version
+        rooms = await rooms_of(self._database, inbox.asked.user_id, inbox.asked.trusted)
+        if inbox in self._unsettled and inbox.version == version:
+            sources = {topic_of(room.room_id) for room in rooms if room.readable}
+            inbox.rooms = {room.room_id for room in rooms}
+            self._hub.release(inbox.topic, {*sources, inbox.asked.topic})
+            self._unsettled.pop(inbox, None)
+
+    def _apply(self, event: Event) -> None:
+        if event.type in (JOINED, LEFT):
+            self._move(Membership.of(event), event.type == JOINED)
+        elif event.type == RULES_CHANGED:
+            act = msgspec.json.decode(event.data, type=Act)
+            if act.action == "joined" and act.user_id is not None:
+                self._ask_anew(list(self._inboxes.get(act.user_id, {}).values()), act.room_id)
+            elif act.private is not None and act.user_id is None:
+                self._ask_anew([inbox for mine in self._inboxes.values() for inbox in mine.values()], act.room_id)
+
+    def _move(self, membership: Membership, joined: bool) -> None:
+        for inbox in self._inboxes.get(membership.user_id, {}).values():
+            inbox.version += 1
+            if joined:
+                inbox.rooms.add(membership.room_id)
+                self._hub.add_source(inbox.topic, topic_of(membership.room_id))
+            else:
+                inbox.rooms.discard(membership.room_id)
+                self._hub.remove_source(inbox.topic, topic_of(membership.room_id))
+
+    def _ask_anew(self, inboxes: list[MergedTopic], room_id: str) -> None:
+        """Who may read the room has changed: holds the topics that it may be a source of."""
+        for inbox in inboxes:
+            if room_id in inbox.rooms and not inbox.asked.trusted:
+                inbox.version += 1
+                inbox.topic.hold()
+                self._settle(inbox)
+
+
+def inbox_of(who: Identity) -> Inbox:
+    """Whose events a personal stream carries."""
+    return Inbox(who.user_id, who.trusted, topic_of_user(who.user_id))
+
+
+def name_of(who: Identity, encoding: Encoding) -> str:
+    """The name of a user's merged topic, which is the name of no topic of the log."""
+    form = "unnamed" if encoding is UNNAMED else "named"
+    return f"personal-{form}{'-trusted' if who.trusted else ''}:{who.user_id}"
 
 
 class Personal:
@@ -46,7 +226,7 @@ class PersonalReading(Reading):
 
     async def begin(self, asked: str) -> None:
         await super().begin(asked)
-        rooms = await stored.rooms_of(self._personal.database, self.who.user_id, self.who.trusted)
+        rooms = await rooms_of(self._personal.database, self.who.user_id, self.who.trusted)
         self._joined = [room for room in rooms if room.readable]
 
     def topic(self) -> Topic:
@@ -56,10 +236,10 @@ class PersonalReading(Reading):
         self._personal.inboxes.released(stream.topic, self.who.user_id)
 
     async def read(self, after: int, limit: int) -> tuple[Sequence[Event], int]:
-        return await stored.read(self._personal.database, self._asked, after, self._log.head, limit)
+        return await read(self._personal.database, self._asked, after, self._log.head, limit)
 
     async def count(self, after: int, most: int) -> int:
-        return await stored.count(self._personal.database, self._asked, after, self._log.head, most)
+        return await count(self._personal.database, self._asked, after, self._log.head, most)
 
     def described(self) -> dict[str, Any]:
         name = self.who.username or self.who.user_id

@@ -13,17 +13,16 @@ from msgspec import UNSET
 
 from chatrooms.ai.base import Line, Prompt, Scene
 from chatrooms.errors import NotFound, Problem
-from chatrooms.event import event_id, parse_id
-from chatrooms.identity.quotas import Quotas
-from chatrooms.identity.tokens import Identity
-from chatrooms.replies.chunk import Chunk, frame_of
-from chatrooms.replies.elsewhere import RepliesElsewhere
+from chatrooms.log.event import event_id, parse_id
+from chatrooms.log.log import Log
 from chatrooms.replies.jobs import Replies, check_ended
-from chatrooms.replies.reply import Ending, Reader, Reply
+from chatrooms.replies.remote import RemoteReplies
+from chatrooms.replies.reply import Chunk, Ending, Reader, Reply, frame_of
 from chatrooms.rooms.message import RoomMessage
 from chatrooms.rooms.messages import Messages
 from chatrooms.rooms.rooms import Rooms, topic_of
-from chatrooms.storage.log import Log
+from chatrooms.users.quotas import Quotas
+from chatrooms.users.tokens import Identity
 
 INTERVAL = 1 / 23  # seconds between two chunks of a reply: with the last one at most 25 in a second
 PAGE = 200  # messages that are read at once
@@ -49,7 +48,7 @@ class RoomReplies:
         self._log = log
         self._quotas = quotas
         self._told: dict[Reply, int] = {}
-        self._elsewhere = RepliesElsewhere(rooms.hub, ask)
+        self._elsewhere = RemoteReplies(rooms.hub, ask)
         self._tellers: set[asyncio.Task[None]] = set()
         replies.on_start, replies.on_end = self._begin, self._end
         rooms.ephemeral_state = self.state_of
@@ -99,12 +98,12 @@ class RoomReplies:
     def greet(self, room_id: str, node: str) -> None:
         """Gives the text so far to a node that has just got readers of a room, or lacks some of it."""
         for chunk in self._resets(room_id):
-            self._rooms.on_tell([node], topic_of(room_id), frame_of(chunk))
+            self._rooms.on_ephemeral([node], topic_of(room_id), frame_of(chunk))
 
-    def hear(self, topic: str, frame: bytes) -> None:
+    def on_message(self, topic: str, frame: bytes) -> None:
         """Takes an ephemeral frame of another node to the readers here, unless some before it was lost."""
         if self._elsewhere.follows(frame):
-            self._rooms.hub.whisper(topic, frame)
+            self._rooms.hub.send_ephemeral(topic, frame)
 
     def _resets(self, room_id: str) -> list[Chunk]:
         replies = self._replies.in_room(room_id)
@@ -177,7 +176,7 @@ class RoomReplies:
         self._announce(_chunk(reply, start, reader.index, reader.index - 1))
 
     def _announce(self, chunk: Chunk) -> None:
-        self._rooms.tell(chunk.room_id, frame_of(chunk))
+        self._rooms.send_ephemeral(chunk.room_id, frame_of(chunk))
 
 
 class _Posted(RoomMessage, rename="camel", kw_only=True):

@@ -15,17 +15,16 @@ from typing import cast
 import msgspec
 
 from chatrooms.ai.base import Prompt, Provider, ProviderError, Turn, Usage, fitting
+from chatrooms.cluster.leases import LEASE_INTERVAL
 from chatrooms.errors import Conflict, NotFound, TooLarge, Unavailable
-from chatrooms.event import Event
-from chatrooms.identity.tokens import Identity
-from chatrooms.listeners import tell
-from chatrooms.nodes.lease import LEASE_INTERVAL
+from chatrooms.log.event import Event
+from chatrooms.logs import tell
 from chatrooms.options import Options
-from chatrooms.replies.follow import ReplyFollower
 from chatrooms.replies.queue import ReplyQueue
-from chatrooms.replies.reply import COMPLETE, CUT_SHORT, ERROR, STOPPED, Ending, Reply
+from chatrooms.replies.remote import ReplyFollower
+from chatrooms.replies.reply import COMPLETE, CUT_SHORT, ERROR, STOPPED, STREAMING, Ending, Reply, StoredReply
 from chatrooms.replies.store import STOP, ReplyStore, Stop
-from chatrooms.storage.replies import STREAMING, StoredReply
+from chatrooms.users.tokens import Identity
 
 SAVE_INTERVAL = 0.25  # seconds between two writes of what replies have grown by
 FINISH_RETRY = 1.0  # seconds until the end of a reply is written again, when the database is away
@@ -170,7 +169,7 @@ class Replies:
         except NotFound:
             pass
 
-    def obey(self, event: Event) -> None:
+    def apply(self, event: Event) -> None:
         """Ends a reply that was stopped on another node."""
         if event.type == STOP:
             order = msgspec.json.decode(event.data, type=Stop)

@@ -7,11 +7,37 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from chatrooms import sse
 from chatrooms.ai.base import Usage
-from chatrooms.storage.replies import STREAMING, StoredReply
 
 COMPLETE, STOPPED, ERROR, INTERRUPTED = "complete", "stopped", "error", "interrupted"
 BATCH_CHARACTERS = 32 << 10  # that a reader is given at once
+
+
+STREAMING = "streaming"
+
+
+class StoredReply(NamedTuple):
+    """A row. `lengths` are those of its chunks, in characters, each followed by a comma."""
+
+    id: str
+    user_id: str
+    username: str
+    conversation_id: str
+    room_id: str | None
+    question: int | None
+    prompt: str
+    model: str | None
+    temperature: float | None
+    state: str = STREAMING
+    stopped_by: str = ""
+    code: str = ""
+    sentence: str = ""
+    text: str = ""
+    lengths: str = ""
 
 
 class Ending(NamedTuple):
@@ -173,3 +199,37 @@ def pieces_of(row: StoredReply) -> list[str]:
 def lengths_of(pieces: Sequence[str]) -> str:
     """Chunk ends as the database has them."""
     return "".join([f"{len(piece)}," for piece in pieces])
+
+
+EVENT = "bot-chunk"
+
+
+class Chunk(msgspec.Struct, rename="camel"):
+    """Its data: the text of the pieces from `start` to `index`, of which the next chunk starts one on.
+
+    The last one (`is_final`) has the index one beyond the last piece. With `reset` the text is all that
+    the room was told so far.
+    """
+
+    message_id: str
+    room_id: str
+    chunk: str
+    index: int
+    start: int
+    is_final: bool = False
+    state: str | UnsetType = UNSET
+    by: str | UnsetType = UNSET
+    position: int | UnsetType = UNSET
+    reset: bool | UnsetType = UNSET
+
+
+def frame_of(chunk: Chunk) -> bytes:
+    """The event on the wire."""
+    return sse.encode(msgspec.json.encode(chunk), EVENT)
+
+
+def chunk_of(frame: bytes) -> Chunk | None:
+    """The chunk that a frame brings; None for any other event. Raises msgspec.MsgspecError for a broken one."""
+    for event in sse.Parser().feed(frame) if frame.startswith(b"event: bot-chunk\n") else ():
+        return msgspec.json.decode(event.data, type=Chunk)
+    return None

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
 from chatrooms.clock import now_ms
-from chatrooms.event import CONTROL, Event
-from chatrooms.nodes.lease import Lease
-from chatrooms.replies.reply import CUT_SHORT, ERROR, INTERRUPTED, STOPPED, Reply, lengths_of
-from chatrooms.rooms.message import RoomMessage
+from chatrooms.cluster import leases
+from chatrooms.cluster.leases import Lease
+from chatrooms.log.database import Database, Row, Source, Transaction
+from chatrooms.log.event import CONTROL, Event
+from chatrooms.log.log import Log
+from chatrooms.log.retention import remove_before
+from chatrooms.replies.reply import CUT_SHORT, ERROR, INTERRUPTED, STOPPED, STREAMING, Reply, StoredReply, lengths_of
+from chatrooms.rooms.message import RoomMessage, add_room, key_of_reply, message_row
 from chatrooms.rooms.rooms import topic_of
-from chatrooms.storage import leases
-from chatrooms.storage import replies as queries
-from chatrooms.storage.database import Database, Transaction
-from chatrooms.storage.log import Log
-from chatrooms.storage.messages import add_room, key_of_reply, message_row
-from chatrooms.storage.replies import StoredReply
 
 BOT_ID = "assistant"
 BOT_NAME = "Assistant"
@@ -43,20 +41,20 @@ class ReplyStore:
         """Writes a new reply, in one commit with whatever else is written now. Raises Unavailable."""
 
         async def command(tx: Transaction) -> list[Event]:
-            await queries.add(tx, row, self._lease.node, self._lease.until(), now_ms())
+            await add_reply(tx, row, self._lease.node, self._lease.until(), now_ms())
             return []
 
         await self._log.append((), command)
 
     async def find(self, reply_id: str) -> StoredReply | None:
-        return await queries.find(self._database, reply_id)
+        return await find_reply(self._database, reply_id)
 
     async def save(self, replies: Iterable[Reply]) -> None:
         """Writes what running replies have grown by. Raises Unavailable; then it is written next time."""
         grown = [(reply, reply.pieces[reply.stored :]) for reply in replies]
 
         async def command(tx: Transaction) -> list[Event]:
-            await queries.extend(tx, [("".join(new), lengths_of(new), reply.id) for reply, new in grown])
+            await extend_replies(tx, [("".join(new), lengths_of(new), reply.id) for reply, new in grown])
             return []
 
         await self._log.append((), command)
@@ -65,7 +63,7 @@ class ReplyStore:
 
     async def renew(self) -> None:
         async def command(tx: Transaction) -> list[Event]:
-            await leases.renew(tx, "replies", self._lease.node, self._lease.until())
+            await leases.renew_leases(tx, "replies", self._lease.node, self._lease.until())
             return []
 
         await self._log.append((), command)
@@ -79,7 +77,7 @@ class ReplyStore:
 
         async def command(tx: Transaction) -> list[Event]:
             told = row if await _is_asked_still(tx, row) else row._replace(text="", lengths="")
-            if not await queries.finish(tx, told, usage, now_ms()) or row.room_id is None or told is not row:
+            if not await finish_reply(tx, told, usage, now_ms()) or row.room_id is None or told is not row:
                 return []
             await add_room(tx, row.room_id, now_ms())
             return [_message(row, row.room_id)]
@@ -95,7 +93,7 @@ class ReplyStore:
 
         `alone` says that no other node can be alive: then no lease is waited for.
         """
-        rows = await queries.orphans(self._database, self._lease.node, self._lease.run_out(alone))
+        rows = await orphaned_replies(self._database, self._lease.node, self._lease.run_out(alone))
         for row in rows:
             cut = row._replace(state=INTERRUPTED, code=CUT_SHORT.code, sentence=CUT_SHORT.sentence)
             await self.finish(cut, None)
@@ -124,3 +122,73 @@ def _instead(row: StoredReply) -> str:
     if row.state == STOPPED:
         return f"(stopped by {row.stopped_by} before the first word)"
     return f"({row.sentence})" if row.state in (ERROR, INTERRUPTED) else "(no answer)"
+
+
+_COLUMNS = (
+    "id, user_id, username, conversation_id, room_id, question, prompt, model, temperature, "
+    "state, stopped_by, code, sentence, text, lengths"
+)
+
+
+async def add_reply(tx: Transaction, row: StoredReply, node: str, lease_until: int, now: int) -> None:
+    places = ", ".join(f"${n}" for n in range(1, len(row) + 4))
+    sql = f"insert into replies ({_COLUMNS}, node, lease_until, created_at) values ({places})"
+    await tx.execute(sql, *row, node, lease_until, now)
+
+
+async def find_reply(database: Database, reply_id: str) -> StoredReply | None:
+    rows = await database.fetch(f"select {_COLUMNS} from replies where id = $1", reply_id)
+    return StoredReply(*rows[0]) if rows else None
+
+
+async def extend_replies(tx: Transaction, grown: Sequence[tuple[str, str, str]]) -> None:
+    """Adds (text, lengths) to replies; each is (text, lengths, id)."""
+    await tx.executemany(
+        "update replies set text = text || $1, lengths = lengths || $2 where id = $3 and state = 'streaming'", grown
+    )
+
+
+async def finish_reply(tx: Transaction, row: StoredReply, usage: tuple[int, int] | None, now: int) -> bool:
+    """Writes how a reply ended, and all of its text; false when it has ended already."""
+    prompt_tokens, completion_tokens = usage or (None, None)
+    found = await tx.fetch(
+        "update replies set state = $1, stopped_by = $2, code = $3, sentence = $4, text = $5, lengths = $6, "
+        "prompt_tokens = $7, completion_tokens = $8, ended_at = $9 where id = $10 and state = 'streaming' "
+        "returning 1",
+        row.state, row.stopped_by, row.code, row.sentence, row.text, row.lengths,
+        prompt_tokens, completion_tokens, now, row.id,
+    )  # fmt: skip
+    return bool(found)
+
+
+async def orphaned_replies(database: Database, node: str, now: int) -> list[StoredReply]:
+    """Running replies of other nodes whose lease ran out before `now`."""
+    return [_stored(row) for row in await leases.orphans(database, "replies", _COLUMNS, node, now)]
+
+
+async def rewrite_reply(tx: Transaction, reply_id: str, text: str) -> None:
+    """Replaces the text of a reply that has ended: what it said before is gone; without any, so is what was asked."""
+    lengths = f"{len(text)}," if text else ""
+    sql = "update replies set text = $1, lengths = $2, prompt = case when $1 = '' then '' else prompt end where id = $3"
+    await tx.execute(sql, text, lengths, reply_id)
+
+
+async def answers_to(source: Source, question: int) -> list[tuple[str, bool]]:
+    """The replies to a message of a room: (id, whether it is still being written) each."""
+    rows = await source.fetch("select id, state from replies where question = $1 order by created_at, id", question)
+    return [(id, state == STREAMING) for id, state in rows]
+
+
+async def asker(source: Source, reply_id: str) -> str | None:
+    """The user who asked for a reply."""
+    rows = await source.fetch("select user_id from replies where id = $1", reply_id)
+    return rows[0][0] if rows else None
+
+
+async def forget_ended_replies(database: Database, before: int) -> int:
+    """Removes the replies that ended before that time, with what was asked, in short steps; says how many."""
+    return await remove_before(database, "replies", "id", "ended_at", before)
+
+
+def _stored(row: Row) -> StoredReply:
+    return StoredReply(*row)

@@ -19,13 +19,13 @@ from typing import NamedTuple
 import msgspec
 
 from chatrooms import body, names
-from chatrooms.bus.base import Answer, Intake
+from chatrooms.cluster.bus.base import Answer, Intake
 from chatrooms.errors import BadRequest, Problem, Unavailable
-from chatrooms.identity.tokens import Identity
-from chatrooms.listeners import described, tell
+from chatrooms.logs import described, tell
 from chatrooms.rooms.message import Draft, Posted
 from chatrooms.rooms.messages import Messages
-from chatrooms.rules.rules import Rules
+from chatrooms.rooms.rules import Rules
+from chatrooms.users.tokens import Identity
 
 HELD = 2000  # messages that wait for the database; what comes then is refused
 TOGETHER = 500  # that are appended at once
@@ -165,10 +165,10 @@ class Ingest:
 
     def _fail(self, error: Exception, answer: Answer) -> None:
         log.error("a message over NATS was not taken: %s", described(error))
-        self._refuse("lost", Problem("internal", "Something went wrong here."), answer)
+        self._refuse("lost", Problem("internal", "Something went wrong on the server."), answer)
 
     def _lose(self, answer: Answer) -> None:
-        self._refuse("lost", Unavailable("unavailable", "Too many messages wait for the database.", 5), answer)
+        self._refuse("lost", Unavailable("unavailable", "Too many messages are waiting for the database.", 5), answer)
 
     def _refuse(self, outcome: str, problem: Problem, answer: Answer) -> None:
         self.outcomes[outcome] += 1

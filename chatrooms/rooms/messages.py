@@ -8,28 +8,41 @@ from collections.abc import Sequence
 import msgspec
 
 from chatrooms import names
-from chatrooms.ai import recollection
+from chatrooms.ai.offline import REMEMBERED, quotes
 from chatrooms.clock import now_ms
 from chatrooms.errors import BadRequest, Conflict, Forbidden, NotFound
-from chatrooms.event import Event, event_id, identified, parse_id
-from chatrooms.identity.quotas import Quotas
-from chatrooms.identity.tokens import Identity
 from chatrooms.limits import RateLimit
+from chatrooms.log.database import Transaction
+from chatrooms.log.event import Event, event_id, identified, parse_id
+from chatrooms.log.group import Command
+from chatrooms.log.log import ERASED, Log
 from chatrooms.options import Options
+from chatrooms.replies import store
 from chatrooms.rooms import slowmode
-from chatrooms.rooms.message import Draft, Page, Posted, RoomMessage, decoded, fitting
+from chatrooms.rooms.message import (
+    Draft,
+    MessageQueries,
+    Page,
+    Posted,
+    RoomMessage,
+    add_room,
+    decoded,
+    edits_of,
+    fitting,
+    has_room,
+    message_of_reply,
+    message_row,
+    replies_after,
+    rewrite_message,
+)
 from chatrooms.rooms.rooms import topic_of
-from chatrooms.rules.act import Act
-from chatrooms.rules.rules import Rank, Rules
-from chatrooms.storage import messages as queries
-from chatrooms.storage import replies
-from chatrooms.storage.database import Transaction
-from chatrooms.storage.group import Command
-from chatrooms.storage.log import ERASED, Log
+from chatrooms.rooms.rules import Act, Rank, Rules
+from chatrooms.users.quotas import Quotas
+from chatrooms.users.tokens import Identity
 
 RATE_PERIOD = 10.0  # seconds in which `message-rate` counts
 KNOWN_ROOMS = 10_000  # rooms remembered to be in the database
-QUOTABLE = 2 * recollection.REMEMBERED  # messages after one among which answers may quote it
+QUOTABLE = 2 * REMEMBERED  # messages after one among which answers may quote it
 PAGE_BYTES = 256 << 10  # of messages in one page of history: who reads it slowly keeps it in memory
 PAGES_AT_ONCE = 8  # read from the database; others wait before they are
 MAX_EDITS = 100  # of one message: each edit rewrites those before it
@@ -38,7 +51,7 @@ MAX_EDITS = 100  # of one message: each edit rewrites those before it
 class Messages:
     """Writes and reads messages. Access to the room is the caller's to check."""
 
-    def __init__(self, log: Log, stored: queries.MessageQueries, quotas: Quotas, options: Options) -> None:
+    def __init__(self, log: Log, stored: MessageQueries, quotas: Quotas, options: Options) -> None:
         self._log = log
         self._stored = stored
         self._quotas = quotas
@@ -95,16 +108,16 @@ class Messages:
         async def command(tx: Transaction) -> list[Event]:
             nonlocal edited
             message = await self._owned(tx, who, room_id, seq, who.trusted)
-            edits = await queries.edits_of(tx, seq)
+            edits = await edits_of(tx, seq)
             if len(edits) >= MAX_EDITS:
-                raise Conflict("conflict", f"This message was edited {MAX_EDITS} times: write a new one.")
+                raise Conflict("conflict", f"This message has been edited {MAX_EDITS} times: write a new one.")
             message.message, message.edited_at = text, now_ms()
             edited = msgspec.json.encode(message)
-            await queries.rewrite(tx, seq, "room-message", edited)
+            await rewrite_message(tx, seq, "room-message", edited)
             await _rewrite_reply(tx, message)
             for earlier, data in edits:
                 told = {**msgspec.json.decode(data), "message": text}
-                await queries.rewrite(tx, earlier, "message-edited", msgspec.json.encode(told))
+                await rewrite_message(tx, earlier, "message-edited", msgspec.json.encode(told))
             changed = self._change("message-edited", who, room_id, seq, {"message": text})
             return [changed, *self._recorded("message-edited", who, message, seq)]
 
@@ -129,12 +142,12 @@ class Messages:
                 raise _not_author()
             text = message.message
             events = await self._erase(tx, who, seq, message)
-            for reply_id, unfinished in await replies.answers_to(tx, seq):
+            for reply_id, unfinished in await store.answers_to(tx, seq):
                 running.extend([reply_id] if unfinished else [])
-                if answer := await queries.message_of_reply(tx, reply_id):
+                if answer := await message_of_reply(tx, reply_id):
                     events += await self._erase(tx, who, answer[0], decoded(answer[1]))
-            for later, data in await queries.replies_after(tx, topic_of(room_id), seq, QUOTABLE):
-                if recollection.quotes((reply := decoded(data)).message, message.username, text):
+            for later, data in await replies_after(tx, topic_of(room_id), seq, QUOTABLE):
+                if quotes((reply := decoded(data)).message, message.username, text):
                     events += await self._erase(tx, who, later, reply)
             return events
 
@@ -144,10 +157,10 @@ class Messages:
     async def _erase(self, tx: Transaction, who: Identity, seq: int, message: RoomMessage) -> list[Event]:
         """Takes the text of a message out of the log, and tells of it."""
         message.message, message.deleted_at = "", now_ms()
-        await queries.rewrite(tx, seq, ERASED, msgspec.json.encode(message))
+        await rewrite_message(tx, seq, ERASED, msgspec.json.encode(message))
         await _rewrite_reply(tx, message)
-        for earlier, _ in await queries.edits_of(tx, seq):
-            await queries.rewrite(tx, earlier, ERASED, b"{}")
+        for earlier, _ in await edits_of(tx, seq):
+            await rewrite_message(tx, earlier, ERASED, b"{}")
         changed = self._change("message-deleted", who, message.room_id, seq, {})
         return [changed, *self._recorded("message-deleted", who, message, seq)]
 
@@ -217,7 +230,7 @@ class Messages:
 
     async def _message(self, tx: Transaction, room_id: str, seq: int) -> RoomMessage:
         """A message of a room. Raises NotFound."""
-        data = await queries.message_row(tx, topic_of(room_id), seq)
+        data = await message_row(tx, topic_of(room_id), seq)
         if data is None:
             raise _no_message()
         return decoded(data)
@@ -241,9 +254,9 @@ class Messages:
 
     def _adding(self, who: Identity, room_id: str) -> Command:
         async def command(tx: Transaction) -> list[Event]:
-            if not await queries.has_room(tx, room_id):
+            if not await has_room(tx, room_id):
                 self._quotas.make_room(who)
-                await queries.add_room(tx, room_id, now_ms())
+                await add_room(tx, room_id, now_ms())
             return []
 
         return command
@@ -260,14 +273,14 @@ class Messages:
 async def _rewrite_reply(tx: Transaction, message: RoomMessage) -> None:
     """A reply says no more than its message does."""
     if message.is_from_bot and message.message_id is not None:
-        await replies.rewrite(tx, message.message_id, message.message)
+        await store.rewrite_reply(tx, message.message_id, message.message)
 
 
 async def _is_own(tx: Transaction, who: Identity, message: RoomMessage) -> bool:
     """Whether these are somebody's words: their message, or an AI reply that they asked for, which may quote them."""
     if not message.is_from_bot:
         return message.user_id == who.user_id
-    return message.message_id is not None and await replies.asker(tx, message.message_id) == who.user_id
+    return message.message_id is not None and await store.asker(tx, message.message_id) == who.user_id
 
 
 def _not_author() -> Forbidden:

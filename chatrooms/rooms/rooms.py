@@ -11,20 +11,18 @@ from collections.abc import Callable, Iterable, Sequence
 import msgspec
 
 from chatrooms import sse
-from chatrooms.core.hub import LONGEST_RETRY, Hub, closing
-from chatrooms.core.poll import POLL_EVENTS, page
-from chatrooms.core.replacements import Replacements
-from chatrooms.core.start import Start, start_of
-from chatrooms.core.stream import Stream
-from chatrooms.core.topic import Topic
-from chatrooms.event import event_id
-from chatrooms.identity.tokens import Identity
 from chatrooms.limits import RateLimit
+from chatrooms.log.event import event_id
+from chatrooms.log.log import Log
 from chatrooms.options import Options
+from chatrooms.rooms.attendee import Attendee
+from chatrooms.rooms.message import MessageQueries
 from chatrooms.rooms.presence import Key, Names, Presence, as_guest
-from chatrooms.rooms.seat import Seat
-from chatrooms.storage.log import Log
-from chatrooms.storage.messages import MessageQueries
+from chatrooms.streams.hub import LONGEST_RETRY, Hub, closing
+from chatrooms.streams.resume import POLL_EVENTS, Replacements, Start, page, start_of
+from chatrooms.streams.stream import Stream
+from chatrooms.streams.topic import Topic
+from chatrooms.users.tokens import Identity
 
 TYPING_INTERVAL = 2.0  # seconds between two `typing` events of one user
 RETRY_MS = (500, int(LONGEST_RETRY * 1000))  # reconnection time told to clients, at random between
@@ -51,7 +49,7 @@ class Room:
 
     def announce(self, frame: bytes) -> None:
         """Tells the streams that are open now."""
-        self._rooms.hub.whisper(topic_of(self.room_id), frame)
+        self._rooms.hub.send_ephemeral(topic_of(self.room_id), frame)
 
     def snapshot(self) -> bytes:
         """What tells the present state to who may have missed ephemerals."""
@@ -82,9 +80,9 @@ class Rooms:
         self.ephemeral_state: Callable[[str], bytes] = lambda room_id: b""
         # Who comes to this node, and leaves it; and what is told to the readers on others.
         self.on_presence: Callable[[str, Key, bool], None] = lambda room_id, key, here: None
-        self.on_replaced: Callable[[Seat], None] = lambda seat: None
-        self.on_seated: Callable[[str, str, bool], None] = lambda user_id, room_id, trusted: None
-        self.on_tell: Callable[[list[str], str, bytes], None] = lambda nodes, topic, frame: None
+        self.on_replaced: Callable[[Attendee], None] = lambda attendee: None
+        self.on_joined: Callable[[str, str, bool], None] = lambda user_id, room_id, trusted: None
+        self.on_ephemeral: Callable[[list[str], str, bytes], None] = lambda nodes, topic, frame: None
         self._log = log
         self._first_head = log.head
         self._settled = time.monotonic() + SETTLING
@@ -106,50 +104,50 @@ class Rooms:
                 start = start._replace(position=min(start.position, first - 1))
         return start
 
-    def admit(self, seat: Seat) -> None:
+    def admit(self, attendee: Attendee) -> None:
         """Raises Conflict `replaced-too-often` when two pages fight for one clientId."""
-        if self._same(seat) is not None:
-            self._replacements.count(topic_of(seat.room_id), seat.user_id, seat.client_id)
+        if self._same(attendee) is not None:
+            self._replacements.count(topic_of(attendee.room_id), attendee.user_id, attendee.client_id)
 
-    def open(self, make: MakeStream, seat: Seat, start: Start, head: bytes = b"") -> None:
+    def open(self, make: MakeStream, attendee: Attendee, start: Start, head: bytes = b"") -> None:
         """Opens a stream of a room: announces its member and writes what it lacks.
 
         `head` is the response head, of a stream that has its connection for itself. A stream of the
         same client ends as `replaced`.
         """
-        room = self._room(seat.room_id)
-        member = room.presence.enter(seat.user_id, seat.username, self._returns(start), seat.guest)
-        old = self._same(seat)
+        room = self._room(attendee.room_id)
+        member = room.presence.enter(attendee.user_id, attendee.username, self._returns(start), attendee.guest)
+        old = self._same(attendee)
         if old is not None:
             old.finish(closing("replaced", False))
         if member.nodes:
-            self.on_replaced(seat)
-        self.on_seated(seat.user_id, seat.room_id, seat.trusted)
-        topic = self.hub.topic(topic_of(seat.room_id))
+            self.on_replaced(attendee)
+        self.on_joined(attendee.user_id, attendee.room_id, attendee.trusted)
+        topic = self.hub.topic(topic_of(attendee.room_id))
         topic.snapshot = room.snapshot
         stream = make(topic, start.position)
-        stream.user_id, stream.client_id, stream.member = seat.user_id, seat.client_id, member
-        stream.session, stream.expires_at, stream.trusted = seat.session, seat.expires_at, seat.trusted
+        stream.user_id, stream.client_id, stream.member = attendee.user_id, attendee.client_id, member
+        stream.session, stream.expires_at, stream.trusted = attendee.session, attendee.expires_at, attendee.trusted
         stream.id = stream.id or secrets.token_urlsafe(16)
         id = event_id(self._log.epoch, start.position)
-        first = sse.encode(self._system(room, seat, start, stream.id), "system", id, self._retry())
-        self.hub.open(stream, room, head + first + self.ephemeral_state(seat.room_id))
+        first = sse.encode(self._system(room, attendee, start, stream.id), "system", id, self._retry())
+        self.hub.open(stream, room, head + first + self.ephemeral_state(attendee.room_id))
 
-    async def poll(self, seat: Seat, start: Start) -> bytes:
+    async def poll(self, attendee: Attendee, start: Start) -> bytes:
         """The JSON answer to a poll: `system`, then what follows the start, POLL_EVENTS in all."""
-        room = self._room(seat.room_id)
-        room.presence.poll(seat.user_id, seat.username, seat.guest)
-        self.on_seated(seat.user_id, seat.room_id, seat.trusted)
+        room = self._room(attendee.room_id)
+        room.presence.poll(attendee.user_id, attendee.username, attendee.guest)
+        self.on_joined(attendee.user_id, attendee.room_id, attendee.trusted)
         head = self._log.head
-        events = await self._log.read(topic_of(seat.room_id), start.position, POLL_EVENTS)
-        system = self._system(room, seat, start, "")
+        events = await self._log.read(topic_of(attendee.room_id), start.position, POLL_EVENTS)
+        system = self._system(room, attendee, start, "")
         return page(self._log, system, start.position, start.recovered, events, head)
 
-    def check_open(self, seat: Seat) -> None:
+    def check_open(self, attendee: Attendee) -> None:
         """Raises Unavailable or TooMany when no more streams are taken; one that replaces another is."""
         self.hub.check_draining()
-        if self._same(seat) is None:
-            self.hub.check_room_for(seat.user_id)
+        if self._same(attendee) is None:
+            self.hub.check_room_for(attendee.user_id)
 
     # Presence
 
@@ -187,14 +185,14 @@ class Rooms:
         """Tells a room that somebody is typing. Raises TooMany when told less than 2 s ago."""
         self._typing.spend(f"{room_id}/{who.user_id}")
         data = {"roomId": room_id, "userId": who.user_id, "username": username, **as_guest(who.guest)}
-        self.tell(room_id, sse.encode(msgspec.json.encode(data), "typing"))
+        self.send_ephemeral(room_id, sse.encode(msgspec.json.encode(data), "typing"))
 
-    def tell(self, room_id: str, frame: bytes) -> None:
+    def send_ephemeral(self, room_id: str, frame: bytes) -> None:
         """Gives an ephemeral frame to the readers of a room, on whatever node."""
         room = self._live.get(room_id)
         if room is not None:
             room.announce(frame)
-            self.on_tell(list(room.presence.nodes), topic_of(room_id), frame)
+            self.on_ephemeral(list(room.presence.nodes), topic_of(room_id), frame)
 
     def extend(self, who: Identity, client_id: str) -> int:
         """Lets the streams of a user's client live as long as its new token; returns how many there are."""
@@ -281,8 +279,8 @@ class Rooms:
         """Whether who starts there was here before this process, which has only just started."""
         return start.resumes and 0 < start.position <= self._first_head and time.monotonic() < self._settled
 
-    def _same(self, seat: Seat) -> Stream | None:
-        return self.hub.stream_of(topic_of(seat.room_id), seat.user_id, seat.client_id)
+    def _same(self, attendee: Attendee) -> Stream | None:
+        return self.hub.stream_of(topic_of(attendee.room_id), attendee.user_id, attendee.client_id)
 
     def _retry(self) -> int:
         """Milliseconds until a reconnect: jittered, and within the grace so that nobody seems to leave."""
@@ -291,14 +289,14 @@ class Rooms:
             low, high = int(self.leave_grace * 250), int(self.leave_grace * 750)
         return random.randint(low, high)
 
-    def _system(self, room: Room, seat: Seat, start: Start, stream_id: str) -> bytes:
+    def _system(self, room: Room, attendee: Attendee, start: Start, stream_id: str) -> bytes:
         data = {
-            "message": f"Welcome, {seat.username}. You are in {seat.room_id}.",
-            "roomId": seat.room_id,
-            "userId": seat.user_id,
-            "username": seat.username,
-            **as_guest(seat.guest),
-            "clientId": seat.client_id,
+            "message": f"Welcome, {attendee.username}. You are in {attendee.room_id}.",
+            "roomId": attendee.room_id,
+            "userId": attendee.user_id,
+            "username": attendee.username,
+            **as_guest(attendee.guest),
+            "clientId": attendee.client_id,
             "onlineCount": room.presence.count,
             "lastEventId": event_id(self._log.epoch, start.position),
             "recovered": start.recovered,

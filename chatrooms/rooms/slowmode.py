@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from chatrooms.errors import TooMany
-from chatrooms.event import Event
-from chatrooms.storage import rules as stored
-from chatrooms.storage.database import Transaction
-from chatrooms.storage.group import Command
+from chatrooms.log.database import Transaction
+from chatrooms.log.event import Event
+from chatrooms.log.group import Command
+from chatrooms.rooms.rules import forget_posts, known_keys, last_post, note_post
 
 
 def paced(room_id: str, user_id: str, interval: float, events: Sequence[Event], now: int) -> Command:
@@ -39,17 +39,17 @@ def turn(room_id: str, user_id: str, interval: float, now: int) -> Command:
 
 async def _take_turn(tx: Transaction, room_id: str, user_id: str, interval: float, now: int, new: int) -> None:
     length = int(interval * 1000)
-    last = await stored.last_post(tx, room_id, user_id)
+    last = await last_post(tx, room_id, user_id)
     wait = 0 if last is None else last + length - now
     if wait > 0 or new > 1:
-        sentence = f"This room is in slow mode: one message in {interval:g} s."
+        sentence = f"This room is in slow mode: one message every {interval:g} s."
         raise TooMany("slow-mode", sentence, max(wait, 1) / 1000)
-    await stored.forget_posts(tx, room_id, now - length)
-    await stored.note_post(tx, room_id, user_id, now)
+    await forget_posts(tx, room_id, now - length)
+    await note_post(tx, room_id, user_id, now)
 
 
 async def _new(tx: Transaction, events: Sequence[Event]) -> int:
     """How many of the events would be new in the log."""
     keys = {event.key for event in events if event.key is not None}
     keyless = sum(event.key is None for event in events)
-    return keyless + len(keys) - (len(await stored.known_keys(tx, sorted(keys))) if keys else 0)
+    return keyless + len(keys) - (len(await known_keys(tx, sorted(keys))) if keys else 0)

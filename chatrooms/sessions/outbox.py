@@ -2,7 +2,7 @@
 
 Whoever inserts may hold its transaction open as long as it likes: only what is committed is seen, and a
 row is found by its mark, so none is passed over because an earlier id is committed later. A node looks
-for a lot of rows, and takes them under the lock of the log, in an append of its own.
+for a batch of rows, and takes them under the lock of the log, in an append of its own.
 """
 
 from __future__ import annotations
@@ -15,15 +15,23 @@ from collections.abc import Sequence
 from chatrooms import names
 from chatrooms.clock import iso, now_ms
 from chatrooms.errors import BadRequest, Problem, TooLarge
-from chatrooms.event import Event
-from chatrooms.listeners import described
+from chatrooms.log.database import Database, Transaction
+from chatrooms.log.event import Event
+from chatrooms.log.log import Log
+from chatrooms.logs import described
 from chatrooms.options import Options
-from chatrooms.sessions.message import SessionMessage
 from chatrooms.sessions.owners import Owners
-from chatrooms.storage import sessions as queries
-from chatrooms.storage.database import Database, Transaction
-from chatrooms.storage.log import Log
-from chatrooms.storage.sessions import LOT, Waiting
+from chatrooms.sessions.store import (
+    BATCH,
+    SessionMessage,
+    Waiting,
+    any_waiting,
+    is_locked,
+    owners_of,
+    refuse,
+    take,
+    waiting,
+)
 
 LOOK = 0.5  # seconds between two looks when nobody rings
 PAUSE = 0.02  # seconds between two looks: many small transactions become few appends
@@ -79,9 +87,9 @@ class Outbox:
         Each look begins with the first id, or the rows of one program could change places: those of a
         transaction that was long under way would be found after those of its next one.
         """
-        while not await queries.is_locked(self._database):
+        while not await is_locked(self._database):
             began = time.monotonic()
-            ids = await queries.waiting(self._database, FOUND)
+            ids = await waiting(self._database, FOUND)
             # While somebody's long transaction keeps PostgreSQL from cleaning up, each look passes all that
             # was taken since: the longer it takes, the fewer there are.
             spent = time.monotonic() - began
@@ -91,20 +99,20 @@ class Outbox:
             await asyncio.sleep(max(PAUSE if alone else YIELD, spent))
 
     async def _take_found(self, ids: Sequence[int]) -> bool:
-        """Appends these rows, a lot at a time; false when another node was faster."""
-        for start in range(0, len(ids), LOT):
-            if not await self._take_lot(ids[start : start + LOT]):
+        """Appends these rows, a batch at a time; false when another node was faster."""
+        for start in range(0, len(ids), BATCH):
+            if not await self._take_batch(ids[start : start + BATCH]):
                 return False
         return True
 
-    async def _take_lot(self, ids: Sequence[int]) -> bool:
+    async def _take_batch(self, ids: Sequence[int]) -> bool:
         """Appends these rows, but for those that a program has locked; false when a node has taken them."""
         here = False
 
         async def command(tx: Transaction) -> Sequence[Event]:
             nonlocal here
-            rows = await queries.take(tx, ids, now_ms())
-            here = bool(rows) or await queries.any_waiting(tx, ids)
+            rows = await take(tx, ids, now_ms())
+            here = bool(rows) or await any_waiting(tx, ids)
             return await self._events(tx, rows) if rows else ()
 
         await self._log.append((), command)
@@ -120,11 +128,11 @@ class Outbox:
                 refused.append((row.id, problem.sentence))
             except Exception as error:  # tried again, it would hold up all that follow
                 log.error("row %d of session_messages failed: %s", row.id, described(error))
-                refused.append((row.id, "Something went wrong here."))
+                refused.append((row.id, "Something went wrong on the server."))
         if refused:
-            await queries.refuse(tx, refused)
+            await refuse(tx, refused)
             _complain(refused)
-        owned = set(await queries.owners_of(tx, {message.session_id for message, _ in messages}))
+        owned = set(await owners_of(tx, {message.session_id for message, _ in messages}))
         events: list[Event] = []
         for message, owner in messages:
             if owner is not None:

@@ -7,24 +7,33 @@ meant for somebody else, or for nobody. One that has no owner is shared by all w
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Collection
 
 import msgspec
 
 from chatrooms.clock import now_ms
-from chatrooms.core.hub import Hub
 from chatrooms.errors import Forbidden
-from chatrooms.event import CONTROL, Event, Position
-from chatrooms.identity.quotas import Quotas
-from chatrooms.identity.tokens import Identity
+from chatrooms.log.database import Database, Transaction
+from chatrooms.log.event import CONTROL, Event, Position
+from chatrooms.log.log import Log
+from chatrooms.log.retention import extent_of
 from chatrooms.options import Options
-from chatrooms.sessions.message import OPEN, session_topic
-from chatrooms.storage import sessions as queries
-from chatrooms.storage.database import Database, Transaction
-from chatrooms.storage.extent import extent_of
-from chatrooms.storage.log import Log
-from chatrooms.storage.sessions import Owner
+from chatrooms.rooms.policy import Policy
+from chatrooms.sessions.store import (
+    ALL,
+    OPEN,
+    Owner,
+    has_events,
+    owner_of,
+    owners_of,
+    session_topic,
+    set_owner,
+    take_out,
+)
+from chatrooms.streams.hub import Hub
+from chatrooms.users.quotas import Quotas
+from chatrooms.users.tokens import Identity
 
 CLAIMED = "session-claimed"
 REMEMBERED = 20_000  # owners at hand
@@ -88,7 +97,7 @@ class Owners:
     async def among(self, session_ids: Collection[str]) -> dict[str, str]:
         """The userIds of the owners of those sessions that have one; true until the caller's next `await`."""
         unknown = [id for id in session_ids if id not in self._known]
-        stored = await queries.owners_of(self._database, unknown)
+        stored = await owners_of(self._database, unknown)
         # Asked again: one may have been claimed meanwhile.
         return stored | {id: self._known[id].user_id for id in session_ids if id in self._known}
 
@@ -97,7 +106,7 @@ class Owners:
 
         Raises Forbidden, TooMany.
         """
-        owner = await queries.owner_of(tx, session_id)  # not what is known: this very group may have changed it
+        owner = await owner_of(tx, session_id)  # not what is known: this very group may have changed it
         if owner is not None:
             if who.role not in READERS_OF_ALL:
                 check_owner(who, owner.user_id)
@@ -115,16 +124,16 @@ class Owners:
 
         `before` counts the events that the same append brings before this one.
         """
-        old = await queries.owner_of(tx, session_id)
+        old = await owner_of(tx, session_id)
         if old is not None and old.user_id == user_id and not (past and old.since):
             return []
         # What this group has appended so far counts, too.
         since = 0 if past else max(self._log.head, (await extent_of(tx)).head) + before
-        await queries.set_owner(tx, session_id, Owner(user_id, since), now_ms())
+        await set_owner(tx, session_id, Owner(user_id, since), now_ms())
         topic = session_topic(session_id)
-        shared = old is None and (before > 0 or await queries.has_events(tx, topic))
+        shared = old is None and (before > 0 or await has_events(tx, topic))
         if shared:
-            await queries.take_out(tx, topic, OPEN)
+            await take_out(tx, topic, OPEN)
         return [Event(CLAIMED, msgspec.json.encode(Claim(session_id, user_id, shared, since)), (CONTROL,))]
 
     def forget(self) -> None:
@@ -135,7 +144,7 @@ class Owners:
         """The owner of a session, as the database has it where it is not `user_id` for all that is known here."""
         known = self._known.get(session_id)
         if known is None or known.user_id != user_id:
-            stored = await queries.owner_of(self._database, session_id)
+            stored = await owner_of(self._database, session_id)
             if stored != known:  # perhaps another node has just changed it: what follows then is theirs
                 await self._log.reach(Position(self._log.epoch, self._log.head + 1))
             if stored is not None and session_id not in self._known:
@@ -145,7 +154,7 @@ class Owners:
     def _check_free(self, who: Identity) -> None:
         """Raises Forbidden for a user where sessions without an owner are nobody's to take."""
         if who.role == "user" and not self._first_come:
-            raise Forbidden("forbidden", "This session has no owner yet: a program has to assign it.")
+            raise Forbidden("forbidden", "This session has no owner yet: a program has to assign one.")
 
     def _apply(self, event: Event) -> None:
         if event.type == CLAIMED:
@@ -167,3 +176,50 @@ def check_owner(who: Identity, owner: str) -> None:
 def visitor(address: str) -> Identity:
     """Who comes without a token, as limits see it: by address. No userId has a NUL."""
     return Identity(f"\0{address}", None, VISITOR, 0.0, "")
+
+
+GLOBAL = "session_messages:global"
+
+
+class StreamStats:
+    """The topics of this node that have readers, by the names of the contract (section 5)."""
+
+    def __init__(self, hub: Hub, policy: Policy, owners: Owners) -> None:
+        self._hub = hub
+        self._policy = policy
+        self._owners = owners
+
+    async def counts(self, who: Identity) -> dict[str, int]:
+        """The streams of each channel that somebody may read; `admin` sees all. Raises Unavailable."""
+        readers = self._hub.counts()
+        seen: Counter[str] = Counter()
+        mine = await self._readable(who, {id for name in readers if (id := _session(name))})
+        for name, count in readers.items():
+            session_id = _session(name)
+            if session_id:
+                seen[f"session_messages:{session_id}"] += count if session_id in mine else 0
+            elif name.partition("/")[0] == ALL:
+                seen[GLOBAL] += count if self._reads_globally(who, name) else 0
+            elif who.role == "admin" or await self._may_read_room(who, name):
+                seen[name] += count
+        return dict(+seen)
+
+    async def _readable(self, who: Identity, session_ids: set[str]) -> set[str]:
+        """Those of the sessions that somebody may read."""
+        if who.role in READERS_OF_ALL:
+            return session_ids
+        owners = await self._owners.among(session_ids)
+        return {id for id in session_ids if owners.get(id) == (None if who.role == VISITOR else who.user_id)}
+
+    def _reads_globally(self, who: Identity, name: str) -> bool:
+        return who.role in READERS_OF_ALL or (who.role == VISITOR and name.startswith(OPEN))
+
+    async def _may_read_room(self, who: Identity, name: str) -> bool:
+        family, _, room_id = name.partition(":")
+        return family == "room" and who.role != VISITOR and await self._policy.may_read(who, room_id)
+
+
+def _session(topic: str) -> str:
+    """The session of a topic, or "" for one that is none's."""
+    name = topic.partition("/")[0]
+    return name.removeprefix("session:") if name.startswith("session:") else ""

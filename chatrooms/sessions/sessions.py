@@ -17,21 +17,28 @@ import msgspec
 
 from chatrooms import names
 from chatrooms.clock import iso, now_ms
-from chatrooms.core.hub import LONGEST_RETRY, Hub
-from chatrooms.core.poll import POLL_EVENTS, page
-from chatrooms.core.start import Start, start_of
-from chatrooms.core.stream import Stream
 from chatrooms.errors import BadRequest, Forbidden
-from chatrooms.event import CONTROL, MAX_SEQ, Event, event_id, identified, parse_id
-from chatrooms.identity.tokens import Identity
 from chatrooms.limits import RateLimit
+from chatrooms.log.database import Database, Transaction
+from chatrooms.log.event import CONTROL, MAX_SEQ, Event, event_id, identified, parse_id
+from chatrooms.log.log import Log
 from chatrooms.options import Options
-from chatrooms.sessions.encoding import UNNAMED
-from chatrooms.sessions.message import ALL, OPEN, SessionMessage, filtered, session_topic
 from chatrooms.sessions.owners import CLAIMED, READERS_OF_ALL, VISITOR, Claim, Owners
-from chatrooms.storage import sessions as queries
-from chatrooms.storage.database import Database, Transaction
-from chatrooms.storage.log import Log
+from chatrooms.sessions.store import (
+    ALL,
+    OPEN,
+    UNNAMED,
+    SessionMessage,
+    add,
+    check_unlocked,
+    events_before,
+    filtered,
+    session_topic,
+)
+from chatrooms.streams.hub import LONGEST_RETRY, Hub
+from chatrooms.streams.resume import POLL_EVENTS, Start, page, start_of
+from chatrooms.streams.stream import Stream
+from chatrooms.users.tokens import Identity
 
 RATE_PERIOD = 10.0  # seconds in which `message-rate` counts
 RETRY_MS = (500, int(LONGEST_RETRY * 1000))  # reconnection time told to clients, at random between
@@ -99,7 +106,7 @@ class Sessions:
         if reading.session_id is not None:
             return await self._owners.check(reading.who, reading.session_id)
         if reading.who.role not in (*READERS_OF_ALL, VISITOR):
-            raise Forbidden("forbidden", "Give a sessionId: all sessions are for agent, service and admin.")
+            raise Forbidden("forbidden", "Give a sessionId: only agent, service and admin may read all sessions.")
         return 0
 
     async def claim(self, reading: Reading) -> None:
@@ -123,13 +130,13 @@ class Sessions:
         names.message_text(draft.content, self._max_bytes)
         if not who.trusted:
             self._rate.spend(who.user_id)
-        await queries.check_unlocked(self._database)
+        await check_unlocked(self._database)
         now = now_ms()
         message = SessionMessage(*draft, created_at=iso(now))
 
         async def command(tx: Transaction) -> list[Event]:
             owned, claims = await self._owners.admit(tx, who, draft.session_id)
-            await queries.add(tx, msgspec.structs.astuple(message), now)
+            await add(tx, msgspec.structs.astuple(message), now)
             return [*claims, message.event(owned)]
 
         event = (await self._log.append((), command))[-1].event
@@ -213,10 +220,10 @@ class Sessions:
         """The events between two seqs, newest first; of those that visitors share as many as LOOKS looks find."""
         before = min(before, self._log.head + 1)
         if not reading.shared:
-            return await queries.before(self._database, reading.topic, after, before, limit)
+            return await events_before(self._database, reading.topic, after, before, limit)
         found: list[Event] = []
         for _ in range(LOOKS):
-            some = await queries.before(self._database, reading.topic, after, before, SOME)
+            some = await events_before(self._database, reading.topic, after, before, SOME)
             found = await self._unowned([*found, *some])
             if len(some) < SOME or len(found) >= limit:
                 break
@@ -241,7 +248,7 @@ class Sessions:
     def _connected(self, reading: Reading, start: Start, client_id: str) -> dict[str, object]:
         what = "all sessions" if reading.session_id is None else f"session {reading.session_id}"
         return {
-            "message": f"You read {what}.",
+            "message": f"You are reading {what}.",
             "timestamp": iso(now_ms()),
             "sessionId": reading.session_id,
             "robotId": reading.robot_id,

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import html
 import logging
 import time
 from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
+import msgspec
+
+from chatrooms.clock import iso
 from chatrooms.errors import Problem, TooMany
-from chatrooms.event import event_id
-from chatrooms.identity.tokens import Identity
+from chatrooms.log.event import event_id
+from chatrooms.log.log import Log
 from chatrooms.options import Options
+from chatrooms.rooms.message import MessageQueries
 from chatrooms.rooms.rooms import topic_of
-from chatrooms.storage.log import Log
-from chatrooms.storage.messages import MessageQueries
 from chatrooms.tasks.jobs import Job, Tasks
-from chatrooms.tasks.page import FORMATS, FileForm
 from chatrooms.tasks.result import Results, ResultWriter
 from chatrooms.tasks.task import Task
+from chatrooms.users.tokens import Identity
 
 AT_ONCE = 2  # exports that a node writes at the same time; more wait
 MAX_WAITING = 1000  # exports of a node, those that wait among them
@@ -53,7 +58,7 @@ class Exports:
         if self._of_user.total() >= MAX_WAITING:
             raise TooMany("too-many-tasks", "Too many exports are waiting: try again later.", RETRY_AFTER)
         if self._most and self._of_user[who.user_id] >= self._most:
-            sentence = f"At most {self._most} of your exports may be unfinished: wait for one, or cancel it."
+            sentence = f"You have {self._most} unfinished exports: wait for one to finish, or cancel it."
             raise TooMany("too-many-tasks", sentence, RETRY_AFTER)
         self._of_user[who.user_id] += 1
         try:
@@ -139,3 +144,74 @@ class Pace:
         done, spent = (position - self._first) / self._length, time.monotonic() - self._began
         left = spent * (1 - done) / done if done and spent > SETTLED else None
         return min(99.9, done * 100), left
+
+
+Rows = Sequence[tuple[str, str]]  # the id and the data of each message, as JSON
+
+
+class FileForm(NamedTuple):
+    """What stands before the messages of a room, how some of them are written, and what stands at the end."""
+
+    media_type: str
+    before: Callable[[str], bytes]
+    rows: Callable[[Rows], bytes]
+    after: bytes
+
+
+class _Message(msgspec.Struct, rename="camel"):
+    username: str
+    message: str
+    timestamp: int
+    edited_at: int | None = None
+    guest: bool = False
+
+
+def _json_lines(rows: Rows) -> bytes:
+    """One object a line, as the history call gives it. Ids need no escaping."""
+    return "".join([f'{{"id":"{id}",{data[1:]}\n' for id, data in rows]).encode()
+
+
+def _html_rows(rows: Rows) -> bytes:
+    return "".join([_html_row(id, data) for id, data in rows]).encode()
+
+
+def _html_row(id: str, data: str) -> str:
+    message = msgspec.json.decode(data, type=_Message)
+    at = iso(message.timestamp)
+    edited = " <small>edited</small>" if message.edited_at else ""
+    guest = " <small>guest</small>" if message.guest else ""
+    name, text = html.escape(message.username), html.escape(message.message)
+    return (
+        f'<li id="{id}"><p><b><bdi>{name}</bdi></b>{guest} '
+        f'<time datetime="{at}">{at[:10]} {at[11:19]}</time>{edited}</p>'
+        f'<div dir="auto">{text}</div>\n'
+    )
+
+
+def _html_before(room_id: str) -> bytes:
+    name = html.escape(room_id)
+    return f"""<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<title>{name}</title>
+<style>
+:root {{ color-scheme: light dark; }}
+body {{ max-width: 46rem; margin: 2rem auto; padding: 0 1rem; font: 1rem/1.5 system-ui, sans-serif; }}
+ol {{ padding: 0; list-style: none; }}
+li {{ margin: 0 0 1rem; content-visibility: auto; }}
+p {{ margin: 0; }}
+time, small {{ opacity: 0.7; font-size: 0.85rem; }}
+div {{ white-space: pre-wrap; overflow-wrap: anywhere; }}
+</style>
+<h1><bdi>{name}</bdi></h1>
+<p>Times are in UTC.</p>
+<ol>
+""".encode()
+
+
+FORMATS: dict[str, FileForm] = {
+    "jsonl": FileForm("application/x-ndjson; charset=utf-8", lambda room_id: b"", _json_lines, b""),
+    "html": FileForm("text/html; charset=utf-8", _html_before, _html_rows, b"</ol>\n</html>\n"),
+}

@@ -10,12 +10,12 @@ from contextlib import asynccontextmanager
 
 from msgspec import UNSET, UnsetType
 
+from chatrooms.cluster.leases import LEASE_INTERVAL
 from chatrooms.errors import Conflict, Forbidden, NotFound, Problem
-from chatrooms.event import Event
-from chatrooms.identity.tokens import Identity
-from chatrooms.nodes.lease import LEASE_INTERVAL
+from chatrooms.log.event import Event
 from chatrooms.tasks.store import ORPHANED, TaskStore
 from chatrooms.tasks.task import CANCELLED, COMPLETED, FAILED, RUNNING, Change, Task, topic_of
+from chatrooms.users.tokens import Identity
 
 SERVER = "server"  # the owner of tasks that nobody asked for
 FINISH_RETRY = 1.0  # seconds until the end of a task is written again, when the database is away
@@ -157,7 +157,7 @@ class Tasks:
             raise Conflict("conflict", "The server runs this task: it can only be cancelled.")
         return await self._store.change(task_id, change)
 
-    def obey(self, event: Event) -> None:
+    def apply(self, event: Event) -> None:
         """Stops the work of a task that was ended, on whatever node; to be called with each control event."""
         if event.type == "error":
             for topic in event.topics:
@@ -181,7 +181,7 @@ class Tasks:
 def check_right(who: Identity, task: Task) -> None:
     """Raises Forbidden for others than the owner, agents, services and admins."""
     if task.user_id != who.user_id and who.role == "user":
-        raise Forbidden("forbidden", "This task is somebody else's.")
+        raise Forbidden("forbidden", "This task belongs to another user.")
 
 
 def _sentence(error: BaseException) -> str:

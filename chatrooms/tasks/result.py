@@ -10,14 +10,13 @@ import asyncio
 import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import NamedTuple
 
 from chatrooms.clock import now_ms
 from chatrooms.errors import NotFound, TooLarge, Unavailable
+from chatrooms.log.database import Database, Row, Source, Transaction
+from chatrooms.log.retention import in_steps
 from chatrooms.options import Options
-from chatrooms.storage import results as queries
-from chatrooms.storage.database import Database, Transaction
-from chatrooms.storage.results import StoredResult
-from chatrooms.storage.retention import in_steps
 from chatrooms.tasks.task import Task
 
 CHUNK = 256 << 10  # bytes
@@ -60,7 +59,7 @@ class ResultWriter:
     async def _store(self, data: bytes) -> None:
         packed = await asyncio.to_thread(zlib.compress, data, LEVEL)
         async with self._database.appending() as tx:
-            there = await queries.add_chunk(tx, self._task_id, self._chunks, packed, now_ms() + WRITTEN_WITHIN)
+            there = await add_chunk(tx, self._task_id, self._chunks, packed, now_ms() + WRITTEN_WITHIN)
         _check(there)
         self._chunks += 1
         self.size += len(data)
@@ -79,8 +78,8 @@ class Results:
 
     async def check_space(self) -> None:
         """Raises Unavailable `full` when no more is kept."""
-        if self._most and await queries.chunks(self._database) * CHUNK >= self._most:
-            sentence = f"The files of exports take all the {self._most} bytes that they may: try again later."
+        if self._most and await count_chunks(self._database) * CHUNK >= self._most:
+            sentence = f"Exports already use all of their {self._most} bytes: try again later."
             raise Unavailable("full", sentence, RETRY_AFTER)
 
     @asynccontextmanager
@@ -90,38 +89,38 @@ class Results:
         Raises TooLarge, Unavailable.
         """
         async with self._database.appending() as tx:
-            await queries.begin(tx, task.task_id, room_id, format, now_ms() + WRITTEN_WITHIN)
+            await begin_result(tx, task.task_id, room_id, format, now_ms() + WRITTEN_WITHIN)
         writer = ResultWriter(self._database, task.task_id, self._most_per_user)
         try:
             yield writer
             await writer.flush()
             async with self._database.appending() as tx:
-                _check(await queries.finish(tx, task.task_id, writer.size, now_ms() + KEPT))
+                _check(await finish_result(tx, task.task_id, writer.size, now_ms() + KEPT))
                 await self._make_room(tx, task.user_id)
         except BaseException:
             async with self._database.appending() as tx:
-                await queries.expire(tx, task.task_id)
+                await expire_result(tx, task.task_id)
             raise
 
     async def _make_room(self, tx: Transaction, user_id: str) -> None:
         kept = 0
-        for number, (task_id, size) in enumerate(await queries.of_user(tx, user_id, now_ms())):
+        for number, (task_id, size) in enumerate(await results_of(tx, user_id, now_ms())):
             kept += size
             if number >= FILES or (self._most_per_user and kept > self._most_per_user):
-                await queries.expire(tx, task_id)
+                await expire_result(tx, task_id)
 
     async def find(self, task_id: str) -> StoredResult:
         """A result that is whole. Raises NotFound for one that is not there, or not any more; Unavailable."""
-        result = await queries.find(self._database, task_id, now_ms())
+        result = await find_result(self._database, task_id, now_ms())
         if result is None:
-            raise NotFound("not-found", "This task has no result, or none any more.")
+            raise NotFound("not-found", "This task has no result, or it has been removed.")
         return result
 
     async def read(self, task_id: str, start: int, stop: int) -> AsyncIterator[bytes]:
         """The bytes from start up to stop, a chunk at a time. Raises NotFound when they go meanwhile; Unavailable."""
         while start < stop:
             number, offset = divmod(start, CHUNK)
-            packed = await queries.chunk(self._database, task_id, number)
+            packed = await find_chunk(self._database, task_id, number)
             if packed is None:
                 raise _gone()
             data = (await asyncio.to_thread(zlib.decompress, packed))[offset : offset + stop - start]
@@ -132,7 +131,7 @@ class Results:
         """Removes what has expired, a few chunks in each transaction."""
 
         async def step(tx: Transaction, most: int) -> int:
-            return await queries.forget_some(tx, now_ms(), min(most, FORGOTTEN_AT_ONCE))
+            return await forget_some_results(tx, now_ms(), min(most, FORGOTTEN_AT_ONCE))
 
         # Under the lock of the log, as the tasks that take their results along: each may change several rows.
         await in_steps(self._database, step)
@@ -144,4 +143,76 @@ def _check(there: bool) -> None:
 
 
 def _gone() -> NotFound:
-    return NotFound("not-found", "This result is not there any more.")
+    return NotFound("not-found", "This result has been removed.")
+
+
+class StoredResult(NamedTuple):
+    """A result that is whole. `size` is in bytes, before they are compressed."""
+
+    room_id: str
+    format: str
+    size: int
+
+
+async def begin_result(tx: Transaction, task_id: str, room_id: str, format: str, expires_at: int) -> None:
+    sql = "insert into results (task_id, room_id, format, expires_at) values ($1, $2, $3, $4)"
+    await tx.execute(sql, task_id, room_id, format, expires_at)
+
+
+async def add_chunk(tx: Transaction, task_id: str, number: int, data: bytes, expires_at: int) -> bool:
+    """False when the result was removed meanwhile, or is to be: what no result holds, nobody would ever remove."""
+    sql = "update results set expires_at = $1 where task_id = $2 and expires_at > 0 returning 1"
+    if not await tx.fetch(sql, expires_at, task_id):
+        return False
+    await tx.execute("insert into result_chunks values ($1, $2, $3)", task_id, number, data)
+    return True
+
+
+async def finish_result(tx: Transaction, task_id: str, size: int, expires_at: int) -> bool:
+    """False when the result was removed meanwhile, or is to be."""
+    sql = "update results set size = $1, expires_at = $2 where task_id = $3 and expires_at > 0 returning 1"
+    return bool(await tx.fetch(sql, size, expires_at, task_id))
+
+
+async def expire_result(tx: Transaction, task_id: str) -> None:
+    """Has a result removed with those that have expired."""
+    await tx.execute("update results set expires_at = 0 where task_id = $1", task_id)
+
+
+async def results_of(tx: Transaction, user_id: str, now: int) -> list[Row]:
+    """The whole results of a user's tasks, newest first, as (task_id, size)."""
+    sql = """select r.task_id, r.size from results r join tasks t on t.task_id = r.task_id
+        where t.user_id = $1 and r.size is not null and r.expires_at > $2
+        order by r.expires_at desc, t.created_at desc"""
+    return await tx.fetch(sql, user_id, now)
+
+
+async def count_chunks(source: Source) -> int:
+    """How many chunks there are, of all results."""
+    return int((await source.fetch("select count(*) from result_chunks"))[0][0])
+
+
+async def find_result(source: Source, task_id: str, now: int) -> StoredResult | None:
+    """A whole result that has not expired."""
+    sql = "select room_id, format, size from results where task_id = $1 and size is not null and expires_at > $2"
+    rows = await source.fetch(sql, task_id, now)
+    return StoredResult(*rows[0]) if rows else None
+
+
+async def find_chunk(source: Source, task_id: str, number: int) -> bytes | None:
+    sql = "select data from result_chunks where task_id = $1 and number = $2"
+    rows = await source.fetch(sql, task_id, number)
+    return bytes(rows[0][0]) if rows else None
+
+
+async def forget_some_results(tx: Transaction, now: int, most: int) -> int:
+    """Removes up to that many chunks of results that have expired, and results without any; says how many."""
+    rows = await tx.fetch(
+        "select c.task_id, c.number from results r join result_chunks c on c.task_id = r.task_id "
+        "where r.expires_at <= $1 limit $2", now, most,
+    )  # fmt: skip
+    if rows:
+        await tx.executemany("delete from result_chunks where task_id = $1 and number = $2", rows)
+        return len(rows)
+    await tx.execute("delete from results where expires_at <= $1", now)
+    return 0

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from chatrooms.clock import now_ms
+from chatrooms.cluster import leases
+from chatrooms.cluster.leases import Lease
 from chatrooms.errors import Conflict, NotFound, TooMany
-from chatrooms.event import CONTROL, Event
-from chatrooms.nodes.lease import Lease
+from chatrooms.log.database import Database, Row, Source, Transaction
+from chatrooms.log.event import CONTROL, Event
+from chatrooms.log.log import Log
+from chatrooms.log.retention import in_steps
 from chatrooms.options import Options
-from chatrooms.storage import leases
-from chatrooms.storage import tasks as queries
-from chatrooms.storage.database import Database, Transaction
-from chatrooms.storage.log import Log
 from chatrooms.tasks.task import FAILED, PENDING, Change, Task, changed, topic_of
 
 RETRY_AFTER = 60.0  # seconds, for who has too many tasks
@@ -41,11 +43,11 @@ class TaskStore:
         task = Task(task_id, user_id, title, PENDING, 0.0, None, None, node, now, now)
 
         async def command(tx: Transaction) -> list[Event]:
-            if await queries.find(tx, task_id) is not None:
-                raise Conflict("conflict", "There is a task of that id.")
+            if await find_task(tx, task_id) is not None:
+                raise Conflict("conflict", "A task with that id already exists.")
             if limited and self._most:
                 await self._make_room(tx, user_id)
-            await queries.add(tx, task, until)
+            await add_task(tx, task, until)
             return [_event(task)]
 
         await self._log.append((), command)
@@ -57,14 +59,14 @@ class TaskStore:
 
         async def command(tx: Transaction) -> list[Event]:
             nonlocal after
-            before = await queries.find(tx, task_id)
+            before = await find_task(tx, task_id)
             if before is None:
                 raise _unknown()
             after = changed(before, change, max(now_ms(), before.updated_at))
             if after._replace(updated_at=before.updated_at) == before:
                 after = before
                 return []
-            await queries.update(tx, after)
+            await update_task(tx, after)
             return [_event(after)]
 
         await self._log.append((), command)
@@ -73,7 +75,7 @@ class TaskStore:
 
     async def find(self, task_id: str) -> Task:
         """A task as it is. Raises NotFound, Unavailable."""
-        task = await queries.find(self._database, task_id)
+        task = await find_task(self._database, task_id)
         if task is None:
             raise _unknown()
         return task
@@ -83,7 +85,7 @@ class TaskStore:
 
         Raises NotFound, Unavailable.
         """
-        found = await queries.find_with_seq(self._database, task_id)
+        found = await find_task_with_seq(self._database, task_id)
         if found is None:
             raise _unknown()
         task, seq = found
@@ -92,18 +94,18 @@ class TaskStore:
         return task, seq or self._log.floor
 
     async def page(self, user_id: str, after: str, state: str, limit: int) -> list[Task]:
-        return await queries.page(self._database, user_id, after, state, limit)
+        return await page_of_tasks(self._database, user_id, after, state, limit)
 
     async def renew(self) -> None:
         async def command(tx: Transaction) -> list[Event]:
-            await leases.renew(tx, "tasks", self._lease.node, self._lease.until())
+            await leases.renew_leases(tx, "tasks", self._lease.node, self._lease.until())
             return []
 
         await self._log.append((), command)
 
     async def end_orphans(self, alone: bool) -> None:
         """Fails the tasks of dead nodes; `alone` says that no other node can be alive. Raises Unavailable."""
-        for task in await queries.orphans(self._database, self._lease.node, self._lease.run_out(alone)):
+        for task in await orphaned_tasks(self._database, self._lease.node, self._lease.run_out(alone)):
             try:
                 await self.change(task.task_id, Change(FAILED, error=ORPHANED))
             except (Conflict, NotFound):
@@ -111,11 +113,11 @@ class TaskStore:
 
     async def forget(self, before_ms: int) -> None:
         """Removes the tasks that ended before that time, a few in each transaction."""
-        await queries.forget_ended(self._database, before_ms)
+        await forget_ended_tasks(self._database, before_ms)
 
     async def _make_room(self, tx: Transaction, user_id: str) -> None:
-        if await queries.count(tx, user_id) >= self._most and not await queries.forget_oldest(tx, user_id):
-            sentence = f"You have {self._most} unfinished tasks: end some of them first."
+        if await count_tasks(tx, user_id) >= self._most and not await forget_oldest_task(tx, user_id):
+            sentence = f"You have {self._most} unfinished tasks: finish or cancel some of them first."
             raise TooMany("too-many-tasks", sentence, RETRY_AFTER)
 
 
@@ -127,3 +129,102 @@ def _event(task: Task) -> Event:
 
 def _unknown() -> NotFound:
     return NotFound("not-found", "There is no such task.")
+
+
+_COLUMNS = "task_id, user_id, title, state, progress, estimated_time, error, node, created_at, updated_at"
+
+
+async def add_task(tx: Transaction, task: Task, lease_until: int | None) -> bool:
+    """False when there is a task of that id."""
+    places = ", ".join(f"${n}" for n in range(1, len(task) + 2))
+    sql = f"insert into tasks ({_COLUMNS}, lease_until) values ({places}) on conflict do nothing returning 1"
+    return bool(await tx.fetch(sql, *task, lease_until))
+
+
+async def find_task(source: Source, task_id: str) -> Task | None:
+    rows = await source.fetch(f"select {_COLUMNS} from tasks where task_id = $1", task_id)
+    return Task(*rows[0]) if rows else None
+
+
+async def find_task_with_seq(source: Source, task_id: str) -> tuple[Task, int] | None:
+    """A task and the seq of its last event; 0 when retention has removed that."""
+    sql = f"select {_COLUMNS}, (select max(seq) from event_topics where topic = $2) from tasks where task_id = $1"
+    rows = await source.fetch(sql, task_id, topic_of(task_id))
+    return (Task(*rows[0][:-1]), rows[0][-1] or 0) if rows else None
+
+
+async def page_of_tasks(source: Source, user_id: str, after: str, state: str, limit: int) -> list[Task]:
+    """Tasks of a user, newest first: those after one of them, and in one state, when given."""
+    sql = f"""select {_COLUMNS} from tasks where user_id = $1 and ($2 = '' or state = $2)
+        and ($3 = '' or (created_at, task_id) < (select created_at, task_id from tasks where task_id = $3))
+        order by created_at desc, task_id desc limit $4"""
+    return [Task(*row) for row in await source.fetch(sql, user_id, state, after, limit)]
+
+
+async def update_task(tx: Transaction, task: Task) -> None:
+    """Writes the present state, and takes the event that told the one before out of the log."""
+    await tx.execute(
+        "update tasks set state = $1, progress = $2, estimated_time = $3, error = $4, updated_at = $5, ended_at = $6 "
+        "where task_id = $7",
+        task.state, task.progress, task.estimated_time, task.error, task.updated_at,
+        task.updated_at if task.ended else None, task.task_id,
+    )  # fmt: skip
+    await _forget_events(tx, task.task_id)
+
+
+async def orphaned_tasks(source: Source, node: str, now: int) -> list[Task]:
+    """Unfinished tasks of other nodes whose lease ran out before `now`."""
+    return [Task(*row) for row in await leases.orphans(source, "tasks", _COLUMNS, node, now)]
+
+
+async def count_tasks(tx: Transaction, user_id: str) -> int:
+    return int((await tx.fetch("select count(*) from tasks where user_id = $1", user_id))[0][0])
+
+
+async def forget_oldest_task(tx: Transaction, user_id: str) -> bool:
+    """Removes the oldest task of a user that has ended; false when there is none."""
+    sql = """select task_id from tasks where user_id = $1 and ended_at is not null
+        order by created_at, task_id limit 1"""
+    rows = await tx.fetch(sql, user_id)
+    for (task_id,) in rows:
+        await _forget(tx, task_id)
+    return bool(rows)
+
+
+async def forget_ended_tasks(database: Database, before: int) -> int:
+    """Removes tasks that ended before that time, with their events and results, in short steps; says how many."""
+
+    async def step(tx: Transaction, most: int) -> int:
+        finding = "select task_id from tasks where ended_at < $1 order by ended_at limit $2"
+        return await _forget_all(tx, await tx.fetch(finding, before, most))
+
+    return await in_steps(database, step)
+
+
+async def forget_tasks_of(database: Database, user_id: str) -> int:
+    """Removes the tasks of a user, whether they have ended or not, as `forget_ended` does."""
+
+    async def step(tx: Transaction, most: int) -> int:
+        rows = await tx.fetch("select task_id from tasks where user_id = $1 limit $2", user_id, most)
+        return await _forget_all(tx, rows)
+
+    return await in_steps(database, step)
+
+
+async def _forget_all(tx: Transaction, rows: Sequence[Row]) -> int:
+    for (task_id,) in rows:
+        await _forget(tx, task_id)
+    return len(rows)
+
+
+async def _forget(tx: Transaction, task_id: str) -> None:
+    await _forget_events(tx, task_id)
+    await tx.execute("delete from tasks where task_id = $1", task_id)
+    await tx.execute("update results set expires_at = 0 where task_id = $1", task_id)
+
+
+async def _forget_events(tx: Transaction, task_id: str) -> None:
+    """The end of a task that a node ran stands in `control`, too."""
+    theirs = "where seq in (select seq from event_topics where topic = $1)"
+    await tx.execute(f"delete from events {theirs}", topic_of(task_id))
+    await tx.execute(f"delete from event_topics {theirs}", topic_of(task_id))

@@ -104,7 +104,7 @@ def npm(package: str) -> Client:
     return client
 
 
-class Heard:
+class RemoteReply:
     """What one stream gave its user, each as `said N` or `noted N`."""
 
     def __init__(self) -> None:
@@ -138,7 +138,7 @@ async def test_own_streams_are_resumed_by_real_clients(client: Client, tmp_path:
                 "unnamed": Way(f"{at}/events?{urlencode({'access_token': mine})}", ""),
                 "notifications": Way(f"{at}/api/clients/reader/sse", mine),
             }
-            heard = {name: Heard() for name in ways}
+            heard = {name: RemoteReply() for name in ways}
             reader, robot = Caller(server.url, "reader"), Caller(server.url, "robot", role="service")
             assert (await reader.call("PUT", "/api/rooms/tea/membership")).status == 204
             async with asyncio.TaskGroup() as group:
@@ -161,7 +161,7 @@ async def _all_there(caller: Caller, streams: int) -> bool:
     return await caller.metric("chatrooms_streams") == streams
 
 
-async def _has_come(heard: dict[str, Heard], last: str) -> bool:
+async def _has_come(heard: dict[str, RemoteReply], last: str) -> bool:
     return all(last in one.all for one in heard.values())
 
 

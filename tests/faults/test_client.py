@@ -14,7 +14,7 @@ WRITERS = 4
 POSTS = 400
 
 
-class Heard:
+class RemoteReply:
     """The messages of a room as its reader got them."""
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ class Heard:
 async def test_ten_kills_lose_and_repeat_nothing(serve: Serve) -> None:
     """Every message that was sent is heard once, in the order of the log, by every reader."""
     server = serve()
-    readers = [Heard(), Heard()]
+    readers = [RemoteReply(), RemoteReply()]
     async with asyncio.TaskGroup() as group:
         for number, heard in enumerate(readers):
             group.create_task(heard.listen(server.url, f"reader-{number}"))
@@ -69,7 +69,7 @@ async def _write(url: str, user: str) -> None:
             await client.send("lobby", f"{user} {count}")
 
 
-async def _kill(server: ServerProcess, heard: Heard) -> None:
+async def _kill(server: ServerProcess, heard: RemoteReply) -> None:
     for kill in range(1, KILLS + 1):
         await heard.reach(kill * (POSTS - 20) // KILLS)
         server.kill()

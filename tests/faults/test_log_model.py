@@ -27,23 +27,23 @@ import asyncpg
 import pytest
 
 from chatrooms.clock import now_ms
-from chatrooms.core import catchup
-from chatrooms.core import topic as tails
-from chatrooms.core.encoding import NAMED
-from chatrooms.core.hub import Hub
-from chatrooms.core.start import start_of
-from chatrooms.core.stream import Stream
+from chatrooms.cluster.leases import Lease
 from chatrooms.errors import ConfigError, Problem, Unavailable
-from chatrooms.event import CONTROL, Event, Position, event_id, parse_id
-from chatrooms.nodes.lease import Lease
+from chatrooms.log import database_of
+from chatrooms.log import log as logs
+from chatrooms.log.database import Transaction
+from chatrooms.log.event import CONTROL, Event, Position, event_id, parse_id
+from chatrooms.log.group import Command
+from chatrooms.log.log import ERASED, Log
 from chatrooms.options import Options
+from chatrooms.rooms.message import rewrite_message
 from chatrooms.sse import Parser
-from chatrooms.storage import log as logs
-from chatrooms.storage import messages
-from chatrooms.storage.database import Transaction
-from chatrooms.storage.engines import database_of
-from chatrooms.storage.group import Command
-from chatrooms.storage.log import ERASED, Log
+from chatrooms.streams import catchup
+from chatrooms.streams import topic as tails
+from chatrooms.streams.encoding import NAMED
+from chatrooms.streams.hub import Hub
+from chatrooms.streams.resume import start_of
+from chatrooms.streams.stream import Stream
 from chatrooms.tasks.store import TaskStore
 from chatrooms.tasks.task import COMPLETED, FAILED, RUNNING, Change
 
@@ -356,7 +356,7 @@ class World:
         seq = self._random.choice(told)
 
         async def command(tx: Transaction) -> list[Event]:
-            await messages.rewrite(tx, seq, ERASED, b"{}")
+            await rewrite_message(tx, seq, ERASED, b"{}")
             return [Event("message-deleted", b'{"erased":%d}' % seq, (ROOM,), ref=seq)]
 
         await self._append(self.node, (), command)

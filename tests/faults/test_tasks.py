@@ -18,7 +18,7 @@ from urllib.parse import urlencode, urlsplit
 
 import pytest
 
-from chatrooms.storage.engines import database_of
+from chatrooms.log import database_of
 from tests.faults.conftest import Serve
 from tests.helpers.postgres import Postgres
 from tests.helpers.watch import check_seen

@@ -12,8 +12,8 @@ from tornado.httpclient import HTTPRequest
 from tornado.httputil import HTTPHeaders
 from tornado.simple_httpclient import SimpleAsyncHTTPClient
 
-from chatrooms.identity.tokens import Tokens
 from chatrooms.server import Server
+from chatrooms.users.tokens import Tokens
 from tests.helpers.reader import PATIENCE, Reader
 
 SECRET = "a secret for tests that is long enough to be safe"

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from chatrooms.errors import Unauthorized
-from chatrooms.storage import accounts
-from chatrooms.storage.accounts import AccountQueries
+from chatrooms.users import store
+from chatrooms.users.store import AccountQueries
 from tests.helpers.chat import Answer, Chat, gather
 
 pytestmark = pytest.mark.every_engine
@@ -133,7 +133,7 @@ async def test_sign_in_that_is_overtaken_begins_nothing(chat: Chat, change: str)
         assert (await chat.post("/api/auth/password", body, None, headers=headers)).status == 200
     elif change == "disable":
         async with chat.server.database.transaction() as tx:
-            await accounts.set_state(tx, user_id, "disabled")
+            await store.set_state(tx, user_id, "disabled")
     else:
         body = {"password": ADA["password"]}
         assert (await chat.call("DELETE", "/api/auth/me", body, None, headers=headers)).status == 204

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from chatrooms.rules import moderation
+from chatrooms.rooms import moderation
 from tests.helpers.chat import Chat
 from tests.helpers.den import BANNED, DEN, MODERATOR, OWNER, TOM, do, ending, make_den, must
 
@@ -106,7 +106,7 @@ async def test_room_takes_a_bounded_number_of_bans(chat: Chat, monkeypatch: pyte
 async def test_ban_survives_a_restart_of_the_rulebook(chat: Chat) -> None:
     """What is at hand is only a copy."""
     await make_den(chat, private=False)
-    chat.server.rulebook._forget("den")
+    chat.server.policy._forget("den")
     assert (await do(chat, BANNED, "GET", DEN)).code == "banned"
 
 

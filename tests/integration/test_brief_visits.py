@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from chatrooms.nodes import neighbours
-from chatrooms.nodes.nodes import Seen
+from chatrooms.cluster.nodes import Seen
+from chatrooms.rooms import remote
 from tests.helpers.chat import Chat, eventually
 from tests.integration.test_nodes import members, started
 
@@ -42,8 +42,8 @@ async def test_news_while_the_table_is_read_are_newer_than_it(
         for n in range(4):
             await two.join("lobby", f"u{n}")
         await eventually(lambda: members(one) == ["u0", "u1", "u2", "u3"])
-        monkeypatch.setattr(neighbours, "AT_ONCE", 1)
-        there, node = one.server.neighbours, two.server.nodes.name
+        monkeypatch.setattr(remote, "AT_ONCE", 1)
+        there, node = one.server.remote_presence, two.server.nodes.name
         assert there is not None
         reading = asyncio.create_task(there._read_all())
         await eventually(lambda: there._meanwhile is not None)

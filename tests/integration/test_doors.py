@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from chatrooms.handlers.pages import POLICY, static_folder
+from chatrooms.http.pages import POLICY, static_folder
 from tests.helpers.chat import Chat
 
 EVERYWHERE = [

@@ -11,9 +11,8 @@ from urllib.parse import quote
 import pytest
 
 from chatrooms.errors import NotFound
-from chatrooms.handlers import ranges
-from chatrooms.storage import tasks
-from chatrooms.tasks import export, result
+from chatrooms.http.tasks import part_of
+from chatrooms.tasks import export, result, store
 from tests.helpers.chat import Answer, Chat, eventually
 from tests.helpers.data import naughty_strings
 from tests.helpers.reader import data
@@ -112,7 +111,7 @@ async def test_parts_are_those_of_the_whole(chat: Chat, monkeypatch: pytest.Monk
     assert size > 5000 and whole.headers["Accept-Ranges"] == "bytes"
     for asked in ("bytes=0-0", "bytes=999-1000", "bytes=1000-", "bytes=500-4500", "bytes=-1500", f"bytes={size - 1}-"):
         answer = await fetched(chat, task_id, Range=asked)
-        part = ranges.part_of(size, asked, "", "")
+        part = part_of(size, asked, "", "")
         assert part is not None
         assert (answer.status, answer.body) == (206, whole.body[part.start : part.stop])
         assert answer.headers["Content-Range"] == f"bytes {part.start}-{part.stop - 1}/{size}"
@@ -220,7 +219,7 @@ async def test_result_that_is_to_be_removed_is_not_kept_after_all(chat: Chat) ->
         task = await chat.server.tasks.make("export", "alice")
         with pytest.raises(NotFound):
             async with chat.server.results.written(task, "lobby", "jsonl") as writer:
-                await tasks.forget_of(chat.server.database, "alice")
+                await store.forget_tasks_of(chat.server.database, "alice")
                 await writer.write(b"x" * size)
     await chat.server.results.forget()
     assert await chat.server.database.fetch("select count(*) from results") == [(0,)]
@@ -235,7 +234,7 @@ async def test_exports_that_waited_find_the_space_that_is_left(chat: Chat) -> No
             ids = {user: await begun(chat, user=user) for user in ("alice", "bob", "carol")}
         ends = [await ended(chat, task_id, user) for user, task_id in ids.items()]
     assert [end["state"] for end in ends] == ["completed", "failed", "failed"]
-    assert "take all the 1 bytes" in ends[1]["error"]
+    assert "all of their 1 bytes" in ends[1]["error"]
     assert await files_of(chat) == [ids["alice"]]
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from chatrooms.identity import gate, tokens
-from chatrooms.identity.tokens import Tokens
-from chatrooms.notifications import notification
-from chatrooms.rooms import messages
-from chatrooms.rules import moderation
+from chatrooms.personal.notifications import MAX_USERS
+from chatrooms.rooms import messages, moderation
 from chatrooms.tasks import export
+from chatrooms.users import tokens
+from chatrooms.users.authenticator import TICKETS
+from chatrooms.users.tokens import Tokens
 from tests.helpers.chat import SECRET, Chat
 
 pytestmark = pytest.mark.gen_test(timeout=60)
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.gen_test(timeout=60)
 async def test_tickets_of_one_user_are_counted(chat: Chat) -> None:
     """Each is a row until the hour's housekeeping."""
     statuses = {201}
-    for _ in range(5 * gate.TICKETS):  # they refill meanwhile
+    for _ in range(5 * TICKETS):  # they refill meanwhile
         statuses.add((await chat.post("/api/auth/ticket")).status)
         if 429 in statuses:
             break
@@ -71,7 +71,7 @@ async def test_exports_that_wait_are_bounded(chat: Chat, monkeypatch: pytest.Mon
 
 
 async def test_a_notification_is_for_so_many(chat: Chat) -> None:
-    users = [str(n) for n in range(notification.MAX_USERS + 1)]
+    users = [str(n) for n in range(MAX_USERS + 1)]
     refused = await chat.post("/api/notifications", {"userIds": users, "type": "x", "data": {}}, role="service")
     assert refused.status == 400
 

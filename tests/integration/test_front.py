@@ -10,7 +10,7 @@ from tornado.ioloop import IOLoop
 from tornado.testing import bind_unused_port
 from tornado.web import Application
 
-from chatrooms.handlers import front
+from chatrooms.http import front
 from tests.helpers.chat import Chat
 
 pytestmark = pytest.mark.gen_test(timeout=30)

@@ -7,7 +7,7 @@ from http.cookies import SimpleCookie
 import pytest
 
 from chatrooms import limits
-from chatrooms.identity.guesses import KNOWN_DEVICES, STRANGERS
+from chatrooms.users.passwords import KNOWN_DEVICES, STRANGERS
 from tests.helpers.chat import Answer, Chat
 from tests.integration.test_accounts import ADA, bearer, me
 

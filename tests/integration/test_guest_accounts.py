@@ -140,7 +140,7 @@ async def test_reload_that_overtakes_an_upgrade_cuts_no_stream(postgres_url: str
         await reader.event("system")
         two.server.log.ring = lambda seq: None  # type: ignore[method-assign]
         assert (await upgrade(one, old)).status == 201
-        await two.server.gate.reload()
+        await two.server.authenticator.reload()
         await one.say("lobby", "go on")
         del two.server.log.ring
         assert (await reader.event("room-message"))["message"] == "go on"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chatrooms.storage import invites
+from chatrooms.rooms import invites
 from tests.helpers.chat import Chat, eventually, gather
 from tests.helpers.den import BANNED, DEN, MEMBER, MODERATOR, OWNER, STRANGER, TOM, do, make_den, must
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from chatrooms.core import catchup
-from chatrooms.core.stream import Stream
-from chatrooms.event import CONTROL, Event
-from chatrooms.personal import inboxes
+from chatrooms.log.event import CONTROL, Event
+from chatrooms.personal import personal as inboxes
+from chatrooms.streams import catchup
+from chatrooms.streams.stream import Stream
 from tests.helpers.chat import Chat, eventually
 from tests.helpers.personal import mine
 from tests.helpers.postgres import Postgres
@@ -205,15 +205,15 @@ async def test_fault_of_who_is_told_of_the_bus_does_not_end_it(postgres: Postgre
     async with started(1, database_url=postgres_url) as (chat,):
         told: list[bool] = []
 
-        def hear(well: bool) -> None:
-            told.append(well)
+        def hear(healthy: bool) -> None:
+            told.append(healthy)
             fail()
 
         chat.server.nodes.on_health = hear
         ended = "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'chatrooms bus'"
         await asyncio.to_thread(postgres.sql, "test", ended)
         await eventually(lambda: told == [False, True])
-        assert chat.server.nodes.well
+        assert chat.server.nodes.healthy
 
 
 @pytest.mark.parametrize("callback", ["on_start", "on_end"])

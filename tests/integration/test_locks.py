@@ -11,13 +11,12 @@ import pytest
 
 from chatrooms import housekeeping
 from chatrooms.clock import now_ms
-from chatrooms.event import CONTROL, Event
-from chatrooms.replies.reply import COMPLETE, Ending, Reply
+from chatrooms.log.database import Transaction
+from chatrooms.log.event import CONTROL, Event
+from chatrooms.replies import store as replies
+from chatrooms.replies.reply import COMPLETE, Ending, Reply, StoredReply
+from chatrooms.rooms.message import rewrite_message
 from chatrooms.server import Server
-from chatrooms.storage import messages as message_rows
-from chatrooms.storage import replies
-from chatrooms.storage.database import Transaction
-from chatrooms.storage.replies import StoredReply
 from chatrooms.tasks.task import RUNNING, Change
 from tests.helpers.chat import Chat, eventually
 from tests.helpers.postgres import Postgres
@@ -116,7 +115,7 @@ async def two_events(server: Server) -> list[int]:
 async def rewrite_backwards(server: Server, seqs: Sequence[int]) -> None:
     async def command(tx: Transaction) -> list[Event]:
         for seq in reversed(seqs):
-            await message_rows.rewrite(tx, seq, "erased", b"{}")
+            await rewrite_message(tx, seq, "erased", b"{}")
         return []
 
     await server.log.append((), command)
@@ -130,7 +129,7 @@ PAIRS = {
         "replies", two_replies, lambda s, _: s.replies._store.renew(), finish_backwards
     ),
     "old replies go and are erased": Pair(
-        "replies", ended_replies, lambda s, _: replies.forget_ended(s.database, LATER), forget_private_backwards
+        "replies", ended_replies, lambda s, _: replies.forget_ended_replies(s.database, LATER), forget_private_backwards
     ),
     "tasks are renewed and change": Pair("tasks", two_tasks, lambda s, _: s.tasks._store.renew(), start_backwards),
     "sign-ins run out and end": Pair(
@@ -148,7 +147,7 @@ async def test_writes_that_meet_do_not_block_each_other(postgres: Postgres, post
         made = await ready(here.server)
         await asyncio.to_thread(postgres.sql, "test", SLOW.format(table=table))
         await asyncio.gather(one(here.server, made), other(there.server, made))
-        assert here.server.log.well and there.server.log.well
+        assert here.server.log.healthy and there.server.log.healthy
 
 
 @asynccontextmanager
@@ -199,9 +198,9 @@ async def use_everything(chat: Chat) -> None:
 async def keep_house(server: Server) -> None:
     """All that housekeeping removes."""
     await server.signins.forget_expired()
-    await server.gate.forget_expired()
-    assert server.neighbours is not None
-    await server.neighbours._beat()
+    await server.authenticator.forget_expired()
+    assert server.remote_presence is not None
+    await server.remote_presence._beat()
     await server.replies._store.renew()
     await server.tasks._store.renew()
     async with server.database.appending() as tx:
@@ -209,8 +208,8 @@ async def keep_house(server: Server) -> None:
     await server.results.forget()
     await server.tasks.forget(LATER)
     await housekeeping.forget_old(server, now_ms() + 1000)
-    assert server.neighbours is not None
-    await server.neighbours._beat()  # the next one may come after all this
+    assert server.remote_presence is not None
+    await server.remote_presence._beat()  # the next one may come after all this
 
 
 async def test_each_table_is_written_under_one_lock(postgres: Postgres, postgres_url: str) -> None:

@@ -7,7 +7,7 @@ from urllib.parse import quote
 import pytest
 
 from chatrooms.lookalikes import skeletons
-from chatrooms.storage import accounts
+from chatrooms.users import store
 from tests.helpers.chat import Answer, Chat, eventually
 
 ADA = {"username": "Ada", "email": "ada@example.org", "password": "correct horse"}
@@ -138,7 +138,7 @@ async def test_accounts_of_before_are_indexed_and_the_oldest_has_the_looks(
     chat: Chat, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A database of an earlier version is brought up to date at the start, some accounts at a time."""
-    monkeypatch.setattr(accounts, "INDEXED_AT_ONCE", 2)
+    monkeypatch.setattr(store, "INDEXED_AT_ONCE", 2)
     database = chat.server.database
     rows = [(f"u{n}", name, name.casefold(), n) for n, name in enumerate(["Zoe", "Ada", "Аdа", "Eve", "Bob"])]
     async with database.transaction() as tx:

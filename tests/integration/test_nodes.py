@@ -12,11 +12,11 @@ from tornado.httpserver import HTTPServer
 from tornado.testing import bind_unused_port
 
 from chatrooms.app import make_app
-from chatrooms.bus.base import Bus
-from chatrooms.channels import orders
+from chatrooms.cluster.bus.base import Bus
 from chatrooms.errors import ConfigError
-from chatrooms.nodes import neighbours
-from chatrooms.nodes import orders as node_orders
+from chatrooms.rooms import orders as node_orders
+from chatrooms.rooms import remote as neighbours
+from chatrooms.streams import channel_orders
 from tests.helpers.channel import Subscribed, wanted
 from tests.helpers.chat import SECRET, Chat, eventually, gather
 from tests.helpers.nats import Nats
@@ -228,7 +228,7 @@ async def test_members_of_a_dead_node_leave_once(cluster: Cluster, monkeypatch: 
         await dead.join(user="ann")
         await dead.join(user="ben")
         await eventually(lambda: members(one) == members(two) == ["ann", "ben", "watcher"])
-        await dead.server.neighbours.close()  # it does not beat any more, nor say who left
+        await dead.server.remote_presence.close()  # it does not beat any more, nor say who left
         await two.join(user="ben")
         left = await watcher.event("user-left")
         assert left["username"] == "ann"
@@ -244,7 +244,7 @@ async def test_node_that_slept_is_there_again(cluster: Cluster, monkeypatch: pyt
         async with two.server.database.transaction() as tx:
             await tx.execute("delete from nodes where node = $1", one.server.nodes.name)
             await tx.execute("delete from presence where node = $1", one.server.nodes.name)
-        two.server.neighbours._drop(one.server.nodes.name)
+        two.server.remote_presence._drop(one.server.nodes.name)
         assert members(two) == []
         await eventually(lambda: members(two) == ["ann"])
 
@@ -317,7 +317,7 @@ async def test_set_of_a_shared_connection_is_changed_by_way_of_any_node(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Added, refused and removed there; neither token nor ticket goes through the log, and nothing without bound."""
-    monkeypatch.setattr(orders, "CHANGES", 5)
+    monkeypatch.setattr(channel_orders, "CHANGES", 5)
     async with cluster(2) as (one, two):
         many = await Subscribed.open(one, [wanted(one, "a")])
         ticket = (await two.post("/api/auth/ticket", user="c")).data["ticket"]

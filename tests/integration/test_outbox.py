@@ -15,7 +15,8 @@ import pytest
 from chatrooms.clock import now_ms
 from chatrooms.errors import Unavailable
 from chatrooms.housekeeping import forget_old
-from chatrooms.storage import postgres, sessions
+from chatrooms.log import postgres
+from chatrooms.sessions.store import forget
 from tests.helpers.chat import Chat
 from tests.helpers.reader import Reader
 from tests.integration.conftest import Sql
@@ -215,8 +216,8 @@ async def test_old_rows_wait_for_a_locked_table_and_nobody_for_them(chat: Chat, 
     await program.execute("begin; lock table session_messages in access exclusive mode")
     began = asyncio.get_running_loop().time()
     with pytest.raises(Unavailable):
-        await sessions.forget(chat.server.database, 1 << 52)
+        await forget(chat.server.database, 1 << 52)
     assert asyncio.get_running_loop().time() - began < postgres.LOCK_TIMEOUT / 2
     await program.execute("commit")
     await program.close()
-    assert await sessions.forget(chat.server.database, 1 << 52) == 1
+    assert await forget(chat.server.database, 1 << 52) == 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chatrooms.handlers.pages import static_folder
+from chatrooms.http.pages import static_folder
 from tests.helpers.chat import Answer, Chat
 
 pytestmark = pytest.mark.gen_test(timeout=30)

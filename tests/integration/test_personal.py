@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from chatrooms.core import topic as tails
-from chatrooms.event import parse_id
-from chatrooms.storage import memberships
+from chatrooms.log.event import parse_id
+from chatrooms.rooms import joined as memberships
+from chatrooms.streams import topic as tails
 from tests.helpers.chat import Chat
 from tests.helpers.den import DEN, MEMBER, OWNER, STRANGER, ending, invited, must
 from tests.helpers.personal import joined_rooms, mine

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chatrooms.rules.settings import Change
+from chatrooms.rooms.settings import Change
 from tests.helpers.chat import Chat
 from tests.helpers.den import BANNED, DEN, MEMBER, OWNER, STRANGER, TOM, do, ending, make_den, must
 
@@ -102,7 +102,7 @@ async def test_room_made_private_whose_members_are_not_at_hand_asks_them_back(ch
     """A node that does not remember the rules ends all streams; members resume, others get 403."""
     await make_den(chat, private=False)
     stranger, member = [await chat.join("den", user) for user in (STRANGER, MEMBER)]
-    chat.server.rulebook._forget("den")
+    chat.server.policy._forget("den")
     root = chat.tokens.verify(chat.token("root", role="admin"))
     await chat.server.room_settings.change(root, "den", Change(private=True))
     for reader in (stranger, member):

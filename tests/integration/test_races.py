@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from chatrooms.core import topic as tails
+from chatrooms.streams import topic as tails
 from tests.helpers.chat import Chat, eventually
 from tests.helpers.reader import Ended, Reader, data
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from tornado.web import Application
 
-from chatrooms.handlers import openapi, pages
-from chatrooms.handlers.reference import Reference
+from chatrooms.http import openapi, pages
+from chatrooms.http.pages import Reference
 from tests.helpers.chat import Chat
 
 HANDLERS = Path(openapi.__file__).parent
@@ -96,7 +96,7 @@ async def test_docs_are_plain_and_strict(chat: Chat) -> None:
 
 @pytest.mark.gen_test
 async def test_document_is_json_for_anyone(chat: Chat) -> None:
-    """It tells nothing that the README does not."""
+    """It says nothing that docs/api.md does not."""
     answer = await chat.get("/api/openapi.json", None)
     assert answer.status == 200
     assert answer.data["openapi"] == "3.1.0"

@@ -11,9 +11,9 @@ from typing import NamedTuple
 import pytest
 
 from chatrooms.errors import Unauthorized
-from chatrooms.identity.signins import SignedIn, SignIns
 from chatrooms.options import Options
 from chatrooms.parts import Parts
+from chatrooms.users.signins import SignedIn, SignIns
 from tests.helpers.chat import SECRET
 
 pytestmark = pytest.mark.every_engine

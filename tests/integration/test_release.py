@@ -8,16 +8,16 @@ from collections import Counter
 
 import pytest
 
-from chatrooms.channels.channel import Channel
-from chatrooms.core.outlet import Outlet
-from chatrooms.core.stream import Stream
-from chatrooms.core.topic import Topic
-from chatrooms.personal.inboxes import Inbox
-from chatrooms.personal.reading import Reading
+from chatrooms.personal.personal import MergedTopic
 from chatrooms.replies.reply import Reader as ReplyReader
 from chatrooms.replies.reply import Reply
 from chatrooms.rooms.presence import Member
 from chatrooms.rooms.rooms import Room
+from chatrooms.streams.channels import Channel
+from chatrooms.streams.reading import Reading
+from chatrooms.streams.shared import Outlet
+from chatrooms.streams.stream import Stream
+from chatrooms.streams.topic import Topic
 from tests.helpers.asking import begin
 from tests.helpers.channel import Subscribed, wanted
 from tests.helpers.chat import Chat, eventually
@@ -25,7 +25,7 @@ from tests.helpers.reader import Reader
 
 pytestmark = [pytest.mark.gen_test(timeout=60), pytest.mark.every_engine]
 
-HELD = (Channel, Outlet, Stream, Topic, Inbox, Reading, ReplyReader, Reply, Member, Room)
+HELD = (Channel, Outlet, Stream, Topic, MergedTopic, Reading, ReplyReader, Reply, Member, Room)
 TWENTY_DAYS = 20 * 86400
 
 
@@ -70,7 +70,7 @@ def assert_empty(chat: Chat) -> None:
     server = chat.server
     hub, pulse, catchup = server.hub, server.hub._pulse, server.hub._catchup
     lists: list[object] = [
-        hub.streams, hub._topics, hub._by_user, hub._by_client, hub._feeds._fed, hub._sweep._topics,
+        hub.streams, hub._topics, hub._by_user, hub._by_client, hub._sources._by_source, hub._sweep._topics,
         pulse._due, pulse._stalled, *pulse._phases, catchup._queue, catchup._workers, catchup._pages,
         server.rooms._live, server.channels._channels, server.channels._tasks, server.sessions._readers,
         server.personal.inboxes._inboxes, server.personal.inboxes._unsettled, server.orders._giving,

@@ -9,11 +9,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from chatrooms.ai.base import Prompt
-from chatrooms.nodes.lease import Lease
-from chatrooms.replies.reply import Reader
-from chatrooms.replies.store import ReplyStore
-from chatrooms.storage import replies as queries
-from chatrooms.storage.replies import StoredReply
+from chatrooms.cluster.leases import Lease
+from chatrooms.replies.reply import Reader, StoredReply
+from chatrooms.replies.store import ReplyStore, add_reply, extend_replies, finish_reply
 from tests.helpers.asking import resume
 from tests.helpers.chat import Chat, eventually
 from tests.helpers.talk import Talk
@@ -25,8 +23,8 @@ async def begun(chat: Chat, reply: str, lease: float, room: str | None = None) -
     """The row of a reply that some other node has begun, with two chunks."""
     row = StoredReply(reply, "alice", "alice", "c1", room, None, '{"message": "Hi"}', None, None)
     async with chat.server.database.transaction() as tx:
-        await queries.add(tx, row, "another-node", int((time.time() + lease) * 1000), 0)
-        await queries.extend(tx, [("Hel😀", "4,", reply), ("lo", "2,", reply)])
+        await add_reply(tx, row, "another-node", int((time.time() + lease) * 1000), 0)
+        await extend_replies(tx, [("Hel😀", "4,", reply), ("lo", "2,", reply)])
     return row
 
 
@@ -35,11 +33,11 @@ async def test_reader_here_follows_a_reply_that_is_written_elsewhere(chat: Chat)
     reader = await resume(chat, "r1")
     await reader.until(lambda event: '"index":1' in event.data)
     async with chat.server.database.transaction() as tx:
-        await queries.extend(tx, [(" there", "6,", "r1")])
+        await extend_replies(tx, [(" there", "6,", "r1")])
     await reader.until(lambda event: '"index":2' in event.data)
     whole = row._replace(state="complete", text="Hel😀lo there!", lengths="4,2,6,1,")
     async with chat.server.database.transaction() as tx:
-        await queries.finish(tx, whole, None, 1)
+        await finish_reply(tx, whole, None, 1)
     await reader.rest()
     assert Talk(reader.seen).text == "Hel😀lo there!" and Talk(reader.seen).whole()
 
@@ -47,7 +45,7 @@ async def test_reader_here_follows_a_reply_that_is_written_elsewhere(chat: Chat)
 async def finished(chat: Chat, row: StoredReply) -> None:
     """The other node says " there!" and is done with it."""
     async with chat.server.database.transaction() as tx:
-        await queries.finish(tx, row._replace(state="complete", text="Hel😀lo there!", lengths="4,2,8,"), None, 1)
+        await finish_reply(tx, row._replace(state="complete", text="Hel😀lo there!", lengths="4,2,8,"), None, 1)
 
 
 async def test_reader_that_comes_after_the_follower_has_left_is_not_forgotten(chat: Chat) -> None:

@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from chatrooms.core import tails as all_tails
-from chatrooms.core import topic as tails
-from chatrooms.core.start import MAX_MISSED
+from chatrooms.streams import topic as all_tails
+from chatrooms.streams import topic as tails
+from chatrooms.streams.resume import MAX_MISSED
 from tests.helpers.chat import Chat
 from tests.helpers.personal import mine
 from tests.helpers.reader import Reader, data

@@ -120,13 +120,13 @@ async def test_acts_of_one_user_are_bounded(chat: Chat) -> None:
 async def test_rules_survive_a_restart(chat: Chat, tmp_path: Path, database_url: str | None) -> None:
     """They and the record of them are in the database."""
     await make_den(chat, private=True)
-    rules = await chat.server.rulebook.of("den")
+    rules = await chat.server.policy.of("den")
     entries = (await must(chat, OWNER, "GET", f"{DEN}/audit"))["entries"]
     await chat.server.stop()
     server: Server = make_app(data_dir=tmp_path, secret=SECRET, database_url=database_url).settings["server"]
     await server.start()
     try:
-        assert await server.rulebook.of("den") == rules
+        assert await server.policy.of("den") == rules
         assert [json.loads(act) for act in (await server.audit.page("den", "", 100)).acts] == entries
     finally:
         await server.stop()

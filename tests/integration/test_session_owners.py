@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 import asyncpg
 import pytest
 
-from chatrooms.storage.database import migrations
+from chatrooms.log.database import migrations
 from tests.helpers.chat import Answer, Chat, gather
 from tests.helpers.reader import data
 from tests.integration.conftest import Sql

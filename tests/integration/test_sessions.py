@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from chatrooms.event import event_id
+from chatrooms.log.event import event_id
 from tests.helpers.chat import Answer, Chat, eventually
 from tests.helpers.reader import Reader, data
 

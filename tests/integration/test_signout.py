@@ -12,8 +12,8 @@ from typing import cast
 import pytest
 
 from chatrooms.errors import Unauthorized
-from chatrooms.identity.gate import Gate
-from chatrooms.storage.database import Database, Row
+from chatrooms.log.database import Database, Row
+from chatrooms.users.authenticator import Authenticator
 from tests.helpers.channel import Subscribed, wanted
 from tests.helpers.chat import Chat
 from tests.helpers.personal import mine
@@ -84,7 +84,7 @@ async def test_sign_out_outlives_a_restart(chat: Chat) -> None:
     """Who is shut out stands in the database."""
     token = (await sign_up(chat))["token"]
     await chat.post("/api/auth/signout", None, None, headers=bearer(token))
-    await chat.server.gate.reload()
+    await chat.server.authenticator.reload()
     assert (await me(chat, token)).code == "token-revoked"
 
 
@@ -111,7 +111,7 @@ async def test_reload_does_not_forget_who_is_shut_out_meanwhile(chat: Chat, user
     account = await sign_up(chat)
     token = account["token"] if user == "Ada" else chat.token(user)
     held = Held(chat.server.database, "accounts" if user == "Ada" else "revocations")
-    gate = Gate(cast(Database, held), chat.server.log, chat.server.hub, chat.server.tokens)
+    gate = Authenticator(cast(Database, held), chat.server.log, chat.server.hub, chat.server.tokens)
     reload = asyncio.create_task(gate.reload())
     await held.asked.wait()
     if user == "Ada":
@@ -129,7 +129,7 @@ async def test_reload_does_not_forget_who_is_shut_out_meanwhile(chat: Chat, user
 async def test_who_was_shut_out_is_forgotten_when_the_tokens_have_expired(chat: Chat) -> None:
     """In memory and in the database; not before."""
     late = [time.time()]
-    gate = Gate(chat.server.database, chat.server.log, chat.server.hub, chat.server.tokens, lambda: late[0])
+    gate = Authenticator(chat.server.database, chat.server.log, chat.server.hub, chat.server.tokens, lambda: late[0])
     short, long = chat.token("alice", ttl=900), chat.token("alice", ttl=20 * 86400)
     for token in (short, long):
         assert (await chat.post("/api/auth/signout", None, None, headers=bearer(token))).status == 204

@@ -11,9 +11,9 @@ import pytest
 from tornado.testing import bind_unused_port
 from tornado.web import Application
 
-from chatrooms.core import poll
-from chatrooms.handlers import front, wire
+from chatrooms.http import front, wire
 from chatrooms.rooms import messages
+from chatrooms.streams import resume
 from tests.helpers.chat import Chat, eventually
 
 pytestmark = pytest.mark.gen_test(timeout=60)
@@ -83,7 +83,7 @@ async def test_a_page_of_history_has_so_many_bytes_and_none_is_passed_over(chat:
 
 async def test_a_message_larger_than_a_page_is_a_page(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(messages, "PAGE_BYTES", 10)
-    monkeypatch.setattr(poll, "POLL_BYTES", 10)
+    monkeypatch.setattr(resume, "POLL_BYTES", 10)
     said = await chat.say_all("lobby", ["x" * 100, "y" * 100])
     page = (await chat.get("/api/rooms/lobby/messages")).data
     assert (page["messages"], page["hasMore"]) == (said[1:], True)
@@ -96,7 +96,7 @@ async def test_a_poll_has_so_many_bytes_and_none_is_passed_over(chat: Chat) -> N
     got, query = [], "history=200"
     while True:
         answer = await chat.get(f"/events?roomId=lobby&username=alice&poll=1&{query}")
-        assert len(answer.body) <= poll.POLL_BYTES + 20_000
+        assert len(answer.body) <= resume.POLL_BYTES + 20_000
         got += [event["data"]["id"] for event in answer.data["events"] if event["event"] == "room-message"]
         query = f"lastEventId={answer.data['lastEventId']}"
         if not answer.data["more"]:

@@ -14,7 +14,7 @@ import pytest
 from chatrooms import lookalikes, names
 from chatrooms.cli import main
 from chatrooms.commands import connect, serve
-from chatrooms.storage import sqlite
+from chatrooms.log import sqlite
 from tests.helpers.chat import SECRET
 from tests.helpers.postgres import Postgres
 

@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from chatrooms.clock import now_ms
+from chatrooms.cluster.leases import Lease
 from chatrooms.errors import Conflict
-from chatrooms.nodes.lease import Lease
 from chatrooms.tasks.jobs import Job
 from chatrooms.tasks.store import ORPHANED, TaskStore
 from chatrooms.tasks.task import Task

@@ -8,9 +8,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from chatrooms.bus.base import ALL, Bus
-from chatrooms.bus.choice import bus_of
-from chatrooms.bus.parts import Joiner, split
+from chatrooms.cluster.bus import bus_of
+from chatrooms.cluster.bus.base import ALL, Bus, Joiner, split
 from chatrooms.errors import ConfigError
 from tests.helpers.chat import eventually
 from tests.helpers.nats import Nats
@@ -113,7 +112,7 @@ async def test_listening_backends_that_are_terminated_are_replaced(postgres: Pos
 async def test_bus_that_is_not_there_stops_the_start(url: str) -> None:
     """With one line."""
     with pytest.raises(ConfigError, match="cannot be reached"):
-        await bus_of(url, None).open("a", lambda message: None, lambda well: None)
+        await bus_of(url, None).open("a", lambda message: None, lambda healthy: None)
 
 
 def test_parts_join_in_any_order_and_a_lost_one_costs_only_its_message() -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from chatrooms.bus.base import ALL
-from chatrooms.bus.choice import bus_of
-from chatrooms.bus.intake import NatsIntake
+from chatrooms.cluster.bus import bus_of
+from chatrooms.cluster.bus.base import ALL
+from chatrooms.cluster.bus.nats import NatsIntake
 from chatrooms.errors import ConfigError
 from tests.helpers.certificate import self_signed
 from tests.helpers.chat import eventually

@@ -8,12 +8,12 @@ from typing import cast
 
 import pytest
 
-from chatrooms.core.catchup import READERS, CatchUp
-from chatrooms.core.encoding import Encoding
-from chatrooms.core.stream import Stream
-from chatrooms.core.topic import BEHIND, Batch, Topic
-from chatrooms.event import Event
-from chatrooms.storage.log import Log
+from chatrooms.log.event import Event
+from chatrooms.log.log import Log
+from chatrooms.streams.catchup import READERS, CatchUp
+from chatrooms.streams.encoding import Encoding
+from chatrooms.streams.stream import Stream
+from chatrooms.streams.topic import BEHIND, Batch, Topic
 from tests.helpers.chat import eventually
 
 pytestmark = pytest.mark.gen_test(timeout=30)
@@ -27,7 +27,7 @@ class Behind:
         self.fails = fails
         self.position = 0
         self.cursor = BEHIND
-        self.whispers = 0
+        self.ephemeral_count = 0
         self.queued = False
         self.stalled_at = 0.0
         self.open = True
@@ -147,7 +147,7 @@ async def test_snapshot_that_finds_its_stream_stalled_is_told_later() -> None:
     """TLS takes all of a page and then nothing: who may have missed something hears of it all the same."""
     topic, catchup = Topic("t", 0), catching_up()
     topic.append(b"data: 1\n\n", 1)
-    topic.whisper(b"data: joined\n\n")
+    topic.append_ephemeral(b"data: joined\n\n")
     behind = Behind(topic)
 
     class Stalling(Behind):
@@ -157,4 +157,4 @@ async def test_snapshot_that_finds_its_stream_stalled_is_told_later() -> None:
 
     behind = Stalling(topic)
     catchup.join(stream(behind))
-    assert (behind.got, behind.cursor, behind.whispers) == ([1], BEHIND, 0)
+    assert (behind.got, behind.cursor, behind.ephemeral_count) == ([1], BEHIND, 0)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatrooms.event import MAX_SEQ, Position, event_id, identified, parse_id
+from chatrooms.log.event import MAX_SEQ, Position, event_id, identified, parse_id
 
 
 @given(st.from_regex(r"[0-9a-f]{8}", fullmatch=True), st.integers(0, MAX_SEQ))

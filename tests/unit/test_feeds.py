@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from chatrooms.core.feeds import Feeds
-from chatrooms.core.topic import Topic
-from chatrooms.event import MAX_SEQ
+from chatrooms.log.event import MAX_SEQ
+from chatrooms.streams.topic import Sources, Topic
 
 
 def test_sources_come_and_go() -> None:
     """Each topic is found by the names of its present sources, and by no other."""
-    feeds, one, two = Feeds(), Topic("one", 0), Topic("two", 0)
+    feeds, one, two = Sources(), Topic("one", 0), Topic("two", 0)
     feeds.replace(one, {"a", "b"})
     feeds.add(two, "a")
     assert list(feeds.of("a")) == [one, two]
@@ -18,7 +17,7 @@ def test_sources_come_and_go() -> None:
     assert [list(feeds.of(name)) for name in "abc"] == [[two], [one], [one]]
     feeds.replace(one, set())
     feeds.replace(two, set())
-    assert feeds._fed == {} and one.sources == two.sources == set()
+    assert feeds._by_source == {} and one.sources == two.sources == set()
 
 
 def test_a_held_topic_has_nothing_for_anybody() -> None:

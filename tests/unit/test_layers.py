@@ -17,37 +17,26 @@ MAX_LINES = 320
 # From the ground up; a module may import from its own layer and from those before it.
 LAYERS: tuple[tuple[str, ...], ...] = (
     # values: pure, no I/O
-    (
-        "chatrooms", "clock", "errors", "event", "sse", "names", "lookalikes", "body", "limits", "options", "kinds",
-        "identity", "identity.tokens", "rules", "rules.rules", "rules.act", "core", "core.encoding", "core.topic",
-        "tasks", "tasks.task", "tasks.page",
-    ),
+    ("chatrooms", "clock", "errors", "log.event", "sse", "names", "lookalikes", "body", "limits", "options", "kinds"),
     # infrastructure
     (
-        "storage", "storage.*", "bus", "bus.*", "logs", "listeners", "datadir",
-        "identity.passwords", "identity.publickeys",
+        "log", "log.backup", "log.database", "log.group", "log.log", "log.postgres", "log.retention", "log.sqlite",
+        "cluster.bus", "cluster.bus.*", "logs", "datadir",
     ),
-    # core
+    # streams and domain
     (
-        "core.stream", "core.outlet", "core.shared", "core.sweep", "core.tails", "core.pulse", "core.catchup",
-        "core.feeds", "core.hub", "core.start", "core.poll", "core.replacements",
-    ),
-    # domain
-    (
-        "rooms", "rooms.*", "channels", "channels.*", "personal", "personal.*", "notifications", "notifications.*",
-        "nodes", "nodes.*", "replies", "replies.*", "sessions", "sessions.*", "ai", "ai.*",
-        "tasks.store", "tasks.jobs", "tasks.streams", "tasks.export", "tasks.result", "tasks.encoding",
-        "identity.gate", "identity.quotas", "identity.signins", "identity.guesses", "identity.accounts",
-        "rules.rulebook", "rules.acts", "rules.settings", "rules.moderation", "rules.invites", "rules.audit",
+        "streams", "streams.*", "cluster", "cluster.nodes", "cluster.leases", "users", "users.*", "rooms", "rooms.*",
+        "personal", "personal.*", "sessions", "sessions.*", "tasks", "tasks.*", "replies", "replies.*", "ai", "ai.*",
+        "erasure",
     ),
     # the whole server
     ("metrics", "parts", "housekeeping", "server"),
     # HTTP
-    ("handlers", "handlers.*"),
+    ("http", "http.*"),
     # the application, the command line, and a client of it all
     ("app", "embed", "client", "client.*", "cli", "__main__", "commands", "commands.*"),
 )  # fmt: skip
-WITH_TORNADO = ("app", "cli", "__main__", "logs", "handlers", "handlers.*", "commands", "commands.*")
+WITH_TORNADO = ("app", "cli", "__main__", "logs", "http", "http.*", "commands", "commands.*")
 
 
 def name_of(path: Path) -> str:
@@ -57,7 +46,7 @@ def name_of(path: Path) -> str:
 
 
 def stands_in(name: str, names: tuple[str, ...]) -> bool:
-    return name in names or (f"{name.partition('.')[0]}.*" in names and "." in name)
+    return name in names or f"{name.rpartition('.')[0]}.*" in names
 
 
 def layer_of(name: str) -> int:

@@ -12,14 +12,12 @@ from typing import NamedTuple
 import pytest
 
 from chatrooms.errors import NotFound, Unavailable
-from chatrooms.event import Event, Position
-from chatrooms.storage import database as databases
-from chatrooms.storage import log as logs
-from chatrooms.storage import postgres, sqlite
-from chatrooms.storage.database import Database, Transaction
-from chatrooms.storage.engines import database_of
-from chatrooms.storage.group import Group, Job
-from chatrooms.storage.log import Log
+from chatrooms.log import database_of, postgres, sqlite
+from chatrooms.log import log as logs
+from chatrooms.log.database import Database, Transaction, migrations
+from chatrooms.log.event import Event, Position
+from chatrooms.log.group import Group, Job
+from chatrooms.log.log import Log
 
 pytestmark = [pytest.mark.gen_test(timeout=30), pytest.mark.every_engine]
 
@@ -283,7 +281,7 @@ async def test_database_of_before_does_not_give_its_numbers_again(
 ) -> None:
     """Upgraded in place, with its epoch, after its last event was removed."""
     for engine in (postgres, sqlite):
-        earlier = [each for each in databases.migrations(engine.__name__.rpartition(".")[2]) if each[0] != 8]
+        earlier = [each for each in migrations(engine.__name__.rpartition(".")[2]) if each[0] != 8]
         monkeypatch.setattr(engine, "migrations", lambda _, earlier=earlier: earlier)
     database = database_of(place.url, place.folder)
     await database.open()
@@ -316,7 +314,7 @@ async def test_fault_after_the_commit_appends_nothing_twice(place: Place, caplog
         assert [answer[0].event.seq for answer in answers] == [1, 2, 3, 4]
         assert [e.seq for e in await log.read(TOPIC, 0, 100)] == [1, 2, 3, 4]
         assert sorted(told) == [1, 1, 2, 2, 3, 3, 4, 4]
-        assert log.well
+        assert log.healthy
     finally:
         await log.close()
         await database.close()
@@ -329,7 +327,7 @@ async def test_fault_of_who_is_told_of_its_health_does_not_end_the_log(place: Pl
     async def break_down(tx: Transaction) -> list[Event]:
         raise sqlite3.IntegrityError("broken")
 
-    def fail(well: bool) -> None:
+    def fail(healthy: bool) -> None:
         raise ValueError
 
     database = database_of(place.url, place.folder)

@@ -12,11 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chatrooms import sse
-from chatrooms.core.outlet import OWED_BYTES, Outlet, labelled_with
-from chatrooms.core.shared import SharedStream
-from chatrooms.core.stream import Stream
-from chatrooms.core.topic import Topic
 from chatrooms.sse import Parser, ServerEvent
+from chatrooms.streams.shared import OWED_BYTES, Outlet, SharedStream, labelled_with
+from chatrooms.streams.stream import Stream
+from chatrooms.streams.topic import Topic
 
 HEAD = b"HTTP/1.1 200 OK\r\n\r\n"
 KEYS = ["a", "b", "a-long-key-of-a-stream", "ü"]
@@ -114,7 +113,7 @@ async def _play(told: list[list[str]], takes: list[int], order: list[int], said:
         if not streams[number].stalled_at:
             keeper.resume(streams[number])
         if seq - 1 in said:
-            outlet.say(frame(f"said {seq}", "refused"))
+            outlet.send_event(frame(f"said {seq}", "refused"))
         if seq % 3 == 0:
             await asyncio.sleep(0)
     async with asyncio.timeout(5):
@@ -184,6 +183,6 @@ async def test_what_is_owed_has_a_bound() -> None:
     outlet, _, _, sock = await _blocked()
     sock.takes = iter(lambda: 0, 1)
     for _ in range(OWED_BYTES // 1000 + 2):
-        outlet.say(frame("x" * 1000, "refused"))
+        outlet.send_event(frame("x" * 1000, "refused"))
     assert not outlet.open
     assert sock.fileno() == -1

@@ -13,8 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import get_default_algorithms
 
 from chatrooms.errors import ConfigError, Unauthorized
-from chatrooms.identity.publickeys import load
-from chatrooms.identity.tokens import Tokens
+from chatrooms.users.tokens import Tokens, load
 
 SECRET = "k" * 40
 CLAIMS = {"sub": "alice", "exp": 4102444800}

@@ -8,9 +8,9 @@ from typing import cast
 
 import pytest
 
-from chatrooms.core.pulse import Pulse
-from chatrooms.core.stream import Stream
-from chatrooms.core.topic import Topic
+from chatrooms.streams.pulse import Pulse
+from chatrooms.streams.stream import Stream
+from chatrooms.streams.topic import Topic
 from tests.helpers.chat import eventually
 
 pytestmark = pytest.mark.gen_test(timeout=30)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chatrooms.handlers.ranges import Part, part_of
+from chatrooms.http.tasks import Part, part_of
 
 WHOLE = Part(0, 100, True)
 

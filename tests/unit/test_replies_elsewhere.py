@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from chatrooms import sse
-from chatrooms.core.hub import Hub
-from chatrooms.event import Event
-from chatrooms.replies.chunk import Chunk, frame_of
-from chatrooms.replies.elsewhere import SILENCE, RepliesElsewhere
+from chatrooms.log.event import Event
+from chatrooms.replies.remote import SILENCE, RemoteReplies
+from chatrooms.replies.reply import Chunk, frame_of
+from chatrooms.streams.hub import Hub
 
 pytestmark = pytest.mark.gen_test
 
@@ -22,7 +22,7 @@ class Room:
         self.now = 1000.0
         self.asked: list[str] = []
         self.hub = Hub(25, 30, 10, 10)
-        self.heard = RepliesElsewhere(self.hub, self.asked.append, lambda: self.now)
+        self.heard = RemoteReplies(self.hub, self.asked.append, lambda: self.now)
 
     def hear(self, text: str, start: int, index: int, reply: str = "r", **more: Any) -> bool:
         return self.heard.follows(frame_of(Chunk(reply, "lobby", text, index, start, **more)))

@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 
 from chatrooms.errors import Forbidden
-from chatrooms.event import CONTROL
-from chatrooms.identity.tokens import Identity
-from chatrooms.rules.act import Act
-from chatrooms.rules.rules import FOREVER, Rank, Rules
+from chatrooms.log.event import CONTROL
+from chatrooms.rooms.rules import FOREVER, Act, Rank, Rules
+from chatrooms.users.tokens import Identity
 
 RULES = Rules(
     private=True,

@@ -10,7 +10,7 @@ import pytest
 
 import chatrooms
 from chatrooms.app import make_app
-from chatrooms.handlers import openapi
+from chatrooms.http import openapi
 from chatrooms.options import OPTIONS
 
 ROOT = Path(chatrooms.__file__).parent.parent

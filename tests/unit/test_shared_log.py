@@ -10,12 +10,12 @@ import asyncpg
 import pytest
 
 from chatrooms.errors import Unavailable
-from chatrooms.event import Event, Position
-from chatrooms.storage import log as logs
-from chatrooms.storage import postgres as engine
-from chatrooms.storage.database import migrations
-from chatrooms.storage.log import Log
-from chatrooms.storage.postgres import LOG_LOCK, PostgreSQL
+from chatrooms.log import log as logs
+from chatrooms.log import postgres as engine
+from chatrooms.log.database import migrations
+from chatrooms.log.event import Event, Position
+from chatrooms.log.log import Log
+from chatrooms.log.postgres import LOG_LOCK, PostgreSQL
 from tests.helpers.chat import eventually
 from tests.helpers.postgres import Postgres
 

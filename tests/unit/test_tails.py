@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from chatrooms.core import tails
-from chatrooms.core.tails import Tails
-from chatrooms.core.topic import Topic
+from chatrooms.streams import topic as tails
+from chatrooms.streams.topic import Tails, Topic
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import jwt
 import pytest
 
 from chatrooms.errors import Unauthorized
-from chatrooms.identity.tokens import MAX_TOKEN, Tokens
+from chatrooms.users.tokens import MAX_TOKEN, Tokens
 from tests.helpers.limit import time_limit
 
 SECRET = "k" * 40

@@ -7,8 +7,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from chatrooms.core import topic as tails
-from chatrooms.core.topic import BATCH_BYTES, BEHIND, EPHEMERAL_BYTES, Batch, Topic
+from chatrooms.streams import topic as tails
+from chatrooms.streams.topic import BATCH_BYTES, BEHIND, EPHEMERAL_BYTES, Batch, Topic
 
 
 def frames(batch: Batch) -> list[bytes]:
@@ -19,7 +19,7 @@ def test_live_reader_gets_durable_and_ephemeral_frames_in_order() -> None:
     """Each once, from its cursor to the end."""
     topic = Topic("t", 10)
     topic.append(b"a", 11)
-    topic.whisper(b"w")
+    topic.append_ephemeral(b"w")
     topic.append(b"b", 15)
     batch = topic.batch(0)
     assert (batch.data, batch.cursor, batch.first) == (b"awb", topic.end, 0)
@@ -30,9 +30,9 @@ def test_reader_by_position_gets_durable_frames_only() -> None:
     """Ephemerals are never replayed; at the end it is live."""
     topic = Topic("t", 10)
     topic.append(b"a", 11)
-    topic.whisper(b"w")
+    topic.append_ephemeral(b"w")
     topic.append(b"b", 15)
-    topic.whisper(b"x")
+    topic.append_ephemeral(b"x")
     assert frames(topic.durable_after(10)) == [b"a", b"b"]
     assert frames(topic.durable_after(12)) == [b"b"]
     assert topic.durable_after(15) == Batch(b"", [], BEHIND, topic.end)
@@ -66,10 +66,10 @@ def test_ephemerals_do_not_push_durable_frames_out(monkeypatch: pytest.MonkeyPat
     topic = Topic("t", 0)
     topic.append(b"a", 1)
     for _ in range(1000):
-        topic.whisper(b"w")
+        topic.append_ephemeral(b"w")
     assert frames(topic.durable_after(0)) == [b"a"]
     assert topic.end - topic.valid <= 11
-    assert topic.whispers == 1000
+    assert topic.ephemeral_count == 1000
 
 
 def held(topic: Topic, durable: bool) -> int:
@@ -84,7 +84,7 @@ def test_ephemerals_are_bounded_in_bytes_whatever_stands_before_them(durables: i
     for seq in range(1, durables + 1):
         topic.append(b"m" * 100, seq)
     for _ in range(2000):
-        topic.whisper(b"w" * 12_000)
+        topic.append_ephemeral(b"w" * 12_000)
         assert held(topic, durable=False) <= EPHEMERAL_BYTES
     assert held(topic, durable=False) > EPHEMERAL_BYTES - 12_000
     assert len(topic._entries) <= 2 * (durables + EPHEMERAL_BYTES // 12_000) + 1
@@ -95,10 +95,10 @@ def test_ephemerals_are_bounded_in_bytes_whatever_stands_before_them(durables: i
 def test_ephemeral_larger_than_the_bound_is_kept_alone() -> None:
     """Who is live gets it; the next one takes its place."""
     topic = Topic("t", 0)
-    topic.whisper(b"small")
-    topic.whisper(b"w" * (2 * EPHEMERAL_BYTES))
+    topic.append_ephemeral(b"small")
+    topic.append_ephemeral(b"w" * (2 * EPHEMERAL_BYTES))
     assert (topic.valid, topic.end, held(topic, durable=False)) == (1, 2, 2 * EPHEMERAL_BYTES)
-    topic.whisper(b"next")
+    topic.append_ephemeral(b"next")
     assert (topic.valid, held(topic, durable=False)) == (2, 4)
 
 
@@ -117,7 +117,7 @@ def test_ephemeral_costs_the_same_behind_many_durable_frames(monkeypatch: pytest
     for seq in range(1, 1999):
         topic.append(b"m", seq)
     for _ in range(20_000):
-        topic.whisper(b"w" * 12_000)
+        topic.append_ephemeral(b"w" * 12_000)
     assert 0 < moved <= 3 * 20_000
 
 
@@ -184,7 +184,7 @@ class Readers(RuleBasedStateMachine):
 
     @rule()
     def whisper(self) -> None:
-        self.topic.whisper(b"w;")
+        self.topic.append_ephemeral(b"w;")
 
     @rule()
     def forget(self) -> None:

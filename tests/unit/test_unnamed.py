@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from chatrooms.event import Event
-from chatrooms.personal.unnamed import UNNAMED
+from chatrooms.log.event import Event
+from chatrooms.personal.personal import UNNAMED
 
 
 @pytest.mark.parametrize(

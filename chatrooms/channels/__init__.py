@@ -1,1 +1,0 @@
-"""Several streams over one connection."""

@@ -1,0 +1,31 @@
+"""The doorbell between nodes."""
+
+from __future__ import annotations
+
+from chatrooms.cluster.bus.base import Bus, Intake, LocalBus
+from chatrooms.errors import ConfigError
+
+
+def bus_of(bus_url: str | None, database_url: str | None) -> Bus:
+    """NATS where it is given, else LISTEN/NOTIFY of a PostgreSQL database, else none.
+
+    Raises ConfigError when what it needs is not installed.
+    """
+    if bus_url:
+        try:
+            from chatrooms.cluster.bus.nats import NatsBus
+        except ImportError:
+            raise ConfigError("--bus-url: NATS needs nats-py: pip install 'chatrooms[nats]'") from None
+        return NatsBus(bus_url)
+    if database_url:
+        from chatrooms.cluster.bus.postgres import PostgresBus
+
+        return PostgresBus(database_url)
+    return LocalBus()
+
+
+def intake_of(bus_url: str, subject: str) -> Intake:
+    """Where messages of other programs come in; NATS is known to be installed."""
+    from chatrooms.cluster.bus.nats import NatsIntake
+
+    return NatsIntake(bus_url, subject)

@@ -1,0 +1,152 @@
+"""The nodes of one database: what they tell each other over the bus.
+
+Only news of the moment: that the log has grown, who came and went, what is typed. All of it may be
+lost; the log is looked into once a second, and presence is read again from its table (`rooms/remote.py`).
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from chatrooms.cluster.bus.base import ALL, Bus
+from chatrooms.log.event import Event
+from chatrooms.log.log import Log
+from chatrooms.logs import tell
+
+log = logging.getLogger(__name__)
+
+
+class Ring(msgspec.Struct, tag="ring", tag_field="is"):
+    """The log reaches that far."""
+
+    node: str
+    seq: int
+
+
+class Say(msgspec.Struct, tag="say", tag_field="is"):
+    """An ephemeral frame for the open streams of a topic."""
+
+    node: str
+    topic: str
+    frame: str
+
+
+class Seen(msgspec.Struct, tag="seen", tag_field="is"):
+    """Who came to that node and who left it, as (roomId, userId, username); `guests` are userIds."""
+
+    node: str
+    come: list[tuple[str, str, str]]
+    gone: list[tuple[str, str, str]]
+    guests: list[str] = []
+
+
+class Buried(msgspec.Struct, tag="buried", tag_field="is"):
+    """A node is dead, with all who were there."""
+
+    node: str
+    dead: str
+
+
+class Rows(msgspec.Struct, tag="rows", tag_field="is"):
+    """Another program has inserted rows for the log; told by the database itself."""
+
+    node: str
+
+
+class Ask(msgspec.Struct, tag="ask", tag_field="is"):
+    """That node lacks some of what was said in a room."""
+
+    node: str
+    room_id: str
+
+
+News = Ring | Say | Seen | Buried | Rows | Ask
+
+
+class Nodes:
+    """This node's voice and ear. `name` is new with each life of the process.
+
+    `on_message` is given each ephemeral frame of another node and its topic; `on_health` is told when the
+    bus goes away, and when it is back; `on_seen` and `on_buried` of presence there; `on_rows` when
+    another program has written to the outbox; `on_ask` is given the room and the node that wants to
+    hear what is going on.
+    """
+
+    def __init__(self, bus: Bus) -> None:
+        self.name = secrets.token_hex(6)
+        self.healthy = True
+        self.on_message: Callable[[str, bytes], None] = lambda topic, frame: None
+        self.on_health: Callable[[bool], None] = lambda healthy: None
+        self.on_seen: Callable[[Seen], None] = lambda seen: None
+        self.on_buried: Callable[[str], None] = lambda node: None
+        self.on_rows: Callable[[], None] = lambda: None
+        self.on_ask: Callable[[str, str], None] = lambda room_id, node: None
+        self._bus = bus
+        self._log: Log | None = None
+
+    async def open(self, log: Log) -> None:
+        """Begins to listen. Raises StartFailure when the bus cannot be reached."""
+        self._log = log
+        await self._bus.open(self.name, self._hear, self._tell_health)
+        log.ring(log.head + 1)  # what was appended before somebody listened here
+
+    async def close(self) -> None:
+        await self._bus.close()
+
+    def ring(self, events: Sequence[Event]) -> None:
+        """Tells all nodes that this one has appended events."""
+        self._send(ALL, Ring(self.name, events[-1].seq))
+
+    def send(self, nodes: Sequence[str], topic: str, frame: bytes) -> None:
+        """Gives an ephemeral frame to the readers of a topic on other nodes."""
+        for node in nodes:
+            self._send(node, Say(self.name, topic, frame.decode()))
+
+    def send_seen(self, come: list[tuple[str, str, str]], gone: list[tuple[str, str, str]], guests: list[str]) -> None:
+        """Tells who came to this node, which of those are guests, and who left it."""
+        self._send(ALL, Seen(self.name, come, gone, guests))
+
+    def send_dead(self, node: str) -> None:
+        """Tells that a node is dead."""
+        self._send(ALL, Buried(self.name, node))
+
+    def ask(self, room_id: str) -> None:
+        """Asks all nodes to say again what is going on in a room."""
+        self._send(ALL, Ask(self.name, room_id))
+
+    def _send(self, channel: str, news: News) -> None:
+        self._bus.send(channel, msgspec.json.encode(news))
+
+    def _hear(self, message: bytes) -> None:
+        try:
+            news = msgspec.json.decode(message, type=News)
+        except msgspec.MsgspecError:
+            log.warning("the bus brought what is not ours")
+            return
+        if news.node != self.name:
+            tell(self._take, news)
+
+    def _take(self, news: News) -> None:
+        if isinstance(news, Ring):
+            assert self._log is not None
+            self._log.ring(news.seq)
+        elif isinstance(news, Say):
+            self.on_message(news.topic, news.frame.encode())
+        elif isinstance(news, Seen):
+            self.on_seen(news)
+        elif isinstance(news, Rows):
+            self.on_rows()
+        elif isinstance(news, Ask):
+            self.on_ask(news.room_id, news.node)
+        elif news.dead != self.name:  # else it was asleep: it takes a new lease with its next beat
+            self.on_buried(news.dead)
+
+    def _tell_health(self, healthy: bool) -> None:
+        self.healthy = healthy
+        if healthy and self._log is not None:
+            self._log.ring(self._log.head + 1)  # a ring may have been missed
+        tell(self.on_health, healthy)

@@ -1,0 +1,255 @@
+"""Tasks, their progress and results, and exports (section 8)."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Annotated, Literal, NamedTuple
+from urllib.parse import quote
+
+import msgspec
+from msgspec import UNSET, UnsetType
+from tornado.iostream import StreamClosedError
+
+from chatrooms import names
+from chatrooms.errors import BadRequest, Conflict, Forbidden, Problem, TooMany, Unavailable
+from chatrooms.http.base import Handler
+from chatrooms.http.streaming import position_asked, refuse_softly, say_last, stream_head, take_socket
+from chatrooms.log.event import MAX_SEQ, event_id
+from chatrooms.tasks.export import FORMATS
+from chatrooms.tasks.result import StoredResult
+from chatrooms.tasks.task import COMPLETED, STATES, TASK, Change, Task
+from chatrooms.users.tokens import Identity
+
+MAX_PAGE = 200
+
+Percent = Annotated[float, msgspec.Meta(ge=0, le=100)]
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=MAX_SEQ)]
+
+
+class TaskBody(msgspec.Struct):
+    title: str
+    task_id: str | None = None
+    user_id: str | Annotated[int, msgspec.Meta(ge=-MAX_SEQ, le=MAX_SEQ)] | None = None
+
+
+class ChangeBody(msgspec.Struct):
+    state: str | None = None
+    progress: Percent | None = None
+    estimated_time: Seconds | UnsetType | None = UNSET
+    error: str | None = None
+
+
+class TaskList(Handler):
+    """A user's tasks."""
+
+    async def get(self) -> None:
+        """Tasks, newest first; `user_id` is for agents and above, others see their own."""
+        who = self.identity()
+        user_id = self.query("user_id") or who.user_id
+        if user_id != who.user_id and who.role == "user":
+            raise Forbidden("user-mismatch", "user_id does not match the token.")
+        state, after = self.query("state"), self.query("after")
+        if state:
+            _check_state(state)
+        if after:
+            names.task_id(after)
+        limit = self.number("limit", 50, 1, MAX_PAGE)
+        tasks = await self.server.tasks.page(names.user_id(user_id), after, state, limit + 1)
+        more = b"true" if len(tasks) > limit else b"false"
+        listed = b",".join(task.data() for task in tasks[:limit])
+        self.answer(b'{"tasks":[' + listed + b'],"hasMore":' + more + b"}")
+
+    async def post(self) -> None:
+        """Makes a task; its owner is the caller, or for service and admin whom `user_id` names."""
+        who = self.identity()
+        body = self.body(TaskBody)
+        owner = who.user_id if body.user_id is None else names.user_id(body.user_id)
+        if owner != who.user_id and not who.trusted:
+            raise Forbidden("user-mismatch", "user_id does not match the token.")
+        title = names.title(body.title)
+        task_id = None if body.task_id is None else names.task_id(body.task_id)
+        self.server.quotas.change_task(who)
+        task = await self.server.tasks.make(title, owner, task_id, limited=not who.trusted)
+        self.answer(task.data(), 201)
+
+
+class OneTask(Handler):
+    """A task."""
+
+    async def get(self, task_id: str) -> None:
+        who = self.identity()
+        task = await self.server.tasks.readable(who, names.task_id(task_id))
+        self.answer(task.data())
+
+    async def patch(self, task_id: str) -> None:
+        """Changes a task: `state` cancelled ends one that the server runs, on whatever node."""
+        who = self.identity()
+        task_id = names.task_id(task_id)
+        await self.server.tasks.readable(who, task_id)  # 403 comes before 400
+        body = self.body(ChangeBody)
+        if body.state is not None:
+            _check_state(body.state)
+        self.server.quotas.change_task(who)
+        change = Change(body.state, body.progress, body.estimated_time, body.error)
+        task = await self.server.tasks.change(who, task_id, change)
+        self.answer(task.data())
+
+
+class Progress(Handler):
+    """The progress of a task: its state at once, then each change; `complete` or `error` is the last."""
+
+    async def get(self, task_id: str) -> None:
+        who = await self.stream_identity()
+        task_id = names.task_id(task_id)
+        asked = position_asked(self)
+        try:
+            self.server.quotas.open_stream(who)
+            self.server.hub.check_room_for(who.user_id)
+            task, position = await self.server.tasks.present(who, task_id)
+            self.server.hub.check_room_for(who.user_id)  # again: others came while it was read
+        except (TooMany, Unavailable) as problem:
+            if not asked:
+                raise
+            refuse_softly(self, who, asked, problem, TASK)
+            return
+        self.server.authenticator.check(who)  # again: it may have been shut out meanwhile
+        if task.ended and asked == event_id(self.server.log.epoch, position):
+            self.set_status(204)  # it has seen the end: nothing else makes a native EventSource stop
+            return
+        self._write(who, task, position)
+
+    def _write(self, who: Identity, task: Task, position: int) -> None:
+        streams, head = self.server.task_streams, stream_head(self)
+        sock = take_socket(self)
+        if sock is None:
+            return
+        if task.ended:
+            say_last(sock, head + streams.first(task, position))
+        else:
+            streams.open(sock, who, task, position, head)
+
+
+def _check_state(state: str) -> None:
+    if state not in STATES:
+        raise BadRequest("bad-field", f"state must be one of {', '.join(STATES)}.")
+
+
+_ONE = re.compile(r"bytes=[ \t]*([0-9]{0,18})-([0-9]{0,18})[ \t]*\Z", re.ASCII | re.IGNORECASE)
+
+
+class Part(NamedTuple):
+    """The bytes from start up to stop; `whole` when nothing else was asked for."""
+
+    start: int
+    stop: int
+    whole: bool
+
+
+def part_of(size: int, header: str, if_range: str, etag: str) -> Part | None:
+    """The part of a file of that size that is wanted; None when there is no such part (416).
+
+    The whole file for several ranges at once, for what is none of ours, and when `If-Range` names another
+    file: all of these the standard lets a server ignore.
+    """
+    match = _ONE.match(header)
+    if match is None or not (match[1] or match[2]) or (if_range and if_range != etag):
+        return Part(0, size, True)
+    if not match[1]:
+        length = min(int(match[2]), size)
+        return Part(size - length, size, False) if length else None
+    start, last = int(match[1]), int(match[2]) if match[2] else size - 1
+    if match[2] and last < start:
+        return Part(0, size, True)  # no valid range
+    return Part(start, min(last + 1, size), False) if start < size else None
+
+
+class ExportBody(msgspec.Struct):
+    format: Literal["jsonl", "html"] = "jsonl"
+
+
+class Export(Handler):
+    """Writes the messages of a room to a file, as a task."""
+
+    async def post(self, room_id: str) -> None:
+        who = self.identity()
+        room_id = names.room_id(room_id)
+        await self.server.policy.readable(who, room_id)
+        body = self.body(ExportBody) if self.request.body else ExportBody()
+        self.server.quotas.export(who)
+        task = await self.server.exports.start(who, room_id, body.format)
+        self.answer({"task_id": task.task_id}, 202)
+
+
+class Download(Handler):
+    """What a task made, or a part of it."""
+
+    _taken: asyncio.Future[None] | None = None
+
+    def on_connection_close(self) -> None:
+        """Tornado forgets who waits for the peer to take something, when that goes away."""
+        if self._taken is not None and not self._taken.done():
+            self._taken.set_exception(StreamClosedError())
+
+    async def get(self, task_id: str) -> None:
+        """A file, for who may see the task and read the room; `Range` asks for a part of it."""
+        who = await self.stream_identity()
+        task_id = names.task_id(task_id)
+        task = await self.server.tasks.readable(who, task_id)
+        if not task.ended:
+            raise Conflict("conflict", "The task has not ended yet.")
+        result = await self.server.results.find(task_id)
+        await self.server.policy.readable(who, result.room_id)
+        if task.state != COMPLETED:
+            raise Conflict("conflict", f"The task is {task.state}: it has no result.")
+        etag = f'"{task_id}"'
+        headers = self.request.headers
+        part = part_of(result.size, headers.get("Range", ""), headers.get("If-Range", ""), etag)
+        if part is None:
+            self._refuse_range(result.size)
+            return
+        self._describe(result, part, etag)
+        await self._write(task_id, part)
+
+    def _refuse_range(self, size: int) -> None:
+        self.set_header("Content-Range", f"bytes */{size}")
+        self.answer({"error": f"The file has only {size} bytes.", "code": "bad-range"}, 416)
+
+    def _describe(self, result: StoredResult, part: Part, etag: str) -> None:
+        self.set_header("Content-Type", FORMATS[result.format].media_type)
+        self.set_header("Content-Disposition", _disposition(f"{result.room_id}.{result.format}"))
+        self.set_header("Accept-Ranges", "bytes")
+        self.set_header("ETag", etag)
+        self.set_header("Content-Length", str(part.stop - part.start))
+        if not part.whole:
+            self.set_status(206)
+            self.set_header("Content-Range", f"bytes {part.start}-{part.stop - 1}/{result.size}")
+
+    async def _write(self, task_id: str, part: Part) -> None:
+        """A chunk at a time: the next one is read when the peer has taken this one."""
+        patience = self.server.options.write_timeout or None
+        try:
+            async for data in self.server.results.read(task_id, part.start, part.stop):
+                self.write(data)
+                self._taken = self.flush()
+                await asyncio.wait_for(self._taken, patience)
+        except StreamClosedError:
+            return
+        except (Problem, TimeoutError):
+            # The head is out: only a cut connection says that something lacks.
+            self.request.connection.close()  # type: ignore[union-attr]
+
+
+def _disposition(name: str) -> str:
+    """A file to be kept, by a name in any script (RFC 6266)."""
+    plain = "".join(c if c.isascii() and (c.isalnum() or c in "._- ") else "_" for c in name)
+    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
+
+
+ROUTES = [
+    (r"/api/v1/tasks", TaskList),
+    (r"/api/v1/tasks/([^/]+)", OneTask),
+    (r"/api/v1/sse/tasks/([^/]+)/progress", Progress),
+    (r"/api/rooms/([^/]+)/export", Export),
+    (r"/api/v1/tasks/([^/]+)/result", Download),
+]

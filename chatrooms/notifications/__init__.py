@@ -1,1 +1,0 @@
-"""Notifications: what programs tell one user, beside all rooms."""

@@ -1,0 +1,228 @@
+"""A notification: what a program tells one user or several. Pure."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import re
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import wraps
+from typing import Any, NamedTuple, ParamSpec, TypeVar
+
+import msgspec
+
+from chatrooms import names
+from chatrooms.clock import now_ms
+from chatrooms.errors import BadRequest, TooLarge
+from chatrooms.log.event import Event, event_id
+from chatrooms.options import Options
+from chatrooms.rooms.memberships import topic_of_user
+from chatrooms.streams.reading import Common, Reading
+from chatrooms.users.tokens import Identity
+
+MAX_USERS = 1000  # told by one notification
+
+_TYPE = re.compile(r"[a-z][a-z0-9_-]{0,63}\Z")
+
+# Names that mean something in a stream already; `erased` events are in no stream at all.
+RESERVED = frozenset(
+    {
+        "system", "user-joined", "user-left", "room-message", "message-edited", "message-deleted", "typing",
+        "bot-chunk", "presence", "heartbeat", "status", "token-expiring", "closing", "room-joined", "room-left",
+        "refused", "connection_confirmed", "ping", "new_message", "erased",
+    }
+)  # fmt: skip
+
+
+class Notification(msgspec.Struct, rename="camel", omit_defaults=True, kw_only=True):
+    """What is told, as readers get it but for its `id`.
+
+    `data` is any JSON; `source_client_id` names the client whose change it tells of, which may ignore
+    the echo; `timestamp` in milliseconds since 1970.
+    """
+
+    type: str
+    data: msgspec.Raw
+    session_id: str | None = None
+    source_client_id: str | None = None
+    timestamp: int
+
+
+def notification_event(
+    user_ids: Sequence[str], type: str, data: object, session_id: str | int | None, source_client_id: str | None,
+    max_bytes: int = 0,
+) -> Event:  # fmt: skip
+    """The event of a notification to these users.
+
+    Raises BadRequest for what may not be; TooLarge for data of more than `max_bytes` of JSON (0: any).
+    """
+    if not _TYPE.match(type) or type in RESERVED:
+        raise BadRequest("bad-field", "type must be a-z, 0-9, _ and -, begin with a letter, and be no built-in event.")
+    if not 1 <= len(user_ids) <= MAX_USERS:
+        raise BadRequest("bad-field", f"There must be 1 to {MAX_USERS} userIds.")
+    told = Notification(
+        type=type,
+        data=_encoded(data, max_bytes),
+        session_id=None if session_id is None else names.session_id(session_id),
+        source_client_id=None if source_client_id is None else names.client_id(source_client_id),
+        timestamp=now_ms(),
+    )
+    topics: dict[str, None] = {}
+    for user_id in map(names.user_id, user_ids):
+        topics[topic_of_user(user_id)] = topics[topic_of_notifications(user_id, None)] = None
+        if told.session_id is not None:
+            topics[topic_of_notifications(user_id, told.session_id)] = None
+    return Event(type, msgspec.json.encode(told), tuple(topics))
+
+
+def topic_of_notifications(user_id: str, session_id: str | None) -> str:
+    """The topic of a user's notifications, or of those of one session. No session id has a slash."""
+    return f"notify:{user_id}" if session_id is None else f"notify-session:{session_id}/{user_id}"
+
+
+def _encoded(data: object, max_bytes: int) -> msgspec.Raw:
+    encoded = msgspec.json.encode(data)
+    if max_bytes and len(encoded) > max_bytes:
+        raise TooLarge("too-large", f"data is longer than {max_bytes} bytes.")
+    return msgspec.Raw(encoded)
+
+
+class Notifications:
+    """Appends notifications, and begins readings of them. Who may is the caller's to check."""
+
+    def __init__(self, common: Common, options: Options) -> None:
+        self.common = common
+        self.max_bytes: int = options.max_message_bytes
+
+    async def send(self, events: Sequence[Event]) -> list[str]:
+        """Tells notifications, in one commit and in order; returns their ids when they are durable.
+
+        Raises Unavailable.
+        """
+        done = await self.common.log.append(events)
+        return [event_id(self.common.log.epoch, one.event.seq) for one in done]
+
+    def reading(self, who: Identity, client_id: str, user_id: str, session_id: str | None) -> NotificationReading:
+        return NotificationReading(self, who, client_id, user_id, session_id)
+
+
+class NotificationReading(Reading):
+    """A wish to read a user's notifications: all, or those of one session."""
+
+    def __init__(
+        self, notifications: Notifications, who: Identity, client_id: str, user_id: str, session_id: str | None
+    ) -> None:
+        name = topic_of_notifications(user_id, session_id)
+        super().__init__(notifications.common, who, client_id, name)
+        self._user_id = user_id
+        self._session_id = session_id
+
+    def described(self) -> dict[str, Any]:
+        session = {} if self._session_id is None else {"sessionId": self._session_id}
+        return {"message": f"Notifications of {self._user_id}.", "userId": self._user_id, **session}
+
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Wrapped = Callable[P, Awaitable[T]]
+
+Tell = Callable[[Sequence[Event]], Awaitable[list[str]]]
+
+log = logging.getLogger(__name__)
+
+
+class Note(NamedTuple):
+    """One notification of a batch: of what type, to whom; the rest as for `Notifier.notify`."""
+
+    user_id: str
+    type: str
+    data: object = None
+    session_id: str | None = None
+    source_client_id: str | None = None
+
+
+class Notifier:
+    """Tells users something, durably: they are told also when they are away and come back.
+
+    All methods raise BadRequest for what may not be, and Unavailable when the server takes no writes.
+    Notifications of a session are read by those who ask for that session's, and by those who ask for
+    all of the user's.
+    """
+
+    def __init__(self, tell: Tell) -> None:
+        self._tell = tell
+
+    async def notify(
+        self, user_id: str, type: str, data: object = None, *,
+        session_id: str | None = None, source_client_id: str | None = None,
+    ) -> str:  # fmt: skip
+        """Tells one user; returns the notification's id when it is durable.
+
+        `data` is anything that JSON has; `source_client_id` names the client whose change this is, which
+        may ignore it.
+        """
+        (id,) = await self.notify_batch([Note(user_id, type, data, session_id, source_client_id)])
+        return id
+
+    async def notify_batch(self, notes: Iterable[Note]) -> list[str]:
+        """Tells several, in one commit and in order; all or none. Returns their ids."""
+        events = [
+            notification_event([note.user_id], note.type, {} if note.data is None else note.data, *note[3:])
+            for note in notes
+        ]
+        return await self._tell(events) if events else []
+
+    def notifies(self, type: str, *fields: str) -> Callable[[Wrapped[P, T]], Callable[P, Awaitable[T]]]:
+        """Decorates a coroutine: when it has returned, its user is told; when it raised, nobody is.
+
+        The arguments of the call say who: `user_id`, and `session_id` and `source_client_id` where there
+        are such; `fields` names those that are the data. What was done stays done when telling fails:
+        that is logged, not raised. Raises TypeError for a function without an argument `user_id`.
+        """
+
+        def decorate(function: Wrapped[P, T]) -> Callable[P, Awaitable[T]]:
+            signature = inspect.signature(function)
+            if "user_id" not in signature.parameters:
+                raise TypeError(f"{function.__name__} has no argument user_id")
+
+            @wraps(function)
+            async def run(*args: P.args, **kwargs: P.kwargs) -> T:
+                result = await function(*args, **kwargs)
+                bound = signature.bind(*args, **kwargs)
+                bound.apply_defaults()
+                await self._notify_of(type, fields, bound.arguments)
+                return result
+
+            return run
+
+        return decorate
+
+    async def notify_client_updated(
+        self, user_id: str, session_id: str | None, client_id: str, source_client_id: str | None = None
+    ) -> str:
+        """Tells a user's session that a client in its care has changed: `client_updated {client_id}`."""
+        data = {"client_id": client_id}
+        return await self.notify(
+            user_id, "client_updated", data, session_id=session_id, source_client_id=source_client_id
+        )
+
+    def notify_task_updated(self) -> Callable[[Wrapped[P, T]], Callable[P, Awaitable[T]]]:
+        """Decorates a coroutine that changes a task: `task_updated {task_id}` when it has returned."""
+        return self.notifies("task_updated", "task_id")
+
+    async def notify_batch_task_update(
+        self, user_id: str, session_id: str | None, task_ids: Sequence[str], source_client_id: str | None = None
+    ) -> str:
+        """Tells that several tasks have changed: one `task_updated {task_ids}`, so that pages reload once."""
+        data = {"task_ids": list(task_ids)}
+        return await self.notify(
+            user_id, "task_updated", data, session_id=session_id, source_client_id=source_client_id
+        )
+
+    async def _notify_of(self, type: str, fields: Sequence[str], arguments: Mapping[str, Any]) -> None:
+        data = {field: arguments[field] for field in fields if field in arguments}
+        note = Note(arguments["user_id"], type, data, arguments.get("session_id"), arguments.get("source_client_id"))
+        try:
+            await self.notify_batch([note])
+        except Exception as error:
+            log.warning("%s was not told: %s", type, error)

@@ -1,0 +1,163 @@
+"""Moderation: who is taken out of a room, kept out of it, silenced in it, and who may do so."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from chatrooms.errors import BadRequest, Conflict
+from chatrooms.log.database import Database, Row, Transaction
+from chatrooms.rooms import invites
+from chatrooms.rooms.audit import Acts
+from chatrooms.rooms.message import add_room
+from chatrooms.rooms.rules import (
+    BAN,
+    MUTE,
+    Act,
+    Rank,
+    Rules,
+    count_restrictions,
+    forbidden,
+    forget_ended,
+    lift,
+    remove_member,
+    restrict,
+    restricted,
+    set_member,
+)
+from chatrooms.streams.hub import Hub
+from chatrooms.users import store
+from chatrooms.users.tokens import TRUSTED_ROLES, Identity
+
+MAX_RESTRICTIONS = 10_000  # bans and mutes of one room at the same time
+
+
+class _Words(NamedTuple):
+    """How the record names the beginning and the end of a restriction."""
+
+    begun: str
+    ended: str
+
+
+_WORDS = {BAN: _Words("banned", "unbanned"), MUTE: _Words("muted", "unmuted")}
+
+
+class Moderation:
+    """What owners, moderators and trusted programs do to the people of a room.
+
+    One acts against those of a lower rank only, and nobody of a room against service and admin:
+    for those whose accounts or streams are known here that is refused, for others it has no effect.
+    All methods raise Forbidden, TooMany and Unavailable.
+    """
+
+    def __init__(self, acts: Acts, hub: Hub, database: Database) -> None:
+        self._acts = acts
+        self._hub = hub
+        self._database = database
+
+    def now(self) -> int:
+        """The time by which bans and mutes end, in milliseconds since 1970."""
+        return self._acts.now()
+
+    async def page(self, room_id: str, kind: str, after: str, limit: int) -> list[Row]:
+        """The next who are banned or muted, by user id after one, and until when (None: for ever)."""
+        return await restricted(self._database, room_id, kind, after, limit, self._acts.now())
+
+    async def kick(self, who: Identity, room_id: str, user_id: str) -> None:
+        """Ends a user's streams in a room, and its membership; the invites of now let it in no more.
+
+        Raises BadRequest for oneself.
+        """
+        _check_other(who, user_id)
+
+        async def change(tx: Transaction, rules: Rules) -> Act:
+            await self._check_below(tx, rules, who, user_id)
+            await _put_out(tx, room_id, user_id, self._acts.now())
+            return Act(room_id, "kicked", who.user_id, self._acts.now(), user_id)
+
+        await self._acts.run(who, room_id, Rank.MODERATOR, change, user_id)
+
+    async def restrict(self, who: Identity, room_id: str, kind: str, user_id: str, seconds: float | None) -> int | None:
+        """Bans or mutes a user, for a time or for ever (None); returns when it ends.
+
+        A ban ends membership, too. Raises BadRequest for oneself; Conflict when there are too many.
+        """
+        _check_other(who, user_id)
+        now = self._acts.now()
+        until = None if seconds is None else now + max(1, int(seconds * 1000))
+
+        async def change(tx: Transaction, rules: Rules) -> Act:
+            await self._check_below(tx, rules, who, user_id)
+            await forget_ended(tx, room_id, now)
+            if await count_restrictions(tx, room_id) >= MAX_RESTRICTIONS:
+                raise Conflict("conflict", f"This room has {MAX_RESTRICTIONS} bans and mutes: lift some.")
+            await add_room(tx, room_id, now)
+            await restrict(tx, room_id, kind, user_id, until)
+            if kind == BAN:
+                await _put_out(tx, room_id, user_id, now)
+            return Act(room_id, _WORDS[kind].begun, who.user_id, now, user_id, until)
+
+        await self._acts.run(who, room_id, Rank.MODERATOR, change, user_id)
+        return until
+
+    async def lift(self, who: Identity, room_id: str, kind: str, user_id: str) -> None:
+        """Ends a ban or mute; harmless when there is none."""
+
+        async def change(tx: Transaction, rules: Rules) -> Act | None:
+            if rules.rank(who) <= rules.rank_of(user_id):  # a moderator who is muted stays so
+                raise forbidden()
+            if user_id not in (rules.bans if kind == BAN else rules.mutes):
+                return None
+            await lift(tx, room_id, kind, user_id)
+            return Act(room_id, _WORDS[kind].ended, who.user_id, self._acts.now(), user_id)
+
+        await self._acts.run(who, room_id, Rank.MODERATOR, change, user_id)
+
+    async def promote(self, who: Identity, room_id: str, user_id: str) -> None:
+        """Makes a user a moderator, and so a member. Raises Conflict for the owner."""
+
+        async def change(tx: Transaction, rules: Rules) -> Act | None:
+            _check_not_owner(rules, user_id)
+            if rules.rank_of(user_id) == Rank.MODERATOR:
+                return None
+            now = self._acts.now()
+            await add_room(tx, room_id, now)
+            await set_member(tx, room_id, user_id, Rank.MODERATOR, now)
+            return Act(room_id, "moderator-added", who.user_id, now, user_id)
+
+        await self._acts.run(who, room_id, Rank.OWNER, change, user_id)
+
+    async def demote(self, who: Identity, room_id: str, user_id: str) -> None:
+        """Makes a moderator a mere member; harmless when it is none."""
+
+        async def change(tx: Transaction, rules: Rules) -> Act | None:
+            if rules.rank_of(user_id) != Rank.MODERATOR:
+                return None
+            now = self._acts.now()
+            await set_member(tx, room_id, user_id, Rank.MEMBER, now)
+            return Act(room_id, "moderator-removed", who.user_id, now, user_id)
+
+        await self._acts.run(who, room_id, Rank.OWNER, change, user_id)
+
+    async def _check_below(self, tx: Transaction, rules: Rules, who: Identity, user_id: str) -> None:
+        """Raises Forbidden for a user whom `who` may not act against."""
+        if rules.rank(who) <= rules.rank_of(user_id):
+            raise forbidden()
+        if not who.trusted:
+            known = any(stream.trusted for stream in self._hub.streams_of(user_id))
+            if known or await store.role_of(tx, user_id) in TRUSTED_ROLES:
+                raise forbidden()
+
+
+async def _put_out(tx: Transaction, room_id: str, user_id: str, now: int) -> None:
+    await remove_member(tx, room_id, user_id)
+    await invites.note_kick(tx, room_id, user_id, now)
+
+
+def _check_other(who: Identity, user_id: str) -> None:
+    if user_id == who.user_id:
+        raise BadRequest("bad-request", "You cannot do that to yourself.")
+
+
+def _check_not_owner(rules: Rules, user_id: str) -> None:
+    if user_id == rules.owner:
+        raise Conflict("conflict", "The owner of a room cannot have another role in it.")

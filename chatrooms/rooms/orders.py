@@ -1,0 +1,112 @@
+"""Orders about streams that another node may have: replaced, left, extended.
+
+Each is a durable event of the topic `control`, which every node obeys: nothing is sticky, and no bus
+can lose it. Where a node knows that nobody of that user is elsewhere, none is written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+
+import msgspec
+
+from chatrooms.limits import RateLimit
+from chatrooms.log.event import CONTROL, Event
+from chatrooms.log.log import Log
+from chatrooms.rooms.attendee import Attendee
+from chatrooms.rooms.rooms import Rooms, topic_of
+from chatrooms.streams.hub import Hub, closing
+from chatrooms.users.tokens import Identity
+
+REPLACED = "stream-replaced"
+LEFT = "client-left"
+EXTENDED = "streams-extended"
+ORDERS = 60  # to leave or to extend, of one user in ORDER_PERIOD: each is a row of the log
+ORDER_PERIOD = 10.0  # seconds
+
+log = logging.getLogger(__name__)
+
+
+class Order(msgspec.Struct, rename="camel", omit_defaults=True):
+    """Which streams, and by which node it was given; times in seconds since 1970."""
+
+    node: str
+    user_id: str
+    client_id: str
+    room_id: str = ""
+    session: str = ""
+    username: str = ""  # of who is no guest
+    expires_at: float = 0.0
+    given_at: float = 0.0
+
+
+class Orders:
+    """Gives orders to the other nodes, and obeys theirs."""
+
+    def __init__(self, log: Log, hub: Hub, rooms: Rooms, node: str) -> None:
+        self._log = log
+        self._hub = hub
+        self._rooms = rooms
+        self._node = node
+        self._rate = RateLimit(ORDERS, ORDER_PERIOD)
+        self._giving: set[asyncio.Task[None]] = set()
+        rooms.on_replaced = self._replace
+        hub.listen(CONTROL, self._apply)
+
+    async def leave(self, room_id: str, user_id: str, client_id: str) -> None:
+        """Ends that client's streams in a room, on whatever node. Raises TooMany, Unavailable."""
+        self._rooms.leave(room_id, user_id, client_id)
+        if self._rooms.is_elsewhere(user_id, room_id):
+            self._rate.spend(user_id)
+            await self._give(LEFT, Order(self._node, user_id, client_id, room_id))
+
+    async def extend(self, who: Identity, client_id: str) -> bool:
+        """Lets the streams of a user's client live as long as its new token; false when there are none.
+
+        Raises TooMany, Unavailable.
+        """
+        found = self._rooms.extend(who, client_id) > 0
+        if self._rooms.is_elsewhere(who.user_id):
+            self._rate.spend(who.user_id)
+            name = "" if who.guest else who.username or ""
+            order = Order(
+                self._node, who.user_id, client_id, session=who.session, username=name, expires_at=who.expires_at
+            )
+            await self._give(EXTENDED, order)
+            found = True
+        return found
+
+    def _replace(self, attendee: Attendee) -> None:
+        """A stream was opened here by somebody who is elsewhere, too: there, the same one ends."""
+        order = Order(self._node, attendee.user_id, attendee.client_id, attendee.room_id, given_at=time.time())
+        giving = asyncio.create_task(self._try_to_give(REPLACED, order))
+        self._giving.add(giving)
+        giving.add_done_callback(self._giving.discard)
+
+    async def _try_to_give(self, type: str, order: Order) -> None:
+        try:
+            await self._give(type, order)
+        except Exception as error:  # the old stream ends when its peer is found gone
+            log.debug("an order was not given: %s", error)
+
+    async def _give(self, type: str, order: Order) -> None:
+        await self._log.append([Event(type, msgspec.json.encode(order), (CONTROL,))])
+
+    def _apply(self, event: Event) -> None:
+        if event.type not in (REPLACED, LEFT, EXTENDED):
+            return
+        order = msgspec.json.decode(event.data, type=Order)
+        if order.node == self._node:
+            return
+        if event.type == REPLACED:
+            stream = self._hub.stream_of(topic_of(order.room_id), order.user_id, order.client_id)
+            # One that was opened here since then is the newer one.
+            if stream is not None and stream.opened_at < order.given_at:
+                stream.finish(closing("replaced", False))
+        elif event.type == LEFT:
+            self._rooms.leave(order.room_id, order.user_id, order.client_id)
+        else:
+            name = order.username or None
+            self._rooms.extend(Identity(order.user_id, name, "user", order.expires_at, order.session), order.client_id)

@@ -1,1 +1,0 @@
-"""The rules of rooms, and what is done by those who keep them."""

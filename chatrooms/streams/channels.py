@@ -1,0 +1,309 @@
+"""A channel: one connection and the streams that are subscribed on it."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import logging
+import random
+import secrets
+import socket
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import NamedTuple
+
+import msgspec
+
+from chatrooms import sse
+from chatrooms.clock import now_ms
+from chatrooms.errors import Conflict, Problem, Unavailable
+from chatrooms.options import Options
+from chatrooms.rooms.admission import Admission
+from chatrooms.rooms.attendee import JoinRequest
+from chatrooms.rooms.rooms import DRAIN_RETRY_MS, Rooms
+from chatrooms.streams.hub import RETRY_AFTER, Hub, closing
+from chatrooms.streams.shared import Outlet, SharedStream
+from chatrooms.streams.stream import Stream
+from chatrooms.streams.topic import Topic
+from chatrooms.users.tokens import Identity
+
+LINGER = 30.0  # seconds that a connection without subscriptions stays open, so that some can be added
+RESERVED = 20  # keys of one connection, kept for the users whose streams were ended without a token
+KEPT = 1.0  # seconds that the member of a stream is expected which gives way to another of its key
+REFUSED_RETRY_MS = (5000, 15000)
+
+
+class Coming(NamedTuple):
+    """A subscription that is about to be let in, by the task that does so; the user is "" where nobody was verified."""
+
+    task: object
+    user_id: str
+
+
+class Channel:
+    """One connection. `coming` holds, by key, who is about to be let in; the newest of a key counts.
+
+    A key whose stream was ended by nobody in particular stays its user's: who has stolen the id could else
+    end a stream and put one of their own under its key.
+    """
+
+    def __init__(self, id: str, outlet: Outlet, hub: Hub, heartbeat: float, on_closed: Callable[[], object]) -> None:
+        self.id = id
+        self.coming: dict[str, Coming] = {}
+        self._outlet = outlet
+        self._hub = hub
+        self._heartbeat = heartbeat
+        self._on_closed = on_closed
+        self._reserved: dict[str, str] = {}
+        self._welcomed = False
+        self._transient = False
+        self._ends_at = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        outlet.on_empty, outlet.on_closed = self.settle, self._closed
+
+    @property
+    def open(self) -> bool:
+        return self._outlet.open
+
+    @property
+    def keys(self) -> set[str]:
+        """Of the open streams, and of those that are coming."""
+        return self._outlet.streams.keys() | self.coming.keys()
+
+    def held_by_others(self, key: str, user_id: str) -> bool:
+        """Whether a key is anybody's but that user's."""
+        if self._reserved.get(key, user_id) != user_id:
+            return True
+        stream, coming = self._outlet.streams.get(key), self.coming.get(key)
+        if stream is not None and stream.user_id != user_id:
+            return True
+        return coming is not None and coming.user_id not in ("", user_id)
+
+    def is_coming(self, key: str, task: object) -> bool:
+        """Whether that task still is the one which lets in who has the key."""
+        coming = self.coming.get(key)
+        return coming is not None and coming.task is task
+
+    def make_way(self, key: str) -> None:
+        """Ends the stream of a key without a word: the next one of that key begins with its own `system`."""
+        self._reserved.pop(key, None)
+        old = self._outlet.streams.pop(key, None)
+        if old is not None:
+            old.close(KEPT)
+
+    def stream(self, key: str, topic: Topic, position: int) -> Stream:
+        """A stream of a topic, to be opened by the hub."""
+        self._welcomed = True
+        self._stop_waiting()
+        stream = SharedStream(self._hub, self._outlet, key, topic, position)
+        stream.id = self.id
+        return stream
+
+    def refuse(self, key: str, refusal: Refusal) -> None:
+        """Tells that a subscription is not to be had."""
+        self._transient = self._transient or refusal.retry_after > 0
+        self._outlet.send_event(refusal.event(key), b"sub: %b\n" % key.encode())
+
+    def may_reserve(self) -> bool:
+        """Whether one more key can be kept for its user."""
+        return len(self._reserved) < RESERVED
+
+    def remove(self, key: str, reserve: bool) -> None:
+        """Ends the subscription of a key, if there is one; with `reserve` the key stays its user's."""
+        coming, stream = self.coming.pop(key, None), self._outlet.streams.get(key)
+        user_id = stream.user_id if stream else coming.user_id if coming else ""
+        if reserve and user_id:
+            self._reserved[key] = user_id
+        if stream is not None:
+            stream.finish(closing("unsubscribed", False))
+        self.settle()
+
+    def settle(self) -> None:
+        """Looks whether anything is left: without streams it stays for a while, if it ever had one."""
+        if self.coming or self._outlet.streams or not self._outlet.open or self._timer is not None:
+            return
+        if self._welcomed:
+            self._ends_at = asyncio.get_running_loop().time() + LINGER
+            self._wait()
+        else:
+            retry = random.randint(*REFUSED_RETRY_MS) if self._transient else None
+            self._outlet.finish(closing("refused", self._transient, retry=retry))
+
+    def end(self, reason: str) -> None:
+        """Ends the connection, whose reader should come back elsewhere, and keeps the members for that time."""
+        if not self._outlet.open:
+            return
+        retry = random.randint(*DRAIN_RETRY_MS)
+        self._outlet.finish(closing(reason, True, retry=retry), retry / 1000)
+
+    def _wait(self) -> None:
+        left = self._ends_at - asyncio.get_running_loop().time()
+        pause = min(left, self._heartbeat or left)
+        self._timer = asyncio.get_running_loop().call_later(pause, self._beat)
+
+    def _beat(self) -> None:
+        """The heartbeats that no stream sends now."""
+        if self.coming:  # it is not idle: somebody is being let in
+            self._ends_at = asyncio.get_running_loop().time() + LINGER
+        if asyncio.get_running_loop().time() >= self._ends_at:
+            self._outlet.finish(closing("idle", False))
+        else:
+            self._outlet.send_event(sse.encode(b'{"timestamp":%d}' % now_ms(), "heartbeat"))
+            self._wait()
+
+    def _stop_waiting(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _closed(self) -> None:
+        self._stop_waiting()
+        self._on_closed()
+
+
+MAX_SUBSCRIPTIONS = 20  # on one connection, those that are about to be let in included
+
+_TOO_MANY = f"A connection carries at most {MAX_SUBSCRIPTIONS} subscriptions."
+
+log = logging.getLogger(__name__)
+
+
+class ChannelIds:
+    """Makes ids `<node>.<random>.<seal>`. An id that nobody made costs no look into the database, and no order."""
+
+    def __init__(self, node: str, secret: str) -> None:
+        self._node = node
+        self._key = hashlib.sha256(b"channel ids:" + secret.encode()).digest()
+
+    def new(self) -> str:
+        id = f"{self._node}.{secrets.token_urlsafe(16)}"
+        return f"{id}.{self._seal(id)}"
+
+    def node_of(self, id: str) -> str | None:
+        """The node that made an id; None when none did."""
+        made, _, seal = id.rpartition(".")
+        genuine = hmac.compare_digest(seal.encode(errors="replace"), self._seal(made).encode())
+        return made.partition(".")[0] if genuine else None
+
+    def _seal(self, id: str) -> str:
+        return hmac.new(self._key, id.encode(errors="replace"), hashlib.sha256).hexdigest()[:20]
+
+
+class Channels:
+    """All channels by id."""
+
+    def __init__(self, hub: Hub, rooms: Rooms, admission: Admission, ids: ChannelIds, options: Options) -> None:
+        self._hub = hub
+        self._rooms = rooms
+        self._admission = admission
+        self._ids = ids
+        self._heartbeat: float = options.heartbeat
+        self._most: int = options.max_streams
+        self._channels: dict[str, Channel] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def count(self) -> int:
+        """How many connections there are."""
+        return len(self._channels)
+
+    def get(self, id: str) -> Channel | None:
+        return self._channels.get(id)
+
+    def check_open(self) -> None:
+        """Raises Unavailable when no more connections are taken."""
+        self._hub.check_draining()
+        if self._most and len(self._channels) >= self._most:
+            raise Unavailable("full", "The server is full.", RETRY_AFTER)
+
+    def open(self, sock: socket.socket, head: bytes, wanted: Sequence[Subscription]) -> None:
+        """Makes a socket a channel with these subscriptions. `head` is the response head."""
+        outlet = Outlet(sock, head, self._hub.write_timeout)
+        id = self._ids.new()
+        channel = Channel(id, outlet, self._hub, self._heartbeat, partial(self._channels.pop, id, None))
+        self._channels[id] = channel
+        outlet.start()
+        self.add(channel, wanted)
+
+    def add(self, channel: Channel, wanted: Sequence[Subscription]) -> None:
+        """Begins to let in subscriptions: each is answered in the stream, by `system` or `refused`."""
+        for subscription in wanted:
+            key, who = subscription.key, subscription.who
+            if key not in channel.keys and len(channel.keys) >= MAX_SUBSCRIPTIONS:
+                channel.refuse(key, Refusal.of(Conflict("too-many-subscriptions", _TOO_MANY)))
+                continue
+            task = asyncio.create_task(self._subscribe(channel, subscription))
+            channel.coming[key] = Coming(task, who.user_id if who else "")
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    def end(self, reason: str) -> None:
+        """Ends all that are left."""
+        for channel in list(self._channels.values()):
+            channel.end(reason)
+
+    async def _subscribe(self, channel: Channel, subscription: Subscription) -> None:
+        key, me = subscription.key, asyncio.current_task()
+        refusal = None
+        try:
+            await self._open(channel, subscription)
+        except Problem as problem:
+            refusal = Refusal.of(problem)
+        except Exception:
+            log.exception("a subscription failed")
+            refusal = Refusal(500, "internal", "Something went wrong on the server.", 0.0)
+        if channel.is_coming(key, me):
+            del channel.coming[key]
+            if refusal is not None:
+                channel.refuse(key, refusal)
+            channel.settle()
+
+    async def _open(self, channel: Channel, subscription: Subscription) -> None:
+        """Lets one in, as GET /events does. Other families of streams have their place here."""
+        key, request, who, refusal = subscription
+        if refusal is not None:
+            raise refusal.problem()
+        assert who is not None
+        attendee = self._admission.attendee(who, request)
+        start = await self._admission.start(who, attendee, request)
+        await self._admission.admit(who, attendee)
+        if not channel.is_coming(key, asyncio.current_task()) or not channel.open:
+            return  # taken back, or given anew, while it was looked at
+        channel.make_way(key)
+        self._rooms.open(partial(channel.stream, key), attendee, start)
+
+
+class Refusal(NamedTuple):
+    """Why a subscription is not to be had; `retry_after` in seconds, 0 when waiting does not help."""
+
+    status: int
+    code: str
+    sentence: str
+    retry_after: float
+
+    @classmethod
+    def of(cls, problem: Problem) -> Refusal:
+        return cls(problem.status, problem.code, problem.sentence, problem.retry_after or 0.0)
+
+    def problem(self) -> Problem:
+        """The same, to be raised."""
+        problem = Problem(self.code, self.sentence, self.retry_after)
+        problem.status = self.status
+        return problem
+
+    def event(self, key: str) -> bytes:
+        """The event `refused` of a stream with several subscriptions."""
+        data = {"key": key, "status": self.status, "code": self.code, "error": self.sentence}
+        if self.retry_after:
+            data["retryAfter"] = self.retry_after
+        return sse.encode(msgspec.json.encode(data), "refused")
+
+
+class Subscription(NamedTuple):
+    """A stream that is wanted on a connection under a key, by `who` was verified, or why by nobody."""
+
+    key: str
+    request: JoinRequest
+    who: Identity | None
+    refusal: Refusal | None = None

@@ -1,0 +1,254 @@
+"""An outlet: one connection that several streams share.
+
+It writes whole events, those of one stream at a time, each with the line `sub: <key>` of its stream
+(a field that parsers ignore which do not know it: HTML, 9.2.6). An event that the kernel cut is
+finished before anything else. A stream that finds the outlet blocked waits for its turn, at its own
+position; only what belongs to no position (refusals, last events) is held here, within a bound.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from chatrooms.logs import tell
+from chatrooms.streams.stream import Keeper, Stream, only_tls_housekeeping, say_goodbye, tune
+from chatrooms.streams.topic import Topic
+
+if TYPE_CHECKING:
+    pass
+
+
+OWED_BYTES = 64 << 10  # of events that wait for a blocked outlet; one that owes more is ended
+
+_END = b"\n\n"  # of an event; nothing inside one looks like it
+
+
+class Outlet:
+    """The non-blocking socket of a response, shared.
+
+    streams  the open streams on it, by key
+    blocked  whether its socket takes no more for now
+    open     whether there is still a connection
+
+    `on_empty` is called when its last stream has ended, `on_closed` when the connection has.
+    """
+
+    def __init__(self, sock: socket.socket, head: bytes, write_timeout: float) -> None:
+        self.on_empty: Callable[[], None] = _nobody_is_told
+        self.on_closed: Callable[[], None] = _nobody_is_told
+        self.streams: dict[str, SharedStream] = {}
+        self.open = True
+        self.blocked = False
+        self.socket = sock
+        self._loop = asyncio.get_running_loop()
+        self._write_timeout = write_timeout
+        self._head = head  # goes out with the first event
+        self._rest = b""
+        self._owed = bytearray()
+        self._waiting: dict[SharedStream, None] = {}
+
+    def start(self) -> None:
+        """Sets the socket up and watches for the peer's end."""
+        try:
+            tune(self.socket, self._write_timeout)
+        except OSError:  # the peer is gone already
+            self.close()
+        else:
+            self._loop.add_reader(self.socket, self._on_readable)
+
+    def send(self, events: bytes, label: bytes) -> int:
+        """Writes whole events with a line added to each.
+
+        Returns how many bytes of `events` are taken care of, up to the end of an event; -1 when the
+        connection has ended.
+        """
+        if not self.open:
+            return -1
+        if self.blocked or not events:
+            return 0
+        labelled = labelled_with(label, events)
+        written = self._write(labelled)
+        if written == len(labelled):
+            return len(events)
+        if written < 0:
+            return -1
+        end = _end_of_event(labelled, written)
+        self._rest = labelled[written:end]
+        return end - labelled.count(_END, 0, end) * len(label)
+
+    def send_event(self, events: bytes, label: bytes = b"") -> None:
+        """Writes whole events that no stream would bring again; when blocked, as soon as it can."""
+        if not self.open:
+            return
+        self._owed += labelled_with(label, events)
+        if not self.blocked:
+            self._settle()
+        if len(self._owed) > OWED_BYTES:
+            self.close()
+
+    def wait(self, stream: SharedStream) -> None:
+        """Takes a stream that has its turn when the socket takes data again."""
+        self._waiting[stream] = None
+
+    def remove(self, stream: SharedStream) -> None:
+        """Forgets a stream that has ended."""
+        self._waiting.pop(stream, None)
+        if self.streams.get(stream.key) is stream:
+            del self.streams[stream.key]
+            if not self.streams and self.open:
+                tell(self.on_empty)
+
+    def finish(self, last: bytes, hold: float = 0.0) -> None:
+        """Writes a last event if the socket takes it, and closes."""
+        self.send_event(last)
+        if self.open and not self.blocked:
+            say_goodbye(self.socket)
+        self.close(hold)
+
+    def close(self, hold: float = 0.0) -> None:
+        """Ends the connection with all its streams, whose members are expected back within `hold` seconds."""
+        if not self.open:
+            return
+        self.open = False
+        self._loop.remove_reader(self.socket)
+        self._loop.remove_writer(self.socket)
+        self.socket.close()
+        self._rest = b""
+        self._owed.clear()
+        for stream in list(self.streams.values()):
+            stream.close(hold)
+        tell(self.on_closed)
+        # Or who is told and the outlet would hold each other until the garbage collector comes round.
+        self.on_empty = self.on_closed = _nobody_is_told
+
+    def _write(self, data: bytes) -> int:
+        """How many bytes the kernel took, or will; blocked when not all. -1 when the connection has ended."""
+        head, self._head = self._head, b""
+        try:
+            sent = self.socket.send(head + data) - len(head)
+        except BlockingIOError:
+            sent = -len(head)
+        except (ssl.SSLWantWriteError, ssl.SSLWantReadError):
+            # TLS has begun the record: the retry must bring the same bytes, so all of them are ours.
+            self._rest = head + data
+            self._block()
+            return len(data)
+        except OSError:
+            self.close()
+            return -1
+        if sent < 0:  # not even all of the head
+            self._head = head[sent:]
+            sent = 0
+        if sent < len(data):
+            self._block()
+        return sent
+
+    def _settle(self) -> None:
+        """Writes what is owed."""
+        owed = bytes(self._owed)
+        self._owed.clear()
+        written = self._write(owed)
+        if 0 <= written < len(owed):
+            self._owed += owed[written:]
+
+    def _block(self) -> None:
+        self.blocked = True
+        self._loop.add_writer(self.socket, self._on_writable)
+
+    def _on_writable(self) -> None:
+        """What was cut, what is owed, and then the streams in the order in which they came."""
+        self.blocked = False
+        if self._rest:
+            rest, self._rest = self._rest, b""
+            written = self._write(rest)
+            if 0 <= written < len(rest):
+                self._rest = rest[written:]
+        if self._owed and not self.blocked:
+            self._settle()
+        while self._waiting and self.open and not self.blocked:
+            stream = next(iter(self._waiting))
+            del self._waiting[stream]
+            stream.take_turn()
+        if self.open:
+            self._note_progress()
+
+    def _note_progress(self) -> None:
+        """The connection took something: nobody who waits for his turn is stalled."""
+        now = self._loop.time()
+        for stream in self._waiting:
+            stream.stalled_at = now
+        if not self.blocked:
+            self._loop.remove_writer(self.socket)
+
+    def _on_readable(self) -> None:
+        """The peer closed, or sent something it has no business to send: either way it is over."""
+        if not only_tls_housekeeping(self.socket):
+            self.close()
+
+
+def _nobody_is_told() -> None:
+    pass
+
+
+def labelled_with(label: bytes, events: bytes) -> bytes:
+    """Whole events with a line added to each; `label` ends in a newline, or is empty."""
+    if not label or not events:
+        return events
+    return label + events[:-2].replace(_END, _END + label) + _END
+
+
+def _end_of_event(events: bytes, written: int) -> int:
+    """Where the event ends that was cut after `written` bytes; there, when none was."""
+    if not written or events.endswith(_END, 0, written):
+        return written
+    return events.index(_END, written - 1) + 2
+
+
+class SharedStream(Stream):
+    """A stream on an outlet; `key` is its name there."""
+
+    __slots__ = ("_label", "_outlet", "key")
+
+    def __init__(self, keeper: Keeper, outlet: Outlet, key: str, topic: Topic, position: int) -> None:
+        super().__init__(keeper, outlet.socket, topic, position)
+        self._outlet = outlet
+        self._label = b"sub: %b\n" % key.encode()
+        self.key = key
+
+    def start(self) -> None:
+        """Takes its place on the outlet, which watches for the peer's end."""
+        self._outlet.streams[self.key] = self
+        if not self._outlet.open:
+            self.close()
+
+    def finish(self, last: bytes, hold: float = 0.0) -> None:
+        """Writes a last event, now or when the outlet can, and ends: the connection stays."""
+        if self.open:
+            self._outlet.send_event(last, self._label)
+        self.close(hold)
+
+    def abandon(self) -> None:
+        """The peer is gone for all streams of the connection alike."""
+        self._outlet.close()
+
+    def take_turn(self) -> None:
+        """The outlet takes data again."""
+        self._on_writable()
+        if self.stalled_at and self.open:
+            self._outlet.wait(self)
+
+    def _send(self, data: bytes) -> int:
+        return self._outlet.send(data, self._label) if self.open else -1
+
+    def _watch_writable(self, sock: socket.socket) -> None:
+        self._outlet.wait(self)
+
+    def _unwatch_writable(self, sock: socket.socket) -> None:
+        pass  # its turn has come: the outlet does not hold it any more
+
+    def _let_go(self, sock: socket.socket) -> None:
+        self._outlet.remove(self)

@@ -1,0 +1,300 @@
+"""A stream: a socket and a position. It writes what lies between its position and the end.
+
+A slow reader is a position that stays behind; it costs no queue, only the rest of the one frame
+that the kernel cut.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import ssl
+import struct
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Protocol
+
+from chatrooms.logs import described, tell
+from chatrooms.streams.topic import BEHIND, Batch, Entry, Topic
+
+if TYPE_CHECKING:
+    from chatrooms.rooms.presence import Member
+
+# Of struct tcp_info (linux/tcp.h): segments not acknowledged, milliseconds since the last acknowledgement.
+_UNACKED, _LAST_ACK, _TCP_INFO_BYTES = 24, 56, 60
+
+SEND_BUFFER = 64 << 10  # bytes the kernel holds for a reader that does not read
+
+
+log = logging.getLogger(__name__)
+
+
+class Keeper(Protocol):
+    """Who looks after streams: it is told when one can go on and when one has ended."""
+
+    write_timeout: float
+
+    def resume(self, stream: Stream) -> None:
+        """The socket takes data again and nothing is left of the last write."""
+
+    def stalled(self, stream: Stream) -> None:
+        """The socket takes no more for now."""
+
+    def ended(self, stream: Stream, hold: float) -> None:
+        """The stream is closed; its member is expected back within `hold` seconds."""
+
+
+class Stream:
+    """An open response on a non-blocking socket.
+
+    topic       what it reads
+    cursor      where in the topic's tail, or BEHIND: then it goes by its position
+    position    the seq of the last durable event that it has
+    ephemeral_count    the topic's count of ephemerals up to which it has seen all
+    stalled_at  loop time since which the socket has taken nothing, or 0
+    session     the sign-in that opened it
+    opened_at   in seconds since 1970
+    trusted     whether its reader is above the rules of rooms
+    expires_at  when its right to live ends, in seconds since 1970
+    phase, due  its places in the pulse: which beat, and the second at which it is looked at
+    over        the last frame of its topic was taken: it ends when the kernel has all of that
+    """
+
+    __slots__ = (
+        "_keeper",
+        "_loop",
+        "_rest",
+        "_socket",
+        "client_id",
+        "cursor",
+        "due",
+        "ephemeral_count",
+        "expires_at",
+        "id",
+        "member",
+        "opened_at",
+        "over",
+        "phase",
+        "position",
+        "queued",
+        "session",
+        "stalled_at",
+        "topic",
+        "trusted",
+        "user_id",
+        "warned",
+    )  # fmt: skip
+
+    def __init__(self, keeper: Keeper, sock: socket.socket, topic: Topic, position: int) -> None:
+        self._keeper = keeper
+        self._loop = asyncio.get_running_loop()
+        self._socket: socket.socket | None = sock
+        self._rest = b""
+        self.topic = topic
+        self.cursor = BEHIND
+        self.position = position
+        self.ephemeral_count = topic.ephemeral_count
+        self.stalled_at = 0.0
+        self.opened_at = time.time()
+        self.expires_at = 0.0
+        self.phase = self.due = 0
+        self.queued = False
+        self.warned = False
+        self.over = False
+        self.id = ""
+        self.user_id = ""
+        self.session = ""
+        self.trusted = False
+        self.client_id = ""
+        self.member: Member | None = None
+
+    @property
+    def open(self) -> bool:
+        return self._socket is not None
+
+    def start(self) -> None:
+        """Sets the socket up and watches for the peer's end."""
+        sock = self._socket
+        assert sock is not None
+        tune(sock, self._keeper.write_timeout)
+        self._loop.add_reader(sock, self._on_readable)
+
+    def deliver(self, batch: Batch) -> None:
+        """Writes a batch; when the kernel takes only a part, stays behind after the last whole frame."""
+        sent = self._send(batch.data)
+        if sent == len(batch.data):
+            self.cursor = batch.cursor
+            if batch.entries:
+                self.position = batch.entries[-1].position
+                self._end_after(batch.entries[-1])
+        elif sent >= 0:
+            self._keep_cut_frame(batch, sent)
+            self._wait_writable()
+
+    def write(self, data: bytes) -> None:
+        """Writes bytes that belong to no topic (a head, a heartbeat). A stalled stream skips them."""
+        if self.stalled_at:
+            return
+        sent = self._send(data)
+        if 0 <= sent < len(data):
+            self._rest = data[sent:]
+            self._wait_writable()
+
+    def unheard(self, seconds: float) -> bool:
+        """Whether the peer's machine has acknowledged nothing for so long, though something was sent."""
+        if self._socket is None or not hasattr(socket, "TCP_INFO"):
+            return False
+        try:
+            info = self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
+        except OSError:  # no TCP
+            return False
+        unacked, last_ack = (struct.unpack_from("=I", info, place)[0] for place in (_UNACKED, _LAST_ACK))
+        return bool(unacked) and last_ack > seconds * 1000
+
+    def finish(self, last: bytes, hold: float = 0.0) -> None:
+        """Writes a last frame if the socket takes it, and closes."""
+        if last:
+            self.write(last)
+        if self._socket is not None and not self.stalled_at:
+            say_goodbye(self._socket)
+        self.close(hold)
+
+    def end(
+        self, reason: str, reconnect: bool, hold: float = 0.0, id: str | None = None, retry: int | None = None
+    ) -> None:
+        """Says why it ends, in the words of its topic, and closes. `retry` in milliseconds."""
+        data = {"reason": reason, "reconnect": reconnect}
+        self.finish(self.topic.encoding.signal("closing", data, id, retry), hold)
+
+    def close(self, hold: float = 0.0) -> None:
+        """Ends the stream. Harmless when it has ended."""
+        sock, self._socket = self._socket, None
+        if sock is None:
+            return
+        self._let_go(sock)
+        self._rest = b""
+        self._keeper.ended(self, hold)
+
+    def abandon(self) -> None:
+        """Ends the stream because its peer is gone, or takes nothing."""
+        self.close()
+
+    def fail(self, error: Exception) -> None:
+        """Ends the stream after a fault of this program: its reader comes back, to where it was."""
+        log.error("a stream failed: %s", described(error))
+        tell(self.abandon)
+
+    def _send(self, data: bytes) -> int:
+        """How many bytes the kernel took; -1 when the stream has ended."""
+        if self._socket is None:
+            return -1
+        try:
+            return self._socket.send(data)
+        except BlockingIOError:
+            return 0
+        except (ssl.SSLWantWriteError, ssl.SSLWantReadError):
+            # TLS has begun the record: the retry must bring the same bytes, so all of them are ours.
+            self._rest = data
+            self._wait_writable()
+            return len(data)
+        except OSError:
+            self.close()
+            return -1
+
+    def _keep_cut_frame(self, batch: Batch, sent: int) -> None:
+        offset = 0
+        for index, entry in enumerate(batch.entries):
+            whole = offset + len(entry.frame)
+            if sent <= offset:
+                return
+            self.position = entry.position
+            self.cursor = BEHIND if batch.first == BEHIND else batch.first + index + 1
+            self.over = entry.final
+            if sent < whole:
+                self._rest = entry.frame[sent - offset :]
+                return
+            offset = whole
+
+    def _end_after(self, entry: Entry) -> None:
+        self.over = entry.final
+        if self.over and not self.stalled_at:  # TLS may have kept some of it
+            self.finish(b"")
+
+    def _wait_writable(self) -> None:
+        if not self.stalled_at and self._socket is not None:
+            self.stalled_at = self._loop.time()
+            self._watch_writable(self._socket)
+            self._keeper.stalled(self)
+
+    def _on_writable(self) -> None:
+        if self._rest and not self._flush_rest():
+            return
+        self.stalled_at = 0.0
+        if self._socket is not None:
+            self._unwatch_writable(self._socket)
+            if self.over:
+                self.finish(b"")
+            else:
+                self._keeper.resume(self)
+
+    def _watch_writable(self, sock: socket.socket) -> None:
+        self._loop.add_writer(sock, self._on_writable)
+
+    def _unwatch_writable(self, sock: socket.socket) -> None:
+        self._loop.remove_writer(sock)
+
+    def _let_go(self, sock: socket.socket) -> None:
+        self._loop.remove_reader(sock)
+        self._loop.remove_writer(sock)
+        sock.close()
+
+    def _flush_rest(self) -> bool:
+        """Whether nothing of the cut frame is left."""
+        rest, self._rest = self._rest, b""
+        sent = self._send(rest)
+        if sent < 0 or self._rest:  # ended; or TLS, which wants the same bytes again
+            return False
+        if sent:
+            self.stalled_at = self._loop.time()
+        self._rest = rest[sent:]
+        return not self._rest
+
+    def _on_readable(self) -> None:
+        """The peer closed, or sent something it has no business to send: either way it is over."""
+        if self._socket is None or not only_tls_housekeeping(self._socket):
+            self.close()
+
+
+def tune(sock: socket.socket, write_timeout: float) -> None:
+    """Bounds what a stalled peer costs, and lets a silently dead one be noticed."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    give_up_after(sock, write_timeout)
+
+
+def give_up_after(sock: socket.socket, write_timeout: float) -> None:
+    """Ends a connection whose peer takes nothing for that time; 0 leaves it to the kernel."""
+    if write_timeout and hasattr(socket, "TCP_USER_TIMEOUT"):
+        # Or the kernel retries into a dead network for 15 minutes (RFC 5482).
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(write_timeout * 1000))
+
+
+def say_goodbye(sock: socket.socket) -> None:
+    """Tells a TLS peer that this is the end and no cut (RFC 8446, 6.1), without waiting for its answer."""
+    if isinstance(sock, ssl.SSLSocket):
+        with suppress(OSError, ValueError):  # among them SSLWantReadError: the answer is not there yet
+            sock.unwrap()
+
+
+def only_tls_housekeeping(sock: socket.socket) -> bool:
+    """Whether what made a socket readable was a record of TLS without application data."""
+    if not isinstance(sock, ssl.SSLSocket):
+        return False
+    try:
+        sock.recv(1)
+    except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+        return True
+    except OSError:
+        return False
+    return False

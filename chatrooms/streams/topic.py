@@ -1,0 +1,318 @@
+"""A topic: a filter over the log, with a bounded tail of encoded frames in memory.
+
+The tail holds durable frames and, between them, ephemeral ones (typing, joins). A live stream
+reads it by `cursor`, an index that only grows; a stream that has fallen out of the tail, and one
+that resumes, goes by its position in the log and gets durable frames only.
+
+A topic may also be merged: then it has no events of its own but takes those of other topics, its
+sources, which may change while it lives, and brings its own reader of the log.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from chatrooms.log.event import MAX_SEQ, Event
+from chatrooms.streams.encoding import NAMED, Encoding
+
+if TYPE_CHECKING:
+    from chatrooms.streams.stream import Stream
+
+
+TAIL_FRAMES = 1000  # durable frames kept
+TAIL_BYTES = 1 << 20
+EPHEMERAL_BYTES = 256 << 10  # of ephemeral frames kept, but for a single one that is larger
+EPHEMERAL_FRAMES = 2000
+ENTRY_BYTES = 150  # that a frame takes besides its own
+BATCH_BYTES = 64 << 10  # the most that one write joins, but for a single frame that is larger
+
+BEHIND = -1  # the cursor of a stream that goes by its position
+
+# The next events after a seq, at most so many, and how far they reach: all up to that seq is there.
+Reader = Callable[[int, int], Awaitable[tuple[Sequence[Event], int]]]
+
+
+class Entry(NamedTuple):
+    """One encoded frame, and the position in the log of who has read it; `final` when nothing follows."""
+
+    frame: bytes
+    position: int
+    durable: bool
+    final: bool = False
+
+
+class Batch(NamedTuple):
+    """What one write brings: entries joined, the cursor of the first, and the cursor after all.
+
+    `first` and `cursor` are BEHIND when the entries do not stand side by side in the tail.
+    """
+
+    data: bytes
+    entries: Sequence[Entry]
+    first: int
+    cursor: int
+
+
+class Topic:
+    """The tail of one topic and the streams that read it.
+
+    floor     every event of the topic after this seq is in the tail
+    end       the cursor of a stream that has everything
+    valid     cursors below it mean nothing any more
+    ephemeral_count  how many ephemeral frames there have been; tells who may have missed one
+    version   grows when text in the log was changed, so that pages read before are not used
+    encoding  how its frames are made, and what its streams say of themselves
+    snapshot  makes a frame that tells the present state to who may have missed ephemerals
+    read      reads its part of the log; None: the log's rows of that name
+    sources   of a merged topic: the names of the topics whose events it takes
+    """
+
+    __slots__ = (
+        "_durable_bytes",
+        "_durables",
+        "_entries",
+        "_ephemeral_bytes",
+        "_ephemerals",
+        "_start",
+        "dirty",
+        "encoding",
+        "ephemeral_count",
+        "floor",
+        "name",
+        "read",
+        "snapshot",
+        "sources",
+        "streams",
+        "valid",
+        "version",
+    )  # fmt: skip
+
+    def __init__(self, name: str, floor: int, encoding: Encoding = NAMED, read: Reader | None = None) -> None:
+        self.name = name
+        self.encoding = encoding
+        self.read = read
+        self.sources: set[str] = set()
+        self.floor = floor
+        self.valid = 0
+        self.ephemeral_count = 0
+        self.version = 0
+        self.dirty = False
+        self.snapshot: Callable[[], bytes] | None = None
+        self.streams: dict[Stream, None] = {}
+        self._entries: list[Entry] = []
+        self._start = 0
+        self._durables = 0
+        self._durable_bytes = 0
+        self._ephemerals = 0  # those kept: none before `valid`
+        self._ephemeral_bytes = 0
+
+    @property
+    def end(self) -> int:
+        return self._start + len(self._entries)
+
+    @property
+    def size(self) -> int:
+        """The bytes that its tail takes, about."""
+        return self._durable_bytes + self._ephemeral_bytes + ENTRY_BYTES * len(self._entries)
+
+    @property
+    def last(self) -> int:
+        """The position of a stream that has everything."""
+        return self._entries[-1].position if self._entries else self.floor
+
+    def append(self, frame: bytes, seq: int, final: bool = False) -> None:
+        """Takes the frame of the durable event `seq`, which is after all earlier ones."""
+        self._entries.append(Entry(frame, seq, True, final))
+        self._durables += 1
+        self._durable_bytes += len(frame)
+        if self._durables > 2 * TAIL_FRAMES or self._durable_bytes > 2 * TAIL_BYTES:
+            self._trim()
+
+    def append_ephemeral(self, frame: bytes) -> None:
+        """Takes an ephemeral frame: for streams that are open now, never replayed."""
+        self._entries.append(Entry(frame, self.last, False))
+        self._ephemerals += 1
+        self.ephemeral_count += 1
+        self._ephemeral_bytes += len(frame)
+        while self._ephemerals > 1 and (self._ephemeral_bytes > EPHEMERAL_BYTES or self._ephemerals > EPHEMERAL_FRAMES):
+            self._drop_ephemeral()
+        if 2 * (self._durables + self._ephemerals) < len(self._entries):
+            self._close_gaps()
+
+    def forget(self) -> None:
+        """Drops the whole tail: text in it has changed, and the log has the present one."""
+        self.floor = self.last
+        self._start = self.valid = self.end
+        self._entries.clear()
+        self._durables = self._durable_bytes = self._ephemerals = self._ephemeral_bytes = 0
+        self.version += 1
+
+    def forget_until(self, seq: int) -> None:
+        """Drops what the tail has of events up to that seq: they are about to leave the log."""
+        self.version += 1
+        index = bisect_right(self._entries, seq, key=lambda entry: entry.position)
+        if index:
+            self._drop_before(index)
+
+    @property
+    def held(self) -> bool:
+        """Whether nothing of it may be read for now."""
+        return self.floor == MAX_SEQ
+
+    def hold(self) -> None:
+        """Drops the tail and takes no more, until it is released: it is not known what belongs to it."""
+        self.forget()
+        self._start += 1
+        self.valid = self._start  # so that who had everything goes by its position, too
+        self.floor = MAX_SEQ
+
+    def release(self, head: int) -> None:
+        """Begins a new tail after that seq: what was held may be read again."""
+        self.floor = head
+
+    def batch(self, cursor: int) -> Batch:
+        """What a live stream at `cursor` (valid, not at the end) lacks, up to BATCH_BYTES."""
+        index = cursor - self._start
+        entries = _up_to_batch(self._entries, index)
+        return Batch(b"".join([e.frame for e in entries]), entries, cursor, cursor + len(entries))
+
+    def durable_after(self, position: int) -> Batch:
+        """The durable frames after a position (not before `floor`), up to BATCH_BYTES.
+
+        Its cursor is `end` when it brings all that there is, else BEHIND.
+        """
+        waiting = self._durable_after(position)
+        entries = _up_to_batch(waiting, 0)
+        cursor = self.end if len(entries) == len(waiting) else BEHIND
+        return Batch(b"".join([e.frame for e in entries]), entries, BEHIND, cursor)
+
+    def count_after(self, position: int) -> int:
+        """How many durable events follow a position that is not before `floor`."""
+        return len(self._durable_after(position))
+
+    def _durable_after(self, position: int) -> list[Entry]:
+        index = bisect_right(self._entries, position, key=lambda entry: entry.position)
+        return [entry for entry in self._entries[index:] if entry.durable]
+
+    def _trim(self) -> None:
+        """Keeps the newest durable frames within half of the bound, with what stands between them."""
+        frames = size = 0
+        for index in range(len(self._entries) - 1, -1, -1):
+            entry = self._entries[index]
+            if entry.durable:
+                frames += 1
+                size += len(entry.frame)
+                if frames > TAIL_FRAMES or size > TAIL_BYTES:
+                    self._drop_before(index + 1)
+                    return
+
+    def _drop_before(self, index: int) -> None:
+        dropped = self._entries[:index]
+        durable = [len(entry.frame) for entry in dropped if entry.durable]
+        ephemeral = [len(entry.frame) for entry in dropped[self.valid - self._start :] if not entry.durable]
+        self._durables -= len(durable)
+        self._durable_bytes -= sum(durable)
+        self._ephemerals -= len(ephemeral)
+        self._ephemeral_bytes -= sum(ephemeral)
+        self.floor = dropped[-1].position
+        self._start += index
+        self.valid = max(self.valid, self._start)
+        del self._entries[:index]
+
+    def _drop_ephemeral(self) -> None:
+        """Drops the oldest one; streams before that point go by their position.
+
+        It leaves a gap, and is looked for where the one before it was: so it costs the same however
+        many durable frames there are.
+        """
+        index = self.valid - self._start
+        while self._entries[index].durable:
+            index += 1
+        entry = self._entries[index]
+        self._entries[index] = entry._replace(frame=b"")
+        self._ephemerals -= 1
+        self._ephemeral_bytes -= len(entry.frame)
+        self.valid = self._start + index + 1
+
+    def _close_gaps(self) -> None:
+        """Takes out what dropped ephemerals have left, all of it before `valid`.
+
+        What stands after that keeps its cursor. It is done when half of the tail is gaps: so much
+        was dropped since the last time.
+        """
+        gaps_end = self.valid - self._start
+        kept = [entry for entry in self._entries[:gaps_end] if entry.durable]
+        self._start += gaps_end - len(kept)
+        self._entries[:gaps_end] = kept
+
+
+def _up_to_batch(entries: Sequence[Entry], index: int) -> Sequence[Entry]:
+    size, stop = 0, index
+    while stop < len(entries):
+        size += len(entries[stop].frame)
+        if size > BATCH_BYTES and stop > index:
+            break
+        stop += 1
+    return entries[index:stop]
+
+
+class Sources:
+    """The sources of merged topics, by the names of the sources."""
+
+    def __init__(self) -> None:
+        self._by_source: dict[str, dict[Topic, None]] = {}
+
+    def of(self, name: str) -> Iterable[Topic]:
+        """The merged topics that take the events of that topic."""
+        return self._by_source.get(name, ())
+
+    def add(self, topic: Topic, name: str) -> None:
+        topic.sources.add(name)
+        self._by_source.setdefault(name, {})[topic] = None
+
+    def remove(self, topic: Topic, name: str) -> None:
+        """Harmless for what is no source."""
+        topic.sources.discard(name)
+        takers = self._by_source.get(name, {})
+        takers.pop(topic, None)
+        if not takers:
+            self._by_source.pop(name, None)
+
+    def replace(self, topic: Topic, names: set[str]) -> None:
+        """Gives a merged topic these sources and no others."""
+        for name in topic.sources - names:
+            self.remove(topic, name)
+        for name in names - topic.sources:
+            self.add(topic, name)
+
+
+TAILS_BYTES = 64 << 20  # of all tails; what is not in one is read from the log
+
+
+class Tails:
+    """Keeps the tails within TAILS_BYTES: those that were written to longest ago give way."""
+
+    def __init__(self) -> None:
+        self._sizes: dict[Topic, int] = {}  # in the order of their last writes
+        self._bytes = 0
+
+    @property
+    def bytes(self) -> int:
+        """What all tails take, about."""
+        return self._bytes
+
+    def note(self, topic: Topic) -> None:
+        """Something was written to a tail."""
+        size = topic.size
+        self._bytes += size - self._sizes.pop(topic, 0)
+        self._sizes[topic] = size
+        while self._bytes > TAILS_BYTES:
+            oldest = next(iter(self._sizes))
+            self.remove(oldest)
+            oldest.forget()
+
+    def remove(self, topic: Topic) -> None:
+        """A topic that nobody reads has no tail."""
+        self._bytes -= self._sizes.pop(topic, 0)
