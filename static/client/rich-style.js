@@ -25,9 +25,10 @@ export const RICH_STYLE = `
   th, td { padding: .3em .7em; border: 1px solid var(--line); }
   th { background: var(--raised); font-weight: 650; }
   th:not([align]) { text-align: start; }
-  :not(pre) > code { padding: .1em .35em; border-radius: 5px; background: var(--raised); font: .88em var(--mono, ui-monospace, monospace); }
+  :not(pre) > code { padding: .1em .35em; border-radius: 5px; background: color-mix(in oklab, currentColor 9%, transparent); font: .88em var(--mono, ui-monospace, monospace); }
   .code-block { border: 1px solid var(--line); border-radius: 9px; background: var(--paper, var(--surface)); overflow: hidden; }
-  .code-head { display: flex; align-items: center; justify-content: space-between; padding: 2px 4px 0 14px; color: var(--soft); font: .76rem var(--mono, ui-monospace, monospace); }
+  .code-head { display: flex; min-height: 34px; align-items: center; justify-content: space-between; padding: 2px 4px 0 14px; color: var(--soft); font: .76rem var(--mono, ui-monospace, monospace); }
+  .code-head button { border: 0; font: inherit; }
   .code-head .icon-button { width: 34px; height: 32px; }
   .code-head .icon { width: 16px; height: 16px; }
   pre { margin: 0; padding: 2px 14px 12px; overflow-x: auto; font: .84rem/1.55 var(--mono, ui-monospace, monospace); overflow-wrap: normal; white-space: pre; }

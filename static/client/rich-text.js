@@ -3,6 +3,8 @@ import { make } from './elements/build.js';
 /** @typedef {import('./markdown.js').Block} Block */
 /** @typedef {{block: Block, node: HTMLElement}} Shown */
 
+const MANY = 50; // blocks
+
 /** @type {typeof import('./markdown.js') | null} */
 let library = null; // some 140 KB, which a page without replies does not need
 /** @type {Promise<void> | null} */
@@ -27,7 +29,7 @@ export class RichText {
    *   `open`: more is to come; `tools`: a button for the head of a code block
    */
   constructor(text = '', { open = false, tools } = {}) {
-    this.node = make('div', { class: 'rich', dir: 'auto' });
+    this.node = make('div', { class: 'rich' });
     this.#tools = tools;
     this.update(text, { open });
   }
@@ -58,10 +60,12 @@ export class RichText {
       this.#shown.push({ block, node: old.splice(0, 1)[0].node });
       if (!block.growing) colour(code, block.code?.language);
     }
+    if (blocks.length > MANY) this.node.removeAttribute('dir'); // Chromium would look for it at each of them
     for (const { node } of old) node.remove();
     const added = blocks.map((block) => ({ block, node: build(block, { tools: this.#tools }) }));
     this.node.append(...added.map(({ node }) => node));
     this.#shown.push(...added);
+    this.node.dir ||= 'auto';
   }
 }
 

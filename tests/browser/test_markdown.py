@@ -66,6 +66,6 @@ async def test_naughty_strings_on_the_page(http_server: HTTPServer, base_url: st
         names, attributes, schemes = found
         assert set(names) <= {"a", "blockquote", "br", "code", "del", "div", "em", "hr", "li", "ol", "p", "pre", "span",
                               "strong", "table", "tbody", "td", "th", "thead", "tr", "ul"}  # fmt: skip
-        assert set(attributes) <= {"align", "aria-level", "class", "data-href", "dir", "href", "rel", "role", "start",
-                                   "tabindex", "target", "title"}  # fmt: skip
+        assert set(attributes) <= {"align", "aria-label", "aria-level", "class", "data-href", "dir", "href", "rel",
+                                   "role", "start", "tabindex", "target", "title"}  # fmt: skip
         assert set(schemes) <= {"http:", "https:", "mailto:"}

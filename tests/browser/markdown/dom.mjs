@@ -6,7 +6,7 @@ const ALLOWED = {
   a: { href: /^(https?:\/\/|mailto:)\S+$/i, target: /^_blank$/, rel: /^noopener noreferrer nofollow$/, title: /./, class: /^image$/ },
   span: { class: /^(no-link|no-link image|code-[a-z]+)$/, title: /^/, 'data-href': /^/ },
   p: { class: /^rich-heading$/, hidden: /^$/, role: /^heading$/, 'aria-level': /^[4-6]$/ },
-  div: { class: /^(rich|rich growing|table|code-block|code-head)$/, dir: /^auto$/, tabindex: /^0$/ },
+  div: { class: /^(rich|rich growing|table|code-block|code-head)$/, role: /^region$/, 'aria-label': /^Table$/, tabindex: /^0$/ },
   pre: { tabindex: /^0$/, dir: /^ltr$/ },
   ol: { role: /^list$/, start: /^\d{1,9}$/ },
   ul: { role: /^list$/ },
