@@ -112,7 +112,7 @@ class Inboxes:
 
     def released(self, topic: Topic, user_id: str) -> None:
         """A stream of a topic has ended: with its last one goes the inbox."""
-        if topic.streams:
+        if self._hub.readers(topic.name):
             return
         mine = self._inboxes.get(user_id, {})
         inbox = mine.pop(topic.name, None)

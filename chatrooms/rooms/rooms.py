@@ -17,7 +17,7 @@ from chatrooms.log.log import Log
 from chatrooms.options import Options
 from chatrooms.rooms.attendee import Attendee
 from chatrooms.rooms.message import MessageQueries
-from chatrooms.rooms.presence import Key, Names, Presence, as_guest
+from chatrooms.rooms.presence import Key, Member, Names, Presence, as_guest
 from chatrooms.streams.hub import LONGEST_RETRY, Hub, closing
 from chatrooms.streams.resume import POLL_EVENTS, Replacements, Start, page, start_of
 from chatrooms.streams.stream import Stream
@@ -56,7 +56,7 @@ class Room:
         return self.presence.snapshot() + self._rooms.ephemeral_state(self.room_id)
 
     def stream_ended(self, stream: Stream, hold: float) -> None:
-        assert stream.member is not None
+        assert isinstance(stream.member, Member)
         if self._rooms.hub.draining:
             return  # they will be back in another process: nobody is told that they left
         self.presence.release(stream.member, hold + self._rooms.leave_grace)
@@ -208,7 +208,7 @@ class Rooms:
     def username_of(self, user_id: str, client_id: str) -> str | None:
         """The name that a client uses in its stream, if it has one."""
         for stream in self.hub.streams_of(user_id):
-            if stream.client_id == client_id and stream.member is not None:
+            if stream.client_id == client_id and isinstance(stream.member, Member):
                 return stream.member.key[1]
         return None
 

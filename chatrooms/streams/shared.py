@@ -12,15 +12,10 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from chatrooms.logs import tell
 from chatrooms.streams.stream import Keeper, Stream, only_tls_housekeeping, say_goodbye, tune
 from chatrooms.streams.topic import Topic
-
-if TYPE_CHECKING:
-    pass
-
 
 OWED_BYTES = 64 << 10  # of events that wait for a blocked outlet; one that owes more is ended
 

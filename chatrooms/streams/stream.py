@@ -13,13 +13,10 @@ import ssl
 import struct
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from chatrooms.logs import described, tell
 from chatrooms.streams.topic import BEHIND, Batch, Entry, Topic
-
-if TYPE_CHECKING:
-    from chatrooms.rooms.presence import Member
 
 # Of struct tcp_info (linux/tcp.h): segments not acknowledged, milliseconds since the last acknowledgement.
 _UNACKED, _LAST_ACK, _TCP_INFO_BYTES = 24, 56, 60
@@ -54,6 +51,7 @@ class Stream:
     ephemeral_count    the topic's count of ephemerals up to which it has seen all
     stalled_at  loop time since which the socket has taken nothing, or 0
     session     the sign-in that opened it
+    member      what its owner keeps with it: in a room, who it is there
     opened_at   in seconds since 1970
     trusted     whether its reader is above the rules of rooms
     expires_at  when its right to live ends, in seconds since 1970
@@ -107,7 +105,7 @@ class Stream:
         self.session = ""
         self.trusted = False
         self.client_id = ""
-        self.member: Member | None = None
+        self.member: object = None
 
     @property
     def open(self) -> bool:
