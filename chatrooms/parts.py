@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import logging
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 
+from chatrooms import erasure
 from chatrooms.ai import provider
+from chatrooms.ai.offline import quotes
 from chatrooms.cluster.bus import bus_of, intake_of
 from chatrooms.cluster.leases import Lease
 from chatrooms.cluster.nodes import Nodes
@@ -20,6 +23,7 @@ from chatrooms.metrics import Metrics
 from chatrooms.options import Options
 from chatrooms.personal.notifications import Notifications
 from chatrooms.personal.personal import Personal
+from chatrooms.replies import store as answers
 from chatrooms.replies.in_rooms import RoomReplies
 from chatrooms.replies.jobs import Replies
 from chatrooms.replies.queue import ReplyRights
@@ -34,7 +38,7 @@ from chatrooms.rooms.messages import Messages
 from chatrooms.rooms.moderation import Moderation
 from chatrooms.rooms.orders import Orders
 from chatrooms.rooms.policy import Policy
-from chatrooms.rooms.remote import RemotePresence
+from chatrooms.rooms.remote import RemotePresence, is_alive
 from chatrooms.rooms.rooms import Rooms
 from chatrooms.rooms.settings import Directory, RoomSettings
 from chatrooms.sessions.outbox import Outbox
@@ -115,7 +119,7 @@ class Parts:
         options, stored = self.options, MessageQueries(self.database)
         self.rooms = Rooms(self.hub, self.log, stored, options)
         self.quotas = Quotas(options)
-        self.messages = Messages(self.log, stored, self.quotas, options)
+        self.messages = Messages(self.log, stored, self.quotas, options, answers, quotes)
         self.orders = Orders(self.log, self.hub, self.rooms, self.nodes.name)
         self.policy = Policy(self.database, self.rooms)
         self.directory = Directory(self.database, self.rooms, self.policy)
@@ -129,12 +133,14 @@ class Parts:
         self.admission = Admission(self.rooms, self.policy, self.quotas, self.authenticator)
         ids = ChannelIds(self.nodes.name, self._secret)
         self.channels = Channels(self.hub, self.rooms, self.admission, ids, options)
-        self.channel_orders = ChannelOrders(self.log, self.hub, self.channels, self.database, ids, self.nodes.name)
+        self.channel_orders = ChannelOrders(
+            self.log, self.hub, self.channels, ids, self.nodes.name, partial(is_alive, self.database)
+        )
 
     async def _open_people(self, closing: AsyncExitStack) -> None:
         self.signins = SignIns(self.database, self.log, self.tokens, self._secret, self.options)
         self.accounts = Accounts(
-            self.database, self.log, self.signins, self._secret, self.options, self.rooms.names.shows
+            self.database, self.log, self.signins, self._secret, self.options, self.rooms.names.shows, erasure
         )
         closing.callback(self.accounts.close)
         await self.accounts.open()

@@ -254,6 +254,11 @@ async def living_nodes(database: Database) -> dict[str, int]:
     return {node: seen_at for node, seen_at in await database.fetch("select node, seen_at from nodes")}
 
 
+async def is_alive(database: Database, node: str) -> bool:
+    """Whether another node of that name shares the database. Raises Unavailable."""
+    return database.shared and node in await living_nodes(database)
+
+
 async def declare_dead(tx: Transaction, node: str, seen_at: int) -> bool:
     """Removes a node that has not been seen since; false when it has, or another was quicker."""
     if not await tx.fetch("delete from nodes where node = $1 and seen_at = $2 returning 1", node, seen_at):
