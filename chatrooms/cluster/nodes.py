@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -67,30 +68,37 @@ class Ask(msgspec.Struct, tag="ask", tag_field="is"):
 News = Ring | Say | Seen | Buried | Rows | Ask
 
 
-class Nodes:
-    """This node's voice and ear. `name` is new with each life of the process.
+class Listeners(NamedTuple):
+    """Who is told what comes over the bus.
 
-    `on_message` is given each ephemeral frame of another node and its topic; `on_health` is told when the
-    bus goes away, and when it is back; `on_seen` and `on_buried` of presence there; `on_rows` when
-    another program has written to the outbox; `on_ask` is given the room and the node that wants to
-    hear what is going on.
+    on_frame   gets each ephemeral frame of another node, and its topic
+    on_seen    gets who came to another node and who left it
+    on_dead    gets the name of a node that has died
+    on_rows    is called when another program has written to the outbox
+    on_ask     gets the room, and the node that wants to hear what is going on there
+    on_health  is told when the bus goes away, and when it is back
     """
+
+    on_frame: Callable[[str, bytes], None]
+    on_seen: Callable[[Seen], None]
+    on_dead: Callable[[str], None]
+    on_rows: Callable[[], None]
+    on_ask: Callable[[str, str], None]
+    on_health: Callable[[bool], None]
+
+
+class Nodes:
+    """What this node tells the others, and hears of them. `name` is new with each life of the process."""
 
     def __init__(self, bus: Bus) -> None:
         self.name = secrets.token_hex(6)
         self.healthy = True
-        self.on_message: Callable[[str, bytes], None] = lambda topic, frame: None
-        self.on_health: Callable[[bool], None] = lambda healthy: None
-        self.on_seen: Callable[[Seen], None] = lambda seen: None
-        self.on_buried: Callable[[str], None] = lambda node: None
-        self.on_rows: Callable[[], None] = lambda: None
-        self.on_ask: Callable[[str, str], None] = lambda room_id, node: None
         self._bus = bus
-        self._log: Log | None = None
 
-    async def open(self, log: Log) -> None:
+    async def open(self, log: Log, listeners: Listeners) -> None:
         """Begins to listen. Raises StartFailure when the bus cannot be reached."""
         self._log = log
+        self._listeners = listeners
         await self._bus.open(self.name, self._hear, self._tell_health)
         log.ring(log.head + 1)  # what was appended before somebody listened here
 
@@ -132,21 +140,20 @@ class Nodes:
 
     def _take(self, news: News) -> None:
         if isinstance(news, Ring):
-            assert self._log is not None
             self._log.ring(news.seq)
         elif isinstance(news, Say):
-            self.on_message(news.topic, news.frame.encode())
+            self._listeners.on_frame(news.topic, news.frame.encode())
         elif isinstance(news, Seen):
-            self.on_seen(news)
+            self._listeners.on_seen(news)
         elif isinstance(news, Rows):
-            self.on_rows()
+            self._listeners.on_rows()
         elif isinstance(news, Ask):
-            self.on_ask(news.room_id, news.node)
+            self._listeners.on_ask(news.room_id, news.node)
         elif news.dead != self.name:  # else it was asleep: it takes a new lease with its next beat
-            self.on_buried(news.dead)
+            self._listeners.on_dead(news.dead)
 
     def _tell_health(self, healthy: bool) -> None:
         self.healthy = healthy
-        if healthy and self._log is not None:
+        if healthy:
             self._log.ring(self._log.head + 1)  # a ring may have been missed
-        tell(self.on_health, healthy)
+        tell(self._listeners.on_health, healthy)

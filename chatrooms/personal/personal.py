@@ -12,7 +12,7 @@ import msgspec
 from chatrooms import sse
 from chatrooms.clock import now_ms
 from chatrooms.log.database import Database
-from chatrooms.log.event import CONTROL, Event, identified
+from chatrooms.log.event import Event, identified
 from chatrooms.log.log import Log
 from chatrooms.logs import described
 from chatrooms.rooms.joined import Inbox, Joined, count, read, rooms_of
@@ -93,7 +93,6 @@ class Inboxes:
         self._inboxes: dict[str, dict[str, MergedTopic]] = {}  # by user and name of the topic
         self._unsettled: dict[MergedTopic, None] = {}
         self._settling: asyncio.Task[None] | None = None
-        hub.listen(CONTROL, self._apply)
 
     def close(self) -> None:
         if self._settling is not None:
@@ -159,7 +158,8 @@ class Inboxes:
             self._hub.release(inbox.topic, {*sources, inbox.asked.topic})
             self._unsettled.pop(inbox, None)
 
-    def _apply(self, event: Event) -> None:
+    def apply(self, event: Event) -> None:
+        """Changes the sources of topics when somebody joins or leaves a room, or may read it no more."""
         if event.type in (JOINED, LEFT):
             self._move(Membership.of(event), event.type == JOINED)
         elif event.type == RULES_CHANGED:

@@ -7,6 +7,7 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -29,6 +30,23 @@ RETRY_MS = (500, int(LONGEST_RETRY * 1000))  # reconnection time told to clients
 DRAIN_RETRY_MS = (1000, 5000)
 MakeStream = Callable[[Topic, int], Stream]  # of a topic, after a position, on whatever connection
 SETTLING = 10.0  # seconds after the start in which who resumes was here before it
+
+
+class RoomListeners(NamedTuple):
+    """Who is told what happens in rooms, and who says what else is going on there.
+
+    state         gives the ephemerals that tell a newcomer what is going on in a room; whole events
+    on_presence   gets the room, who it is, and whether they came to this node (True) or left it
+    on_joined     gets the user, the room, and whether the user is above its rules, when a stream opens
+    on_replaced   gets the room, user and client of a new stream whose user is on other nodes, too
+    on_ephemeral  gets the nodes, the topic and the frame of what is told to readers on other nodes
+    """
+
+    state: Callable[[str], bytes] = lambda room_id: b""
+    on_presence: Callable[[str, Key, bool], None] = lambda room_id, key, here: None
+    on_joined: Callable[[str, str, bool], None] = lambda user_id, room_id, trusted: None
+    on_replaced: Callable[[str, str, str], None] = lambda room_id, user_id, client_id: None
+    on_ephemeral: Callable[[Sequence[str], str, bytes], None] = lambda nodes, topic, frame: None
 
 
 class Room:
@@ -71,18 +89,15 @@ class Room:
 class Rooms:
     """All rooms of this process, and what may be asked of them."""
 
-    def __init__(self, hub: Hub, log: Log, messages: MessageQueries, options: Options) -> None:
+    def __init__(
+        self, hub: Hub, log: Log, messages: MessageQueries, options: Options,
+        listeners: RoomListeners = RoomListeners(),  # noqa: B008
+    ) -> None:  # fmt: skip
         self.hub = hub
         self.leave_grace: float = options.leave_grace
         self.presence_limit: int = options.presence_limit
         self.elsewhere: Counter[str] = Counter()  # by user: in how many rooms, on how many other nodes
-        # What else is going on in a room, for who comes or may have missed some; whole events.
-        self.ephemeral_state: Callable[[str], bytes] = lambda room_id: b""
-        # Who comes to this node, and leaves it; and what is told to the readers on others.
-        self.on_presence: Callable[[str, Key, bool], None] = lambda room_id, key, here: None
-        self.on_replaced: Callable[[Attendee], None] = lambda attendee: None
-        self.on_joined: Callable[[str, str, bool], None] = lambda user_id, room_id, trusted: None
-        self.on_ephemeral: Callable[[list[str], str, bytes], None] = lambda nodes, topic, frame: None
+        self.ephemeral_state, self.on_presence, self.on_joined, self.on_replaced, self.on_ephemeral = listeners
         self._log = log
         self._first_head = log.head
         self._settled = time.monotonic() + SETTLING
@@ -121,7 +136,7 @@ class Rooms:
         if old is not None:
             old.finish(closing("replaced", False))
         if member.nodes:
-            self.on_replaced(attendee)
+            self.on_replaced(attendee.room_id, attendee.user_id, attendee.client_id)
         self.on_joined(attendee.user_id, attendee.room_id, attendee.trusted)
         topic = self.hub.topic(topic_of(attendee.room_id))
         topic.snapshot = room.snapshot

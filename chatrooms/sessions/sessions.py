@@ -20,7 +20,7 @@ from chatrooms.clock import iso, now_ms
 from chatrooms.errors import BadRequest, Forbidden
 from chatrooms.limits import RateLimit
 from chatrooms.log.database import Database, Transaction
-from chatrooms.log.event import CONTROL, MAX_SEQ, Event, event_id, identified, parse_id
+from chatrooms.log.event import MAX_SEQ, Event, event_id, identified, parse_id
 from chatrooms.log.log import Log
 from chatrooms.options import Options
 from chatrooms.sessions.owners import CLAIMED, READERS_OF_ALL, VISITOR, Claim, Owners
@@ -94,7 +94,6 @@ class Sessions:
         self._readers: dict[str, dict[Stream, None]] = {}  # by session, or ALL: those who may lose it
         for family in ("session", "sessions"):
             hub.encode_as(family, UNNAMED)
-        hub.listen(CONTROL, self._apply)
 
     # Whose they are
 
@@ -259,7 +258,7 @@ class Sessions:
             "heartbeat": self._heartbeat,
         }
 
-    def _apply(self, event: Event) -> None:
+    def apply(self, event: Event) -> None:
         """A session has another owner: all others have lost it, and what was said in it."""
         if event.type != CLAIMED:
             return

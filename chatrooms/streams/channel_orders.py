@@ -15,7 +15,6 @@ from chatrooms.limits import RateLimit
 from chatrooms.log.event import CONTROL, Event
 from chatrooms.log.log import Log
 from chatrooms.streams.channels import Channel, ChannelIds, Channels, Subscription
-from chatrooms.streams.hub import Hub
 
 CHANGED = "subscriptions-changed"
 CHANGES = 200  # of one channel in CHANGE_PERIOD
@@ -36,7 +35,7 @@ class ChannelOrders:
     """Changes the set of a channel, on whatever node it is; `is_alive` says whether there is a node of that name."""
 
     def __init__(
-        self, log: Log, hub: Hub, channels: Channels, ids: ChannelIds, node: str,
+        self, log: Log, channels: Channels, ids: ChannelIds, node: str,
         is_alive: Callable[[str], Awaitable[bool]],
     ) -> None:  # fmt: skip
         self._ids = ids
@@ -45,7 +44,6 @@ class ChannelOrders:
         self._log = log
         self._channels = channels
         self._is_alive = is_alive
-        hub.listen(CONTROL, self._apply)
 
     async def check(self, id: str) -> None:
         """Raises NotFound for a channel that cannot exist, TooMany, Unavailable without the database."""
@@ -91,7 +89,8 @@ class ChannelOrders:
                 raise subscription.refusal.problem() if subscription.refusal else _not_yours()
         self._follow(order)
 
-    def _apply(self, event: Event) -> None:
+    def apply(self, event: Event) -> None:
+        """Changes the channel that an order of any node is about, if it is here."""
         if event.type == CHANGED:
             self._follow(msgspec.json.decode(event.data, type=Order))
 

@@ -168,7 +168,7 @@ async def test_who_comes_while_a_reply_is_written_elsewhere_gets_its_text_so_far
     async with cluster(2) as (one, two):
         one.server.replies._provider._delay = 0.05
         await one.say("lobby", "@ai hello")
-        await eventually(lambda: any(len(reply.pieces) > 5 for reply in one.server.replies.in_room("lobby")))
+        await eventually(lambda: any(len(reply.pieces) > 5 for reply in one.server.running_replies.told))
         first = await two.join(user="ben")
         assert (await first.event("bot-chunk"))["reset"] is True
         await first.event("bot-chunk")
@@ -183,7 +183,7 @@ async def test_who_comes_while_a_reply_is_written_elsewhere_gets_its_text_so_far
         await one.say("lobby", "that was all")
         await third.message("that was all")
         assert "bot-chunk" not in third.types()
-        assert two.server.room_replies.state_of("lobby") == b""
+        assert two.server.running_replies.state_of("lobby") == b""
 
 
 async def test_kick_and_sign_out_reach_every_node(cluster: Cluster) -> None:
@@ -244,7 +244,7 @@ async def test_node_that_slept_is_there_again(cluster: Cluster, monkeypatch: pyt
         async with two.server.database.transaction() as tx:
             await tx.execute("delete from nodes where node = $1", one.server.nodes.name)
             await tx.execute("delete from presence where node = $1", one.server.nodes.name)
-        two.server.remote_presence._drop(one.server.nodes.name)
+        two.server.remote_presence.drop(one.server.nodes.name)
         assert members(two) == []
         await eventually(lambda: members(two) == ["ann"])
 

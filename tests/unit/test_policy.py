@@ -11,6 +11,7 @@ import pytest
 
 from chatrooms.errors import Forbidden, Unavailable
 from chatrooms.log.database import Row
+from chatrooms.log.event import CONTROL
 from chatrooms.log.log import Log
 from chatrooms.log.sqlite import SQLite
 from chatrooms.options import Options
@@ -55,6 +56,7 @@ class Book:
         self.now = 1000.0
         rooms = Rooms(hub, log, MessageQueries(database), Options({}, {}))
         self.policy = Policy(database, rooms, clock=lambda: self.now)
+        hub.listen(CONTROL, self.policy.apply)
 
     async def ban(self, room_id: str, until: int | None, obeyed: bool = True) -> None:
         async with self.database.transaction() as tx:

@@ -7,9 +7,9 @@ import logging
 import random
 from pathlib import Path
 
-from chatrooms.housekeeping import keep_house
 from chatrooms.options import Options
-from chatrooms.parts import Parts
+from chatrooms.server.housekeeping import keep_house
+from chatrooms.server.parts import Parts
 
 WATCH = 0.5  # seconds between two looks for what other programs changed
 LAST_CHORE = 5.0  # seconds that a chore of the house may still take when the server stops
