@@ -94,7 +94,12 @@ OPTIONS: tuple[Option, ...] = (
     Option("reply-rate", whole, None, "AI replies of one user in a minute; default 1000 in development, else 60"),
     Option("presence-limit", whole, 200, "members of a room above which joins are no longer told one by one"),
     Option("max-message-bytes", whole, 16_384, "UTF-8 bytes of one message"),
-    Option("message-rate", whole, 120, "messages of one user in 10 s; service and admin are exempt"),
+    Option(
+        "message-rate",
+        whole,
+        120,
+        "messages of one user in 10 s, and acts upon rooms; service and admin are exempt",
+    ),
     Option("write-timeout", seconds, 30.0, "how long a stream may accept nothing before it is ended"),
     Option("drain", seconds, 10.0, "time over which streams are closed when the server stops"),
     Option(

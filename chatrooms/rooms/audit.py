@@ -7,14 +7,13 @@ from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 from chatrooms.errors import BadRequest
-from chatrooms.limits import RateLimit
 from chatrooms.log.database import Database, Transaction
 from chatrooms.log.event import Event, event_id, identified, parse_id
 from chatrooms.log.log import Log
 from chatrooms.options import Options
 from chatrooms.rooms.memberships import follow
-from chatrooms.rooms.messages import RATE_PERIOD
 from chatrooms.rooms.rules import Act, Rank, Rules, acts_before, audit_topic, rules_of
+from chatrooms.users.quotas import Quotas
 from chatrooms.users.tokens import Identity
 
 
@@ -52,11 +51,11 @@ Change = Callable[[Transaction, Rules], Awaitable[Act | None]]
 
 
 class Acts:
-    """The one way in which the rules of rooms change. `message-rate` bounds the acts of one user, too."""
+    """The one way in which the rules of rooms change. An act counts as a message of its user."""
 
-    def __init__(self, log: Log, options: Options, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, log: Log, quotas: Quotas, options: Options, clock: Callable[[], float] = time.time) -> None:
         self._log = log
-        self._rate = RateLimit(options.message_rate, RATE_PERIOD)
+        self._quotas = quotas
         self._most_rooms: int = options.max_rooms_per_user
         self._clock = clock
 
@@ -88,8 +87,7 @@ class Acts:
         await self._append(who, command)
 
     async def _append(self, who: Identity, command: Callable[[Transaction], Awaitable[list[Event]]]) -> None:
-        if not who.trusted:
-            self._rate.spend(who.user_id)
+        self._quotas.write(who)
         await self._log.append((), command)
 
     async def _done(self, tx: Transaction, act: Act | None) -> list[Event]:

@@ -11,7 +11,6 @@ import msgspec
 from chatrooms import names
 from chatrooms.clock import now_ms
 from chatrooms.errors import BadRequest, Conflict, Forbidden, NotFound
-from chatrooms.limits import RateLimit
 from chatrooms.log.database import Source, Transaction
 from chatrooms.log.event import Event, event_id, identified, parse_id
 from chatrooms.log.group import Command
@@ -39,7 +38,6 @@ from chatrooms.rooms.rules import Act, Rank, Rules
 from chatrooms.users.quotas import Quotas
 from chatrooms.users.tokens import Identity
 
-RATE_PERIOD = 10.0  # seconds in which `message-rate` counts
 KNOWN_ROOMS = 10_000  # rooms remembered to be in the database
 QUOTABLE = 2000  # messages after one among which answers may quote it: twice what the offline assistant reads
 PAGE_BYTES = 256 << 10  # of messages in one page of history: who reads it slowly keeps it in memory
@@ -75,7 +73,6 @@ class Messages:
         self._stored = stored
         self._quotas = quotas
         self._max_bytes: int = options.max_message_bytes
-        self._rate = RateLimit(options.message_rate, RATE_PERIOD)
         self._known: dict[str, None] = {}
         self._pages = asyncio.Semaphore(PAGES_AT_ONCE)
 
@@ -89,7 +86,7 @@ class Messages:
         none is written.
         """
         events = [self._event(who, username, room_id, draft) for draft in drafts]
-        self._count(who, len(events))
+        self._quotas.write(who, len(events))
         pace = rules.pace(who)
         if pace:
             command: Command | None = slowmode.paced(room_id, who.user_id, pace, events, now_ms())
@@ -121,7 +118,7 @@ class Messages:
         """
         seq = self._seq(message_id)
         text = names.message_text(text, self._max_bytes)
-        self._count(who, 1)
+        self._quotas.write(who)
         edited = b""
 
         async def command(tx: Transaction) -> list[Event]:
@@ -152,7 +149,7 @@ class Messages:
         """
         others = rules.rank(who) >= Rank.MODERATOR
         seq = self._seq(message_id)
-        self._count(who, 1)
+        self._quotas.write(who)
         running: list[str] = []
 
         async def command(tx: Transaction) -> list[Event]:
@@ -266,10 +263,6 @@ class Messages:
         if position is None or position.epoch != self._log.epoch:
             raise BadRequest("bad-id", "before and after must be ids of this server's events.")
         return position.seq
-
-    def _count(self, who: Identity, messages: int) -> None:
-        if not who.trusted:
-            self._rate.spend(who.user_id, messages)
 
     def _adding(self, who: Identity, room_id: str) -> Command:
         async def command(tx: Transaction) -> list[Event]:

@@ -90,9 +90,8 @@ class Rooms:
     """All rooms of this process, and what may be asked of them."""
 
     def __init__(
-        self, hub: Hub, log: Log, messages: MessageQueries, options: Options,
-        listeners: RoomListeners = RoomListeners(),  # noqa: B008
-    ) -> None:  # fmt: skip
+        self, hub: Hub, log: Log, messages: MessageQueries, options: Options, listeners: RoomListeners
+    ) -> None:
         self.hub = hub
         self.leave_grace: float = options.leave_grace
         self.presence_limit: int = options.presence_limit

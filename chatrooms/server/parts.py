@@ -134,7 +134,7 @@ class Parts:
         self.orders = Orders(self.order_log, self.hub, self.rooms)
         self.policy = Policy(self.database, self.rooms)
         self.directory = Directory(self.database, self.rooms, self.policy)
-        acts = Acts(self.log, options)
+        acts = Acts(self.log, self.quotas, options)
         self.room_settings = RoomSettings(acts, self.rooms, self.quotas)
         self.moderation = Moderation(acts, self.hub, self.database)
         self.invites = Invites(acts, self.database)
@@ -159,7 +159,7 @@ class Parts:
 
     def _make_sessions(self) -> None:
         self.owners = Owners(self.database, self.log, self.quotas, self.options)
-        self.sessions = Sessions(self.database, self.log, self.hub, self.owners, self.options)
+        self.sessions = Sessions(self.database, self.log, self.hub, self.owners, self.quotas, self.options)
         self.stream_stats = StreamStats(self.hub, self.policy, self.owners)
         self.outbox = Outbox(self.database, self.log, self.owners, self.options)
 

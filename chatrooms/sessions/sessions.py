@@ -18,7 +18,6 @@ import msgspec
 from chatrooms import names
 from chatrooms.clock import iso, now_ms
 from chatrooms.errors import BadRequest, Forbidden
-from chatrooms.limits import RateLimit
 from chatrooms.log.database import Database, Transaction
 from chatrooms.log.event import MAX_SEQ, Event, event_id, identified, parse_id
 from chatrooms.log.log import Log
@@ -38,9 +37,9 @@ from chatrooms.sessions.store import (
 from chatrooms.streams.hub import LONGEST_RETRY, Hub
 from chatrooms.streams.resume import POLL_EVENTS, Start, page, start_of
 from chatrooms.streams.stream import Stream
+from chatrooms.users.quotas import Quotas
 from chatrooms.users.tokens import Identity
 
-RATE_PERIOD = 10.0  # seconds in which `message-rate` counts
 RETRY_MS = (500, int(LONGEST_RETRY * 1000))  # reconnection time told to clients, at random between
 SOME = 500  # events looked through at once for those that visitors may read
 LOOKS = 20  # how often, for one answer
@@ -83,13 +82,15 @@ class Draft(NamedTuple):
 class Sessions:
     """All sessions of this process; the owner of their streams."""
 
-    def __init__(self, database: Database, log: Log, hub: Hub, owners: Owners, options: Options) -> None:
+    def __init__(
+        self, database: Database, log: Log, hub: Hub, owners: Owners, quotas: Quotas, options: Options
+    ) -> None:
         self._database = database
         self._log = log
         self._hub = hub
         self._owners = owners
         self._max_bytes: int = options.max_message_bytes
-        self._rate = RateLimit(options.message_rate, RATE_PERIOD)
+        self._quotas = quotas
         self._heartbeat: float = options.heartbeat
         self._readers: dict[str, dict[Stream, None]] = {}  # by session, or ALL: those who may lose it
         for family in ("session", "sessions"):
@@ -115,8 +116,7 @@ class Sessions:
 
     async def assign(self, who: Identity, session_id: str, user_id: str, past: bool) -> None:
         """Gives a session to a user, from now on, or with its `past`. Raises Forbidden, TooMany, Unavailable."""
-        if not who.trusted:
-            self._rate.spend(who.user_id)
+        self._quotas.write(who)
         await self._owners.assign(session_id, user_id, past)
 
     # Writing
@@ -127,8 +127,7 @@ class Sessions:
         Raises BadRequest, TooLarge, Forbidden, TooMany, Unavailable.
         """
         names.message_text(draft.content, self._max_bytes)
-        if not who.trusted:
-            self._rate.spend(who.user_id)
+        self._quotas.write(who)
         await check_unlocked(self._database)
         now = now_ms()
         message = SessionMessage(*draft, created_at=iso(now))

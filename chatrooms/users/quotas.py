@@ -1,4 +1,4 @@
-"""What one user may begin in a time, beyond messages: streams, rooms, AI replies."""
+"""What one user may do in a time: write, begin streams, rooms, AI replies."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from chatrooms.limits import RateLimit
 from chatrooms.options import Options
 from chatrooms.users.tokens import Identity
 
+MESSAGE_PERIOD = 10.0  # seconds in which `message-rate` counts
 STREAM_PERIOD = 10.0  # seconds in which `stream-rate` counts
 ROOM_PERIOD = 3600.0
 REPLY_PERIOD = 60.0
@@ -18,6 +19,7 @@ class Quotas:
     """Counts by user; service and admin are exempt. All methods raise TooMany."""
 
     def __init__(self, options: Options) -> None:
+        self._messages = RateLimit(options.message_rate, MESSAGE_PERIOD)
         self._streams = RateLimit(options.streams_a_period, STREAM_PERIOD)
         self._refusals = RateLimit(options.streams_a_period, STREAM_PERIOD)
         self._rooms = RateLimit(options.room_rate, ROOM_PERIOD)
@@ -26,6 +28,10 @@ class Quotas:
         self._signouts = RateLimit(SIGNOUTS, 60.0)
         self._tasks = RateLimit(options.task_rate, TASK_PERIOD)
         self._exports = RateLimit(options.export_rate, EXPORT_PERIOD)
+
+    def write(self, who: Identity, count: int = 1) -> None:
+        """Counts messages of rooms and sessions, their changes, and acts upon rooms: one limit for all of them."""
+        self._spend(self._messages, who, count)
 
     def open_stream(self, who: Identity) -> None:
         """Counts a stream, or a poll."""
@@ -59,6 +65,6 @@ class Quotas:
         """Counts an export: each reads a whole room."""
         self._spend(self._exports, who)
 
-    def _spend(self, limit: RateLimit, who: Identity) -> None:
+    def _spend(self, limit: RateLimit, who: Identity, cost: int = 1) -> None:
         if not who.trusted:
-            limit.spend(who.user_id)
+            limit.spend(who.user_id, cost)

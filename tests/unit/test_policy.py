@@ -18,7 +18,7 @@ from chatrooms.options import Options
 from chatrooms.rooms import policy
 from chatrooms.rooms.message import MessageQueries
 from chatrooms.rooms.policy import Policy
-from chatrooms.rooms.rooms import Rooms
+from chatrooms.rooms.rooms import RoomListeners, Rooms
 from chatrooms.rooms.rules import BAN, Act, restrict
 from chatrooms.streams.hub import Hub
 from chatrooms.users.tokens import Identity
@@ -54,7 +54,7 @@ class Book:
         self.hub = hub
         self.log = log
         self.now = 1000.0
-        rooms = Rooms(hub, log, MessageQueries(database), Options({}, {}))
+        rooms = Rooms(hub, log, MessageQueries(database), Options({}, {}), RoomListeners())
         self.policy = Policy(database, rooms, clock=lambda: self.now)
         hub.listen(CONTROL, self.policy.apply)
 
