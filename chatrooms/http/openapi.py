@@ -18,6 +18,7 @@ from tornado.web import RequestHandler
 
 from chatrooms import __version__
 from chatrooms.errors import CODES
+from chatrooms.http.tornado_internals import NOT_IMPLEMENTED
 
 METHODS = ("get", "post", "put", "patch", "delete")
 STREAMED = frozenset({"take_socket", "write_reply"})  # who calls these answers with an event stream
@@ -76,7 +77,7 @@ def document(routes: Sequence[tuple[Any, ...]]) -> Json:
 
 def implements(handler: type[RequestHandler], method: str) -> bool:
     """Whether a handler has that method, and not only Tornado's 405."""
-    return getattr(handler, method) is not RequestHandler._unimplemented_method
+    return getattr(handler, method) is not NOT_IMPLEMENTED
 
 
 def _operation(

@@ -5,12 +5,12 @@ from __future__ import annotations
 import random
 import socket
 
-from tornado.iostream import IOStream
 from tornado.web import RequestHandler
 
 from chatrooms import sse
 from chatrooms.errors import Problem
 from chatrooms.http.base import Handler
+from chatrooms.http.tornado_internals import release
 from chatrooms.log.event import event_id, parse_id
 from chatrooms.logs import log_access
 from chatrooms.streams.encoding import NAMED, Encoding
@@ -54,19 +54,7 @@ def take_socket(handler: RequestHandler) -> socket.socket | None:
     handler.set_status(200)
     log_access(handler)
     handler.on_finish()
-    stream = handler.detach()
-    return _release(stream)
-
-
-def _release(stream: IOStream) -> socket.socket | None:
-    """Makes the IOStream let go of its socket: it must neither poll nor close it any more."""
-    sock: socket.socket | None = stream.socket
-    if sock is None or stream.closed():
-        return None
-    stream.io_loop.remove_handler(sock)
-    stream.socket = None  # type: ignore[assignment]
-    stream._closed = True
-    return sock
+    return release(handler.detach())
 
 
 def say_last(sock: socket.socket, data: bytes) -> None:
