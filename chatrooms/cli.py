@@ -14,13 +14,13 @@ COMMANDS: dict[str, tuple[Callable[[Sequence[str]], int], str]] = {
     "serve": (serve.main, "run the server"),
     "token": (token.main, "print a signed token"),
     "user": (user.main, "add and manage accounts"),
-    "tail": (talk.tail, "show a room as it goes"),
-    "send": (talk.send, "say something in a room"),
-    "task": (task.main, "make, change and watch tasks; run a program as one"),
+    "tail": (talk.tail, "follow a room"),
+    "send": (talk.send, "post a message to a room"),
+    "task": (task.main, "create, change and watch tasks; run a program as one"),
     "session": (session.main, "read and write message sessions"),
-    "notify": (notify.main, "tell a user something, beside all rooms"),
+    "notify": (notify.main, "send a notification to a user"),
     "backup": (data.backup, "copy the database of a running server to a file"),
-    "restore": (data.restore, "replace the database by a backup, under a new epoch"),
+    "restore": (data.restore, "replace the database with a backup and begin a new epoch"),
     "retention": (data.retention, "remove events older than --retention days"),
 }
 
@@ -54,4 +54,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _usage() -> str:
     commands = "\n".join(f"  {name:<10} {help}" for name, (_, help) in COMMANDS.items())
-    return f"usage: chatrooms COMMAND [options]\n\n{commands}\n\nchatrooms COMMAND --help tells more."
+    return f"usage: chatrooms COMMAND [options]\n\n{commands}\n\nchatrooms COMMAND --help describes each."

@@ -27,7 +27,7 @@ def parser(command: str, description: str) -> ArgumentParser:
 def add_options(parser: ArgumentParser) -> None:
     """The options that say which server, and who asks."""
     parser.add_argument("--url", default=os.environ.get("CHATROOMS_URL", URL), help=f"the server (default {URL})")
-    parser.add_argument("--username", default=own_name(), help="the name shown (default: yours here)")
+    parser.add_argument("--username", default=own_name(), help="the name to use (default: your login name)")
     parser.add_argument(
         "--token", default=os.environ.get("CHATROOMS_TOKEN", ""),
         help="an access token (or CHATROOMS_TOKEN); without one you are a guest",

@@ -12,16 +12,16 @@ from chatrooms.errors import ConfigError
 
 def main(argv: Sequence[str]) -> int:
     """Prints the notification's id. Raises ConfigError without a token, and for what is no JSON."""
-    parser = ArgumentParser(prog="chatrooms notify", description="Tell a user something, beside all rooms.")
+    parser = ArgumentParser(prog="chatrooms notify", description="Send a notification to a user.")
     parser.add_argument("user", help="the user's id")
-    parser.add_argument("type", help="the name of the event, as task_updated")
-    parser.add_argument("data", metavar="JSON", nargs="?", default="{}", help="what to tell (default {})")
-    parser.add_argument("--session", metavar="ID", help="only for who reads this session's notifications, or all")
-    parser.add_argument("--source-client", metavar="ID", help="the client whose change this is: it may ignore it")
+    parser.add_argument("type", help="the name of the event, for example task_updated")
+    parser.add_argument("data", metavar="JSON", nargs="?", default="{}", help="the data to send (default {})")
+    parser.add_argument("--session", metavar="ID", help="only for readers of this session's or of all notifications")
+    parser.add_argument("--source-client", metavar="ID", help="the client that made the change; it may ignore it")
     add_options(parser)
     args = parser.parse_args(argv)
     if not args.token:
-        raise ConfigError("--token is needed; `chatrooms token ID --role service` prints one")
+        raise ConfigError("--token is required; `chatrooms token ID --role service` prints one")
     try:
         data = json.loads(args.data)
     except ValueError as error:

@@ -15,17 +15,17 @@ PATIENCE = 30.0  # seconds for which a message is sent again
 
 def tail(argv: Sequence[str]) -> int:
     """Shows a room as it goes, until interrupted."""
-    options = parser("tail", "Show a room as it goes. Ends with Ctrl-C.")
+    options = parser("tail", "Follow a room until Ctrl-C.")
     options.add_argument("room")
-    options.add_argument("--history", type=int, default=20, metavar="N", help="earlier messages shown (default 20)")
-    options.add_argument("--json", action="store_true", help="one JSON object an event instead of text")
+    options.add_argument("--history", type=int, default=20, metavar="N", help="earlier messages to show (default 20)")
+    options.add_argument("--json", action="store_true", help="print one JSON object per event")
     args = options.parse_args(argv)
     return run(_tail(args))
 
 
 def send(argv: Sequence[str]) -> int:
     """Says something; with - as text, each line of standard input."""
-    options = parser("send", "Say something in a room; with - as TEXT, each line of standard input.")
+    options = parser("send", "Post a message to a room; with - as TEXT, each line of standard input.")
     options.add_argument("room")
     options.add_argument("text")
     args = options.parse_args(argv)

@@ -17,12 +17,12 @@ from chatrooms.users.tokens import ROLES, Tokens
 def main(argv: Sequence[str]) -> int:
     """Prints a token that the server takes; what it would not, ends with status 2."""
     parser = ArgumentParser(prog="chatrooms token", description="Print a token signed with the server's secret.")
-    parser.add_argument("user_id", metavar="USER_ID", type=_as(names.user_id), help="whom the token is for")
-    parser.add_argument("--username", type=_as(names.username), help="the only name the user may show; default: any")
+    parser.add_argument("user_id", metavar="USER_ID", type=_as(names.user_id), help="the user's id")
+    parser.add_argument("--username", type=_as(names.username), help="the only name the user may use; default: any")
     parser.add_argument("--role", choices=ROLES, default="user")
-    parser.add_argument("--ttl", type=kinds.seconds, default=86400.0, help="seconds it is good (default 86400)")
+    parser.add_argument("--ttl", type=kinds.seconds, default=86400.0, help="lifetime in seconds (default 86400)")
     parser.add_argument("--data-dir", help="the server's data folder (default ./data)")
-    parser.add_argument("--secret", help="the server's secret, when it is not in its data folder")
+    parser.add_argument("--secret", help="the server's secret, if it is not in the data folder")
     args = parser.parse_args(argv)
     settings = Options({"data_dir": args.data_dir, "secret": args.secret}, os.environ)
     data_dir = Path(settings.data_dir)

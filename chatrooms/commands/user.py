@@ -45,7 +45,7 @@ def main(argv: Sequence[str]) -> int:
     except Problem as problem:
         raise (StartFailure if isinstance(problem, Unavailable) else ConfigError)(problem.sentence) from None
     except sqlite3.Error as error:
-        raise ConfigError(f"the database did not take it: {error}") from None
+        raise ConfigError(f"the database refused the change: {error}") from None
     return 0
 
 
@@ -126,15 +126,15 @@ def _parser() -> ArgumentParser:
         ("add", "add an account; asks for its password"),
         ("passwd", "set a password; ends the account's sign-ins"),
         ("role", "set the role; ends the account's sign-ins"),
-        ("disable", "shut an account out; its streams end within a second"),
-        ("enable", "let a disabled account in again"),
+        ("disable", "disable an account; its streams end within a second"),
+        ("enable", "enable an account again"),
     ):
         sub = actions.add_parser(action, help=help)
         sub.add_argument("name", help="user name" if action == "add" else "user name, email or user id")
         sub.add_argument("--data-dir", help="the server's data folder (default ./data)")
-        sub.add_argument("--database-url", help="the server's database, when it is not in its data folder")
+        sub.add_argument("--database-url", help="the server's database, if it is not in the data folder")
         if action in ("add", "role"):
             sub.add_argument("--role", choices=ROLES, default="user", required=action == "role")
         if action == "add":
-            sub.add_argument("--email", help="an address to sign in with, too")
+            sub.add_argument("--email", help="an address that also works for signing in")
     return parser

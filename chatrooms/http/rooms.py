@@ -234,7 +234,7 @@ def _decoded(after: str) -> Key | None:
     try:
         return msgspec.json.decode(base64.urlsafe_b64decode(after), type=tuple[str, str])
     except (binascii.Error, ValueError, msgspec.MsgspecError):
-        raise BadRequest("bad-field", "after must be the `next` of the page before.") from None
+        raise BadRequest("bad-field", "after must be the `next` of the previous page.") from None
 
 
 ROUTES = [

@@ -79,7 +79,7 @@ async def test_what_is_notified_is_told(chat: Chat) -> None:
     assert (await ended(await run(chat, *arguments[:4])))[0] == 2
     assert (await ended(await run(chat, "notify", "alice", "x", "{", CHATROOMS_TOKEN=token)))[0] == 2
     status, _, err = await ended(await run(chat, *arguments, CHATROOMS_TOKEN=chat.token("bob")))
-    assert (status, err) == (1, "chatrooms: Only service and admin may notify.\n")
+    assert (status, err) == (1, "chatrooms: Only service and admin may send notifications.\n")
 
 
 @pytest.mark.gen_test(timeout=90)
@@ -195,7 +195,7 @@ async def test_sessions_in_the_terminal(chat: Chat) -> None:
     tail = await run(chat, "session", "tail", "42")
     assert tail.stdout is not None
     async with asyncio.timeout(PATIENCE):
-        assert await tail.stdout.readline() == b"* You read session 42.\n"
+        assert await tail.stdout.readline() == b"* You are reading session 42.\n"
         status, out, _ = await ended(await run(chat, "session", "send", "42", "-"), "one\n\n\x1b[2Jtwo\n")
         assert (status, len(out.split())) == (0, 2)
         lines = [(await tail.stdout.readline()).decode().split(" ", 1)[1] for _ in range(2)]
@@ -218,7 +218,7 @@ async def test_session_is_assigned_in_the_terminal(chat: Chat) -> None:
     tail = await run(chat, "session", "tail", "42", "--history", "5", **mine)
     assert tail.stdout is not None
     async with asyncio.timeout(PATIENCE):
-        assert await tail.stdout.readline() == b"* You read session 42.\n"
+        assert await tail.stdout.readline() == b"* You are reading session 42.\n"
         assert (await tail.stdout.readline()).endswith(b" user: hello\n")
     tail.send_signal(signal.SIGINT)
     await ended(tail)
