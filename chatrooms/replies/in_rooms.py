@@ -13,6 +13,7 @@ from msgspec import UNSET
 
 from chatrooms.ai.base import Line, Prompt, Scene
 from chatrooms.errors import NotFound, Problem
+from chatrooms.identity import Identity
 from chatrooms.log.event import event_id, parse_id
 from chatrooms.log.log import Log
 from chatrooms.replies.jobs import Replies, check_ended
@@ -22,7 +23,6 @@ from chatrooms.rooms.message import RoomMessage
 from chatrooms.rooms.messages import Messages
 from chatrooms.rooms.rooms import Rooms, topic_of
 from chatrooms.users.quotas import Quotas
-from chatrooms.users.tokens import Identity
 
 INTERVAL = 1 / 23  # seconds between two chunks of a reply: with the last one at most 25 in a second
 PAGE = 200  # messages that are read at once
