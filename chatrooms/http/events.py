@@ -12,11 +12,11 @@ from chatrooms.errors import BadRequest, Problem, TooMany, Unauthorized, Unavail
 from chatrooms.http.base import Handler
 from chatrooms.http.personal import ROOM_FORM, OwnStream
 from chatrooms.http.streaming import refuse_softly, stream_head, take_socket
+from chatrooms.identity import Identity
 from chatrooms.rooms.attendee import Attendee, JoinRequest
 from chatrooms.streams.channels import MAX_SUBSCRIPTIONS, Refusal, Subscription
 from chatrooms.streams.resume import Start
 from chatrooms.streams.stream import Stream
-from chatrooms.users.tokens import Identity
 
 Text = str | int | None  # programs send numbers as they are, and null for what they have not
 

@@ -10,11 +10,11 @@ from chatrooms import names
 from chatrooms.errors import BadRequest, Forbidden, TooMany, Unavailable
 from chatrooms.http.base import Handler
 from chatrooms.http.streaming import position_asked, refuse_softly, stream_head, take_socket
+from chatrooms.identity import Identity
 from chatrooms.personal.notifications import notification_event
 from chatrooms.personal.personal import UNNAMED
 from chatrooms.streams.encoding import NAMED, Encoding
 from chatrooms.streams.reading import Reading
-from chatrooms.users.tokens import Identity
 
 # What asks for a room's stream, be it empty.
 ROOM_FORM = frozenset({"roomId", "username", "clientId", "token"})

@@ -8,11 +8,11 @@ from chatrooms import names
 from chatrooms.errors import Forbidden, TooMany, Unauthorized, Unavailable
 from chatrooms.http.base import SAFE_METHODS, Handler
 from chatrooms.http.streaming import position_asked, refuse_softly, stream_head, take_socket
+from chatrooms.identity import Identity
 from chatrooms.sessions.owners import READERS_OF_ALL, visitor
 from chatrooms.sessions.sessions import Draft, Reading, within
 from chatrooms.sessions.store import UNNAMED
 from chatrooms.streams.resume import Start
-from chatrooms.users.tokens import Identity
 
 MAX_HISTORY = 200  # messages in one answer, or told first on a stream
 

@@ -11,11 +11,11 @@ from chatrooms import sse
 from chatrooms.errors import Problem
 from chatrooms.http.base import Handler
 from chatrooms.http.tornado_internals import release
+from chatrooms.identity import Identity
 from chatrooms.log.event import event_id, parse_id
 from chatrooms.logs import log_access
 from chatrooms.streams.encoding import NAMED, Encoding
 from chatrooms.streams.stream import say_goodbye
-from chatrooms.users.tokens import Identity
 
 SOFT_RETRY_MS = (5000, 15000)  # a soft refusal asks to come back after this, at random
 

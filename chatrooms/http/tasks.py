@@ -15,11 +15,11 @@ from chatrooms import names
 from chatrooms.errors import BadRequest, Conflict, Forbidden, Problem, TooMany, Unavailable
 from chatrooms.http.base import Handler
 from chatrooms.http.streaming import position_asked, refuse_softly, say_last, stream_head, take_socket
+from chatrooms.identity import Identity
 from chatrooms.log.event import MAX_SEQ, event_id
 from chatrooms.tasks.export import FORMATS
 from chatrooms.tasks.result import StoredResult
 from chatrooms.tasks.task import COMPLETED, STATES, TASK, Change, Task
-from chatrooms.users.tokens import Identity
 
 MAX_PAGE = 200
 

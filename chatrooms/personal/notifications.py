@@ -14,11 +14,11 @@ import msgspec
 from chatrooms import names
 from chatrooms.clock import now_ms
 from chatrooms.errors import BadRequest, TooLarge
+from chatrooms.identity import Identity
 from chatrooms.log.event import Event, event_id
 from chatrooms.options import Options
 from chatrooms.rooms.memberships import topic_of_user
 from chatrooms.streams.reading import Common, Reading
-from chatrooms.users.tokens import Identity
 
 MAX_USERS = 1000  # told by one notification
 

@@ -11,6 +11,7 @@ import msgspec
 
 from chatrooms import sse
 from chatrooms.clock import now_ms
+from chatrooms.identity import Identity
 from chatrooms.log.database import Database
 from chatrooms.log.event import Event, identified
 from chatrooms.log.log import Log
@@ -25,7 +26,6 @@ from chatrooms.streams.hub import Hub
 from chatrooms.streams.reading import Common, Reading
 from chatrooms.streams.stream import Stream
 from chatrooms.streams.topic import Reader, Topic
-from chatrooms.users.tokens import Identity
 
 _Fields = dict[str, msgspec.Raw]
 

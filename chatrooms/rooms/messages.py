@@ -11,6 +11,7 @@ import msgspec
 from chatrooms import names
 from chatrooms.clock import now_ms
 from chatrooms.errors import BadRequest, Conflict, Forbidden, NotFound
+from chatrooms.identity import Identity
 from chatrooms.log.database import Source, Transaction
 from chatrooms.log.event import Event, event_id, identified, parse_id
 from chatrooms.log.group import Command
@@ -36,7 +37,6 @@ from chatrooms.rooms.message import (
 from chatrooms.rooms.rooms import topic_of
 from chatrooms.rooms.rules import Act, Rank, Rules
 from chatrooms.users.quotas import Quotas
-from chatrooms.users.tokens import Identity
 
 KNOWN_ROOMS = 10_000  # rooms remembered to be in the database
 QUOTABLE = 2000  # messages after one among which answers may quote it: twice what the offline assistant reads

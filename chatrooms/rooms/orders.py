@@ -12,12 +12,12 @@ import time
 
 import msgspec
 
+from chatrooms.identity import Identity
 from chatrooms.limits import RateLimit
 from chatrooms.log.event import CONTROL, Event
 from chatrooms.log.log import Log
 from chatrooms.rooms.rooms import Rooms, topic_of
 from chatrooms.streams.hub import Hub, closing
-from chatrooms.users.tokens import Identity
 
 REPLACED = "stream-replaced"
 LEFT = "client-left"

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from chatrooms import sse
+from chatrooms.identity import Identity
 from chatrooms.limits import RateLimit
 from chatrooms.log.event import event_id
 from chatrooms.log.log import Log
@@ -23,7 +24,6 @@ from chatrooms.streams.hub import LONGEST_RETRY, Hub, closing
 from chatrooms.streams.resume import POLL_EVENTS, Replacements, Start, page, start_of
 from chatrooms.streams.stream import Stream
 from chatrooms.streams.topic import Topic
-from chatrooms.users.tokens import Identity
 
 TYPING_INTERVAL = 2.0  # seconds between two `typing` events of one user
 RETRY_MS = (500, int(LONGEST_RETRY * 1000))  # reconnection time told to clients, at random between

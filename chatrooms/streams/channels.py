@@ -18,6 +18,7 @@ import msgspec
 from chatrooms import sse
 from chatrooms.clock import now_ms
 from chatrooms.errors import Conflict, Problem, Unavailable
+from chatrooms.identity import Identity
 from chatrooms.options import Options
 from chatrooms.rooms.admission import Admission
 from chatrooms.rooms.attendee import JoinRequest
@@ -26,7 +27,6 @@ from chatrooms.streams.hub import RETRY_AFTER, Hub, closing
 from chatrooms.streams.shared import Outlet, SharedStream
 from chatrooms.streams.stream import Stream
 from chatrooms.streams.topic import Topic
-from chatrooms.users.tokens import Identity
 
 LINGER = 30.0  # seconds that a connection without subscriptions stays open, so that some can be added
 RESERVED = 20  # keys of one connection, kept for the users whose streams were ended without a token

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from chatrooms.identity import Identity
 from chatrooms.log.event import Event, event_id
 from chatrooms.log.log import Log
 from chatrooms.streams.encoding import NAMED, Encoding
@@ -20,7 +21,6 @@ from chatrooms.streams.hub import LONGEST_RETRY, Hub
 from chatrooms.streams.resume import POLL_EVENTS, Replacements, Start, page, start_of
 from chatrooms.streams.stream import Stream
 from chatrooms.streams.topic import Topic
-from chatrooms.users.tokens import Identity
 
 RETRY_MS = (500, int(LONGEST_RETRY * 1000))  # reconnection time told to clients, at random between
 

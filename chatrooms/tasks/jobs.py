@@ -12,10 +12,10 @@ from msgspec import UNSET, UnsetType
 
 from chatrooms.cluster.leases import LEASE_INTERVAL
 from chatrooms.errors import Conflict, Forbidden, NotFound, Problem
+from chatrooms.identity import Identity
 from chatrooms.log.event import Event
 from chatrooms.tasks.store import ORPHANED, TaskStore
 from chatrooms.tasks.task import CANCELLED, COMPLETED, FAILED, RUNNING, Change, Task, topic_of
-from chatrooms.users.tokens import Identity
 
 SERVER = "server"  # the owner of tasks that nobody asked for
 FINISH_RETRY = 1.0  # seconds until the end of a task is written again, when the database is away

@@ -17,12 +17,12 @@ from msgspec import UNSET, UnsetType
 from chatrooms import sse
 from chatrooms.clock import iso
 from chatrooms.errors import BadRequest, Conflict
+from chatrooms.identity import Identity
 from chatrooms.log.event import Event, event_id
 from chatrooms.log.log import Log
 from chatrooms.streams.encoding import Named
 from chatrooms.streams.hub import LONGEST_RETRY, Hub
 from chatrooms.streams.stream import Stream
-from chatrooms.users.tokens import Identity
 
 PENDING, RUNNING, COMPLETED, FAILED, CANCELLED = "pending", "running", "completed", "failed", "cancelled"
 STATES = (PENDING, RUNNING, COMPLETED, FAILED, CANCELLED)
