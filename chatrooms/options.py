@@ -28,6 +28,7 @@ from chatrooms.kinds import (
     words,
 )
 
+VERSION = "0.1.0"
 ENV_PREFIX = "CHATROOMS_"
 
 

@@ -33,19 +33,16 @@ SETTLING = 10.0  # seconds after the start in which who resumes was here before 
 
 
 class RoomListeners(NamedTuple):
-    """Who is told what happens in rooms, and who says what else is going on there.
-
-    state         gives the ephemerals that tell a newcomer what is going on in a room; whole events
-    on_presence   gets the room, who it is, and whether they came to this node (True) or left it
-    on_joined     gets the user, the room, and whether the user is above its rules, when a stream opens
-    on_replaced   gets the room, user and client of a new stream whose user is on other nodes, too
-    on_ephemeral  gets the nodes, the topic and the frame of what is told to readers on other nodes
-    """
+    """Who is told what happens in rooms; `state` gives whole events that tell a newcomer what is going on there."""
 
     state: Callable[[str], bytes] = lambda room_id: b""
+    # The room, who it is, and whether they came to this node (True) or left it.
     on_presence: Callable[[str, Key, bool], None] = lambda room_id, key, here: None
+    # A stream opens: the user, the room, and whether the user is above its rules.
     on_joined: Callable[[str, str, bool], None] = lambda user_id, room_id, trusted: None
+    # The room, user and client of a new stream whose user is on other nodes, too.
     on_replaced: Callable[[str, str, str], None] = lambda room_id, user_id, client_id: None
+    # What is told to readers on other nodes: the nodes, the topic, the frame.
     on_ephemeral: Callable[[Sequence[str], str, bytes], None] = lambda nodes, topic, frame: None
 
 
@@ -56,13 +53,7 @@ class Room:
         self._rooms = rooms
         self.room_id = room_id
         self.presence = Presence(
-            room_id,
-            rooms.presence_limit,
-            self.announce,
-            self._emptied,
-            self._report,
-            rooms.elsewhere,
-            rooms.names.note,
+            room_id, rooms.presence_limit, self.announce, self._emptied, self._report, rooms.elsewhere, rooms.names.note
         )
 
     def announce(self, frame: bytes) -> None:
