@@ -15,6 +15,7 @@ from chatrooms.ai.base import Line, Prompt, Scene
 from chatrooms.cluster.nodes import Nodes
 from chatrooms.errors import NotFound, Problem
 from chatrooms.identity import Identity
+from chatrooms.limits import Quotas
 from chatrooms.log.event import event_id, parse_id
 from chatrooms.log.log import Log
 from chatrooms.replies.jobs import Replies, check_ended
@@ -24,7 +25,6 @@ from chatrooms.rooms.message import RoomMessage
 from chatrooms.rooms.messages import Messages
 from chatrooms.rooms.rooms import Rooms, topic_of
 from chatrooms.streams.hub import Hub
-from chatrooms.users.quotas import Quotas
 
 INTERVAL = 1 / 23  # seconds between two chunks of a reply: with the last one at most 25 in a second
 PAGE = 200  # messages that are read at once

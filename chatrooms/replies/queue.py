@@ -9,12 +9,12 @@ from contextlib import asynccontextmanager
 
 from chatrooms.errors import Forbidden, NotFound, TooMany
 from chatrooms.identity import Identity
+from chatrooms.limits import Quotas
 from chatrooms.options import Options
 from chatrooms.replies.reply import Reply
 from chatrooms.rooms.messages import Messages
 from chatrooms.rooms.policy import Policy
 from chatrooms.rooms.rules import Rank
-from chatrooms.users.quotas import Quotas
 
 RETRY_AFTER = 5.0  # seconds, for who finds the queue full
 

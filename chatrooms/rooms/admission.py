@@ -5,12 +5,12 @@ from __future__ import annotations
 from chatrooms import lookalikes, names
 from chatrooms.errors import Conflict, Forbidden
 from chatrooms.identity import Identity
+from chatrooms.limits import Quotas
 from chatrooms.rooms.attendee import Attendee, JoinRequest
 from chatrooms.rooms.policy import Policy
 from chatrooms.rooms.rooms import Rooms
 from chatrooms.streams.resume import Start
 from chatrooms.users.authenticator import Authenticator
-from chatrooms.users.quotas import Quotas
 
 MAX_HISTORY = 200
 

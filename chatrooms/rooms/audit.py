@@ -8,16 +8,16 @@ from typing import NamedTuple
 
 from chatrooms.errors import BadRequest
 from chatrooms.identity import Identity
+from chatrooms.limits import Quotas
 from chatrooms.log.database import Database, Transaction
 from chatrooms.log.event import Event, event_id, identified, parse_id
 from chatrooms.log.log import Log
 from chatrooms.options import Options
 from chatrooms.rooms.memberships import follow
 from chatrooms.rooms.rules import Act, Rank, Rules, acts_before, audit_topic, rules_of
-from chatrooms.users.quotas import Quotas
 
 
-class Page(NamedTuple):
+class ActPage(NamedTuple):
     """Some acts as JSON, newest first, and whether there are older ones."""
 
     acts: list[bytes]
@@ -31,12 +31,12 @@ class Audit:
         self._database = database
         self._log = log
 
-    async def page(self, room_id: str, before: str, limit: int) -> Page:
+    async def page(self, room_id: str, before: str, limit: int) -> ActPage:
         """The last acts in a room, or those before an id. Raises BadRequest for an id that is none."""
         seq = self._seq(before) if before else self._log.head + 1
         rows = await acts_before(self._database, audit_topic(room_id), seq, limit + 1)
         acts = [identified(data.encode(), event_id(self._log.epoch, seq)) for seq, data in rows[:limit]]
-        return Page(acts, len(rows) > limit)
+        return ActPage(acts, len(rows) > limit)
 
     def _seq(self, id: str) -> int:
         position = parse_id(id)
@@ -47,7 +47,7 @@ class Audit:
 
 # Given the rules as they are in the transaction: checks, then changes, and says what was done.
 # None: nothing had to be changed, so there is nothing to tell.
-Change = Callable[[Transaction, Rules], Awaitable[Act | None]]
+RuleChange = Callable[[Transaction, Rules], Awaitable[Act | None]]
 
 
 class Acts:
@@ -63,7 +63,7 @@ class Acts:
         """Milliseconds since 1970."""
         return int(self._clock() * 1000)
 
-    async def run(self, who: Identity, room_id: str, needed: Rank, change: Change, user_id: str = "") -> None:
+    async def run(self, who: Identity, room_id: str, needed: Rank, change: RuleChange, user_id: str = "") -> None:
         """Runs a change for somebody who has the rank it needs; returns when it is durable and obeyed.
 
         `user_id` is whom it is about, if anybody: the rules that the change is given are those for both.

@@ -17,13 +17,13 @@ import msgspec
 from chatrooms.clock import now_ms
 from chatrooms.errors import Conflict, Problem
 from chatrooms.identity import Identity
+from chatrooms.limits import Quotas
 from chatrooms.log.database import Transaction
 from chatrooms.log.event import CONTROL, Event
 from chatrooms.log.log import Log
 from chatrooms.options import Options
 from chatrooms.rooms.joined import MAX_PAIRS, Asked, Pair, add, look_up, remove
 from chatrooms.rooms.rules import Act, forbidden
-from chatrooms.users.quotas import Quotas
 
 JOINED = "room-joined"
 LEFT = "room-left"

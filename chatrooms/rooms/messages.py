@@ -12,16 +12,16 @@ from chatrooms import names
 from chatrooms.clock import now_ms
 from chatrooms.errors import BadRequest, Conflict, Forbidden, NotFound
 from chatrooms.identity import Identity
+from chatrooms.limits import Quotas
 from chatrooms.log.database import Source, Transaction
 from chatrooms.log.event import Event, event_id, identified, parse_id
 from chatrooms.log.group import Command
 from chatrooms.log.log import ERASED, Log
 from chatrooms.options import Options
-from chatrooms.rooms import slowmode
 from chatrooms.rooms.message import (
     Draft,
+    MessagePage,
     MessageQueries,
-    Page,
     Posted,
     RoomMessage,
     add_room,
@@ -34,9 +34,9 @@ from chatrooms.rooms.message import (
     replies_after,
     rewrite_message,
 )
+from chatrooms.rooms.moderation import slowed, slowed_turn
 from chatrooms.rooms.rooms import topic_of
 from chatrooms.rooms.rules import Act, Rank, Rules
-from chatrooms.users.quotas import Quotas
 
 KNOWN_ROOMS = 10_000  # rooms remembered to be in the database
 QUOTABLE = 2000  # messages after one among which answers may quote it: twice what the offline assistant reads
@@ -89,7 +89,7 @@ class Messages:
         self._quotas.write(who, len(events))
         pace = rules.pace(who)
         if pace:
-            command: Command | None = slowmode.paced(room_id, who.user_id, pace, events, now_ms())
+            command: Command | None = slowed(room_id, who.user_id, pace, events, now_ms())
         else:
             command = None if room_id in self._known else self._adding(who, room_id)
         appended = await self._log.append(events, command)
@@ -103,7 +103,7 @@ class Messages:
         """
         pace = rules.pace(who)
         if pace:
-            await self._log.append((), slowmode.turn(room_id, who.user_id, pace, now_ms()))
+            await self._log.append((), slowed_turn(room_id, who.user_id, pace, now_ms()))
 
     def check(self, who: Identity, room_id: str, draft: Draft) -> None:
         """Raises BadRequest or TooLarge for what `post` would not write."""
@@ -189,7 +189,7 @@ class Messages:
         found = rows and rows[0][0] == position.seq
         return msgspec.json.decode(rows[0][1], type=RoomMessage) if found else None
 
-    async def history(self, room_id: str, before: str, after: str, limit: int) -> Page:
+    async def history(self, room_id: str, before: str, after: str, limit: int) -> MessagePage:
         """A page of a room's messages: the last ones, those before an id, or those after one.
 
         It may have fewer than `limit`, of PAGE_BYTES. Raises BadRequest for an id that is none, and for both at once.
@@ -210,7 +210,7 @@ class Messages:
         has_more = len(rows) > len(messages)
         if not after:
             messages.reverse()
-        return Page(messages, has_more)
+        return MessagePage(messages, has_more)
 
     def forget_rooms(self) -> None:
         """Rooms that were in the database may not be there any more."""

@@ -28,7 +28,7 @@ ORDER_PERIOD = 10.0  # seconds
 log = logging.getLogger(__name__)
 
 
-class Order(msgspec.Struct, rename="camel", omit_defaults=True):
+class StreamOrder(msgspec.Struct, rename="camel", omit_defaults=True):
     """Which streams, and by which node it was given; times in seconds since 1970."""
 
     node: str
@@ -49,18 +49,18 @@ class OrderLog:
         self._log = log
         self._writing: set[asyncio.Task[None]] = set()
 
-    async def write(self, type: str, order: Order) -> None:
+    async def write(self, type: str, order: StreamOrder) -> None:
         """Returns when the order is durable. Raises Unavailable."""
         await self._log.append([Event(type, msgspec.json.encode(order), (CONTROL,))])
 
     def replaced(self, room_id: str, user_id: str, client_id: str) -> None:
         """A stream was opened here by somebody who is elsewhere, too: there, the same one ends."""
-        order = Order(self.node, user_id, client_id, room_id, given_at=time.time())
+        order = StreamOrder(self.node, user_id, client_id, room_id, given_at=time.time())
         writing = asyncio.create_task(self._try_to_write(REPLACED, order))
         self._writing.add(writing)
         writing.add_done_callback(self._writing.discard)
 
-    async def _try_to_write(self, type: str, order: Order) -> None:
+    async def _try_to_write(self, type: str, order: StreamOrder) -> None:
         try:
             await self.write(type, order)
         except Exception as error:  # the old stream ends when its peer is found gone
@@ -82,7 +82,7 @@ class Orders:
         self._rooms.leave(room_id, user_id, client_id)
         if self._rooms.is_elsewhere(user_id, room_id):
             self._rate.spend(user_id)
-            await self._orders.write(LEFT, Order(self._node, user_id, client_id, room_id))
+            await self._orders.write(LEFT, StreamOrder(self._node, user_id, client_id, room_id))
 
     async def extend(self, who: Identity, client_id: str) -> bool:
         """Lets the streams of a user's client live as long as its new token; false when there are none.
@@ -93,7 +93,7 @@ class Orders:
         if self._rooms.is_elsewhere(who.user_id):
             self._rate.spend(who.user_id)
             name = "" if who.guest else who.username or ""
-            order = Order(
+            order = StreamOrder(
                 self._node, who.user_id, client_id, session=who.session, username=name, expires_at=who.expires_at
             )
             await self._orders.write(EXTENDED, order)
@@ -104,7 +104,7 @@ class Orders:
         """Does what another node has ordered; to be called with each control event."""
         if event.type not in (REPLACED, LEFT, EXTENDED):
             return
-        order = msgspec.json.decode(event.data, type=Order)
+        order = msgspec.json.decode(event.data, type=StreamOrder)
         if order.node == self._node:
             return
         if event.type == REPLACED:

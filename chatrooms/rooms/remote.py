@@ -3,7 +3,7 @@
 Each node writes its own members into a table, and then tells the others over the bus; they hold all
 members in memory, and read the table again when the bus was away, and now and then. The table rather
 than heartbeats with all members: what the bus loses is found again, and a new node has one query to
-make. A node renews its lease each BEAT; one that did not for LEASE is buried by any other, and its
+make. A node renews its lease each BEAT; one that did not for NODE_LEASE is buried by any other, and its
 members leave, but for those who are elsewhere by then.
 """
 
@@ -21,7 +21,7 @@ from chatrooms.rooms.presence import Key
 from chatrooms.rooms.rooms import Rooms
 
 BEAT = 1.0  # seconds between two renewals of the lease
-LEASE = 8.0  # longer than the retry of a drain and the grace: who is told to come back has not left
+NODE_LEASE = 8.0  # longer than the retry of a drain and the grace: who is told to come back has not left
 REFRESH = 30.0  # seconds after which the table is read again, whatever the bus says
 RETRY = 1.0  # seconds until what could not be written is tried again
 AT_ONCE = 2000  # members that are read, or entered, before the event loop gets its turn: a lease must not run out
@@ -155,7 +155,7 @@ class RemotePresence:
             before = self._seen.get(node)
             if before is None or before[0] != seen_at:
                 self._seen[node] = (seen_at, now)
-            elif now - before[1] > LEASE and node != self._nodes.name:
+            elif now - before[1] > NODE_LEASE and node != self._nodes.name:
                 await self._bury(node, seen_at)
 
     async def _bury(self, node: str, seen_at: int) -> None:

@@ -10,11 +10,10 @@ from pathlib import Path
 from chatrooms.ai import provider
 from chatrooms.ai.offline import quotes
 from chatrooms.cluster.bus import bus_of, intake_of
-from chatrooms.cluster.leases import Lease
-from chatrooms.cluster.nodes import Listeners, Nodes
+from chatrooms.cluster.nodes import Lease, Listeners, Nodes
 from chatrooms.datadir import Folder, stored_secret
 from chatrooms.errors import ConfigError
-from chatrooms.limits import Places
+from chatrooms.limits import Places, Quotas
 from chatrooms.log import database_of
 from chatrooms.log.event import CONTROL
 from chatrooms.log.log import Log
@@ -56,7 +55,6 @@ from chatrooms.tasks.store import TaskStore
 from chatrooms.tasks.task import TaskStreams
 from chatrooms.users.accounts import Accounts
 from chatrooms.users.authenticator import Authenticator
-from chatrooms.users.quotas import Quotas
 from chatrooms.users.signins import SignIns
 from chatrooms.users.tokens import MIN_SECRET_BYTES, Tokens, load
 

@@ -19,6 +19,7 @@ from chatrooms import names
 from chatrooms.clock import iso, now_ms
 from chatrooms.errors import BadRequest, Forbidden
 from chatrooms.identity import Identity
+from chatrooms.limits import Quotas
 from chatrooms.log.database import Database, Transaction
 from chatrooms.log.event import MAX_SEQ, Event, event_id, identified, parse_id
 from chatrooms.log.log import Log
@@ -38,7 +39,6 @@ from chatrooms.sessions.store import (
 from chatrooms.streams.hub import LONGEST_RETRY, Hub
 from chatrooms.streams.resume import POLL_EVENTS, Start, page, start_of
 from chatrooms.streams.stream import Stream
-from chatrooms.users.quotas import Quotas
 
 RETRY_MS = (500, int(LONGEST_RETRY * 1000))  # reconnection time told to clients, at random between
 SOME = 500  # events looked through at once for those that visitors may read

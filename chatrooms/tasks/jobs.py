@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 
 from msgspec import UNSET, UnsetType
 
-from chatrooms.cluster.leases import LEASE_INTERVAL
+from chatrooms.cluster.nodes import LEASE_INTERVAL
 from chatrooms.errors import Conflict, Forbidden, NotFound, Problem
 from chatrooms.identity import Identity
 from chatrooms.log.event import Event

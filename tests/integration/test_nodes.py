@@ -221,7 +221,7 @@ async def test_personal_stream_follows_what_happens_on_other_nodes(cluster: Clus
 
 async def test_members_of_a_dead_node_leave_once(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     """But for those who are elsewhere by then."""
-    monkeypatch.setattr(neighbours, "LEASE", 1.5)
+    monkeypatch.setattr(neighbours, "NODE_LEASE", 1.5)
     monkeypatch.setattr(neighbours, "BEAT", 0.3)
     async with cluster(3) as (one, two, dead):
         watcher = await one.join(user="watcher")
