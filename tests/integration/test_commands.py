@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import subprocess
 import sys
 from asyncio.subprocess import PIPE, Process
 from pathlib import Path
@@ -162,6 +163,18 @@ def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -
         main([name, "--help"])
     assert stopped.value.code == 0
     assert capsys.readouterr().out.startswith(f"usage: chatrooms {name}")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [(["send", "lobby", "x"], 2), (["token", "a", "--secret", SECRET], 0), (["serve", "-h"], 0)],
+)
+def test_only_what_speaks_to_a_server_needs_httpx(arguments: list[str], status: int) -> None:
+    """One line says so, and how to get it."""
+    program = "import sys; sys.modules['httpx'] = None; from chatrooms.cli import main; sys.exit(main(sys.argv[1:]))"
+    ran = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, timeout=PATIENCE)
+    needs = "chatrooms: chatrooms.client needs httpx: pip install 'chatrooms[client]'\n"
+    assert (ran.returncode, ran.stderr) == (status, needs if status else "")
 
 
 def test_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
