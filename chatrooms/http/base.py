@@ -18,7 +18,7 @@ from chatrooms.errors import BadRequest, Problem, StartFailure, Unauthorized, Un
 from chatrooms.http.access import Access
 from chatrooms.identity import Identity
 from chatrooms.logs import printable
-from chatrooms.rooms.admission import check_free
+from chatrooms.rooms.stream import check_free
 from chatrooms.server import Server
 
 COOKIE = "chatrooms_token"
