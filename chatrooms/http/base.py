@@ -19,7 +19,7 @@ from chatrooms.http.access import Access
 from chatrooms.http.tornado_internals import NOT_IMPLEMENTED, leave_body_alone
 from chatrooms.identity import Identity
 from chatrooms.logs import printable
-from chatrooms.rooms.admission import check_free
+from chatrooms.rooms.stream import check_free
 from chatrooms.server import Server
 
 COOKIE = "chatrooms_token"

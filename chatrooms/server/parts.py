@@ -18,14 +18,13 @@ from chatrooms.log import database_of
 from chatrooms.log.event import CONTROL
 from chatrooms.log.log import Log
 from chatrooms.options import Options
-from chatrooms.personal.notifications import Notifications
-from chatrooms.personal.personal import Personal
+from chatrooms.personal.notifications import Notifications, NotificationStream
+from chatrooms.personal.personal import Personal, PersonalStream
 from chatrooms.replies import store as answers
 from chatrooms.replies.in_rooms import RoomReplies, RunningReplies
 from chatrooms.replies.jobs import Replies
 from chatrooms.replies.queue import ReplyRights
 from chatrooms.replies.store import ReplyStore
-from chatrooms.rooms.admission import Admission
 from chatrooms.rooms.audit import Acts, Audit
 from chatrooms.rooms.ingest import Ingest
 from chatrooms.rooms.invites import Invites
@@ -38,21 +37,21 @@ from chatrooms.rooms.policy import Policy
 from chatrooms.rooms.remote import PresenceChanges, RemotePresence, is_alive
 from chatrooms.rooms.rooms import RoomListeners, Rooms
 from chatrooms.rooms.settings import Directory, RoomSettings
+from chatrooms.rooms.stream import RoomStream
 from chatrooms.server import erasure
 from chatrooms.server.metrics import Metrics
 from chatrooms.sessions.outbox import Outbox
 from chatrooms.sessions.owners import Owners, StreamStats
-from chatrooms.sessions.sessions import Sessions
+from chatrooms.sessions.sessions import Sessions, SessionStream
 from chatrooms.streams.channel_orders import ChannelOrders
-from chatrooms.streams.channels import ChannelIds, Channels
+from chatrooms.streams.channels import Channels
 from chatrooms.streams.hub import LONGEST_RETRY, Hub
-from chatrooms.streams.reading import Common
-from chatrooms.streams.resume import Replacements
+from chatrooms.streams.opening import Family, Opener
+from chatrooms.streams.shared import ChannelIds
 from chatrooms.tasks.export import Exports
-from chatrooms.tasks.jobs import Tasks
+from chatrooms.tasks.jobs import Tasks, TaskStream
 from chatrooms.tasks.result import Results
 from chatrooms.tasks.store import TaskStore
-from chatrooms.tasks.task import TaskStreams
 from chatrooms.users.accounts import Accounts
 from chatrooms.users.authenticator import Authenticator
 from chatrooms.users.signins import SignIns
@@ -94,10 +93,11 @@ class Parts:
         await self._open_log(closing)
         self._make_rooms()
         self._make_users()
-        self._make_streams()
+        self._make_personal()
         self._make_sessions()
         self._make_replies()
         self._make_tasks()
+        self._make_streams()
         self._make_edges()
         self._listen()
         await self._open_parts(closing)
@@ -145,15 +145,9 @@ class Parts:
             self.database, self.log, self.signins, self._secret, self.options, self.rooms.names.shows, erasure
         )
 
-    def _make_streams(self) -> None:
-        self.admission = Admission(self.rooms, self.policy, self.quotas, self.authenticator)
-        ids = ChannelIds(self.nodes.name, self._secret)
-        self.channels = Channels(self.hub, self.rooms, self.admission, ids, self.options)
-        alive = partial(is_alive, self.database)
-        self.channel_orders = ChannelOrders(self.log, self.channels, ids, self.nodes.name, alive)
-        common = Common(self.hub, self.log, self.options.heartbeat, Replacements())
-        self.personal = Personal(common, self.database, self.rooms)
-        self.notifications = Notifications(common, self.options)
+    def _make_personal(self) -> None:
+        self.personal = Personal(self.hub, self.log, self.database, self.rooms)
+        self.notifications = Notifications(self.log, self.options)
 
     def _make_sessions(self) -> None:
         self.owners = Owners(self.database, self.log, self.quotas, self.options)
@@ -173,9 +167,22 @@ class Parts:
 
     def _make_tasks(self) -> None:
         self.tasks = Tasks(TaskStore(self.database, self.log, self.lease, self.options))
-        self.task_streams = TaskStreams(self.hub, self.log)
         self.results = Results(self.database, self.options)
         self.exports = Exports(self.tasks, self.results, self.log, MessageQueries(self.database), self.options)
+
+    def _make_streams(self) -> None:
+        hub, log = self.hub, self.log
+        families: dict[str, Family] = {
+            "room": partial(RoomStream, self.rooms, self.policy),
+            "personal": partial(PersonalStream, self.personal),
+            "notifications": partial(NotificationStream, hub, log),
+            "session": partial(SessionStream, self.sessions, hub, log),
+            "task": partial(TaskStream, self.tasks, hub, log),
+        }
+        self.opener = Opener(hub, log, self.authenticator, self.quotas, families)
+        ids, alive = ChannelIds(self.nodes.name, self._secret), partial(is_alive, self.database)
+        self.channels = Channels(hub, self.opener, ids, self.options)
+        self.channel_orders = ChannelOrders(log, self.channels, ids, self.nodes.name, alive)
 
     def _make_edges(self) -> None:
         """What ties this server to others, and shows it to those who watch it."""

@@ -14,7 +14,8 @@ from chatrooms.errors import Forbidden, NotFound, TooLarge, Unauthorized
 from chatrooms.limits import RateLimit
 from chatrooms.log.event import CONTROL, Event
 from chatrooms.log.log import Log
-from chatrooms.streams.channels import Channel, ChannelIds, Channels, Subscription
+from chatrooms.streams.channels import Channel, Channels, Subscription
+from chatrooms.streams.shared import ChannelIds
 
 CHANGED = "subscriptions-changed"
 CHANGES = 200  # of one channel in CHANGE_PERIOD

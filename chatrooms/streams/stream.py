@@ -165,6 +165,16 @@ class Stream:
         data = {"reason": reason, "reconnect": reconnect}
         self.finish(self.topic.encoding.signal("closing", data, id, retry), hold)
 
+    def end_when_written(self) -> None:
+        """Nothing follows what was written: ends when the kernel has all of that."""
+        self.over = True
+        if not self.stalled_at:  # TLS may have kept some of it
+            self.finish_over()
+
+    def finish_over(self) -> None:
+        """Ends a stream whose reader has the last event of its topic."""
+        self.finish(b"")
+
     def close(self, hold: float = 0.0) -> None:
         """Ends the stream. Harmless when it has ended."""
         sock, self._socket = self._socket, None
@@ -215,9 +225,8 @@ class Stream:
             offset = whole
 
     def _end_after(self, entry: Entry) -> None:
-        self.over = entry.final
-        if self.over and not self.stalled_at:  # TLS may have kept some of it
-            self.finish(b"")
+        if entry.final:
+            self.end_when_written()
 
     def _wait_writable(self) -> None:
         if not self.stalled_at and self._socket is not None:
@@ -232,7 +241,7 @@ class Stream:
         if self._socket is not None:
             self._unwatch_writable(self._socket)
             if self.over:
-                self.finish(b"")
+                self.finish_over()
             else:
                 self._keeper.resume(self)
 

@@ -14,7 +14,7 @@ from chatrooms.replies.reply import Reply
 from chatrooms.rooms.presence import Member
 from chatrooms.rooms.rooms import Room
 from chatrooms.streams.channels import Channel
-from chatrooms.streams.reading import Reading
+from chatrooms.streams.opening import LogStream
 from chatrooms.streams.shared import Outlet
 from chatrooms.streams.stream import Stream
 from chatrooms.streams.topic import Topic
@@ -25,7 +25,7 @@ from tests.helpers.reader import Reader
 
 pytestmark = [pytest.mark.gen_test(timeout=60), pytest.mark.every_engine]
 
-HELD = (Channel, Outlet, Stream, Topic, MergedTopic, Reading, ReplyReader, Reply, Member, Room)
+HELD = (Channel, Outlet, Stream, Topic, MergedTopic, LogStream, ReplyReader, Reply, Member, Room)
 TWENTY_DAYS = 20 * 86400
 
 

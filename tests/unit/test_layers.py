@@ -45,11 +45,6 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 )  # fmt: skip
 WITH_TORNADO = ("app", "cli", "__main__", "logs", "http", "http.*", "commands", "commands.*")
 
-# Imports that point upwards still, and are about to go.
-LEFT = {
-    *(("streams.channels", f"rooms.{name}") for name in ("admission", "attendee", "rooms")),
-}
-
 Graph = dict[str, set[str]]
 
 
@@ -87,8 +82,7 @@ def ours(path: Path) -> Iterator[str]:
             inner = name.partition(".")[2]
             while inner and inner not in known:
                 inner = inner.rpartition(".")[0]
-            if (name_of(path), inner or "chatrooms") not in LEFT:
-                yield inner or "chatrooms"
+            yield inner or "chatrooms"
 
 
 def files() -> Graph:
