@@ -12,7 +12,7 @@ import msgspec
 from msgspec import UNSET
 
 from chatrooms.ai.base import Line, Prompt, Scene
-from chatrooms.cluster.nodes import Nodes
+from chatrooms.cluster import Nodes
 from chatrooms.errors import NotFound, Problem
 from chatrooms.identity import Identity
 from chatrooms.limits import Quotas

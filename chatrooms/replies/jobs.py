@@ -14,7 +14,7 @@ from typing import Protocol, cast
 import msgspec
 
 from chatrooms.ai.base import Prompt, Provider, ProviderError, Turn, Usage, fitting
-from chatrooms.cluster.nodes import LEASE_INTERVAL
+from chatrooms.cluster import LEASE_INTERVAL
 from chatrooms.errors import Conflict, NotFound, TooLarge, Unavailable
 from chatrooms.identity import Identity
 from chatrooms.log.event import Event

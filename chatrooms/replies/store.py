@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from chatrooms.clock import now_ms
-from chatrooms.cluster.nodes import Lease, orphans, renew_leases
+from chatrooms.cluster import Lease, orphans, renew_leases
 from chatrooms.log.database import Database, Row, Source, Transaction
 from chatrooms.log.event import CONTROL, Event
 from chatrooms.log.log import Log

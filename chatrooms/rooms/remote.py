@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from chatrooms.cluster.nodes import Nodes, Seen
+from chatrooms.cluster import Nodes, Seen
 from chatrooms.log.database import Database, Transaction
 from chatrooms.rooms.presence import Key
 from chatrooms.rooms.rooms import Rooms

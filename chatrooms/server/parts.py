@@ -9,8 +9,8 @@ from pathlib import Path
 
 from chatrooms.ai import provider
 from chatrooms.ai.offline import quotes
+from chatrooms.cluster import Lease, Listeners, Nodes
 from chatrooms.cluster.bus import bus_of, intake_of
-from chatrooms.cluster.nodes import Lease, Listeners, Nodes
 from chatrooms.datadir import Folder, stored_secret
 from chatrooms.errors import ConfigError
 from chatrooms.limits import Places, Quotas

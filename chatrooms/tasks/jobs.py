@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from msgspec import UNSET, UnsetType
 
 from chatrooms import names
-from chatrooms.cluster.nodes import LEASE_INTERVAL
+from chatrooms.cluster import LEASE_INTERVAL
 from chatrooms.errors import Conflict, Forbidden, NotFound, Problem
 from chatrooms.identity import Identity
 from chatrooms.log.event import Event

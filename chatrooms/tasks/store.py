@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from chatrooms.clock import now_ms
-from chatrooms.cluster.nodes import Lease, orphans, renew_leases
+from chatrooms.cluster import Lease, orphans, renew_leases
 from chatrooms.errors import Conflict, NotFound, TooMany
 from chatrooms.log.database import Database, Row, Source, Transaction
 from chatrooms.log.event import CONTROL, Event

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from chatrooms.cluster.nodes import Seen
+from chatrooms.cluster import Seen
 from chatrooms.rooms import remote
 from tests.helpers.chat import Chat, eventually
 from tests.integration.test_nodes import members, started

@@ -394,7 +394,7 @@ async def test_start_without_its_bus_leaves_nothing_open(postgres_url: str) -> N
 
 async def test_shared_database_needs_a_secret(postgres_url: str) -> None:
     """Or each node would make one of its own."""
-    with pytest.raises(ConfigError, match="--secret must be given"):
+    with pytest.raises(ConfigError, match="needs --secret"):
         make_app(database_url=postgres_url)
 
 

@@ -24,7 +24,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     # infrastructure
     ("logs", "datadir", "log", "log.*"),
     ("cluster.bus", "cluster.bus.*"),
-    ("cluster", "cluster.nodes"),
+    ("cluster",),
     # streams
     ("streams", "streams.*"),
     # domain
