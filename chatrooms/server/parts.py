@@ -262,7 +262,7 @@ class Parts:
         self.messages.forget_rooms()
         self.memberships.forget()
         self.owners.forget()
-        self.authenticator.stale = True
+        self.authenticator.forget()
         for stream in list(self.hub.streams):
             stream.end("restored", True, LONGEST_RETRY)
 

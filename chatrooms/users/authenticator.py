@@ -128,6 +128,10 @@ class Authenticator:
             await forget_expired_revocations(tx, now - SKEW)
         self._revoked = {session: end for session, end in self._revoked.items() if end >= now - SKEW}
 
+    def forget(self) -> None:
+        """The database is not what it was: who is shut out is read anew, soon."""
+        self.stale = True
+
     def apply(self, event: Event) -> None:
         """Shuts out whom an order of this or another node names, and ends their streams."""
         if event.type == CHANGED:
