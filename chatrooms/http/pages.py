@@ -15,7 +15,7 @@ from tornado.web import HTTPError, StaticFileHandler
 from chatrooms.errors import Forbidden, Unavailable
 from chatrooms.http import openapi
 from chatrooms.http.base import Handler
-from chatrooms.metrics import CONTENT_TYPE
+from chatrooms.server.metrics import CONTENT_TYPE
 
 POLICY = (
     "default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self'; img-src 'self' data:; "
