@@ -24,7 +24,7 @@ class StreamHandler(Handler):
     """Opens streams, by themselves or as polls."""
 
     async def serve(self, family: str, who: Identity, fields: Fields) -> None:
-        """Opens the stream of a family, or answers a poll. Raises what refuses it, softly to who comes back.
+        """Opens the stream of a family, or answers a poll. Raises what refuses it, softly to a reader that comes back.
 
         204 for a reader that has seen the end: nothing else makes a native EventSource stop.
         """

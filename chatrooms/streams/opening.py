@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 import secrets
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -50,12 +51,12 @@ class StreamKind(Protocol):
     headers: Sequence[tuple[str, str]] = ()
     retry_ms: tuple[int, int] = RETRY_MS
 
+    @abstractmethod
     async def check(self) -> int:
         """After which seq the reader may read, true until the caller's next `await`.
 
         Asked first and last. Raises what refuses the reader: Forbidden, NotFound, BadRequest, Unavailable.
         """
-        return 0
 
     async def start(self, asked: str) -> Start | None:
         """Where a reader begins that asks for this position ("" for none); None when it has seen the end.
@@ -91,7 +92,10 @@ Family = Callable[[Identity, Fields], StreamKind]
 
 
 class LogStream(StreamKind):
-    """A kind whose topic is one of the log, from the position asked for or the end; families override what differs."""
+    """A kind whose topic is one of the log, from the position asked for or the end.
+
+    Families say who may read, and override what differs.
+    """
 
     def __init__(
         self, hub: Hub, log: Log, who: Identity, fields: Fields, name: str, encoding: Encoding = NAMED

@@ -26,9 +26,11 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "log", "log.backup", "log.database", "log.group", "log.log", "log.postgres", "log.retention", "log.sqlite",
         "cluster.bus", "cluster.bus.*", "logs", "datadir",
     ),
-    # streams and domain
+    # streams, which know nothing of what they carry
+    ("streams", "streams.*"),
+    # domain
     (
-        "streams", "streams.*", "cluster", "cluster.nodes", "cluster.leases", "users", "users.*", "rooms", "rooms.*",
+        "cluster", "cluster.nodes", "cluster.leases", "users", "users.*", "rooms", "rooms.*",
         "personal", "personal.*", "sessions", "sessions.*", "tasks", "tasks.*", "replies", "replies.*", "ai", "ai.*",
         "erasure",
     ),
