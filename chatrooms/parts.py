@@ -12,7 +12,6 @@ from chatrooms.cluster.leases import Lease
 from chatrooms.cluster.nodes import Nodes
 from chatrooms.datadir import Folder, stored_secret
 from chatrooms.errors import ConfigError
-from chatrooms.limits import Places
 from chatrooms.log import database_of
 from chatrooms.log.event import CONTROL
 from chatrooms.log.log import Log
@@ -24,6 +23,7 @@ from chatrooms.replies.in_rooms import RoomReplies
 from chatrooms.replies.jobs import Replies
 from chatrooms.replies.queue import ReplyRights
 from chatrooms.replies.store import ReplyStore
+from chatrooms.replies.stream import ReplyStreams
 from chatrooms.rooms.admission import Admission
 from chatrooms.rooms.audit import Acts, Audit
 from chatrooms.rooms.ingest import Ingest
@@ -163,11 +163,12 @@ class Parts:
         self.replies = Replies(ReplyStore(self.database, self.log, self.lease), provider(options), options)
         self.room_replies = RoomReplies(self.replies, self.rooms, self.messages, self.log, self.quotas, self.nodes.ask)
         self.reply_rights = ReplyRights(self.policy, self.messages, self.quotas)
-        self.reply_readers = Places(options.max_streams, options.max_streams_per_user)
+        self.reply_streams = ReplyStreams(self.hub, self.reply_rights)
         self.hub.listen(CONTROL, self.replies.apply)
         # Where the data folder is locked, no other node can be alive.
         await self.replies.open(alone=not self.database.shared)
         closing.push_async_callback(self.room_replies.close)
+        closing.push_async_callback(self.reply_streams.close)
         closing.push_async_callback(self.replies.close)
 
     async def _open_tasks(self, closing: AsyncExitStack) -> None:
@@ -225,7 +226,8 @@ class Parts:
         self.owners.forget()
         self.authenticator.stale = True
         for stream in list(self.hub.streams):
-            stream.end("restored", True, LONGEST_RETRY)
+            if stream.topic.in_log:
+                stream.end("restored", True, LONGEST_RETRY)
 
 
 def check_secret(secret: str, loopback: bool) -> None:

@@ -41,9 +41,9 @@ def refuse_softly(handler: Handler, who: Identity, asked: str, problem: Problem,
         say_last(sock, stream_head(handler) + frame)
 
 
-def stream_head(handler: Handler) -> bytes:
-    """The response head of a stream, with what CORS asks for."""
-    return sse.head(tuple(handler.access.cors_headers(handler.request)))
+def stream_head(handler: Handler, *more: tuple[str, str]) -> bytes:
+    """The response head of a stream, with what CORS asks for, and more."""
+    return sse.head((*handler.access.cors_headers(handler.request), *more))
 
 
 def take_socket(handler: RequestHandler) -> socket.socket | None:

@@ -17,7 +17,7 @@ from chatrooms.log.event import event_id, parse_id
 from chatrooms.log.log import Log
 from chatrooms.replies.jobs import Replies, check_ended
 from chatrooms.replies.remote import RemoteReplies
-from chatrooms.replies.reply import Chunk, Ending, Reader, Reply, frame_of
+from chatrooms.replies.reply import Chunk, Ending, Reply, frame_of
 from chatrooms.rooms.message import RoomMessage
 from chatrooms.rooms.messages import Messages
 from chatrooms.rooms.rooms import Rooms, topic_of
@@ -159,21 +159,23 @@ class RoomReplies:
 
     async def _tell(self, reply: Reply) -> None:
         """Tells the room of a reply while it is written: what came since the last chunk, in one."""
-        position = 0
-        with Reader(reply) as reader:
+        changed, position = asyncio.Event(), 0
+        reply.enter(changed.set)
+        try:
             while reply in self._told:
-                await reader.wait()
-                if reply in self._told and (reader.behind or reply.position != position):
+                await changed.wait()
+                changed.clear()
+                if reply in self._told and (self._told[reply] < len(reply.pieces) or reply.position != position):
                     position = reply.position
-                    self._tell_more(reader)
+                    self._tell_more(reply)
                     await asyncio.sleep(INTERVAL)
+        finally:
+            reply.leave(changed.set)
 
-    def _tell_more(self, reader: Reader) -> None:
-        reply, start = reader.reply, reader.index
-        while reader.behind:
-            reader.take()
-        self._told[reply] = reader.index
-        self._announce(_chunk(reply, start, reader.index, reader.index - 1))
+    def _tell_more(self, reply: Reply) -> None:
+        start, end = self._told[reply], len(reply.pieces)
+        self._told[reply] = end
+        self._announce(_chunk(reply, start, end, end - 1))
 
     def _announce(self, chunk: Chunk) -> None:
         self._rooms.send_ephemeral(chunk.room_id, frame_of(chunk))

@@ -16,7 +16,7 @@ from weakref import WeakValueDictionary
 import msgspec
 
 from chatrooms.log.event import Event
-from chatrooms.replies.reply import DELETED, Chunk, Reader, Reply, StoredReply, chunk_of
+from chatrooms.replies.reply import DELETED, Chunk, Reply, StoredReply, chunk_of
 from chatrooms.replies.store import ReplyStore
 from chatrooms.rooms.message import RoomMessage
 from chatrooms.rooms.rooms import topic_of
@@ -121,8 +121,8 @@ class FollowedReply(Reply):
         self.follow = follow
         self.grow(row)
 
-    def enter(self, reader: Reader) -> None:
-        super().enter(reader)
+    def enter(self, on_change: Callable[[], None]) -> None:
+        super().enter(on_change)
         self.follow(self)
 
 

@@ -1,10 +1,10 @@
-"""One AI reply: its pieces so far, its state, and the readers that follow it."""
+"""One AI reply: its pieces so far, its state, and whom to tell when it grows."""
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -14,9 +14,6 @@ from chatrooms import sse
 from chatrooms.ai.base import Usage
 
 COMPLETE, STOPPED, ERROR, INTERRUPTED = "complete", "stopped", "error", "interrupted"
-BATCH_CHARACTERS = 32 << 10  # that a reader is given at once
-
-
 STREAMING = "streaming"
 
 
@@ -72,7 +69,7 @@ class Reply:
         self.position = 0
         self.stored = 0
         self.unread_at = time.monotonic()
-        self._readers: set[Reader] = set()
+        self._followers: Counter[Callable[[], None]] = Counter()
 
     @classmethod
     def ended(cls, row: StoredReply) -> Reply:
@@ -91,7 +88,7 @@ class Reply:
 
     @property
     def readers(self) -> int:
-        return len(self._readers)
+        return self._followers.total()
 
     def add(self, piece: str) -> None:
         self.pieces.append(piece)
@@ -124,67 +121,21 @@ class Reply:
             text=self.text, lengths=lengths_of(self.pieces),
         )  # fmt: skip
 
-    def enter(self, reader: Reader) -> None:
-        self._readers.add(reader)
+    def enter(self, on_change: Callable[[], None]) -> None:
+        """One more reader. `on_change` is called once at each change, however many readers gave it."""
+        self._followers[on_change] += 1
         self.unread_at = 0.0
 
-    def leave(self, reader: Reader) -> None:
-        self._readers.discard(reader)
-        if not self._readers:
+    def leave(self, on_change: Callable[[], None]) -> None:
+        """Takes back what `enter` did."""
+        self._followers[on_change] -= 1
+        self._followers += Counter()  # drops the zeros
+        if not self._followers:
             self.unread_at = time.monotonic()
 
     def _tell(self) -> None:
-        for reader in self._readers:
-            reader.wake()
-
-
-class Reader:
-    """One reader of a reply; use it as a context manager. `index` is that of the next piece it wants."""
-
-    def __init__(self, reply: Reply, index: int = 0) -> None:
-        self.reply = reply
-        self.index = index
-        self._woken = False
-        self._waiter: asyncio.Future[None] | None = None
-
-    def __enter__(self) -> Reader:
-        self.reply.enter(self)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.reply.leave(self)
-
-    def take(self) -> Sequence[str]:
-        """The next pieces, up to BATCH_CHARACTERS; `index` moves behind them."""
-        pieces, size, end = self.reply.pieces, 0, self.index
-        while end < len(pieces) and size < BATCH_CHARACTERS:
-            size += len(pieces[end])
-            end += 1
-        taken, self.index = pieces[self.index : end], max(self.index, end)
-        return taken
-
-    @property
-    def behind(self) -> bool:
-        """Whether there are pieces to take."""
-        return self.index < len(self.reply.pieces)
-
-    @property
-    def done(self) -> bool:
-        """Whether the reply has ended and all of it was taken."""
-        return self.reply.ending is not None and self.index >= len(self.reply.pieces)
-
-    def wake(self) -> None:
-        """Lets `wait` return, now or when it is called."""
-        self._woken = True
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
-
-    async def wait(self) -> None:
-        """Returns when there is something to look at since the last call."""
-        if not self._woken:
-            self._waiter = asyncio.get_running_loop().create_future()
-            await self._waiter
-        self._woken = False
+        for on_change in list(self._followers):
+            on_change()
 
 
 def pieces_of(row: StoredReply) -> list[str]:

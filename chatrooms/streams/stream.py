@@ -133,8 +133,8 @@ class Stream:
             self._wait_writable()
 
     def write(self, data: bytes) -> None:
-        """Writes bytes that belong to no topic (a head, a heartbeat). A stalled stream skips them."""
-        if self.stalled_at:
+        """Writes bytes that belong to no topic (a head, a heartbeat), if any. A stalled stream skips them."""
+        if self.stalled_at or not data:
             return
         sent = self._send(data)
         if 0 <= sent < len(data):
