@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from chatrooms.app import make_app
     from chatrooms.embed import Chatrooms, identify
+    from chatrooms.identity import Identity
     from chatrooms.personal.notifications import Note
-    from chatrooms.users.tokens import Identity
 
 __version__ = "0.1.0"
 __all__ = ("Chatrooms", "Identity", "Note", "identify", "make_app")
@@ -19,7 +19,7 @@ _WHERE = (
     ("Chatrooms", "chatrooms.embed"),
     ("identify", "chatrooms.embed"),
     ("make_app", "chatrooms.app"),
-    ("Identity", "chatrooms.users.tokens"),
+    ("Identity", "chatrooms.identity"),
     ("Note", "chatrooms.personal.notifications"),
 )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 
 from chatrooms.ai import provider
@@ -17,14 +18,12 @@ from chatrooms.log.event import CONTROL
 from chatrooms.log.log import Log
 from chatrooms.metrics import Metrics
 from chatrooms.options import Options
-from chatrooms.personal.notifications import Notifications
-from chatrooms.personal.personal import Personal
+from chatrooms.personal.notifications import Notifications, NotificationStream
+from chatrooms.personal.personal import Personal, PersonalStream
 from chatrooms.replies.in_rooms import RoomReplies
 from chatrooms.replies.jobs import Replies
-from chatrooms.replies.queue import ReplyRights
 from chatrooms.replies.store import ReplyStore
-from chatrooms.replies.stream import ReplyStreams
-from chatrooms.rooms.admission import Admission
+from chatrooms.replies.stream import Feeds, ReplyRights, ReplyStream
 from chatrooms.rooms.audit import Acts, Audit
 from chatrooms.rooms.ingest import Ingest
 from chatrooms.rooms.invites import Invites
@@ -34,22 +33,22 @@ from chatrooms.rooms.messages import Messages
 from chatrooms.rooms.moderation import Moderation
 from chatrooms.rooms.orders import Orders
 from chatrooms.rooms.policy import Policy
-from chatrooms.rooms.remote import RemotePresence
+from chatrooms.rooms.remote import RemotePresence, living_nodes
 from chatrooms.rooms.rooms import Rooms
 from chatrooms.rooms.settings import Directory, RoomSettings
+from chatrooms.rooms.stream import RoomStream
 from chatrooms.sessions.outbox import Outbox
 from chatrooms.sessions.owners import Owners, StreamStats
-from chatrooms.sessions.sessions import Sessions
+from chatrooms.sessions.sessions import Sessions, SessionStream
 from chatrooms.streams.channel_orders import ChannelOrders
-from chatrooms.streams.channels import ChannelIds, Channels
+from chatrooms.streams.channels import Channels
 from chatrooms.streams.hub import LONGEST_RETRY, Hub
-from chatrooms.streams.reading import Common
-from chatrooms.streams.resume import Replacements
+from chatrooms.streams.opening import Family, Opener
+from chatrooms.streams.shared import ChannelIds
 from chatrooms.tasks.export import Exports
-from chatrooms.tasks.jobs import Tasks
+from chatrooms.tasks.jobs import Tasks, TaskStream
 from chatrooms.tasks.result import Results
 from chatrooms.tasks.store import TaskStore
-from chatrooms.tasks.task import TaskStreams
 from chatrooms.users.accounts import Accounts
 from chatrooms.users.authenticator import Authenticator
 from chatrooms.users.quotas import Quotas
@@ -107,6 +106,7 @@ class Parts:
         self._open_sessions(closing)
         await self._open_replies(closing)
         await self._open_tasks(closing)
+        self._open_streams()
         await self._meet_nodes(closing)
         self.ingest = await self._open_ingest(closing)
         self.metrics = Metrics(self.hub, self.log, self.rooms, self.channels, self.replies, self.ingest)
@@ -126,10 +126,6 @@ class Parts:
         self.audit = Audit(self.database, self.log)
         self.authenticator = Authenticator(self.database, self.log, self.hub, self.tokens)
         await self.authenticator.reload()
-        self.admission = Admission(self.rooms, self.policy, self.quotas, self.authenticator)
-        ids = ChannelIds(self.nodes.name, self._secret)
-        self.channels = Channels(self.hub, self.rooms, self.admission, ids, options)
-        self.channel_orders = ChannelOrders(self.log, self.hub, self.channels, self.database, ids, self.nodes.name)
 
     async def _open_people(self, closing: AsyncExitStack) -> None:
         self.signins = SignIns(self.database, self.log, self.tokens, self._secret, self.options)
@@ -143,10 +139,9 @@ class Parts:
         self.memberships = Memberships(self.hub, self.log, self.quotas, self.options)
         closing.push_async_callback(self.memberships.close)
         self.rooms.on_joined = self.memberships.note
-        common = Common(self.hub, self.log, self.options.heartbeat, Replacements())
-        self.personal = Personal(common, self.database, self.rooms)
+        self.personal = Personal(self.hub, self.log, self.database, self.rooms)
         closing.callback(self.personal.close)
-        self.notifications = Notifications(common, self.options)
+        self.notifications = Notifications(self.log, self.options)
 
     def _open_sessions(self, closing: AsyncExitStack) -> None:
         self.owners = Owners(self.database, self.log, self.hub, self.quotas, self.options)
@@ -163,22 +158,37 @@ class Parts:
         self.replies = Replies(ReplyStore(self.database, self.log, self.lease), provider(options), options)
         self.room_replies = RoomReplies(self.replies, self.rooms, self.messages, self.log, self.quotas, self.nodes.ask)
         self.reply_rights = ReplyRights(self.policy, self.messages, self.quotas)
-        self.reply_streams = ReplyStreams(self.hub, self.reply_rights)
+        self.reply_feeds = Feeds(self.hub, self.replies, self.reply_rights)
         self.hub.listen(CONTROL, self.replies.apply)
         # Where the data folder is locked, no other node can be alive.
         await self.replies.open(alone=not self.database.shared)
         closing.push_async_callback(self.room_replies.close)
-        closing.push_async_callback(self.reply_streams.close)
+        closing.push_async_callback(self.reply_feeds.close)
         closing.push_async_callback(self.replies.close)
 
     async def _open_tasks(self, closing: AsyncExitStack) -> None:
         self.tasks = Tasks(TaskStore(self.database, self.log, self.lease, self.options))
-        self.task_streams = TaskStreams(self.hub, self.log)
         self.results = Results(self.database, self.options)
         self.exports = Exports(self.tasks, self.results, self.log, MessageQueries(self.database), self.options)
         self.hub.listen(CONTROL, self.tasks.apply)
         await self.tasks.open(alone=not self.database.shared)
         closing.push_async_callback(self.tasks.close)
+
+    def _open_streams(self) -> None:
+        hub, log = self.hub, self.log
+        families: dict[str, Family] = {
+            "room": partial(RoomStream, self.rooms, self.policy),
+            "personal": partial(PersonalStream, self.personal),
+            "notifications": partial(NotificationStream, hub, log),
+            "session": partial(SessionStream, self.sessions, hub, log),
+            "task": partial(TaskStream, self.tasks, hub, log),
+            "reply": partial(ReplyStream, self.reply_feeds),
+        }
+        self.opener = Opener(hub, log, self.authenticator, self.quotas, families)
+        ids, node = ChannelIds(self.nodes.name, self._secret), self.nodes.name
+        self.channels = Channels(hub, self.opener, ids, self.options)
+        living = partial(living_nodes, self.database)
+        self.channel_orders = ChannelOrders(log, hub, self.channels, ids, node, living)
 
     async def _meet_nodes(self, closing: AsyncExitStack) -> None:
         self.nodes.on_message, self.nodes.on_health = self.room_replies.on_message, self._tell_bus_health

@@ -64,7 +64,7 @@ class Server(Parts):
             for stream in streams[start : start + batch]:
                 channel = self.channels.get(stream.id)
                 if channel is None:
-                    self.rooms.end(stream, "draining")
+                    self.opener.send_away(stream, "draining")
                 else:  # with all its streams
                     channel.end("draining")
             await asyncio.sleep(DRAIN_STEP)

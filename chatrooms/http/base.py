@@ -16,10 +16,10 @@ from tornado.web import Application, HTTPError, RequestHandler
 from chatrooms import body, names
 from chatrooms.errors import BadRequest, Problem, StartFailure, Unauthorized, Unavailable
 from chatrooms.http.access import Access
+from chatrooms.identity import Identity
 from chatrooms.logs import printable
-from chatrooms.rooms.admission import check_free
+from chatrooms.rooms.stream import check_free
 from chatrooms.server import Server
-from chatrooms.users.tokens import Identity
 
 COOKIE = "chatrooms_token"
 NOTHING = "default-src 'none'; frame-ancestors 'none'"  # the policy of what is no page

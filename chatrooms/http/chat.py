@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Annotated
 
 import msgspec
@@ -10,17 +11,14 @@ import msgspec
 from chatrooms import names
 from chatrooms.ai.base import Prompt, Turn
 from chatrooms.errors import BadRequest
-from chatrooms.http.base import Handler
-from chatrooms.http.streaming import stream_head, take_socket
-from chatrooms.replies.reply import Reply
-from chatrooms.replies.stream import UI_HEADER, Content, UIMessages
-from chatrooms.users.tokens import Identity
+from chatrooms.http.streaming import StreamHandler, given
+from chatrooms.identity import Identity
+from chatrooms.replies.reply import UI_HEADER, Reply
+from chatrooms.replies.stream import NewReply
 
 HISTORY = 10  # the last entries that count
 ROLES = ("user", "assistant", "system")
 MAX_BODY = 1 << 20  # a `useChat` page sends the whole conversation each time
-
-_INDEX = re.compile(r"-?[0-9]{1,9}\Z", re.ASCII)
 
 ConversationId = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
 
@@ -74,25 +72,24 @@ class ChatBody(msgspec.Struct, rename="camel"):
         return Prompt(message, turns[-HISTORY:], self.model, self.temperature)
 
 
-class ReplyHandler(Handler):
+class ReplyHandler(StreamHandler):
     """Streams replies. A reader that goes away stops only its own reading."""
 
-    def wants_ui_messages(self) -> bool:
-        """Whether the client asks for the AI SDK's form, by header or by `?format=ui-message-stream`."""
-        return UI_HEADER in self.request.headers or self.query("format") == "ui-message-stream"
+    def position_asked(self) -> str:
+        return ""
 
-    def stream(self, who: Identity, reply: Reply, index: int = 0, ui: bool = False) -> None:
-        """Makes the connection a stream of the chunks from an index on, how it ended, and `[DONE]`.
+    def polls(self) -> bool:
+        return False
 
-        Raises TooMany or Unavailable when there are too many streams, Unauthorized for who was shut out meanwhile.
-        """
-        self.server.hub.check_room_for(who.user_id)
-        self.server.authenticator.check(who)
-        form = UIMessages(reply) if ui else Content(reply)
-        head = stream_head(self, *form.headers, ("X-Message-Id", reply.id))
-        sock = take_socket(self)
-        if sock is not None:
-            self.server.reply_streams.open(sock, who, reply, index, form, head)
+    def form(self, ui: bool = False) -> str:
+        """How a reply is to be written: `ui`, the AI SDK's form, may be asked for by header or query, too."""
+        ui = ui or UI_HEADER in self.request.headers or self.query("format") == "ui-message-stream"
+        return "ui" if ui else "content"
+
+    async def begin(self, who: Identity, begin: Callable[[], Awaitable[Reply]], ui: bool = False) -> None:
+        """Begins a reply and streams it over this connection."""
+        self.server.quotas.reply(who)
+        await self.open(NewReply(self.server.reply_feeds, who, {"form": self.form(ui)}, begin))
 
 
 class Chat(ReplyHandler):
@@ -103,10 +100,7 @@ class Chat(ReplyHandler):
         body = self.body(ChatBody, MAX_BODY)
         prompt = body.prompt()
         name = self.username(who, body.username, None)
-        ui = body.messages is not None or self.wants_ui_messages()
-        self.server.quotas.reply(who)
-        self.server.hub.check_room_for(who.user_id)  # before a reply begins that nobody would read
-        self.stream(who, await self._begin(who, name, body, prompt), ui=ui)
+        await self.begin(who, partial(self._begin, who, name, body, prompt), body.messages is not None)
 
     async def _begin(self, who: Identity, name: str, body: ChatBody, prompt: Prompt) -> Reply:
         conversation = body.conversation_id or body.id
@@ -121,10 +115,10 @@ class ChatReply(ReplyHandler):
     """The rest of a reply, running or ended; or its end."""
 
     async def get(self, reply_id: str) -> None:
+        """The chunks after `Last-Event-ID` or `after`, how it ended, and `[DONE]`; or a poll of them."""
         who = await self.stream_identity()
-        reply = await self.server.replies.find(reply_id)
-        await self.server.reply_rights.check_read(who, reply)
-        self.stream(who, reply, self._index(), self.wants_ui_messages())
+        fields = given(messageId=reply_id, form=self.form(), clientId=self.query("clientId"))
+        await self.serve("reply", who, fields)
 
     async def delete(self, reply_id: str) -> None:
         who = self.identity()
@@ -133,12 +127,11 @@ class ChatReply(ReplyHandler):
         await self.server.replies.stop(reply, who.username or who.user_id)
         self.set_status(204)
 
-    def _index(self) -> int:
-        """The first index wanted: the AI SDK's form has no indexes and always begins at the beginning."""
-        after = self.request.headers.get("Last-Event-ID") or self.query("after") or "-1"
-        if not _INDEX.match(after):
-            raise BadRequest("bad-field", "after must be the index of a chunk.")
-        return 0 if self.wants_ui_messages() else max(0, int(after) + 1)
+    def position_asked(self) -> str:
+        return StreamHandler.position_asked(self) or self.query("after")
+
+    def polls(self) -> bool:
+        return StreamHandler.polls(self)
 
 
 class Regenerate(ReplyHandler):
@@ -148,15 +141,14 @@ class Regenerate(ReplyHandler):
         who = self.identity()
         reply = await self.server.replies.find(reply_id)
         await self.server.reply_rights.check_repeat(who, reply)
-        self.server.quotas.reply(who)
-        self.server.hub.check_room_for(who.user_id)
+        await self.begin(who, partial(self._again, who, reply))
+
+    async def _again(self, who: Identity, reply: Reply) -> Reply:
         name = who.username or who.user_id
-        if reply.row.room_id is None:
-            prompt = self.server.replies.asked(reply)
-            again = await self.server.replies.start(who, name, prompt, reply.row.conversation_id)
-        else:
-            again = await self.server.room_replies.again(who, name, reply)
-        self.stream(who, again, ui=self.wants_ui_messages())
+        if reply.row.room_id is not None:
+            return await self.server.room_replies.again(who, name, reply)
+        prompt = self.server.replies.asked(reply)
+        return await self.server.replies.start(who, name, prompt, reply.row.conversation_id)
 
 
 class Conversation(ReplyHandler):
@@ -167,9 +159,8 @@ class Conversation(ReplyHandler):
         reply = self.server.replies.of_conversation(who.user_id, conversation_id)
         if reply is None:
             self.set_status(204)
-            return
-        await self.server.reply_rights.check_read(who, reply)
-        self.stream(who, reply, ui=True)
+        else:
+            await self.serve("reply", who, {"messageId": reply.id, "form": "ui"})
 
 
 ROUTES = [

@@ -12,11 +12,11 @@ from msgspec import UNSET, UnsetType
 from chatrooms import names
 from chatrooms.errors import BadRequest, TooMany
 from chatrooms.http.base import Handler
+from chatrooms.identity import Identity
 from chatrooms.rooms.message import Draft, Posted
 from chatrooms.rooms.presence import Key
 from chatrooms.rooms.rules import Rules
 from chatrooms.rooms.settings import Change
-from chatrooms.users.tokens import Identity
 
 MAX_BATCH = 500
 MAX_BATCH_BYTES = 1 << 20

@@ -5,16 +5,13 @@ from __future__ import annotations
 import msgspec
 
 from chatrooms import names
-from chatrooms.errors import Forbidden, TooMany, Unauthorized, Unavailable
-from chatrooms.http.base import SAFE_METHODS, Handler
-from chatrooms.http.streaming import position_asked, refuse_softly, stream_head, take_socket
-from chatrooms.sessions.owners import READERS_OF_ALL, visitor
-from chatrooms.sessions.sessions import Draft, Reading, within
-from chatrooms.sessions.store import UNNAMED
-from chatrooms.streams.resume import Start
-from chatrooms.users.tokens import Identity
-
-MAX_HISTORY = 200  # messages in one answer, or told first on a stream
+from chatrooms.errors import Forbidden, Unauthorized
+from chatrooms.http.base import SAFE_METHODS
+from chatrooms.http.streaming import StreamHandler, given
+from chatrooms.identity import Identity
+from chatrooms.sessions.owners import READERS_OF_ALL
+from chatrooms.sessions.sessions import Draft, SessionScope
+from chatrooms.streams.opening import MAX_HISTORY, Fields
 
 
 class MessageBody(msgspec.Struct, rename="camel"):
@@ -31,29 +28,21 @@ class OwnerBody(msgspec.Struct, rename="camel"):
     with_history: bool = False
 
 
-class SessionHandler(Handler):
+class SessionHandler(StreamHandler):
     """A call of this family: also without a token where guests are allowed, and errors say so twice."""
 
     error_extras = {"success": False}
 
     async def caller(self) -> Identity:
         """Who asks. Raises Unauthorized; Forbidden for a write of a foreign page without a token."""
-        reads = self.request.method in SAFE_METHODS
         try:
-            return await self.stream_identity() if reads else self.identity()
+            return await self.stream_identity() if self.request.method in SAFE_METHODS else self.identity()
         except Unauthorized as problem:
-            if problem.code != "token-missing" or not self.server.options.guests:
-                raise
-        if not reads:
-            self.access.check_origin(self.request)
-        return visitor(self.access.address(self.request))
+            return self.visitor(problem)
 
-    def reading(self, who: Identity) -> Reading:
+    def fields(self) -> Fields:
         """What is asked for."""
-        session_id, robot_id = self.query("sessionId"), self.query("robotId")
-        return Reading(
-            who, names.session_id(session_id) if session_id else None, names.robot_id(robot_id) if robot_id else None
-        )
+        return given(sessionId=self.query("sessionId"), robotId=self.query("robotId"))
 
 
 class SessionMessages(SessionHandler):
@@ -61,12 +50,12 @@ class SessionMessages(SessionHandler):
 
     async def get(self) -> None:
         """A page, oldest first: the last ones, those before an id, or those after one."""
-        reading = self.reading(await self.caller())
+        scope = SessionScope.of(await self.caller(), self.fields())
         limit = self.number("limit", 50, 1, MAX_HISTORY)
         sessions = self.server.sessions
-        await sessions.check_read(reading)
-        await sessions.claim(reading)
-        messages, more = await sessions.page(reading, self.query("before"), self.query("after"), limit)
+        await sessions.check_read(scope)
+        await sessions.claim(scope)
+        messages, more = await sessions.page(scope, self.query("before"), self.query("after"), limit)
         data = {"messages": [msgspec.Raw(message) for message in messages], "hasMore": more}
         self.answer({"success": True, "data": data})
 
@@ -102,36 +91,9 @@ class SessionEvents(SessionHandler):
     """Streams the messages of a session, or of all; with `poll` as JSON at once."""
 
     async def get(self) -> None:
-        reading = self.reading(await self.caller())
-        asked, polls = position_asked(self), self.query("poll") in ("1", "true", "True")
-        try:
-            start = await self._start(reading, asked)
-            if polls:
-                self.answer(await self.server.sessions.poll(reading, start))
-                return
-            # Again, with no await from here until the stream is open: a claim that comes later finds it.
-            since = await self.server.sessions.check_read(reading)
-            self.server.hub.check_room_for(reading.who.user_id)
-        except (TooMany, Unavailable) as problem:
-            if polls or not asked:
-                raise
-            refuse_softly(self, reading.who, asked, problem, UNNAMED)
-            return
-        self.server.authenticator.check(reading.who)  # again: it may have been shut out meanwhile
-        start = within(start, since, self.server.log.head)
-        sock = take_socket(self)
-        if sock is not None:
-            self.server.sessions.open(sock, reading, start, stream_head(self))
-
-    async def _start(self, reading: Reading, asked: str) -> Start:
-        """Where to start, for who may read; the session is the caller's from here on if it may be."""
-        sessions = self.server.sessions
-        await sessions.check_read(reading)
-        history = self.number("history", 0, 0, MAX_HISTORY)
-        self.server.quotas.open_stream(reading.who)
-        self.server.hub.check_room_for(reading.who.user_id)
-        await sessions.claim(reading)
-        return await sessions.start_of(reading, asked, history)
+        who = await self.caller()
+        more = given(history=self.query("history"), clientId=self.query("clientId"))
+        await self.serve("session", who, {**self.fields(), **more})
 
 
 class Stats(SessionHandler):

@@ -17,14 +17,13 @@ import msgspec
 from chatrooms.ai.base import Prompt, Provider, ProviderError, Turn, Usage, fitting
 from chatrooms.cluster.leases import LEASE_INTERVAL
 from chatrooms.errors import Conflict, NotFound, TooLarge, Unavailable
+from chatrooms.identity import Identity
 from chatrooms.log.event import Event
 from chatrooms.logs import tell
 from chatrooms.options import Options
 from chatrooms.replies.queue import ReplyQueue
-from chatrooms.replies.remote import ReplyFollower
 from chatrooms.replies.reply import COMPLETE, CUT_SHORT, ERROR, STOPPED, STREAMING, Ending, Reply, StoredReply
-from chatrooms.replies.store import STOP, ReplyStore, Stop
-from chatrooms.users.tokens import Identity
+from chatrooms.replies.store import STOP, ReplyFollower, ReplyStore, Stop
 
 SAVE_INTERVAL = 0.25  # seconds between two writes of what replies have grown by
 FINISH_RETRY = 1.0  # seconds until the end of a reply is written again, when the database is away

@@ -1,10 +1,10 @@
-"""One AI reply: its pieces so far, its state, and whom to tell when it grows."""
+"""One AI reply: its pieces so far, its state, whom to tell when it grows, and the forms in which it is read."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -12,6 +12,8 @@ from msgspec import UNSET, UnsetType
 
 from chatrooms import sse
 from chatrooms.ai.base import Usage
+from chatrooms.log.event import Event
+from chatrooms.streams.encoding import Encoding
 
 COMPLETE, STOPPED, ERROR, INTERRUPTED = "complete", "stopped", "error", "interrupted"
 STREAMING = "streaming"
@@ -133,6 +135,10 @@ class Reply:
         if not self._followers:
             self.unread_at = time.monotonic()
 
+    def touch(self) -> None:
+        """Somebody has looked at it, who is no reader."""
+        self.unread_at = self.unread_at and time.monotonic()
+
     def _tell(self) -> None:
         for on_change in list(self._followers):
             on_change()
@@ -184,3 +190,127 @@ def chunk_of(frame: bytes) -> Chunk | None:
     for event in sse.Parser().feed(frame) if frame.startswith(b"event: bot-chunk\n") else ():
         return msgspec.json.decode(event.data, type=Chunk)
     return None
+
+
+UI_HEADER = "x-vercel-ai-ui-message-stream"
+UI_VERSION = "v1"
+ENDINGS = 3  # events that an ending has at most
+END = 10**9  # the position of a reader that has all of a reply, its ending included
+LAST_EVENT = "done"
+
+_REVOKED = Ending(ERROR, code="token-revoked", sentence="This sign-in has ended: sign in again.")
+
+
+class Form(Encoding):
+    """How replies look on the wire: the form of section 4, one `content` event a chunk with its index as id.
+
+    A position is the number of chunks that a reader has, so that of the next one's index.
+    """
+
+    ends = frozenset({LAST_EVENT})
+    headers: tuple[tuple[str, str], ...] = ()
+
+    def id(self, epoch: str, position: int) -> str:
+        return str(position - 1)
+
+    def data(self, event: Event, id: str) -> bytes:
+        return event.data
+
+    def event(self, event: Event, id: str) -> bytes:
+        if event.type == LAST_EVENT:
+            return sse.encode(b"[DONE]")
+        named = event.type == "content"
+        return sse.encode(event.data, "content", id) if named else sse.encode(event.data)
+
+    def signal(self, name: str, data: Mapping[str, object], id: str | None = None, retry: int | None = None) -> bytes:
+        """A heartbeat or a closing; nothing else is news to somebody who reads a reply."""
+        if name not in ("heartbeat", "closing"):
+            return b""
+        return sse.encode(msgspec.json.encode({"type": name, **data}), name, id, retry)
+
+    def last(self, data: Mapping[str, object], id: str | None, retry: int | None) -> bytes:
+        """A reader that shall not come back is told of an error, and `[DONE]`."""
+        if data["reconnect"]:
+            return self.signal("closing", data, id, retry)
+        reason = str(data["reason"])
+        ended = Ending(ERROR, code=reason, sentence=f"The stream was ended: {reason}.")
+        return self.ending(_REVOKED if reason == "revoked" else ended)
+
+    def opening(self, reply: Reply) -> bytes:
+        """What a reader is told first."""
+        return self.queued(reply)
+
+    def queued(self, reply: Reply) -> bytes:
+        """Its place in the queue, if it waits."""
+        data = {"type": "queued", "position": reply.position, "messageId": reply.id}
+        return _unnamed(data) if reply.position else b""
+
+    def chunk(self, reply: Reply, index: int) -> Event:
+        data = {
+            "type": "content", "text": reply.pieces[index], "messageId": reply.id,
+            "conversationId": reply.row.conversation_id, "index": index,
+        }  # fmt: skip
+        return Event("content", msgspec.json.encode(data), (), seq=index + 1)
+
+    def endings(self, ending: Ending, begun: bool) -> list[Event]:
+        """All that follows the last chunk, if there was one (`begun`)."""
+        parts = [Event("message", msgspec.json.encode(part), ()) for part in self._parts(ending, begun)]
+        parts.append(Event(LAST_EVENT, b'"[DONE]"', ()))
+        for before_end, part in enumerate(reversed(parts)):
+            part.seq = END - before_end
+        return parts
+
+    def ending(self, ending: Ending, begun: bool = False) -> bytes:
+        """The same as bytes."""
+        return b"".join([self.event(event, "") for event in self.endings(ending, begun)])
+
+    def _parts(self, ending: Ending, begun: bool) -> list[dict[str, str]]:
+        if ending.state == COMPLETE:
+            return []
+        if ending.state == STOPPED:
+            return [{"type": "stopped", "by": ending.by}]
+        return [{"type": "error", "code": ending.code, "message": ending.sentence}]
+
+
+class UIMessages(Form):
+    """The UI message stream of the AI SDK, protocol v1, which `useChat` reads; it always begins at the beginning.
+
+    start, text-start, text-delta …, text-end, finish (or error, or abort), `[DONE]`.
+    """
+
+    headers = ((UI_HEADER, UI_VERSION),)
+
+    def event(self, event: Event, id: str) -> bytes:
+        begins = event.type == "content" and event.seq == 1
+        start = _unnamed({"type": "text-start", "id": "text"}) if begins else b""
+        return start + (sse.encode(b"[DONE]") if event.type == LAST_EVENT else sse.encode(event.data))
+
+    def signal(self, name: str, data: Mapping[str, object], id: str | None = None, retry: int | None = None) -> bytes:
+        part = {"type": f"data-{name}", "data": data, "transient": True}
+        return _unnamed(part, retry) if name in ("heartbeat", "closing") else b""
+
+    def opening(self, reply: Reply) -> bytes:
+        return _unnamed({"type": "start", "messageId": reply.id}) + self.queued(reply)
+
+    def queued(self, reply: Reply) -> bytes:
+        data = {"type": "data-queued", "data": {"position": reply.position}, "transient": True}
+        return _unnamed(data) if reply.position else b""
+
+    def chunk(self, reply: Reply, index: int) -> Event:
+        data = {"type": "text-delta", "id": "text", "delta": reply.pieces[index]}
+        return Event("content", msgspec.json.encode(data), (), seq=index + 1)
+
+    def _parts(self, ending: Ending, begun: bool) -> list[dict[str, str]]:
+        last = {"type": "error", "errorText": ending.sentence}
+        if ending.state == COMPLETE:
+            last = {"type": "finish", "finishReason": "stop"}
+        elif ending.state == STOPPED:
+            last = {"type": "abort", "reason": f"stopped by {ending.by}"}
+        return [{"type": "text-end", "id": "text"}, last] if begun else [last]
+
+
+FORMS: Mapping[str, Form] = {"content": Form(), "ui": UIMessages()}
+
+
+def _unnamed(data: Mapping[str, object], retry: int | None = None) -> bytes:
+    return sse.encode(msgspec.json.encode(data), None, None, retry)

@@ -1,152 +1,36 @@
 """A reply as a topic, in each form in which it is read: frames are made once and shared by all its readers.
 
-A position is the number of chunks that a reader has, so that of the next one's index; END is that of a reader
-that has the ending, too. What the topic's tail does not hold is read from the reply, running or ended.
+What the topic's tail does not hold is read from the reply, running or ended.
 """
 
 from __future__ import annotations
 
 import asyncio
-import secrets
-import socket
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 import msgspec
 
-from chatrooms import sse
-from chatrooms.errors import Problem
+from chatrooms import names
+from chatrooms.errors import BadRequest, Forbidden, NotFound, Problem
+from chatrooms.identity import Identity
 from chatrooms.log.event import Event
-from chatrooms.replies.queue import ReplyRights
-from chatrooms.replies.reply import COMPLETE, ERROR, STOPPED, Ending, Reply
-from chatrooms.streams.encoding import Encoding
-from chatrooms.streams.hub import Hub
+from chatrooms.replies.jobs import Replies
+from chatrooms.replies.reply import END, ENDINGS, ERROR, FORMS, LAST_EVENT, Ending, Form, Reply
+from chatrooms.rooms.messages import Messages
+from chatrooms.rooms.policy import Policy
+from chatrooms.rooms.rules import Rank
+from chatrooms.streams.hub import Hub, Owner
+from chatrooms.streams.opening import RETRY_MS, Fields, StreamKind
+from chatrooms.streams.resume import First, Start
 from chatrooms.streams.stream import Stream
 from chatrooms.streams.topic import Batch, Topic
-from chatrooms.users.tokens import Identity
+from chatrooms.users.quotas import Quotas
 
-UI_HEADER = "x-vercel-ai-ui-message-stream"
-UI_VERSION = "v1"
-
-DONE = sse.encode(b"[DONE]")
-END = 10**9 + 1  # above the position after any index that can be asked for
 TICK = 1.0  # seconds between two looks at who may still read the replies of rooms
 
-_CHUNK, _ENDING = "content", "end"
-_REVOKED = Ending(ERROR, code="token-revoked", sentence="This sign-in has ended: sign in again.")
-
-
-class Form(Encoding):
-    """How one reply looks on the wire; each method returns whole events. An Event of it holds its frame."""
-
-    headers: tuple[tuple[str, str], ...] = ()
-    ends = frozenset({_ENDING})
-
-    def __init__(self, reply: Reply) -> None:
-        self._id = reply.id
-        self._conversation_id = reply.row.conversation_id
-
-    def event(self, event: Event, id: str) -> bytes:
-        return event.data
-
-    def signal(self, name: str, data: Mapping[str, object], id: str | None = None, retry: int | None = None) -> bytes:
-        """A heartbeat, or that a reader should come back; a reading that is over for good is a failed one."""
-        if name == "heartbeat":
-            return self.heartbeat(data)
-        if name != "closing":
-            return b""  # the others are no news to somebody who reads a reply
-        if data["reconnect"]:
-            return self.closing(data, retry)
-        reason = str(data["reason"])
-        ended = Ending(ERROR, code=reason, sentence=f"The stream was ended: {reason}.")
-        return self.ending(_REVOKED if reason == "revoked" else ended)
-
-    def opening(self) -> bytes:
-        return b""
-
-    def queued(self, position: int) -> bytes:
-        """Its place in the queue; empty when it does not wait."""
-        raise NotImplementedError
-
-    def chunk(self, index: int, text: str) -> bytes:
-        raise NotImplementedError
-
-    def heartbeat(self, data: Mapping[str, object]) -> bytes:
-        raise NotImplementedError
-
-    def closing(self, data: Mapping[str, object], retry: int | None) -> bytes:
-        raise NotImplementedError
-
-    def ending(self, ending: Ending, begun: bool = False) -> bytes:
-        """All that follows the last chunk, `[DONE]` included. `begun` says whether there was any."""
-        raise NotImplementedError
-
-
-class Content(Form):
-    """One `content` event a chunk, with its index as id (section 4)."""
-
-    def queued(self, position: int) -> bytes:
-        return _event({"type": "queued", "position": position, "messageId": self._id}) if position else b""
-
-    def chunk(self, index: int, text: str) -> bytes:
-        data = {
-            "type": "content", "text": text, "messageId": self._id, "conversationId": self._conversation_id,
-            "index": index,
-        }  # fmt: skip
-        return sse.encode(msgspec.json.encode(data), "content", str(index))
-
-    def heartbeat(self, data: Mapping[str, object]) -> bytes:
-        return sse.encode(msgspec.json.encode({"type": "heartbeat", **data}), "heartbeat")
-
-    def closing(self, data: Mapping[str, object], retry: int | None) -> bytes:
-        return sse.encode(msgspec.json.encode({"type": "closing", **data}), "closing", None, retry)
-
-    def ending(self, ending: Ending, begun: bool = False) -> bytes:
-        if ending.state == COMPLETE:
-            return DONE
-        if ending.state == STOPPED:
-            return _event({"type": "stopped", "by": ending.by}) + DONE
-        return _event({"type": "error", "code": ending.code, "message": ending.sentence}) + DONE
-
-
-class UIMessages(Form):
-    """The UI message stream of the AI SDK, protocol v1, which `useChat` reads.
-
-    start, text-start, text-delta …, text-end, finish (or error, or abort), `[DONE]`.
-    """
-
-    headers = ((UI_HEADER, UI_VERSION),)
-
-    def opening(self) -> bytes:
-        return _event({"type": "start", "messageId": self._id})
-
-    def queued(self, position: int) -> bytes:
-        return _event({"type": "data-queued", "data": {"position": position}, "transient": True}) if position else b""
-
-    def chunk(self, index: int, text: str) -> bytes:
-        start = b"" if index else _event({"type": "text-start", "id": "text"})
-        return start + _event({"type": "text-delta", "id": "text", "delta": text})
-
-    def heartbeat(self, data: Mapping[str, object]) -> bytes:
-        return _event({"type": "data-heartbeat", "data": data, "transient": True})
-
-    def closing(self, data: Mapping[str, object], retry: int | None) -> bytes:
-        return _event({"type": "data-closing", "data": data, "transient": True}, retry)
-
-    def ending(self, ending: Ending, begun: bool = False) -> bytes:
-        closed = _event({"type": "text-end", "id": "text"}) if begun else b""
-        return closed + self._last(ending) + DONE
-
-    def _last(self, ending: Ending) -> bytes:
-        if ending.state == COMPLETE:
-            return _event({"type": "finish", "finishReason": "stop"})
-        if ending.state == STOPPED:
-            return _event({"type": "abort", "reason": f"stopped by {ending.by}"})
-        return _event({"type": "error", "errorText": ending.sentence})
-
-
-def _event(data: Mapping[str, object], retry: int | None = None) -> bytes:
-    return sse.encode(msgspec.json.encode(data), None, None, retry)
+_INDEX = re.compile(r"-?[0-9]{1,9}\Z", re.ASCII)
 
 
 class ReplyTopic(Topic):
@@ -165,8 +49,8 @@ class ReplyTopic(Topic):
 
     def append(self, frame: bytes, seq: int, final: bool = False) -> None:
         super().append(frame, seq, final)
-        if final:
-            for stream in self.streams:  # those that are ahead wait for no more than this
+        if seq > END - ENDINGS:  # those that are ahead wait for no more than the ending
+            for stream in self.streams:
                 stream.cursor = min(stream.cursor, self.end - 1)
 
 
@@ -174,7 +58,6 @@ class Feed:
     """Brings a reply to its topic in one form, as long as somebody reads that."""
 
     def __init__(self, hub: Hub, name: str, reply: Reply, form: Form) -> None:
-        self.name = name
         self.reply = reply
         self.form = form
         self._hub = hub
@@ -182,12 +65,12 @@ class Feed:
         self._ended = reply.ending is not None
         self._position = reply.position
         floor = END if self._ended else self._given
-        self.topic = hub.add(ReplyTopic(name, floor, form, partial(_read, reply, form)))
+        self.topic = hub.add(ReplyTopic(name, floor, form, partial(read, reply, form)))
 
     def turn_to(self, reply: Reply) -> None:
         """Goes on with what was found of the same reply later: its row may have been rewritten meanwhile."""
         old, self.reply = self.reply, reply
-        self.topic.read = partial(_read, reply, self.form)
+        self.topic.read = partial(read, reply, self.form)
         for _ in self.topic.streams:
             old.leave(self.on_change)
             reply.enter(self.on_change)
@@ -200,69 +83,97 @@ class Feed:
         reply = self.reply
         if reply.position != self._position:
             self._position = reply.position
-            self._hub.send_ephemeral(self.name, self.form.queued(reply.position))
+            self._hub.send_ephemeral(self.topic.name, self.form.queued(reply))
         for index in range(self._given, len(reply.pieces)):
-            self._hub.append(self.topic, self.form.chunk(index, reply.pieces[index]), index + 1)
+            self._give(self.form.chunk(reply, index))
         self._given = max(self._given, len(reply.pieces))
         if reply.ending is not None and not self._ended:
             self._ended = True
-            self._hub.append(self.topic, self.form.ending(reply.ending, bool(reply.pieces)), END, final=True)
+            for event in self.form.endings(reply.ending, bool(reply.pieces)):
+                self._give(event)
+
+    def _give(self, event: Event) -> None:
+        frame = self.form.event(event, self.form.id("", event.seq))
+        self._hub.append(self.topic, frame, event.seq, event.type in self.form.ends)
 
 
-async def _read(reply: Reply, form: Form, after: int, limit: int) -> tuple[Sequence[Event], int]:
-    """The next chunks, and the ending after the last; and up to where they are all."""
-    pieces, ending = reply.pieces, reply.ending
-    events = [
-        Event(_CHUNK, form.chunk(index, text), (), seq=index + 1)
-        for index, text in enumerate(pieces[after : after + limit], after)
-    ]
-    if ending is None or after + limit < len(pieces):
-        return events, after + len(events)
-    events.append(Event(_ENDING, form.ending(ending, bool(pieces)), (), seq=END))
-    return events, END
+async def read(reply: Reply, form: Form, after: int, limit: int) -> tuple[Sequence[Event], int]:
+    """The next chunks of a reply, and its ending after the last; and up to where they are all."""
+    events = [form.chunk(reply, index) for index in range(after, min(after + limit, len(reply.pieces)))]
+    if reply.ending is not None and after + limit > len(reply.pieces):
+        endings = form.endings(reply.ending, bool(reply.pieces))
+        events = [*events, *(event for event in endings if event.seq > after)][:limit]
+    return events, events[-1].seq if events else after
 
 
-class Reading:
-    """One reader of a reply, in one form: the owner of its stream."""
+class ReplyRights:
+    """A private reply is its author's; one in a room is read by the room, and ended by its moderators too."""
 
-    def __init__(self, streams: ReplyStreams, who: Identity, feed: Feed) -> None:
-        self.who = who
-        self.feed = feed
-        self._streams = streams
+    def __init__(self, policy: Policy, messages: Messages, quotas: Quotas) -> None:
+        self._policy = policy
+        self._messages = messages
+        self._quotas = quotas
 
-    def stream_ended(self, stream: Stream, hold: float) -> None:
-        """Nobody waits for it to come back."""
-        self._streams.leave(self.feed, last=not stream.topic.streams)
+    async def check_read(self, who: Identity, reply: Reply) -> None:
+        """Raises NotFound for private replies of others, Forbidden for those in rooms closed to one."""
+        if reply.row.room_id is not None:
+            await self._policy.readable(who, reply.row.room_id)
+        elif reply.row.user_id != who.user_id and not who.trusted:
+            raise NotFound("not-found", "There is no such reply.")
+
+    async def check_stop(self, who: Identity, reply: Reply) -> None:
+        """Raises NotFound; Forbidden for others than the author and moderators."""
+        await self.check_read(who, reply)
+        if reply.row.user_id == who.user_id or who.trusted:
+            return
+        assert reply.row.room_id is not None
+        rules = await self._policy.of(reply.row.room_id, who.user_id)
+        if rules.rank(who) < Rank.MODERATOR:
+            raise Forbidden("not-author", "Only who asked or a moderator may do that.")
+
+    async def check_repeat(self, who: Identity, reply: Reply) -> None:
+        """As `check_stop`; in a room one must be allowed to write, too."""
+        await self.check_stop(who, reply)
+        if reply.row.room_id is not None:
+            await self.check_ask(who, reply.row.room_id)
+
+    async def check_ask(self, who: Identity, room_id: str) -> None:
+        """Lets somebody have the assistant speak in a room: that counts as a message of theirs.
+
+        Raises Forbidden for those who may not write there; TooMany `slow-mode`, and for too many new rooms.
+        """
+        rules = await self._policy.writable(who, room_id)
+        await self._messages.take_turn(who, room_id, rules)
+        if not rules.stored:
+            self._quotas.make_room(who)
 
 
-class ReplyStreams:
-    """Opens streams of replies, and ends those whose readers may not read them any more."""
+class Feeds:
+    """The replies that are read here, by the names of their topics; ends streams whose readers lose their right."""
 
-    def __init__(self, hub: Hub, rights: ReplyRights) -> None:
+    def __init__(self, hub: Hub, replies: Replies, rights: ReplyRights) -> None:
+        self.replies = replies
+        self.rights = rights
         self._hub = hub
-        self._rights = rights
         self._feeds: dict[str, Feed] = {}
         self._watching: asyncio.Task[None] | None = None
 
-    def open(
-        self, sock: socket.socket, who: Identity, reply: Reply, position: int, form: Form, head: bytes
-    ) -> None:  # fmt: skip
-        """Makes a socket a stream of a reply: after so many chunks, all that follow and how it ended."""
-        feed = self._feed(reply, form)
-        stream = Stream(self._hub, sock, feed.topic, position)
-        stream.user_id, stream.session, stream.trusted = who.user_id, who.session, who.trusted
-        stream.expires_at = who.expires_at
-        stream.client_id = stream.id = secrets.token_urlsafe(12)
-        reply.enter(feed.on_change)
-        self._hub.open(stream, Reading(self, who, feed), head + form.opening() + form.queued(reply.position))
-        if self._watching is None:
-            self._watching = asyncio.create_task(self._watch())
+    def of(self, name: str, reply: Reply, form: Form) -> Feed:
+        """The feed of a reply in a form; with a stream to be opened in the same step."""
+        feed = self._feeds.get(name)
+        if feed is None:
+            feed = self._feeds[name] = Feed(self._hub, name, reply, form)
+        elif feed.reply is not reply:
+            feed.turn_to(reply)
+        self._watching = self._watching or asyncio.create_task(self._watch())
+        return feed
 
-    def leave(self, feed: Feed, last: bool) -> None:
-        """A reader is gone; with the last one of a form its topic is."""
+    def leave(self, stream: Stream) -> None:
+        """A reader is gone; with the last one the topic is."""
+        feed = self._feeds[stream.topic.name]
         feed.reply.leave(feed.on_change)
-        if last:
-            del self._feeds[feed.name]
+        if not feed.topic.streams:
+            del self._feeds[stream.topic.name]
 
     async def close(self) -> None:
         """Ends what is left: readers that are slow, and those of replies that other nodes write."""
@@ -270,32 +181,108 @@ class ReplyStreams:
         if self._watching is not None:
             self._watching.cancel()
         for feed in list(self._feeds.values()):
-            for stream in self._hub.readers(feed.name):
+            for stream in list(feed.topic.streams):
                 stream.end("draining", True)
-
-    def _feed(self, reply: Reply, form: Form) -> Feed:
-        name = f"reply:{reply.id}/{type(form).__name__}"
-        feed = self._feeds.get(name)
-        if feed is None:
-            feed = self._feeds[name] = Feed(self._hub, name, reply, form)
-        elif feed.reply is not reply:
-            feed.turn_to(reply)
-        return feed
 
     async def _watch(self) -> None:
         while self._feeds:
             await asyncio.sleep(TICK)
             for feed in list(self._feeds.values()):
-                if feed.reply.row.room_id is not None:
-                    await self._look(feed)
+                for stream in list(feed.topic.streams) if feed.reply.row.room_id is not None else ():
+                    await self._look(feed, stream)
         self._watching = None
 
-    async def _look(self, feed: Feed) -> None:
-        for stream in self._hub.readers(feed.name):
-            reading = self._hub.streams.get(stream)
-            if not isinstance(reading, Reading):
-                continue
-            try:
-                await self._rights.check_read(reading.who, feed.reply)
-            except Problem as problem:  # banned meanwhile, say
-                stream.finish(feed.form.ending(Ending(ERROR, code=problem.code, sentence=problem.sentence)))
+    async def _look(self, feed: Feed, stream: Stream) -> None:
+        reader = self._hub.streams.get(stream)
+        try:
+            if isinstance(reader, ReplyStream):
+                await self.rights.check_read(reader.who, feed.reply)
+        except Problem as problem:  # banned meanwhile, say
+            stream.write(feed.form.ending(Ending(ERROR, code=problem.code, sentence=problem.sentence)))
+            stream.end_when_written()
+
+
+class ReplyStream(StreamKind):
+    """A wish to read the reply `messageId` in the `form` content or ui. Raises BadRequest."""
+
+    retry_ms = RETRY_MS
+
+    def __init__(self, feeds: Feeds, who: Identity, fields: Fields) -> None:
+        form = fields.get("form", "content")
+        if form not in FORMS:
+            raise BadRequest("bad-field", f"form must be one of {', '.join(FORMS)}.")
+        self.who = who
+        self.client_id = names.client_id(fields["clientId"]) if "clientId" in fields else names.new_client_id()
+        self.encoding: Form = FORMS[form]
+        self._feeds = feeds
+        self._found: Reply | None = None
+        self._name(fields.get("messageId", ""))
+
+    def _name(self, id: str) -> None:
+        self._id = id
+        self.name = f"reply:{id}/{type(self.encoding).__name__}"
+        self.headers = (*self.encoding.headers, ("X-Message-Id", id))
+
+    @property
+    def _reply(self) -> Reply:
+        assert self._found is not None, "it is looked for by `check`"
+        return self._found
+
+    async def check(self) -> int:
+        if self._found is None:
+            self._found = await self._feeds.replies.find(self._id)
+        await self._feeds.rights.check_read(self.who, self._found)
+        return 0
+
+    async def start(self, asked: str) -> Start | None:
+        """After the chunk of the index asked for; the form ui has no indexes."""
+        if asked and not _INDEX.match(asked):
+            raise BadRequest("bad-field", "after must be the index of a chunk.")
+        position = max(0, int(asked or -1) + 1) if self.encoding is FORMS["content"] else 0
+        return None if position == END and self._reply.ending else Start(position, True, None)
+
+    def topic(self) -> Topic:
+        return self._feeds.of(self.name, self._reply, self.encoding).topic
+
+    def enter(self, start: Start, stream: Stream | None) -> Owner | None:
+        if stream is None:
+            self._reply.touch()
+            return None
+        self._reply.enter(self._feeds.of(self.name, self._reply, self.encoding).on_change)
+        return self
+
+    def stream_ended(self, stream: Stream, hold: float) -> None:
+        """Nobody waits for the reader to come back."""
+        self._feeds.leave(stream)
+
+    def first(self, start: Start, stream_id: str) -> First | None:
+        return None
+
+    def snapshot(self) -> bytes:
+        return self.encoding.opening(self._reply)
+
+    async def read(self, after: int, limit: int) -> tuple[Sequence[Event], int]:
+        if self.encoding is not FORMS["content"]:
+            raise BadRequest("bad-field", "A poll takes the form content.")
+        events, reached = await read(self._reply, self.encoding, after, limit)
+        named = [msgspec.structs.replace(e, type="message") if e.type == LAST_EVENT else e for e in events]
+        return named, reached
+
+    def kept(self, asked: str) -> str:
+        return asked if _INDEX.match(asked) else "-1"
+
+
+class NewReply(ReplyStream):
+    """A wish to read a reply that `begin` begins, when there is a place for its stream."""
+
+    def __init__(self, feeds: Feeds, who: Identity, fields: Fields, begin: Callable[[], Awaitable[Reply]]) -> None:
+        super().__init__(feeds, who, fields)
+        self._begin = begin
+
+    async def check(self) -> int:
+        return await super().check() if self._id else 0
+
+    async def start(self, asked: str) -> Start:
+        self._found = await self._begin()
+        self._name(self._found.id)
+        return Start(0, True, None)

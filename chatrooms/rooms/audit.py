@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 from chatrooms.errors import BadRequest
+from chatrooms.identity import Identity
 from chatrooms.limits import RateLimit
 from chatrooms.log.database import Database, Transaction
 from chatrooms.log.event import Event, event_id, identified, parse_id
@@ -15,7 +16,6 @@ from chatrooms.options import Options
 from chatrooms.rooms.memberships import follow
 from chatrooms.rooms.messages import RATE_PERIOD
 from chatrooms.rooms.rules import Act, Rank, Rules, acts_before, audit_topic, rules_of
-from chatrooms.users.tokens import Identity
 
 
 class Page(NamedTuple):

@@ -16,6 +16,7 @@ import msgspec
 
 from chatrooms.clock import now_ms
 from chatrooms.errors import Conflict, Problem
+from chatrooms.identity import Identity
 from chatrooms.log.database import Transaction
 from chatrooms.log.event import CONTROL, Event
 from chatrooms.log.log import Log
@@ -24,7 +25,6 @@ from chatrooms.rooms.joined import MAX_PAIRS, Asked, Pair, add, look_up, remove
 from chatrooms.rooms.rules import Act, forbidden
 from chatrooms.streams.hub import Hub
 from chatrooms.users.quotas import Quotas
-from chatrooms.users.tokens import Identity
 
 JOINED = "room-joined"
 LEFT = "room-left"

@@ -11,6 +11,7 @@ from chatrooms import names
 from chatrooms.ai.offline import REMEMBERED, quotes
 from chatrooms.clock import now_ms
 from chatrooms.errors import BadRequest, Conflict, Forbidden, NotFound
+from chatrooms.identity import Identity
 from chatrooms.limits import RateLimit
 from chatrooms.log.database import Transaction
 from chatrooms.log.event import Event, event_id, identified, parse_id
@@ -38,7 +39,6 @@ from chatrooms.rooms.message import (
 from chatrooms.rooms.rooms import topic_of
 from chatrooms.rooms.rules import Act, Rank, Rules
 from chatrooms.users.quotas import Quotas
-from chatrooms.users.tokens import Identity
 
 RATE_PERIOD = 10.0  # seconds in which `message-rate` counts
 KNOWN_ROOMS = 10_000  # rooms remembered to be in the database

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from chatrooms.errors import BadRequest, Conflict
+from chatrooms.identity import TRUSTED_ROLES, Identity
 from chatrooms.log.database import Database, Row, Transaction
 from chatrooms.rooms import invites
 from chatrooms.rooms.audit import Acts
@@ -26,7 +27,6 @@ from chatrooms.rooms.rules import (
 )
 from chatrooms.streams.hub import Hub
 from chatrooms.users import store
-from chatrooms.users.tokens import TRUSTED_ROLES, Identity
 
 MAX_RESTRICTIONS = 10_000  # bans and mutes of one room at the same time
 

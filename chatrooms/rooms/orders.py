@@ -12,13 +12,12 @@ import time
 
 import msgspec
 
+from chatrooms.identity import Identity
 from chatrooms.limits import RateLimit
 from chatrooms.log.event import CONTROL, Event
 from chatrooms.log.log import Log
-from chatrooms.rooms.attendee import Attendee
 from chatrooms.rooms.rooms import Rooms, topic_of
 from chatrooms.streams.hub import Hub, closing
-from chatrooms.users.tokens import Identity
 
 REPLACED = "stream-replaced"
 LEFT = "client-left"
@@ -78,9 +77,9 @@ class Orders:
             found = True
         return found
 
-    def _replace(self, attendee: Attendee) -> None:
+    def _replace(self, room_id: str, user_id: str, client_id: str) -> None:
         """A stream was opened here by somebody who is elsewhere, too: there, the same one ends."""
-        order = Order(self._node, attendee.user_id, attendee.client_id, attendee.room_id, given_at=time.time())
+        order = Order(self._node, user_id, client_id, room_id, given_at=time.time())
         giving = asyncio.create_task(self._try_to_give(REPLACED, order))
         self._giving.add(giving)
         giving.add_done_callback(self._giving.discard)

@@ -17,12 +17,12 @@ from collections.abc import Callable, Iterable, Mapping
 import msgspec
 
 from chatrooms.errors import Unavailable
+from chatrooms.identity import Identity
 from chatrooms.log.database import Database
 from chatrooms.log.event import CONTROL, Event
 from chatrooms.rooms.rooms import Rooms
 from chatrooms.rooms.rules import RULES_CHANGED, Act, Rank, Rules, rules_of
 from chatrooms.streams.hub import closing
-from chatrooms.users.tokens import Identity
 
 REMEMBERED = 30_000  # rules at hand: of a room for a user, or of one without people for all
 ABOUT_INVITES = ("invited", "invite-revoked")  # acts that change no rules

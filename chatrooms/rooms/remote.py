@@ -250,7 +250,9 @@ async def write_beat(tx: Transaction, node: str) -> bool:
 
 
 async def living_nodes(database: Database) -> dict[str, int]:
-    """When each node was last seen."""
+    """When each node was last seen; none where this one has its database for itself."""
+    if not database.shared:
+        return {}
     return {node: seen_at for node, seen_at in await database.fetch("select node, seen_at from nodes")}
 
 

@@ -12,9 +12,9 @@ from enum import IntEnum
 import msgspec
 
 from chatrooms.errors import Forbidden
+from chatrooms.identity import Identity
 from chatrooms.log.database import Row, Source, Transaction
 from chatrooms.log.event import CONTROL, Event
-from chatrooms.users.tokens import Identity
 
 FOREVER = float("inf")
 

@@ -11,6 +11,7 @@ from msgspec import UNSET, UnsetType
 
 from chatrooms.clock import now_ms
 from chatrooms.errors import Forbidden, NotFound
+from chatrooms.identity import Identity
 from chatrooms.log.database import Database, Transaction
 from chatrooms.rooms import rules as stored
 from chatrooms.rooms.audit import Acts
@@ -18,7 +19,6 @@ from chatrooms.rooms.policy import Policy
 from chatrooms.rooms.rooms import Rooms
 from chatrooms.rooms.rules import Act, Rank, Rules, existing, rooms_for
 from chatrooms.users.quotas import Quotas
-from chatrooms.users.tokens import Identity
 
 
 class Change(NamedTuple):

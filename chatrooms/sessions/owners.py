@@ -14,6 +14,7 @@ import msgspec
 
 from chatrooms.clock import now_ms
 from chatrooms.errors import Forbidden
+from chatrooms.identity import Identity
 from chatrooms.log.database import Database, Transaction
 from chatrooms.log.event import CONTROL, Event, Position
 from chatrooms.log.log import Log
@@ -33,7 +34,6 @@ from chatrooms.sessions.store import (
 )
 from chatrooms.streams.hub import Hub
 from chatrooms.users.quotas import Quotas
-from chatrooms.users.tokens import Identity
 
 CLAIMED = "session-claimed"
 REMEMBERED = 20_000  # owners at hand

@@ -6,23 +6,25 @@ one that is asked verifies who subscribes and passes on identities, never tokens
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 
 import msgspec
 
 from chatrooms.errors import Forbidden, NotFound, TooLarge, Unauthorized
 from chatrooms.limits import RateLimit
-from chatrooms.log.database import Database
 from chatrooms.log.event import CONTROL, Event
 from chatrooms.log.log import Log
-from chatrooms.rooms.remote import living_nodes
-from chatrooms.streams.channels import Channel, ChannelIds, Channels, Subscription
+from chatrooms.streams.channels import Channel, Channels, Subscription
 from chatrooms.streams.hub import Hub
+from chatrooms.streams.shared import ChannelIds
 
 CHANGED = "subscriptions-changed"
 CHANGES = 200  # of one channel in CHANGE_PERIOD
 CHANGE_PERIOD = 10.0  # seconds
 ORDER_BYTES = 32 << 10  # of a change that goes to another node, and stays in the log
+
+
+Living = Callable[[], Awaitable[Collection[str]]]  # the nodes that are there
 
 
 class Order(msgspec.Struct, rename="camel", omit_defaults=True):
@@ -37,13 +39,13 @@ class Order(msgspec.Struct, rename="camel", omit_defaults=True):
 class ChannelOrders:
     """Changes the set of a channel, on whatever node it is."""
 
-    def __init__(self, log: Log, hub: Hub, channels: Channels, database: Database, ids: ChannelIds, node: str) -> None:
+    def __init__(self, log: Log, hub: Hub, channels: Channels, ids: ChannelIds, node: str, living: Living) -> None:
         self._ids = ids
         self._node = node
+        self._living = living
         self._changes = RateLimit(CHANGES, CHANGE_PERIOD)
         self._log = log
         self._channels = channels
-        self._database = database
         hub.listen(CONTROL, self._apply)
 
     async def check(self, id: str) -> None:
@@ -71,9 +73,7 @@ class ChannelOrders:
 
     async def _on_another_node(self, id: str) -> bool:
         node = self._ids.node_of(id)
-        if node in (None, self._node) or not self._database.shared:
-            return False
-        return node in await living_nodes(self._database)
+        return node not in (None, self._node) and node in await self._living()
 
     async def _give(self, order: Order) -> None:
         channel = self._channels.get(order.channel)

@@ -11,7 +11,7 @@ from typing import Protocol
 import msgspec
 
 from chatrooms.errors import TooMany, Unavailable
-from chatrooms.log.event import CONTROL, MAX_SEQ, PURGED, Event, event_id
+from chatrooms.log.event import CONTROL, MAX_SEQ, PURGED, Event
 from chatrooms.log.log import Log
 from chatrooms.logs import described, tell
 from chatrooms.streams.catchup import CatchUp
@@ -45,17 +45,17 @@ class Hub:
     """
 
     def __init__(self, heartbeat: float, write_timeout: float, max_streams: int, max_streams_per_user: int) -> None:
+        self.heartbeat = heartbeat
         self.write_timeout = write_timeout
         self._max_streams = max_streams
         self._max_streams_per_user = max_streams_per_user
         self._topics: dict[str, Topic] = {}
-        self._encodings: dict[str, Encoding] = {}
         self._sources = Sources()
         self._tails = Tails()
         self._listeners: dict[str, list[Callable[[Event], None]]] = {}
         self._by_user: dict[str, dict[Stream, None]] = {}
         self._by_client: dict[tuple[str, str, str], Stream] = {}
-        self.streams: dict[Stream, Owner] = {}
+        self.streams: dict[Stream, Owner | None] = {}
         self.published = 0
         self.draining = False
         self._pulse = Pulse(heartbeat, write_timeout, _tell_expiring, _end_expired)
@@ -132,17 +132,13 @@ class Hub:
             self._tails.note(topic)
             self._sweep.mark(topic)
 
-    def encode_as(self, family: str, encoding: Encoding) -> None:
-        """Sets how the topics of a family (`room` of `room:lobby`) are encoded; to be called before any is read."""
-        self._encodings[family] = encoding
-
     def frame(self, event: Event, encoding: Encoding) -> bytes:
         """The bytes of a durable event, the same for all readers of that encoding.
 
         Empty for one that cannot be encoded: it is passed over, or no reader would ever get past it.
         """
         try:
-            return encoding.event(event, event_id(self._log.epoch, event.seq))
+            return encoding.event(event, encoding.id(self._log.epoch, event.seq))
         except Exception as error:
             log.error("event %d (%s) cannot be encoded: %s", event.seq, event.type, described(error))
             return b""
@@ -189,12 +185,11 @@ class Hub:
         if self._max_streams_per_user and len(self._by_user.get(user_id, ())) >= self._max_streams_per_user:
             raise TooMany("too-many-streams", "This user has too many open streams.", RETRY_AFTER)
 
-    def topic(self, name: str, read: Reader | None = None) -> Topic:
+    def topic(self, name: str, encoding: Encoding = NAMED, read: Reader | None = None) -> Topic:
         """The topic of that name; its tail begins now if nobody read it. `read` reads what is before the tail."""
         topic = self._topics.get(name)
         if topic is None:
-            family = name.partition(":")[0].partition("/")[0]
-            topic = self._topics[name] = Topic(name, self._log.head, self._encodings.get(family, NAMED), read)
+            topic = self._topics[name] = Topic(name, self._log.head, encoding, read)
         return topic
 
     def add(self, topic: Topic) -> Topic:
@@ -228,7 +223,7 @@ class Hub:
         topic = self._topics.get(name)
         return None if topic is None or position < topic.floor else topic.count_after(position)
 
-    def open(self, stream: Stream, owner: Owner, first: bytes) -> None:
+    def open(self, stream: Stream, owner: Owner | None, first: bytes) -> None:
         """Starts a stream: `first` (the head and the first event), then all after its position."""
         self.streams[stream] = owner
         self._by_user.setdefault(stream.user_id, {})[stream] = None
@@ -299,7 +294,8 @@ class Hub:
         key = (topic.name, stream.user_id, stream.client_id)
         if self._by_client.get(key) is stream:
             del self._by_client[key]
-        tell(owner.stream_ended, stream, hold)
+        if owner is not None:
+            tell(owner.stream_ended, stream, hold)
 
     def _fall_behind(self, stream: Stream) -> None:
         if stream.cursor >= 0:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from chatrooms import erasure, lookalikes, names
 from chatrooms.errors import Conflict, Forbidden, NotFound, Unauthorized
+from chatrooms.identity import Identity
 from chatrooms.limits import RateLimit
 from chatrooms.log.database import Database, Transaction
 from chatrooms.log.event import Event, purged
@@ -17,7 +18,6 @@ from chatrooms.users.authenticator import blocked
 from chatrooms.users.passwords import MINUTE, Caller, Guesses, Passwords
 from chatrooms.users.signins import SignedIn, SignIns
 from chatrooms.users.store import Account, AccountQueries, add, erase, hold, set_password
-from chatrooms.users.tokens import Identity
 
 
 class Accounts:

@@ -18,13 +18,14 @@ from contextlib import suppress
 import msgspec
 
 from chatrooms.errors import Unauthorized, Unavailable
+from chatrooms.identity import Identity
 from chatrooms.limits import RateLimit
 from chatrooms.log.database import Database, Row, Transaction
 from chatrooms.log.event import CONTROL, Event
 from chatrooms.log.log import Log
 from chatrooms.streams.hub import Hub
 from chatrooms.streams.stream import Stream
-from chatrooms.users.tokens import Identity, Tokens
+from chatrooms.users.tokens import Tokens
 
 TICKET_TTL = 30  # seconds
 TICKETS = 120  # of one user in a minute

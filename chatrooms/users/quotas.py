@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from chatrooms.identity import Identity
 from chatrooms.limits import RateLimit
 from chatrooms.options import Options
-from chatrooms.users.tokens import Identity
 
 STREAM_PERIOD = 10.0  # seconds in which `stream-rate` counts
 ROOM_PERIOD = 3600.0

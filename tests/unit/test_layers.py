@@ -17,7 +17,10 @@ MAX_LINES = 320
 # From the ground up; a module may import from its own layer and from those before it.
 LAYERS: tuple[tuple[str, ...], ...] = (
     # values: pure, no I/O
-    ("chatrooms", "clock", "errors", "log.event", "sse", "names", "lookalikes", "body", "limits", "options", "kinds"),
+    (
+        "chatrooms", "clock", "errors", "log.event", "sse", "names", "lookalikes", "body", "limits", "options", "kinds",
+        "identity",
+    ),
     # infrastructure
     (
         "log", "log.backup", "log.database", "log.group", "log.log", "log.postgres", "log.retention", "log.sqlite",

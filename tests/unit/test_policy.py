@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from chatrooms.errors import Forbidden, Unavailable
+from chatrooms.identity import Identity
 from chatrooms.log.database import Row
 from chatrooms.log.log import Log
 from chatrooms.log.sqlite import SQLite
@@ -20,7 +21,6 @@ from chatrooms.rooms.policy import Policy
 from chatrooms.rooms.rooms import Rooms
 from chatrooms.rooms.rules import BAN, Act, restrict
 from chatrooms.streams.hub import Hub
-from chatrooms.users.tokens import Identity
 
 pytestmark = pytest.mark.gen_test(timeout=30)
 

@@ -20,13 +20,13 @@ ROUTES = [route[0] for module in MODULES for route in module.ROUTES]
 
 
 def event_names() -> set[str]:
-    """Every name that stands as the event of a call that encodes one or makes an `Event`, or is told of a member."""
+    """Every name that stands as the event of a call that encodes or makes one, or is told of a member."""
     names = {"closing", "user-joined", "user-left", "room-joined", "room-left"}
     for path in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call):
                 called = ast.unparse(node.func)
-                position = {"sse.encode": 1, "Event": 0, "self._change": 0}.get(called)
+                position = {"sse.encode": 1, "Event": 0, "First": 0, "self._change": 0}.get(called)
                 if called.endswith((".signal", ".tell_all")):
                     position = 0
                 if position is not None and len(node.args) > position:
