@@ -113,8 +113,12 @@ class Events(Subscribing):
             roomId=self.query("roomId"), username=self.query("username"), clientId=self.query("clientId"),
             userId=self.query("userId"), history=self.query("history"),
         )  # fmt: skip
-        unnamed = given(form="unnamed" if self._credential("access_token") and not self.polls() else "")
-        await self.serve(family, who, {**unnamed, **query, **body})
+        await self.serve(family, who, {**query, **self._form(family), **body})
+
+    def _form(self, family: str) -> Fields:
+        """That of a personal stream by `access_token`, unless it says so itself; polls have names."""
+        unnamed = family == PERSONAL and self._credential("access_token") and not self.polls()
+        return {"form": "unnamed"} if unnamed else {}
 
     async def _reader(self) -> Identity:
         try:

@@ -169,19 +169,19 @@ class Quota(Protocol):
 class Opener:
     """Opens streams of all families, and answers polls of them. `families` makes a kind, by the family's name."""
 
-    def __init__(self, hub: Hub, log: Log, gate: Gate, quota: Quota, families: Mapping[str, Family]) -> None:
+    def __init__(self, hub: Hub, log: Log, gate: Gate, quota: Quota, families: dict[str, Family]) -> None:
         self._hub = hub
         self._log = log
         self._gate = gate
         self._quota = quota
-        self._families = families
+        self.families = families
         self._replacements = Replacements()
 
     def kind(self, family: str, who: Identity, fields: Fields) -> StreamKind:
         """What a reader asks for. Raises Forbidden, BadRequest, Conflict."""
-        make = self._families.get(family)
+        make = self.families.get(family)
         if make is None:
-            raise BadRequest("bad-field", f"stream must be one of {', '.join(self._families)}.")
+            raise BadRequest("bad-field", f"stream must be one of {', '.join(self.families)}.")
         return make(who, fields)
 
     async def open(self, kind: StreamKind, asked: str, connect: Connect) -> bool:
