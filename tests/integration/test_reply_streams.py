@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 
 import pytest
 
 from chatrooms.ai.base import Prompt
 from chatrooms.replies.store import extend_replies
+from chatrooms.sse import ServerEvent
 from tests.helpers.asking import begin, resume
+from tests.helpers.channel import post_events
 from tests.helpers.chat import Chat, eventually
-from tests.helpers.reader import Reader
+from tests.helpers.reader import Reader, data
 from tests.helpers.talk import Talk
 from tests.integration.test_reply_nodes import begun, finished
 
@@ -149,3 +152,111 @@ async def test_drain_lets_a_reply_come_to_its_end(chat: Chat, paced: Paced) -> N
     first, second = sorted([Talk(await talk) for talk in talks], key=lambda talk: len(talk.said))
     assert first.text == "Hello" and first.whole() and first.said == []
     assert [part["code"] for part in second.said] == ["interrupted"] and second.done == 1
+
+
+def wanted(chat: Chat, reply: str, user: str = "alice", **more: object) -> dict[str, object]:
+    """A reply's stream, as a body asks for it."""
+    return {"stream": "reply", "messageId": reply, "token": chat.token(user), **more}
+
+
+async def test_reply_shares_a_connection(chat: Chat, paced: Paced) -> None:
+    """In both forms, each block with its `sub:`; when it is over its subscription is, and the connection goes on."""
+    asking, reply = await begin(chat, {"message": "Hi"})
+    asked = [
+        wanted(chat, reply, key="c"), wanted(chat, reply, key="u", form="ui"), wanted(chat, reply, "eve", key="eve"),
+        wanted(chat, reply, key="x", form="html"), wanted(chat, "none", key="none"),
+    ]  # fmt: skip
+    reader = await post_events(chat, {"subscriptions": asked})
+    refused = [data(await reader.until(lambda event: event.type == "refused")) for _ in range(3)]
+    codes = {"eve": (404, "not-found"), "x": (400, "bad-field"), "none": (404, "not-found")}
+    assert {told["key"]: (told["status"], told["code"]) for told in refused} == codes
+    paced.say("Hel", "lo", None)
+    ended = {"reason": "ended", "reconnect": False}
+    closed = [await reader.until(closing) for _ in range(2)]
+    assert {event.sub for event in closed} == {"c", "u"}
+    content = [event for event in reader.seen if event.sub == "c"]
+    assert Talk(content[:-1]).text == "Hello" and Talk(content[:-1]).whole()
+    assert data(content[-1]) == {"type": "closing", **ended}
+    page = [event.data for event in reader.seen if event.sub == "u"]
+    assert [json.loads(told)["type"] for told in page[:-2]] == [
+        "start", "text-start", "text-delta", "text-delta", "text-end", "finish",
+    ]  # fmt: skip
+    assert page[-2] == "[DONE]" and json.loads(page[-1]) == {"type": "data-closing", "data": ended, "transient": True}
+    assert all(event.sub for event in reader.seen)
+    body = wanted(chat, reply, key="c", lastEventId="0")
+    stream_id = reader.head.partition(b"X-Stream-Id: ")[2].partition(b"\r\n")[0].decode()
+    assert (await chat.post(f"/api/streams/{stream_id}/subscriptions", body, None)).status == 202
+    again = [await reader.next() for _ in range(3)]
+    assert [event.data for event in again[:2]] == [content[1].data, "[DONE]"] and closing(again[2])
+    await asking.rest()
+
+
+async def test_reply_is_polled(chat: Chat, paced: Paced) -> None:
+    """What there is, in order, as JSON; nothing follows its end."""
+    asking, reply = await begin(chat, {"message": "Hi"})
+    path = f"/api/chat/stream/{reply}?poll=1"
+    empty = {"events": [], "more": False, "lastEventId": "-1", "recovered": True}
+    assert (await chat.get(path)).data == empty
+    paced.say(*[f"{n} " for n in range(250)])
+    await asking.until(lambda event: '"index":249' in event.data)
+    first = (await chat.get(path)).data
+    assert first["more"] and first["events"][0]["data"]["text"] == "0 "
+    second = (await chat.get(f"{path}&after={first['lastEventId']}")).data
+    assert [event["id"] for event in first["events"] + second["events"]] == [f"{n}" for n in range(250)]
+    assert {event["event"] for event in second["events"]} == {"content"} and not second["more"]
+    assert (await chat.call("DELETE", f"/api/chat/stream/{reply}")).status == 204
+    last = (await chat.get(f"{path}&lastEventId={second['lastEventId']}")).data
+    told = [(event["event"], event["data"]) for event in last["events"]]
+    assert told == [("message", {"type": "stopped", "by": "alice"}), ("message", "[DONE]")]
+    assert (await chat.get(f"{path}&after={last['lastEventId']}")).status == 204
+    assert (await chat.get(path, user="eve")).status == 404
+    assert (await chat.get(f"{path}&format=ui-message-stream")).code == "bad-field"
+
+
+@pytest.mark.options(max_streams=1)
+async def test_reader_that_comes_back_is_refused_softly(chat: Chat, paced: Paced) -> None:
+    """With the index that it has, and a time to wait; any other reader by status. No reply begins that is refused."""
+    held = await chat.join(user="other")
+    assert (await chat.post("/api/chat/stream", {"message": "Hi"})).code == "full"
+    assert await chat.server.database.fetch("select id from replies") == []
+    held.close()
+    await eventually(lambda: not chat.server.hub.streams)
+    asking, reply = await begin(chat, {"message": "Hi"})
+    paced.say("Hel")
+    await asking.next()
+    assert (await chat.get(f"/api/chat/stream/{reply}")).code == "full"
+    refused = await resume(chat, reply, "0")
+    (told,) = await refused.rest()
+    assert (told.type, data(told)) == ("closing", {"type": "closing", "reason": "full", "reconnect": True})
+    assert told.last_event_id == "0" and (refused.retry or 0) >= 5000
+    paced.say(None)
+
+
+async def test_reader_is_replaced_by_the_next_of_its_client(chat: Chat, paced: Paced) -> None:
+    """Told of it by an error and the end; without a clientId nobody is."""
+    asking, reply = await begin(chat, {"message": "Hi"})
+    query = {"token": chat.token("alice"), "clientId": "tab"}
+    one = await chat.stream(f"/api/chat/stream/{reply}", query)
+    two = await chat.stream(f"/api/chat/stream/{reply}", query)
+    talk = Talk(await one.rest())
+    assert [part["code"] for part in talk.said] == ["replaced"] and talk.done == 1
+    paced.say("Hello", None)
+    assert Talk(await two.rest()).text == Talk(await asking.rest()).text == "Hello"
+
+
+async def test_stream_of_a_reply_ends_with_its_token(chat: Chat, paced: Paced) -> None:
+    """Its reader comes back with a new one: no `[DONE]`, for the reply goes on."""
+    asking, reply = await begin(chat, {"message": "Hi"})
+    short = await chat.stream(f"/api/chat/stream/{reply}", {"token": chat.token("alice", ttl=1)})
+    paced.say("Hel")
+    events = await short.rest()
+    assert data(events[-1]) == {"type": "closing", "reason": "token-expired", "reconnect": True}
+    assert [event.type for event in events] == ["content", "closing"]
+    rest = await resume(chat, reply, short.last_event_id)
+    paced.say("lo", None)
+    assert Talk(await rest.rest()).text == "lo"
+    await asking.rest()
+
+
+def closing(event: ServerEvent) -> bool:
+    return event.type == "closing" or "data-closing" in event.data
