@@ -28,6 +28,7 @@ from chatrooms.streams.stream import Stream
 from chatrooms.streams.topic import Batch, Topic
 from chatrooms.users.quotas import Quotas
 
+KEPT = 200  # frames, and up to twice as many: slower readers are served from the reply, which is in memory
 TICK = 1.0  # seconds between two looks at who may still read the replies of rooms
 
 _INDEX = re.compile(r"-?[0-9]{1,9}\Z", re.ASCII)
@@ -52,6 +53,8 @@ class ReplyTopic(Topic):
         if seq > END - ENDINGS:  # those that are ahead wait for no more than the ending
             for stream in self.streams:
                 stream.cursor = min(stream.cursor, self.end - 1)
+        elif len(self._entries) > 2 * KEPT:
+            self._drop_before(KEPT)
 
 
 class Feed:
@@ -81,9 +84,9 @@ class Feed:
     def on_change(self) -> None:
         """The reply has grown, moved in the queue or ended."""
         reply = self.reply
-        if reply.position != self._position:
-            self._position = reply.position
+        if reply.position not in (0, self._position):
             self._hub.send_ephemeral(self.topic.name, self.form.queued(reply))
+        self._position = reply.position
         for index in range(self._given, len(reply.pieces)):
             self._give(self.form.chunk(reply, index))
         self._given = max(self._given, len(reply.pieces))
@@ -165,7 +168,8 @@ class Feeds:
             feed = self._feeds[name] = Feed(self._hub, name, reply, form)
         elif feed.reply is not reply:
             feed.turn_to(reply)
-        self._watching = self._watching or asyncio.create_task(self._watch())
+        if self._watching is None or self._watching.done():
+            self._watching = asyncio.create_task(self._watch())
         return feed
 
     def leave(self, stream: Stream) -> None:
@@ -190,7 +194,6 @@ class Feeds:
             for feed in list(self._feeds.values()):
                 for stream in list(feed.topic.streams) if feed.reply.row.room_id is not None else ():
                     await self._look(feed, stream)
-        self._watching = None
 
     async def _look(self, feed: Feed, stream: Stream) -> None:
         reader = self._hub.streams.get(stream)
@@ -203,7 +206,10 @@ class Feeds:
 
 
 class ReplyStream(StreamKind):
-    """A wish to read the reply `messageId` in the `form` content or ui. Raises BadRequest."""
+    """A wish to read the reply `messageId` in the `form` content or ui. Raises BadRequest.
+
+    Readers of the form ui do not come back by themselves: their streams live as long as the reply, not the token.
+    """
 
     retry_ms = RETRY_MS
 
@@ -211,7 +217,7 @@ class ReplyStream(StreamKind):
         form = fields.get("form", "content")
         if form not in FORMS:
             raise BadRequest("bad-field", f"form must be one of {', '.join(FORMS)}.")
-        self.who = who
+        self.who = who if form == "content" else who._replace(expires_at=0.0)
         self.client_id = names.client_id(fields["clientId"]) if "clientId" in fields else names.new_client_id()
         self.encoding: Form = FORMS[form]
         self._feeds = feeds
@@ -273,10 +279,13 @@ class ReplyStream(StreamKind):
 
 
 class NewReply(ReplyStream):
-    """A wish to read a reply that `begin` begins, when there is a place for its stream."""
+    """A wish to read a reply that `begin` begins, when there is a place for its stream.
+
+    It is one answer to one request, so it does not end with the token.
+    """
 
     def __init__(self, feeds: Feeds, who: Identity, fields: Fields, begin: Callable[[], Awaitable[Reply]]) -> None:
-        super().__init__(feeds, who, fields)
+        super().__init__(feeds, who._replace(expires_at=0.0), fields)
         self._begin = begin
 
     async def check(self) -> int:
