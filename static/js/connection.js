@@ -49,7 +49,6 @@ export class ConnectionLine {
   #since = Date.now();
   #wasLive = false;
   #cause = '';
-  #degraded = '';
 
   /** @param {{onRejoin: () => void, onHurry: () => void, signal: AbortSignal}} options */
   constructor({ onRejoin, onHurry, signal }) {
@@ -60,7 +59,7 @@ export class ConnectionLine {
     this.#draw();
   }
 
-  /** @param {import('../client/connection.js').LineState} state of the room's stream */
+  /** @param {import('../client/views/room.js').RoomState} state */
   show(state) {
     const up = state.state === 'open' || state.state === 'polling';
     if (up || this.#isUp) this.#since = Date.now();
@@ -68,13 +67,6 @@ export class ConnectionLine {
     if (up) this.#cause = '';
     else if (state.reason) this.#cause = TROUBLES[state.reason] ?? 'The connection was interrupted.';
     this.#state = state;
-    this.#draw();
-  }
-
-  /** @param {{degraded: boolean, reason?: string}} status of the server */
-  showStatus({ degraded, reason }) {
-    const cause = reason ? ` (${reason})` : '';
-    this.#degraded = degraded ? `The server is having trouble${cause}. Messages may arrive late; none is lost.` : '';
     this.#draw();
   }
 
@@ -109,12 +101,12 @@ export class ConnectionLine {
 
   /** @returns {string[]} what the banner says, and what its button is called */
   #trouble(name) {
-    const { reason } = this.#state;
+    const { reason, degraded, degradedReason } = this.#state;
     if (name === 'stopped') {
       if (SIGN_IN_ENDED.includes(reason)) return ['', ''];
       return REASONS[reason] ?? [`The server closed the connection (${reason}).`, 'Rejoin'];
     }
-    if (this.#isUp || Date.now() - this.#since < BRIEF_MS) return [this.#degraded, ''];
+    if (this.#isUp || Date.now() - this.#since < BRIEF_MS) return [degraded ? degradedWords(degradedReason) : '', ''];
     const cause = name === 'offline' ? 'You are offline.' : this.#cause || SLOW;
     return [`${cause} ${KEPT}`, name === 'waiting' ? 'Try now' : ''];
   }
@@ -125,4 +117,8 @@ function nameOf({ state }) {
   if (state === 'open') return 'live';
   if (state === 'closed') return 'stopped';
   return navigator.onLine ? state : 'offline';
+}
+
+function degradedWords(reason) {
+  return `The server is having trouble${reason ? ` (${reason})` : ''}. Messages may arrive late; none is lost.`;
 }

@@ -1,3 +1,64 @@
+/** The messages of a room. */
+export const ROOM = `
+/* How wide it is decides, not the window: an embedded room may be narrow in a wide one. */
+.log-frame {
+  container-type: inline-size;
+  position: relative;
+  display: flex;
+  flex: 1;
+  min-height: 0;
+}
+
+.log {
+  display: flex;
+  flex: 1;
+  flex-direction: column;
+  min-width: 0;
+  padding: 0 var(--gutter, 24px);
+  overflow-y: auto;
+  overflow-anchor: none;
+  overscroll-behavior: contain;
+  scrollbar-color: var(--line) transparent;
+
+  &:focus-visible { outline-offset: -3px; }
+}
+
+.log-top {
+  display: flex;
+  flex: none;
+  flex-wrap: wrap;
+  gap: 0 8px;
+  align-items: baseline;
+  justify-content: center;
+  width: min(var(--measure), 100%);
+  min-height: 40px;
+  margin: 0 auto;
+  padding-top: 16px;
+  color: var(--soft);
+  font-size: 0.84em;
+  text-align: center;
+}
+
+.jump {
+  position: absolute;
+  bottom: 10px;
+  left: 50%;
+  display: flex;
+  align-items: center;
+  gap: 8px;
+  min-height: 38px;
+  padding: 0 16px 0 12px;
+  border: 0;
+  border-radius: 19px;
+  background: var(--primary);
+  color: var(--on-primary);
+  box-shadow: var(--shadow);
+  font-size: 0.88em;
+  font-weight: 600;
+  transform: translateX(-50%);
+  &:hover { background: var(--primary-hover); }
+}
+
 .messages {
   width: min(var(--measure), 100%);
   margin: auto auto 0;
@@ -10,7 +71,7 @@
   gap: 14px;
   margin: 22px 0 6px;
   color: var(--soft);
-  font-size: 0.8rem;
+  font-size: 0.8em;
   font-weight: 600;
 
   &::before, &::after { flex: 1; height: 1px; background: var(--line); content: ""; }
@@ -20,7 +81,7 @@
   margin: 10px auto;
   padding: 0 12px;
   color: var(--soft);
-  font-size: 0.83rem;
+  font-size: 0.83em;
   text-align: center;
   overflow-wrap: anywhere;
 }
@@ -32,7 +93,7 @@
   border-radius: var(--radius-small);
   background: var(--warn-fill);
   color: var(--warn);
-  font-size: 0.88rem;
+  font-size: 0.88em;
   text-align: center;
 }
 
@@ -62,8 +123,8 @@
   .own.first > & { border-top-right-radius: 16px; }
   .bot > & { border: 1px solid var(--line); background: transparent; }
   /* Paler, but its text is not: it must be read as well as any other. */
-  :is([data-state="sending"], [data-state="delayed"]) > & { background: color-mix(in srgb, var(--own) 45%, transparent); }
-  [data-state="delayed"] > & { box-shadow: inset 0 0 0 1px var(--line); }
+  :is([data-state="sending"], [data-state="waiting"]) > & { background: color-mix(in srgb, var(--own) 45%, transparent); }
+  [data-state="waiting"] > & { box-shadow: inset 0 0 0 1px var(--line); }
   [data-state="failed"] > & { box-shadow: inset 0 0 0 1px var(--danger); }
 }
 
@@ -72,23 +133,11 @@
   align-items: center;
   gap: 7px;
   color: var(--hue-ink);
-  font-size: 0.84rem;
+  font-size: 0.84em;
   font-weight: 650;
   line-height: 1.4;
 }
 .author-name { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
-
-.badge {
-  padding: 0 6px;
-  border-radius: 5px;
-  background: var(--primary);
-  color: var(--on-primary);
-  font-size: 0.68rem;
-  font-weight: 700;
-  letter-spacing: 0.03em;
-}
-
-.badge.guest { background: none; box-shadow: inset 0 0 0 1px var(--edge); color: var(--soft); font-weight: 600; }
 
 .message-line {
   display: flex;
@@ -100,21 +149,21 @@
 .message-text { min-width: 0; white-space: pre-wrap; overflow-wrap: anywhere; unicode-bidi: plaintext; }
 
 .folded { max-height: 20em; overflow: hidden; mask-image: linear-gradient(#000 70%, transparent); }
-.unfold { font-size: 0.86rem; }
+.unfold { font-size: 0.86em; }
 
 .message-foot {
   display: flex;
   gap: 7px;
   margin-left: auto;
   color: var(--soft);
-  font-size: 0.74rem;
+  font-size: 0.74em;
   font-variant-numeric: tabular-nums;
   line-height: 1.6;
   white-space: nowrap;
 }
 .edited { font-style: italic; }
 
-.failure { display: flex; flex-wrap: wrap; gap: 0 12px; align-items: baseline; margin-top: 4px; color: var(--danger); font-size: 0.86rem; }
+.failure { display: flex; flex-wrap: wrap; gap: 0 12px; align-items: baseline; margin-top: 4px; color: var(--danger); font-size: 0.86em; }
 
 .message-tools {
   position: absolute;
@@ -134,6 +183,7 @@
   .icon { width: 17px; height: 17px; }
 }
 
+.draft .message-text:not(.rich, :empty)::after,
 .growing > p:last-child::after,
 .growing > :is(ul, ol):last-child > li:last-child > p:last-child::after,
 .growing > .code-block:last-child code::after {
@@ -148,22 +198,48 @@
   animation: pulse 1s steps(2) infinite;
 }
 
-@media (min-width: 561px) and (hover: hover) {
-  .message.own { padding-left: 120px; }
-  .message-tools {
-    top: auto;
-    right: auto;
-    bottom: 0;
-    left: calc(100% + 6px);
-    border-color: transparent;
-    background: transparent;
-    box-shadow: none;
+@container (min-width: 530px) {
+  @media (hover: hover) {
+    .message.own { padding-left: 120px; }
+    .message-tools {
+      top: auto;
+      right: auto;
+      bottom: 0;
+      left: calc(100% + 6px);
+      border-color: transparent;
+      background: transparent;
+      box-shadow: none;
 
-    .own & { right: calc(100% + 6px); left: auto; }
+      .own & { right: calc(100% + 6px); left: auto; }
+    }
   }
 }
-
-@media (max-width: 560px) {
+@container (max-width: 529px) {
   .message { padding-right: 28px; }
   .message.own { padding-left: 44px; }
 }
+@media (pointer: coarse) {
+  .message-tools {
+    top: auto;
+    bottom: calc(100% - 6px); /* above the text, which it would cover */
+    .icon-button { min-width: 44px; min-height: 44px; }
+  }
+  .jump { min-height: 44px; }
+}
+
+.reply-note { display: flex; flex-wrap: wrap; align-items: center; gap: 2px 10px; margin-top: 5px; color: var(--soft); font-size: 0.84em; }
+.reply-note.problem { color: var(--danger); }
+.reply-stop { margin-top: 8px; }
+.bot .message-text { flex: 1 0 100%; }
+.message-line .reply-note { margin-top: 6px; }
+.bot .message-foot { margin-top: 2px; }
+
+.thinking {
+  display: inline-block;
+  width: 34px;
+  height: 10px;
+  background: radial-gradient(circle, var(--accent) 3.2px, transparent 3.8px) 0 0 / 11.3px 100%;
+  animation: pulse 1.1s ease-in-out infinite;
+}
+@keyframes pulse { 50% { opacity: 0.25; } }
+`;
