@@ -4,7 +4,6 @@ import { RoomPane } from '../client/elements/room-pane.js';
 import { RoomView } from '../client/views/room.js';
 import { announce, toast } from './announcer.js';
 import { confirm } from './confirm.js';
-import { ConnectionLine } from './connection.js';
 import { byId, drawIcon } from './dom.js';
 import { Members } from './members.js';
 import { Moderation } from './moderation.js';
@@ -29,7 +28,6 @@ export class Visit {
   #view;
   #info;
   #pane;
-  #line;
   #rooms;
   #members;
   #life = new AbortController();
@@ -51,12 +49,14 @@ export class Visit {
     new RoomDialog({ api, info, moderation, onLeft: onOut, signal });
     this.#rooms = new RoomList({ api, current: roomId, go, signal });
     this.#members = new Members({ self: this.#user, info, moderation, signal });
-    this.#line = new ConnectionLine({ onRejoin: view.reconnect, onHurry: view.hurry, signal });
     this.#pane = new RoomPane(view, {
       roomId, render, announce, tell: toast, confirm: (message) => this.#mayDelete(message),
       empty: byId('empty-template').content.firstElementChild.cloneNode(true),
     });
-    byId('room-main').append(...this.#pane.nodes);
+    const { connection, list, composer } = this.#pane;
+    byId('room-name').append(connection.line);
+    byId('shut').before(connection.banner);
+    byId('shut').after(list.node, composer.node);
     this.#listen(onOut, signal);
     this.#showShut({});
     this.#dress();
@@ -116,7 +116,6 @@ export class Visit {
     const differs = (...names) => names.some((name) => state[name] !== before[name]);
     this.#drawn = state;
     this.#pane.draw(state);
-    if (differs('state', 'reason', 'retryAt', 'degraded', 'degradedReason')) this.#line.show(state);
     if (differs('members', 'onlineCount')) this.#members.set(state);
     if (differs('messages')) meetAuthors(state.messages);
     if (differs('state', 'reason')) this.#showShut(state);
@@ -149,6 +148,7 @@ export class Visit {
     byId('shut-title').textContent = title;
     byId('shut-text').textContent = text;
     drawIcon(byId('shut-icon'), icon);
+    if (byId('room-main').contains(document.activeElement)) byId('room-main').focus(); // not where nothing is to be seen
     announce(`${title}. ${text}`);
   }
 

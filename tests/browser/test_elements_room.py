@@ -191,7 +191,7 @@ async def test_the_rules_of_the_room_are_shown(http_server: HTTPServer, base_url
             await call(ada, "PUT", f"/mutes/{user}", {})
             await bob.reload()
             await is_open(bob)
-            await write(bob, "Can you hear me?")
+            await bob.get_by_role("textbox", name="Message").fill("Can you hear me?")
             await expect(bob.locator("#composer-closed-text")).to_contain_text("You are muted", timeout=LIMIT)
             await call(ada, "DELETE", f"/mutes/{user}", None)
             await bob.get_by_role("button", name="Check again").click()

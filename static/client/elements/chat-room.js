@@ -7,25 +7,23 @@ import { reflect, ViewElement } from './element.js';
 import { plainText } from './message-row.js';
 import { RoomPane } from './room-pane.js';
 import { ROOM } from './room-style.js';
-import { BASE, stateWord } from './styles.js';
+import { BASE } from './styles.js';
 
 const TOLD_MS = 2600;
 
 const STYLE = `
-:host { display: flex; flex-direction: column; height: 30rem; overflow: clip; --gutter: 12px; --measure: 820px; }
+:host { position: relative; display: flex; flex-direction: column; height: 30rem; overflow: clip; --gutter: 12px; --measure: 820px; }
 header { display: flex; align-items: center; flex-wrap: wrap; gap: 4px 14px; padding: 12px 16px; border-bottom: 1px solid var(--line); }
 #title { margin-inline-end: auto; }
 #empty { margin: auto; }
-#problem { display: flex; align-items: center; justify-content: space-between; gap: 10px; padding: 6px 16px; color: var(--danger); font-size: 0.9em; }
 #told {
   position: absolute; z-index: 1; inset: auto 0 84px; width: fit-content; max-width: 90%; margin: auto; padding: 8px 16px;
   border-radius: 18px; background: var(--ink); color: var(--surface); font-size: 0.9em; pointer-events: none;
 }
-#join { display: flex; flex-wrap: wrap; gap: 8px; padding: 16px; border-top: 1px solid var(--line); }
+#join { display: flex; flex-wrap: wrap; gap: 8px; margin-top: auto; padding: 16px; border-top: 1px solid var(--line); }
 #join p { flex-basis: 100%; }
 #join input { flex: 1; min-width: 0; min-height: 42px; padding: 0 12px; border: 1px solid var(--edge); border-radius: var(--radius-small); background: var(--surface); }
 #body { display: contents; }
-:host(:not([state])) #join { margin-top: auto; }
 `;
 
 /** @typedef {import('../views/room.js').RoomState} RoomState */
@@ -40,13 +38,11 @@ export class ChatRoom extends ViewElement {
   static attributes = ['room-id', 'username', 'heading', 'history'];
   static styles = [BASE, CONTROLS, ROOM, COMPOSER, STYLE];
   static template = template(
-    make('header', { part: 'header' },
+    make('header', { id: 'header', part: 'header' },
       make('h2', { id: 'title', part: 'title' }),
       make('span', { id: 'members', class: 'quiet', part: 'members' }),
-      make('span', { id: 'state', class: 'state', part: 'state', role: 'status' }),
     ),
     make('div', { id: 'body' }),
-    make('div', { id: 'problem', role: 'alert', hidden: true }, make('span', { id: 'why' }), make('button', { id: 'again', class: 'button small', type: 'button' }, 'Try again')),
     make('form', { id: 'join', hidden: true },
       make('p', { id: 'ask' }, 'Which name do you want to be known by?'),
       make('input', { id: 'name', 'aria-labelledby': 'ask', maxlength: '32', autocomplete: 'nickname', required: true }),
@@ -67,7 +63,6 @@ export class ChatRoom extends ViewElement {
 
   constructor() {
     super();
-    this.find('again').addEventListener('click', () => this.#room?.reconnect());
     this.find('join').addEventListener('submit', (event) => this.#join(event));
   }
 
@@ -123,31 +118,22 @@ export class ChatRoom extends ViewElement {
   /** @param {RoomState | null} state */
   draw(state) {
     const heading = this.getAttribute('heading') || state?.room?.title || this.getAttribute('room-id') || 'Room';
-    this.find('title').textContent = heading;
     const nobody = !state || (state.state === 'closed' && !state.user);
+    this.find('title').textContent = heading;
     this.find('join').hidden = !nobody;
-    for (const id of ['state', 'members']) this.find(id).hidden = !state;
-    if (nobody || this.#shown !== this.#room) this.#leave();
+    putText(this.find('members'), state?.onlineCount ? `${state.onlineCount} online` : '');
+    this.find('members').title = (state?.members ?? []).map(({ username }) => username).join(', ');
+    if (this.#shown !== this.#room) this.#leave();
     if (!state) return;
-    this.#drawState(state);
-    putText(this.find('members'), state.onlineCount ? `${state.onlineCount} online` : '');
-    this.find('members').title = state.members.map(({ username }) => username).join(', ');
-    if (nobody) return;
     this.#pane ??= this.#enter();
     this.#pane.name(heading, `Messages in ${heading}`);
+    this.#pane.list.node.hidden = this.#pane.composer.node.hidden = nobody;
     this.#pane.draw(state);
-  }
-
-  /** @param {RoomState} state */
-  #drawState({ state, error, degraded }) {
-    this.setAttribute('state', state);
-    putText(this.find('state'), degraded ? 'Connected, but the server is in trouble' : stateWord(state));
-    putText(this.find('why'), error ?? '');
-    this.find('problem').hidden = !error;
-    if (state === this.#stateTold) return;
-    this.#stateTold = state;
-    this.fire('state', state);
-    if (error) this.fire('failure', error);
+    this.setAttribute('state', state.state);
+    if (state.state === this.#stateTold) return;
+    this.#stateTold = state.state;
+    this.fire('state', state.state);
+    if (state.error) this.fire('failure', state.error);
   }
 
   get #room() {
@@ -163,7 +149,8 @@ export class ChatRoom extends ViewElement {
       announce: (text) => { this.find('said').textContent = text; },
       tell: (text) => this.#tell(text),
     });
-    this.find('body').replaceChildren(...pane.nodes);
+    this.find('header').append(pane.connection.line);
+    this.find('body').replaceChildren(pane.connection.banner, pane.list.node, pane.composer.node);
     return pane;
   }
 

@@ -74,9 +74,10 @@ export class Composer {
     this.#input.focus();
   }
 
-  /** Nothing is drawn any more. */
+  /** Takes it out of the page. */
   close() {
     clearInterval(this.#ticking);
+    this.node.remove();
   }
 
   /** @param {import('../views/room.js').RoomState} state @param {(Node | string)[]} typing who types */
@@ -115,8 +116,7 @@ export class Composer {
     drawIcon(this.#closedIcon, name);
     this.#check.hidden = !mayCheck;
     this.#toggle(true);
-    if (hadFocus && mayCheck) this.#check.focus();
-    else if (hadFocus) this.#acts.leave();
+    if (hadFocus) this.#acts.leave(); // not to a button: somebody typing would press it
   }
 
   #open() {

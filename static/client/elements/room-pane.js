@@ -1,12 +1,13 @@
 import { asHttpError } from '../http.js';
 import { copyText } from './clipboard.js';
 import { Composer } from './composer.js';
+import { ConnectionLine } from './connection-line.js';
 import { MessageList } from './message-list.js';
 import { phrase } from './people.js';
 
 /** @typedef {import('../views/timeline.js').Message} Message */
 
-/** What one does in a room: its messages above, the box to write below. Its `nodes` are to be put into a page. */
+/** What one does in a room: its messages above, the box to write below. Whoever makes it puts the nodes of its parts into a page. */
 export class RoomPane {
   #view;
   #tell;
@@ -38,7 +39,7 @@ export class RoomPane {
       leave: () => this.list.focus(),
       announce,
     });
-    this.nodes = [this.list.node, this.composer.node];
+    this.connection = new ConnectionLine(view, announce);
     this.#listen('message', ({ userId }) => String(userId) === String(view.get().user?.userId) || this.list.count());
     this.#listen('replay', () => this.list.hush());
     this.#listen('gap', () => announce('Some messages could not be loaded.'));
@@ -53,6 +54,7 @@ export class RoomPane {
 
   /** @param {import('../views/room.js').RoomState} state */
   draw(state) {
+    this.connection.draw(state);
     this.list.draw(state);
     this.composer.draw(state, typingWords(state.typingUsers));
   }
@@ -61,8 +63,9 @@ export class RoomPane {
   close() {
     this.#closing.abort();
     this.#view.keepOlder(false);
+    this.connection.close();
+    this.list.node.remove();
     this.composer.close();
-    for (const node of this.nodes) node.remove();
   }
 
   /** @param {string} type @param {(detail: any) => unknown} heed */

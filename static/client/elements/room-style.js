@@ -1,5 +1,46 @@
-/** The messages of a room. */
+/** A room: the state of its connection, its messages. */
 export const ROOM = `
+.connection {
+  display: flex;
+  align-items: center;
+  gap: 7px;
+  color: var(--soft);
+  font-size: 0.82em;
+  line-height: 1.4;
+
+  span:last-child { overflow: hidden; font-variant-numeric: tabular-nums; text-overflow: ellipsis; white-space: nowrap; }
+}
+
+.connection-dot {
+  flex: none;
+  width: 8px;
+  height: 8px;
+  border-radius: 50%;
+  background: var(--edge);
+
+  [data-state="live"] > & { background: var(--live); }
+  [data-state="polling"] > & { background: none; box-shadow: inset 0 0 0 2px var(--live); }
+  [data-state="stopped"] > &, [data-state="offline"] > & { background: var(--danger); }
+  [data-state="connecting"] > &, [data-state="waiting"] > & {
+    background: light-dark(#c07a00, #f2c14e);
+    animation: pulse 1.2s ease-in-out infinite;
+  }
+}
+.banner {
+  display: flex;
+  flex: none;
+  align-items: center;
+  justify-content: center;
+  gap: 14px;
+  padding: 9px var(--gutter, 24px);
+  border-bottom: 1px solid var(--warn-line);
+  background: var(--warn-fill);
+  color: var(--warn);
+  font-size: 0.92em;
+
+  .button.small { flex: none; border-color: currentColor; background: transparent; color: inherit; font-size: 0.957em; }
+}
+
 /* How wide it is decides, not the window: an embedded room may be narrow in a wide one. */
 .log-frame {
   container-type: inline-size;

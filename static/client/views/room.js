@@ -5,7 +5,7 @@ import { joined, left } from './members.js';
 import { Rights } from './rights.js';
 import { RoomLog } from './room-log.js';
 import { BEGINNING } from './room-state.js';
-import { sentence } from './sentences.js';
+import { roomSentence } from './sentences.js';
 import { Store } from './store.js';
 import { Typists } from './typists.js';
 
@@ -244,7 +244,7 @@ export class RoomView extends Store {
   /** @param {import('../connection.js').LineState} state */
   #onState({ state, reason, retryAt }) {
     if (reason === RENEWED) return; // it comes in again at once
-    this.change({ state, reason, retryAt, error: state === 'closed' ? sentence(reason) : null });
+    this.change({ state, reason, retryAt, error: state === 'closed' ? roomSentence(reason) : null });
     if (state !== 'open') this.#typists.clear();
     if (state === 'polling') this.refresh();
   }
