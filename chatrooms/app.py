@@ -8,7 +8,7 @@ from typing import Any
 
 from tornado.web import Application
 
-from chatrooms.http import auth, chat, events, moderation, pages, personal, rooms, sessions, tasks
+from chatrooms.http import auth, chat, events, messages, moderation, pages, personal, rooms, sessions, tasks
 from chatrooms.http.access import Access
 from chatrooms.http.base import Authenticate, Unknown
 from chatrooms.logs import log_access
@@ -34,7 +34,7 @@ def make_app(*, authenticate: Authenticate | None = None, **options: Any) -> App
 def application(server: Server, authenticate: Authenticate | None = None) -> Application:
     """The routes of a server."""
     routes = [
-        *events.ROUTES, *rooms.ROUTES, *moderation.ROUTES, *personal.ROUTES,
+        *events.ROUTES, *rooms.ROUTES, *messages.ROUTES, *moderation.ROUTES, *personal.ROUTES,
         *sessions.ROUTES, *auth.ROUTES, *chat.ROUTES, *tasks.ROUTES, *pages.ROUTES,
         *pages.routes(),
     ]  # fmt: skip

@@ -6,9 +6,9 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from chatrooms import __version__
 from chatrooms.commands import data, notify, serve, session, talk, task, token, user
 from chatrooms.errors import ConfigError, StartFailure, Unavailable
+from chatrooms.options import VERSION
 
 COMMANDS: dict[str, tuple[Callable[[Sequence[str]], int], str]] = {
     "serve": (serve.main, "run the server"),
@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command; returns its exit status. A bad setting is one line and status 2; what may pass, 1."""
     args = list(sys.argv[1:] if argv is None else argv)
     if args in (["--version"], ["-V"]):
-        print(f"chatrooms {__version__}")
+        print(f"chatrooms {VERSION}")
         return 0
     if not args or args[0] in ("-h", "--help"):
         print(_usage())

@@ -28,6 +28,7 @@ from chatrooms.kinds import (
     words,
 )
 
+VERSION = "0.1.0"
 ENV_PREFIX = "CHATROOMS_"
 
 SESSION_CLAIM = "whose a session is: its first user's, or as programs say; default first in development, else assigned"

@@ -14,6 +14,7 @@ from chatrooms import names, sse
 from chatrooms.ai.base import Prompt, Turn
 from chatrooms.errors import BadRequest, Problem
 from chatrooms.http.base import Handler
+from chatrooms.http.openapi import EVENTS, operation
 from chatrooms.replies.forms import UI_HEADER, Content, Form, UIMessages
 from chatrooms.replies.reply import ERROR, Ending, Reader, Reply
 from chatrooms.streams.stream import tune
@@ -78,6 +79,9 @@ class ChatBody(msgspec.Struct, rename="camel"):
 
 
 TICK = 1.0  # seconds between two looks at the clock and the authenticator
+
+
+BEGINNING = ("forbidden", "banned", "muted", "too-large", "too-many-replies")  # codes
 
 
 class ReplyHandler(Handler):
@@ -202,9 +206,12 @@ class _Clock:
 
 
 class Chat(ReplyHandler):
-    """Begins a reply and streams it."""
-
+    @operation(
+        {200: EVENTS}, body=ChatBody, example={"message": "What is an event stream?"}, query=("format",),
+        errors=(*BEGINNING, "empty-message", "name-taken"),
+    )  # fmt: skip
     async def post(self) -> None:
+        """Begins a reply and streams it."""
         who = self.identity()
         body = self.body(ChatBody, MAX_BODY)
         prompt = body.prompt()
@@ -224,15 +231,17 @@ class Chat(ReplyHandler):
 
 
 class ChatReply(ReplyHandler):
-    """The rest of a reply, running or ended; or its end."""
-
+    @operation({200: EVENTS}, query=("after", "format"), errors=("not-found", "forbidden", "banned"))
     async def get(self, reply_id: str) -> None:
+        """The rest of a reply, running or ended."""
         who = await self.stream_identity()
         reply = await self.server.replies.find(reply_id)
         await self.server.reply_rights.check_read(who, reply)
         await self.stream(who, reply, self._index(), self.wants_ui_messages())
 
+    @operation({204: None}, errors=("not-found", "not-author", "forbidden", "banned"))
     async def delete(self, reply_id: str) -> None:
+        """Stops a reply; what there is of it is kept."""
         who = self.identity()
         reply = await self.server.replies.find(reply_id)
         await self.server.reply_rights.check_stop(who, reply)
@@ -248,9 +257,9 @@ class ChatReply(ReplyHandler):
 
 
 class Regenerate(ReplyHandler):
-    """Begins another reply to the same question, and streams it."""
-
+    @operation({200: EVENTS}, query=("format",), errors=(*BEGINNING, "not-found", "not-author", "conflict"))
     async def post(self, reply_id: str) -> None:
+        """Begins another reply to the same question, and streams it."""
         who = self.identity()
         reply = await self.server.replies.find(reply_id)
         await self.server.reply_rights.check_repeat(who, reply)
@@ -266,9 +275,9 @@ class Regenerate(ReplyHandler):
 
 
 class Conversation(ReplyHandler):
-    """The reply that a conversation is getting now, from its beginning: a `useChat` page that resumes."""
-
+    @operation({200: EVENTS, 204: None}, errors=("forbidden", "banned", "not-found"))
     async def get(self, conversation_id: str) -> None:
+        """The reply that a conversation is getting now, from its beginning: a `useChat` page that resumes."""
         who = await self.stream_identity()
         reply = self.server.replies.of_conversation(who.user_id, conversation_id)
         if reply is None:

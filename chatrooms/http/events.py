@@ -10,8 +10,9 @@ import msgspec
 from chatrooms import names
 from chatrooms.errors import BadRequest, Problem, TooMany, Unauthorized, Unavailable
 from chatrooms.http.base import Handler
+from chatrooms.http.openapi import Number, operation
 from chatrooms.http.personal import ROOM_FORM, OwnStream
-from chatrooms.http.streaming import refuse_softly, stream_head, take_socket
+from chatrooms.http.streaming import STREAM, refuse_softly, stream_head, take_socket
 from chatrooms.rooms.attendee import Attendee, JoinRequest
 from chatrooms.streams.channels import MAX_SUBSCRIPTIONS, Refusal, Subscription
 from chatrooms.streams.resume import Start
@@ -49,6 +50,17 @@ class EventsBody(StreamBody):
     subscriptions: list[StreamBody] | None = None
 
 
+QUERY = ("roomId", "username", "clientId", "userId", "lastEventId", Number("history", 0, 0, 200), "poll")
+ERRORS = (
+    "forbidden", "banned", "user-mismatch", "username-mismatch", "name-taken", "replaced-too-often", "conflict",
+)  # fmt: skip
+
+
+class Added(msgspec.Struct, rename="camel"):
+    stream_id: str
+    keys: list[str]
+
+
 class Subscribing(Handler):
     """What opening a connection and adding to one have in common."""
 
@@ -72,10 +84,15 @@ class Events(Subscribing, OwnStream):
 
     _body = EventsBody()
 
+    @operation({200: STREAM}, query=QUERY, errors=ERRORS)
     async def get(self) -> None:
         """A room's stream; with none of roomId, username, clientId and token the personal one."""
         await self._open_one(self._by_query())
 
+    @operation(
+        {200: STREAM}, body=EventsBody, query=QUERY, errors=ERRORS,
+        example={"subscriptions": [{"key": "a", "roomId": "lobby", "username": "Ada"}]},
+    )  # fmt: skip
     async def post(self) -> None:
         """The same with its fields in the body, or `subscriptions`: several streams over this connection."""
         try:
@@ -159,6 +176,10 @@ class Events(Subscribing, OwnStream):
 class Subscriptions(Subscribing):
     """Adds to the streams of a connection that POST /events opened."""
 
+    @operation(
+        {202: Added}, body=EventsBody | list[StreamBody], errors=("not-found", "forbidden"),
+        example={"key": "b", "roomId": "kitchen", "username": "Ada"},
+    )  # fmt: skip
     async def post(self, stream_id: str) -> None:
         """Adds one subscription, or a list of them; `system` or `refused` in the stream is the answer.
 
@@ -180,6 +201,7 @@ class Subscriptions(Subscribing):
 class SubscriptionOfKey(Handler):
     """Takes one stream off a connection."""
 
+    @operation({204: None}, errors=("not-found", "forbidden"), token="optional")
     async def delete(self, stream_id: str, key: str) -> None:
         """Ends one subscription; `closing` in the stream tells when.
 

@@ -5,15 +5,21 @@ from __future__ import annotations
 from typing import Annotated
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from chatrooms import names
 from chatrooms.http.base import Handler
+from chatrooms.http.openapi import Number, operation
+from chatrooms.http.rooms import READING
 from chatrooms.log.event import MAX_SEQ
 from chatrooms.rooms.invites import Invite
-from chatrooms.rooms.rules import BAN, MUTE, Rank
+from chatrooms.rooms.rules import BAN, MUTE, Act, Rank
 
 MAX_PAGE = 200
 MAX_SECONDS = 10 * 365 * 86_400  # of a ban or mute that ends
+RESTRICTED = Number("limit", MAX_PAGE, 1, MAX_PAGE)
+ENTRIES = Number("limit", 50, 1, MAX_PAGE)
+ACTING = (*READING, "bad-request", "conflict")
 
 
 class UserBody(msgspec.Struct, rename="camel"):
@@ -24,10 +30,40 @@ class SecondsBody(msgspec.Struct):
     seconds: Annotated[float, msgspec.Meta(gt=0, le=MAX_SECONDS)] | None = None
 
 
-class Kick(Handler):
-    """Takes somebody out of a room."""
+class Restricted(msgspec.Struct, rename="camel"):
+    """Who is banned or muted; `until` in milliseconds since 1970, null for ever."""
 
+    user_id: str
+    until: int | None
+
+
+class RestrictedHere(Restricted):
+    room_id: str
+
+
+class RestrictionPage(msgspec.Struct, rename="camel"):
+    """`bans` or `mutes`, as was asked, by userId."""
+
+    has_more: bool
+    bans: list[Restricted] | UnsetType = UNSET
+    mutes: list[Restricted] | UnsetType = UNSET
+
+
+class AuditEntry(Act, kw_only=True):
+    """Who did what to whom; times in milliseconds since 1970. What does not apply is left out."""
+
+    id: str
+
+
+class AuditPage(msgspec.Struct, rename="camel"):
+    entries: list[AuditEntry]
+    has_more: bool
+
+
+class Kick(Handler):
+    @operation({204: None}, body=UserBody, example={"userId": "bob"}, errors=ACTING)
     async def post(self, room_id: str) -> None:
+        """Takes somebody out of a room: its streams of the room end, and its membership."""
         who = self.identity()
         room_id = names.room_id(room_id)
         await self.server.policy.ruled(who, room_id, Rank.MODERATOR)
@@ -37,39 +73,41 @@ class Kick(Handler):
 
 
 class RestrictionList(Handler):
-    """Who is banned or muted."""
-
     def initialize(self, kind: str) -> None:
         self.kind = kind
 
+    @operation({200: RestrictionPage}, query=("after", RESTRICTED), errors=READING)
     async def get(self, room_id: str) -> None:
+        """Who is banned or muted, by userId; `after` is the last of the page before."""
         who = self.identity()
         room_id = names.room_id(room_id)
         await self.server.policy.ruled(who, room_id, Rank.MODERATOR)
-        limit = self.number("limit", MAX_PAGE, 1, MAX_PAGE)
+        limit = self.number(*RESTRICTED)
         after = self.query("after")
         after = names.user_id(after) if after else ""
         page = await self.server.moderation.page(room_id, self.kind, after, limit + 1)
-        listed = [{"userId": user_id, "until": until} for user_id, until in page[:limit]]
-        self.answer({f"{self.kind}s": listed, "hasMore": len(page) > limit})
+        listed = [Restricted(*row) for row in page[:limit]]
+        self.answer(RestrictionPage(len(page) > limit, **{f"{self.kind}s": listed}))
 
 
 class Restriction(Handler):
-    """One user's ban or mute."""
-
     def initialize(self, kind: str) -> None:
         self.kind = kind
 
+    @operation({200: RestrictedHere}, body=SecondsBody, example={"seconds": 3600}, errors=ACTING)
     async def put(self, room_id: str, user_id: str) -> None:
+        """Bans or mutes somebody, for ever unless `seconds` are given."""
         who = self.identity()
         room_id = names.room_id(room_id)
         await self.server.policy.ruled(who, room_id, Rank.MODERATOR)
         user_id = names.user_id(user_id)
         body = self.body(SecondsBody) if self.request.body else SecondsBody()
         until = await self.server.moderation.restrict(who, room_id, self.kind, user_id, body.seconds)
-        self.answer({"roomId": room_id, "userId": user_id, "until": until})
+        self.answer(RestrictedHere(user_id, until, room_id))
 
+    @operation({204: None}, errors=ACTING)
     async def delete(self, room_id: str, user_id: str) -> None:
+        """Lifts a ban or mute."""
         who = self.identity()
         room_id = names.room_id(room_id)
         await self.server.policy.ruled(who, room_id, Rank.MODERATOR)
@@ -78,16 +116,18 @@ class Restriction(Handler):
 
 
 class Moderator(Handler):
-    """One user's right to moderate."""
-
+    @operation({204: None}, errors=ACTING)
     async def put(self, room_id: str, user_id: str) -> None:
+        """Makes somebody a moderator."""
         who = self.identity()
         room_id = names.room_id(room_id)
         await self.server.policy.ruled(who, room_id, Rank.OWNER)
         await self.server.moderation.promote(who, room_id, names.user_id(user_id))
         self.set_status(204)
 
+    @operation({204: None}, errors=ACTING)
     async def delete(self, room_id: str, user_id: str) -> None:
+        """Takes the right to moderate."""
         who = self.identity()
         room_id = names.room_id(room_id)
         await self.server.policy.ruled(who, room_id, Rank.OWNER)
@@ -96,13 +136,13 @@ class Moderator(Handler):
 
 
 class AuditLog(Handler):
-    """What was done in a room, newest first."""
-
+    @operation({200: AuditPage}, query=("before", ENTRIES), errors=READING)
     async def get(self, room_id: str) -> None:
+        """What was done in a room, newest first; `before` is the last id of the page before."""
         who = self.identity()
         room_id = names.room_id(room_id)
         await self.server.policy.ruled(who, room_id, Rank.MODERATOR)
-        limit = self.number("limit", 50, 1, MAX_PAGE)
+        limit = self.number(*ENTRIES)
         page = await self.server.audit.page(room_id, self.query("before"), limit)
         more = b"true" if page.has_more else b"false"
         self.answer(b'{"entries":[' + b",".join(page.acts) + b'],"hasMore":' + more + b"}")
@@ -123,25 +163,60 @@ class AcceptBody(msgspec.Struct):
     invite: str
 
 
+class MadeInvite(msgspec.Struct, rename="camel"):
+    """A new invite: the only time that its text is seen. Times in milliseconds since 1970."""
+
+    invite: str
+    invite_id: str
+    expires_at: int
+
+
+class ListedInvite(msgspec.Struct, rename="camel"):
+    """An invite that is good; `uses` is how many are left, null for any number."""
+
+    invite_id: str
+    created_by: str
+    created_at: int
+    expires_at: int
+    uses: int | None
+
+
+class Invites(msgspec.Struct):
+    invites: list[ListedInvite]
+
+
+class JoinedRoom(msgspec.Struct, rename="camel"):
+    room_id: str
+
+
 class InviteList(Handler):
+    @operation({200: Invites}, errors=READING)
     async def get(self, room_id: str) -> None:
+        """The invites to a room that are good."""
         who = self.identity()
         room_id = names.room_id(room_id)
         await self.server.policy.ruled(who, room_id, Rank.MODERATOR)
         invites = await self.server.invites.of_room(room_id)
-        self.answer({"invites": [_described(invite) for invite in invites]})
+        self.answer(Invites([_described(invite) for invite in invites]))
 
+    @operation(
+        {201: MadeInvite}, body=InviteBody, example={"expiresIn": 86_400, "uses": 1},
+        errors=(*READING, "not-found", "conflict"),
+    )  # fmt: skip
     async def post(self, room_id: str) -> None:
+        """Makes an invite, good for a week and any number of uses unless given."""
         who = self.identity()
         room_id = names.room_id(room_id)
         await self.server.policy.ruled(who, room_id, Rank.MODERATOR)
         body = self.body(InviteBody) if self.request.body else InviteBody()
         made = await self.server.invites.create(who, room_id, body.expires_in, body.uses)
-        self.answer({"invite": made.invite, "inviteId": made.invite_id, "expiresAt": made.expires_at}, 201)
+        self.answer(MadeInvite(*made), 201)
 
 
 class OneInvite(Handler):
+    @operation({204: None}, errors=(*READING, "not-found"))
     async def delete(self, room_id: str, invite_id: str) -> None:
+        """Revokes an invite."""
         who = self.identity()
         room_id = names.room_id(room_id)
         await self.server.policy.ruled(who, room_id, Rank.MODERATOR)
@@ -150,15 +225,19 @@ class OneInvite(Handler):
 
 
 class Accept(Handler):
+    @operation(
+        {200: JoinedRoom}, body=AcceptBody, example={"invite": "q5Zc1vJ8"},
+        errors=(*READING, "not-found", "conflict"),
+    )  # fmt: skip
     async def post(self) -> None:
+        """Makes the caller a member of the room that an invite is for."""
         who = self.identity()
         invite = self.body(AcceptBody).invite
-        self.answer({"roomId": await self.server.invites.accept(who, invite)})
+        self.answer(JoinedRoom(await self.server.invites.accept(who, invite)))
 
 
 class Membership(Handler):
-    """The caller's own membership of a room."""
-
+    @operation({204: None}, errors=(*READING, "conflict"))
     async def put(self, room_id: str) -> None:
         """Joins a room that the caller may read: its events are in the personal stream from now on."""
         who = self.identity()
@@ -168,6 +247,7 @@ class Membership(Handler):
         await self.server.memberships.join(who, room_id)
         self.set_status(204)
 
+    @operation({204: None}, errors=(*READING, "conflict"))
     async def delete(self, room_id: str) -> None:
         """Ends the caller's membership: its events are in the personal stream no more."""
         who = self.identity()
@@ -178,14 +258,8 @@ class Membership(Handler):
         self.set_status(204)
 
 
-def _described(invite: Invite) -> dict[str, object]:
-    return {
-        "inviteId": invite.invite_id,
-        "createdBy": invite.created_by,
-        "createdAt": invite.created_at,
-        "expiresAt": invite.expires_at,
-        "uses": invite.uses,
-    }
+def _described(one: Invite) -> ListedInvite:
+    return ListedInvite(one.invite_id, one.created_by, one.created_at, one.expires_at, one.uses)
 
 
 ROUTES = [

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import html
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,9 @@ import msgspec
 from tornado.web import HTTPError, StaticFileHandler
 
 from chatrooms.errors import Forbidden, Unavailable
-from chatrooms.http import openapi
 from chatrooms.http.base import Handler
+from chatrooms.http.openapi import Json, document, operation
+from chatrooms.http.reference import page
 from chatrooms.metrics import CONTENT_TYPE
 
 POLICY = (
@@ -41,6 +42,11 @@ class Page(Handler, StaticFileHandler):
             raise HTTPError(404)
         return absolute_path
 
+    @operation({200: "*/*", 206: "*/*", 304: None}, errors=("not-found", "bad-range"), token="none")
+    async def get(self, path: str, include_body: bool = True) -> None:
+        """A file of the demo."""
+        await super().get(path, include_body)
+
 
 def static_folder() -> Path:
     """Where the demo lies: beside the package in a checkout, inside it when installed."""
@@ -58,29 +64,35 @@ def routes() -> list[tuple[Any, ...]]:
 
 
 class Index(Page):
-    """The page itself."""
-
+    @operation({200: "text/html", 206: "text/html", 304: None}, token="none")
     async def get(self, path: str, include_body: bool = True) -> None:
+        """The page of the demo."""
         await super().get("index.html", include_body)
 
     async def head(self, path: str) -> None:
         await self.get(path, include_body=False)
 
 
-class Health(Handler):
-    """The process answers."""
+class Condition(msgspec.Struct):
+    """`ok` or `ready`."""
 
+    status: str
+
+
+class Health(Handler):
     async def prepare(self) -> None:
         self.access.check_host(self.request)
 
+    @operation({200: Condition}, token="none")
     async def get(self) -> None:
-        self.answer({"status": "ok"})
+        """Whether the process answers."""
+        self.answer(Condition("ok"))
 
 
 class Ready(Handler):
-    """Whether new work should be sent here."""
-
+    @operation({200: Condition}, token="none")
     async def get(self) -> None:
+        """Whether new work should be sent here."""
         if self.server.draining:
             raise Unavailable("draining", "The server is stopping.", 5)
         try:
@@ -91,44 +103,36 @@ class Ready(Handler):
             healthy = self.server.healthy
         if not healthy:
             raise Unavailable("unavailable", "The database does not answer.", 5)
-        self.answer({"status": "ready"})
+        self.answer(Condition("ready"))
 
 
 class MetricsText(Handler):
-    """For scrapers on this machine, and admins."""
-
+    @operation({200: CONTENT_TYPE}, errors=("forbidden",), token="optional")
     async def get(self) -> None:
+        """Metrics as Prometheus reads them, for scrapers on this machine, and admins."""
         if not self.access.local(self.request) and self.identity().role != "admin":
             raise Forbidden("forbidden", "Metrics are for this machine and for admins.")
         self.set_header("Content-Type", CONTENT_TYPE)
         self.finish(self.server.metrics.text())
 
 
-STYLE = "/static/css/reference.css"
-
-
 class Reference:
-    """The document of an application's routes; made once, when it is first asked for."""
+    """The document of an application's routes and the page made of it, when they are first asked for."""
 
     def __init__(self, routes: Sequence[tuple[Any, ...]]) -> None:
-        self._routes = routes
-        self._made: asyncio.Task[tuple[bytes, bytes]] | None = None
+        self.routes = routes
 
-    async def json(self) -> bytes:
-        return (await self._both())[0]
+    @cached_property
+    def document(self) -> Json:
+        return document(self.routes)
 
-    async def page(self) -> bytes:
-        return (await self._both())[1]
+    @cached_property
+    def json(self) -> bytes:
+        return msgspec.json.encode(self.document)
 
-    async def _both(self) -> tuple[bytes, bytes]:
-        if self._made is None:
-            # In a thread: it reads all handlers' code, which takes longer than the event loop may be held.
-            self._made = asyncio.create_task(asyncio.to_thread(self._make))
-        return await asyncio.shield(self._made)
-
-    def _make(self) -> tuple[bytes, bytes]:
-        document = openapi.document(self._routes)
-        return msgspec.json.encode(document), "".join(_page(document)).encode()
+    @cached_property
+    def page(self) -> str:
+        return "".join(page(self.document))
 
 
 class _ReferenceHandler(Handler):
@@ -142,73 +146,22 @@ class _ReferenceHandler(Handler):
 
 
 class Document(_ReferenceHandler):
-    """The OpenAPI document."""
-
+    @operation({200: "application/json"}, token="none")
     async def get(self) -> None:
-        self.answer(await self.reference.json())
+        """This document."""
+        self.answer(await asyncio.to_thread(lambda: self.reference.json))  # the first time it takes 15 ms
 
 
 class Docs(_ReferenceHandler):
-    """The same, to be read."""
-
     def set_default_headers(self) -> None:
         super().set_default_headers()
         self.set_header("Content-Security-Policy", POLICY)
 
+    @operation({200: "text/html"}, token="none")
     async def get(self) -> None:
-        page = await self.reference.page()
+        """The same, to be read."""
         self.set_header("Content-Type", "text/html; charset=utf-8")
-        self.finish(page)
-
-
-def _page(document: dict[str, Any]) -> Iterator[str]:
-    yield f"""<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>chatrooms: the calls</title>
-<link rel="stylesheet" href="{STYLE}">
-<main>
-<h1>The calls</h1>
-<p>Version {html.escape(document["info"]["version"])}. For programs: <a href="/api/openapi.json">openapi.json</a>.</p>
-"""
-    for path, operations in document["paths"].items():
-        for method, operation in operations.items():
-            yield from _operation(path, method, operation, document["components"]["schemas"])
-    yield "</main>\n</html>\n"
-
-
-def _operation(path: str, method: str, operation: dict[str, Any], schemas: dict[str, Any]) -> Iterator[str]:
-    yield f"<section>\n<h2><code>{method.upper()} {html.escape(path)}</code></h2>\n"
-    token = " Needs a token." if "security" in operation else ""
-    yield f"<p>{html.escape(operation['summary'])}{token}</p>\n"
-    rows = [(p["name"], p["in"], p["schema"], p["required"]) for p in operation["parameters"]]
-    if "requestBody" in operation:
-        name = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
-        required = schemas[name].get("required", [])
-        rows += [(field, "body", shape, field in required) for field, shape in schemas[name]["properties"].items()]
-    if rows:
-        yield "<table>\n<tr><th>name<th>in<th>kind<th>required</tr>\n"
-        for field, place, shape, required in rows:
-            yield f"<tr><td><code>{html.escape(field)}</code><td>{place}<td>{html.escape(_kind(shape))}"
-            yield f"<td>{'yes' if required else ''}</tr>\n"
-        yield "</table>\n"
-    answers = ", ".join(status for status in operation["responses"] if status != "default")
-    yield f"<p>Answers {answers}.</p>\n</section>\n"
-
-
-def _kind(schema: dict[str, Any]) -> str:
-    """A schema in a few words."""
-    if "anyOf" in schema:
-        return " or ".join(_kind(inner) for inner in schema["anyOf"])
-    if "$ref" in schema:
-        return str(schema["$ref"]).rpartition("/")[2]
-    words = [f"list of {_kind(schema['items'])}" if "items" in schema else str(schema.get("type", "any"))]
-    words += [f"{text} {schema[key]}" for key, text in _BOUNDS.items() if key in schema]
-    return ", ".join(words)
-
-
-_BOUNDS = {"minimum": "from", "maximum": "to", "maxLength": "at most", "default": "default"}
+        self.finish(await asyncio.to_thread(lambda: self.reference.page))
 
 
 ROUTES = [

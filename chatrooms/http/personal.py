@@ -9,7 +9,8 @@ import msgspec
 from chatrooms import names
 from chatrooms.errors import BadRequest, Forbidden, TooMany, Unavailable
 from chatrooms.http.base import Handler
-from chatrooms.http.streaming import position_asked, refuse_softly, stream_head, take_socket
+from chatrooms.http.openapi import operation
+from chatrooms.http.streaming import STREAM, position_asked, refuse_softly, stream_head, take_socket
 from chatrooms.personal.notifications import notification_event
 from chatrooms.personal.personal import UNNAMED
 from chatrooms.streams.encoding import NAMED, Encoding
@@ -69,7 +70,15 @@ class NotificationBody(msgspec.Struct, rename="camel", kw_only=True):
     source_client_id: str | None = None
 
 
+class NotificationId(msgspec.Struct):
+    id: str
+
+
 class NotificationList(Handler):
+    @operation(
+        {201: NotificationId}, body=NotificationBody, errors=("forbidden",),
+        example={"userId": "ada", "type": "client_updated", "data": {"color": "red"}},
+    )  # fmt: skip
     async def post(self) -> None:
         """Tells one user or several something, in one commit."""
         who = self.identity()
@@ -88,9 +97,9 @@ class NotificationList(Handler):
 
 
 class NotificationStream(OwnStream):
-    """One user's notifications, or those of one session, as they come."""
-
+    @operation({200: STREAM}, query=("session_id", "clientId", "lastEventId", "poll"), errors=("user-mismatch",))
     async def get(self, user_id: str) -> None:
+        """One user's notifications, or those of one session, as they come."""
         who = await self.stream_identity()
         if user_id != who.user_id and not who.trusted:
             raise Forbidden("user-mismatch", "Only service and admin may read what others are told.")

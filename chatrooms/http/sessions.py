@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Generic, Literal, TypeVar
+
 import msgspec
 
 from chatrooms import names
 from chatrooms.errors import Forbidden, TooMany, Unauthorized, Unavailable
 from chatrooms.http.base import SAFE_METHODS, Handler
-from chatrooms.http.streaming import position_asked, refuse_softly, stream_head, take_socket
+from chatrooms.http.openapi import Number, operation
+from chatrooms.http.streaming import STREAM, position_asked, refuse_softly, stream_head, take_socket
 from chatrooms.sessions.owners import READERS_OF_ALL, visitor
 from chatrooms.sessions.sessions import Draft, Reading, within
-from chatrooms.sessions.store import UNNAMED
+from chatrooms.sessions.store import UNNAMED, SessionMessage
 from chatrooms.streams.resume import Start
 from chatrooms.users.tokens import Identity
 
 MAX_HISTORY = 200  # messages in one answer, or told first on a stream
+LIMIT = Number("limit", 50, 1, MAX_HISTORY)
+HISTORY = Number("history", 0, 0, MAX_HISTORY)
 
 
-class MessageBody(msgspec.Struct, rename="camel"):
+class SessionMessageBody(msgspec.Struct, rename="camel"):
     session_id: str | int
     content: str
     is_human: bool | None = None
@@ -29,6 +34,39 @@ class MessageBody(msgspec.Struct, rename="camel"):
 class OwnerBody(msgspec.Struct, rename="camel"):
     user_id: str | int
     with_history: bool = False
+
+
+class PostedSessionMessage(SessionMessage):
+    """A message of a session; `created_at` in ISO 8601, UTC."""
+
+    id: str
+
+
+class SessionMessagePage(msgspec.Struct, rename="camel"):
+    messages: list[PostedSessionMessage]
+    has_more: bool
+
+
+class OwnedSession(msgspec.Struct, rename="camel"):
+    session_id: str
+    user_id: str
+
+
+class StreamCounts(msgspec.Struct, rename="camel"):
+    """Streams by channel, as far as the caller may read them."""
+
+    total_connections: int
+    channels: dict[str, int]
+
+
+T = TypeVar("T")
+
+
+class Success(msgspec.Struct, Generic[T]):
+    """How this family says that it went well."""
+
+    success: Literal[True]
+    data: T
 
 
 class SessionHandler(Handler):
@@ -57,12 +95,17 @@ class SessionHandler(Handler):
 
 
 class SessionMessages(SessionHandler):
-    """The messages of a session, or of all that the caller may read."""
-
+    @operation(
+        {200: Success[SessionMessagePage]}, query=("sessionId", "robotId", "before", "after", LIMIT),
+        errors=("forbidden",), token="optional",
+    )  # fmt: skip
     async def get(self) -> None:
-        """A page, oldest first: the last ones, those before an id, or those after one."""
+        """The last messages of a session, or of all that the caller may read; oldest first.
+
+        With `before` or `after` those before an id, or after one.
+        """
         reading = self.reading(await self.caller())
-        limit = self.number("limit", 50, 1, MAX_HISTORY)
+        limit = self.number(*LIMIT)
         sessions = self.server.sessions
         await sessions.check_read(reading)
         await sessions.claim(reading)
@@ -70,9 +113,14 @@ class SessionMessages(SessionHandler):
         data = {"messages": [msgspec.Raw(message) for message in messages], "hasMore": more}
         self.answer({"success": True, "data": data})
 
+    @operation(
+        {201: Success[PostedSessionMessage]}, body=SessionMessageBody, example={"sessionId": "42", "content": "Hello"},
+        errors=("forbidden", "empty-message"), token="optional",
+    )  # fmt: skip
     async def post(self) -> None:
+        """Says something in a session."""
         who = await self.caller()
-        body = self.body(MessageBody)
+        body = self.body(SessionMessageBody)
         draft = Draft(
             names.session_id(body.session_id),
             body.content,
@@ -86,9 +134,9 @@ class SessionMessages(SessionHandler):
 
 
 class SessionOwner(SessionHandler):
-    """Gives a session to a user, who reads what is said from then on; with `withHistory` also what was said before."""
-
+    @operation({200: Success[OwnedSession]}, body=OwnerBody, example={"userId": "ada"}, errors=("forbidden",))
     async def put(self, session_id: str) -> None:
+        """Gives a session to a user, who reads what is said from then on; `withHistory` also what was said before."""
         who = self.identity()
         if who.role not in READERS_OF_ALL:
             raise Forbidden("forbidden", "Only agent, service and admin may assign sessions.")
@@ -99,9 +147,12 @@ class SessionOwner(SessionHandler):
 
 
 class SessionEvents(SessionHandler):
-    """Streams the messages of a session, or of all; with `poll` as JSON at once."""
-
+    @operation(
+        {200: STREAM}, query=("sessionId", "robotId", "lastEventId", HISTORY, "poll"), errors=("forbidden",),
+        token="optional",
+    )  # fmt: skip
     async def get(self) -> None:
+        """Streams the messages of a session, or of all; with `poll` as JSON at once."""
         reading = self.reading(await self.caller())
         asked, polls = position_asked(self), self.query("poll") in ("1", "true", "True")
         try:
@@ -127,7 +178,7 @@ class SessionEvents(SessionHandler):
         """Where to start, for who may read; the session is the caller's from here on if it may be."""
         sessions = self.server.sessions
         await sessions.check_read(reading)
-        history = self.number("history", 0, 0, MAX_HISTORY)
+        history = self.number(*HISTORY)
         self.server.quotas.open_stream(reading.who)
         self.server.hub.check_room_for(reading.who.user_id)
         await sessions.claim(reading)
@@ -135,9 +186,9 @@ class SessionEvents(SessionHandler):
 
 
 class Stats(SessionHandler):
-    """How many streams this node has, by channel, as far as the caller may read them."""
-
+    @operation({200: Success[StreamCounts]}, token="optional")
     async def get(self) -> None:
+        """How many streams this node has, by channel, as far as the caller may read them."""
         who = await self.caller()
         channels = await self.server.stream_stats.counts(who)
         self.answer({"success": True, "data": {"totalConnections": sum(channels.values()), "channels": channels}})

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import random
 import socket
+from typing import Any
 
+import msgspec
 from tornado.iostream import IOStream
 from tornado.web import RequestHandler
 
 from chatrooms import sse
 from chatrooms.errors import Problem
 from chatrooms.http.base import Handler
+from chatrooms.http.openapi import EVENTS
 from chatrooms.log.event import event_id, parse_id
 from chatrooms.logs import log_access
 from chatrooms.streams.encoding import NAMED, Encoding
@@ -18,6 +21,26 @@ from chatrooms.streams.stream import say_goodbye
 from chatrooms.users.tokens import Identity
 
 SOFT_RETRY_MS = (5000, 15000)  # a soft refusal asks to come back after this, at random
+
+
+class PolledEvent(msgspec.Struct):
+    """An event as the stream would have it."""
+
+    event: str
+    id: str
+    data: Any
+
+
+class Poll(msgspec.Struct, rename="camel"):
+    """What a stream would begin with; `last_event_id` is where the next poll goes on, at once if there is `more`."""
+
+    events: list[PolledEvent]
+    more: bool
+    last_event_id: str
+    recovered: bool
+
+
+STREAM = (EVENTS, Poll)  # the answer of what can be polled, too
 
 
 def position_asked(handler: Handler) -> str:

@@ -14,14 +14,17 @@ from tornado.iostream import StreamClosedError
 from chatrooms import names
 from chatrooms.errors import BadRequest, Conflict, Forbidden, Problem, TooMany, Unavailable
 from chatrooms.http.base import Handler
+from chatrooms.http.openapi import EVENTS, Number, operation
+from chatrooms.http.rooms import READING
 from chatrooms.http.streaming import position_asked, refuse_softly, say_last, stream_head, take_socket
 from chatrooms.log.event import MAX_SEQ, event_id
 from chatrooms.tasks.export import FORMATS
 from chatrooms.tasks.result import StoredResult
-from chatrooms.tasks.task import COMPLETED, STATES, TASK, Change, Task
+from chatrooms.tasks.task import COMPLETED, STATES, TASK, Change, Task, TaskState
 from chatrooms.users.tokens import Identity
 
 MAX_PAGE = 200
+LIMIT = Number("limit", 50, 1, MAX_PAGE)
 
 Percent = Annotated[float, msgspec.Meta(ge=0, le=100)]
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=MAX_SEQ)]
@@ -40,9 +43,13 @@ class ChangeBody(msgspec.Struct):
     error: str | None = None
 
 
-class TaskList(Handler):
-    """A user's tasks."""
+class TaskPage(msgspec.Struct, rename={"has_more": "hasMore"}):
+    tasks: list[TaskState]
+    has_more: bool
 
+
+class TaskList(Handler):
+    @operation({200: TaskPage}, query=("user_id", "state", "after", LIMIT), errors=("user-mismatch",))
     async def get(self) -> None:
         """Tasks, newest first; `user_id` is for agents and above, others see their own."""
         who = self.identity()
@@ -54,12 +61,16 @@ class TaskList(Handler):
             _check_state(state)
         if after:
             names.task_id(after)
-        limit = self.number("limit", 50, 1, MAX_PAGE)
+        limit = self.number(*LIMIT)
         tasks = await self.server.tasks.page(names.user_id(user_id), after, state, limit + 1)
         more = b"true" if len(tasks) > limit else b"false"
         listed = b",".join(task.data() for task in tasks[:limit])
         self.answer(b'{"tasks":[' + listed + b'],"hasMore":' + more + b"}")
 
+    @operation(
+        {201: TaskState}, body=TaskBody, example={"title": "Import"},
+        errors=("user-mismatch", "conflict", "too-many-tasks"),
+    )  # fmt: skip
     async def post(self) -> None:
         """Makes a task; its owner is the caller, or for service and admin whom `user_id` names."""
         who = self.identity()
@@ -75,13 +86,17 @@ class TaskList(Handler):
 
 
 class OneTask(Handler):
-    """A task."""
-
+    @operation({200: TaskState}, errors=("forbidden", "not-found"))
     async def get(self, task_id: str) -> None:
+        """A task."""
         who = self.identity()
         task = await self.server.tasks.readable(who, names.task_id(task_id))
         self.answer(task.data())
 
+    @operation(
+        {200: TaskState}, body=ChangeBody, example={"state": "running", "progress": 40, "estimated_time": 30},
+        errors=("forbidden", "not-found", "conflict"),
+    )  # fmt: skip
     async def patch(self, task_id: str) -> None:
         """Changes a task: `state` cancelled ends one that the server runs, on whatever node."""
         who = self.identity()
@@ -97,9 +112,12 @@ class OneTask(Handler):
 
 
 class Progress(Handler):
-    """The progress of a task: its state at once, then each change; `complete` or `error` is the last."""
-
+    @operation({200: EVENTS, 204: None}, query=("lastEventId",), errors=("forbidden", "not-found"))
     async def get(self, task_id: str) -> None:
+        """The progress of a task: its state at once, then each change; `complete` or `error` is the last.
+
+        204 for who has seen the last one.
+        """
         who = await self.stream_identity()
         task_id = names.task_id(task_id)
         asked = position_asked(self)
@@ -168,10 +186,16 @@ class ExportBody(msgspec.Struct):
     format: Literal["jsonl", "html"] = "jsonl"
 
 
-class Export(Handler):
-    """Writes the messages of a room to a file, as a task."""
+class StartedTask(msgspec.Struct):
+    task_id: str
 
+
+class Export(Handler):
+    @operation(
+        {202: StartedTask}, body=ExportBody, example={"format": "jsonl"}, errors=(*READING, "too-many-tasks", "full")
+    )
     async def post(self, room_id: str) -> None:
+        """Writes the messages of a room to a file, as a task."""
         who = self.identity()
         room_id = names.room_id(room_id)
         await self.server.policy.readable(who, room_id)
@@ -179,6 +203,9 @@ class Export(Handler):
         self.server.quotas.export(who)
         task = await self.server.exports.start(who, room_id, body.format)
         self.answer({"task_id": task.task_id}, 202)
+
+
+FILES = tuple(form.media_type for form in FORMATS.values())
 
 
 class Download(Handler):
@@ -191,6 +218,9 @@ class Download(Handler):
         if self._taken is not None and not self._taken.done():
             self._taken.set_exception(StreamClosedError())
 
+    @operation(
+        {200: FILES, 206: FILES}, errors=(*READING, "not-found", "conflict", "bad-range", "ticket-invalid"),
+    )  # fmt: skip
     async def get(self, task_id: str) -> None:
         """A file, for who may see the task and read the room; `Range` asks for a part of it."""
         who = await self.stream_identity()

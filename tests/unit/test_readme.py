@@ -10,12 +10,12 @@ import pytest
 
 import chatrooms
 from chatrooms.errors import CODES
-from chatrooms.http import auth, chat, events, moderation, pages, personal, rooms, sessions, tasks
+from chatrooms.http import auth, chat, events, messages, moderation, pages, personal, rooms, sessions, tasks
 from chatrooms.options import OPTIONS
 
 PACKAGE = Path(chatrooms.__file__).parent
 README = PACKAGE.parent / "README.md"
-MODULES = (auth, chat, events, moderation, pages, personal, rooms, sessions, tasks)
+MODULES = (auth, chat, events, messages, moderation, pages, personal, rooms, sessions, tasks)
 ROUTES = [route[0] for module in MODULES for route in module.ROUTES]
 
 

@@ -10,7 +10,6 @@ import pytest
 
 import chatrooms
 from chatrooms.app import make_app
-from chatrooms.http import openapi
 from chatrooms.options import OPTIONS
 
 ROOT = Path(chatrooms.__file__).parent.parent
@@ -25,7 +24,7 @@ TESTS = re.findall(r"`([^`]+)`", " ".join(row[3] for row in ROWS))
 
 def writing_calls() -> list[str]:
     """`POST /api/rooms/{}/messages` and the like, of every route, as the OpenAPI document has them."""
-    document = openapi.document(make_app().settings["reference"]._routes)
+    document = make_app().settings["reference"].document
     return [
         f"{method.upper()} {re.sub(r'{[^}]+}', '{}', path)}"
         for path, methods in document["paths"].items() for method in methods if method != "get"
