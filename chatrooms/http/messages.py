@@ -6,9 +6,8 @@ import msgspec
 
 from chatrooms import names
 from chatrooms.errors import BadRequest
-from chatrooms.http.base import Handler
 from chatrooms.http.openapi import Number, operation
-from chatrooms.http.rooms import MAX_PAGE, READING, WRITING
+from chatrooms.http.rooms import MAX_PAGE, READING, WRITING, RoomHandler
 from chatrooms.rooms.message import Draft, Posted, RoomMessage
 from chatrooms.users.tokens import Identity
 
@@ -54,7 +53,7 @@ class MessagePage(MessageBatch, rename="camel"):
     has_more: bool
 
 
-class Posting(Handler):
+class Posting(RoomHandler):
     """Posts messages; those to the assistant are answered in the room."""
 
     async def answer_mentions(self, who: Identity, name: str, room_id: str, posted: list[Posted]) -> None:
@@ -66,9 +65,7 @@ class MessageList(Posting):
     @operation({200: MessagePage}, query=("before", "after", LIMIT), errors=READING)
     async def get(self, room_id: str) -> None:
         """The last messages, those before an id, or those after one; oldest first."""
-        who = self.identity()
-        room_id = names.room_id(room_id)
-        await self.server.policy.readable(who, room_id)
+        _, room_id = await self.readable(room_id)
         limit = self.number(*LIMIT)
         page = await self.server.messages.history(room_id, self.query("before"), self.query("after"), limit)
         messages = b",".join(page.messages)
@@ -84,9 +81,7 @@ class MessageList(Posting):
 
         The answer comes when the message is durable. One that begins with `@ai` is answered in the room.
         """
-        who = self.identity()
-        room_id = names.room_id(room_id)
-        rules = await self.server.policy.writable(who, room_id)
+        who, room_id, rules = await self.writable(room_id)
         body = self.body(PostBody)
         name = self.username(who, body.username, body.client_id)
         drafts = [Draft(body.message, body.client_message_id)]
@@ -102,9 +97,7 @@ class Batch(Posting):
     )  # fmt: skip
     async def post(self, room_id: str) -> None:
         """Posts up to 500 messages in one commit; 200 when all of them had been posted before."""
-        who = self.identity()
-        room_id = names.room_id(room_id)
-        rules = await self.server.policy.writable(who, room_id)
+        who, room_id, rules = await self.writable(room_id)
         body = self.body(BatchBody, MAX_BATCH_BYTES)
         if not 1 <= len(body.messages) <= MAX_BATCH:
             raise BadRequest("bad-field", f"messages must have 1 to {MAX_BATCH} entries.")
@@ -115,16 +108,14 @@ class Batch(Posting):
         self.answer(b'{"messages":[' + b",".join(p.data for p in posted) + b"]}", _status(posted))
 
 
-class Message(Handler):
+class Message(RoomHandler):
     @operation(
         {200: PostedMessage}, body=EditBody, example={"message": "Hello, all"},
         errors=(*WRITING, "empty-message", "not-author", "not-found", "conflict"),
     )  # fmt: skip
     async def patch(self, room_id: str, message_id: str) -> None:
         """Replaces the text of a message; the old one leaves the database."""
-        who = self.identity()
-        room_id = names.room_id(room_id)
-        await self.server.policy.writable(who, room_id)
+        who, room_id, _ = await self.writable(room_id)
         body = self.body(EditBody)
         self.answer(await self.server.messages.edit(who, room_id, message_id, body.message))
 

@@ -10,7 +10,7 @@ from msgspec import UNSET, UnsetType
 from chatrooms import names
 from chatrooms.http.base import Handler
 from chatrooms.http.openapi import Number, operation
-from chatrooms.http.rooms import READING
+from chatrooms.http.rooms import READING, RoomHandler
 from chatrooms.log.event import MAX_SEQ
 from chatrooms.rooms.invites import Invite
 from chatrooms.rooms.rules import BAN, MUTE, Act, Rank
@@ -60,28 +60,24 @@ class AuditPage(msgspec.Struct, rename="camel"):
     has_more: bool
 
 
-class Kick(Handler):
+class Kick(RoomHandler):
     @operation({204: None}, body=UserBody, example={"userId": "bob"}, errors=ACTING)
     async def post(self, room_id: str) -> None:
         """Takes somebody out of a room: its streams of the room end, and its membership."""
-        who = self.identity()
-        room_id = names.room_id(room_id)
-        await self.server.policy.ruled(who, room_id, Rank.MODERATOR)
+        who, room_id = await self.ruled(room_id)
         user_id = names.user_id(self.body(UserBody).user_id)
         await self.server.moderation.kick(who, room_id, user_id)
         self.set_status(204)
 
 
-class RestrictionList(Handler):
+class RestrictionList(RoomHandler):
     def initialize(self, kind: str) -> None:
         self.kind = kind
 
     @operation({200: RestrictionPage}, query=("after", RESTRICTED), errors=READING)
     async def get(self, room_id: str) -> None:
         """Who is banned or muted, by userId; `after` is the last of the page before."""
-        who = self.identity()
-        room_id = names.room_id(room_id)
-        await self.server.policy.ruled(who, room_id, Rank.MODERATOR)
+        _, room_id = await self.ruled(room_id)
         limit = self.number(*RESTRICTED)
         after = self.query("after")
         after = names.user_id(after) if after else ""
@@ -90,16 +86,14 @@ class RestrictionList(Handler):
         self.answer(RestrictionPage(len(page) > limit, **{f"{self.kind}s": listed}))
 
 
-class Restriction(Handler):
+class Restriction(RoomHandler):
     def initialize(self, kind: str) -> None:
         self.kind = kind
 
     @operation({200: RestrictedHere}, body=SecondsBody, example={"seconds": 3600}, errors=ACTING)
     async def put(self, room_id: str, user_id: str) -> None:
         """Bans or mutes somebody, for ever unless `seconds` are given."""
-        who = self.identity()
-        room_id = names.room_id(room_id)
-        await self.server.policy.ruled(who, room_id, Rank.MODERATOR)
+        who, room_id = await self.ruled(room_id)
         user_id = names.user_id(user_id)
         body = self.body(SecondsBody) if self.request.body else SecondsBody()
         until = await self.server.moderation.restrict(who, room_id, self.kind, user_id, body.seconds)
@@ -108,40 +102,32 @@ class Restriction(Handler):
     @operation({204: None}, errors=ACTING)
     async def delete(self, room_id: str, user_id: str) -> None:
         """Lifts a ban or mute."""
-        who = self.identity()
-        room_id = names.room_id(room_id)
-        await self.server.policy.ruled(who, room_id, Rank.MODERATOR)
+        who, room_id = await self.ruled(room_id)
         await self.server.moderation.lift(who, room_id, self.kind, names.user_id(user_id))
         self.set_status(204)
 
 
-class Moderator(Handler):
+class Moderator(RoomHandler):
     @operation({204: None}, errors=ACTING)
     async def put(self, room_id: str, user_id: str) -> None:
         """Makes somebody a moderator."""
-        who = self.identity()
-        room_id = names.room_id(room_id)
-        await self.server.policy.ruled(who, room_id, Rank.OWNER)
+        who, room_id = await self.ruled(room_id, Rank.OWNER)
         await self.server.moderation.promote(who, room_id, names.user_id(user_id))
         self.set_status(204)
 
     @operation({204: None}, errors=ACTING)
     async def delete(self, room_id: str, user_id: str) -> None:
         """Takes the right to moderate."""
-        who = self.identity()
-        room_id = names.room_id(room_id)
-        await self.server.policy.ruled(who, room_id, Rank.OWNER)
+        who, room_id = await self.ruled(room_id, Rank.OWNER)
         await self.server.moderation.demote(who, room_id, names.user_id(user_id))
         self.set_status(204)
 
 
-class AuditLog(Handler):
+class AuditLog(RoomHandler):
     @operation({200: AuditPage}, query=("before", ENTRIES), errors=READING)
     async def get(self, room_id: str) -> None:
         """What was done in a room, newest first; `before` is the last id of the page before."""
-        who = self.identity()
-        room_id = names.room_id(room_id)
-        await self.server.policy.ruled(who, room_id, Rank.MODERATOR)
+        _, room_id = await self.ruled(room_id)
         limit = self.number(*ENTRIES)
         page = await self.server.audit.page(room_id, self.query("before"), limit)
         more = b"true" if page.has_more else b"false"
@@ -189,13 +175,11 @@ class JoinedRoom(msgspec.Struct, rename="camel"):
     room_id: str
 
 
-class InviteList(Handler):
+class InviteList(RoomHandler):
     @operation({200: Invites}, errors=READING)
     async def get(self, room_id: str) -> None:
         """The invites to a room that are good."""
-        who = self.identity()
-        room_id = names.room_id(room_id)
-        await self.server.policy.ruled(who, room_id, Rank.MODERATOR)
+        _, room_id = await self.ruled(room_id)
         invites = await self.server.invites.of_room(room_id)
         self.answer(Invites([_described(invite) for invite in invites]))
 
@@ -205,21 +189,17 @@ class InviteList(Handler):
     )  # fmt: skip
     async def post(self, room_id: str) -> None:
         """Makes an invite, good for a week and any number of uses unless given."""
-        who = self.identity()
-        room_id = names.room_id(room_id)
-        await self.server.policy.ruled(who, room_id, Rank.MODERATOR)
+        who, room_id = await self.ruled(room_id)
         body = self.body(InviteBody) if self.request.body else InviteBody()
         made = await self.server.invites.create(who, room_id, body.expires_in, body.uses)
         self.answer(MadeInvite(*made), 201)
 
 
-class OneInvite(Handler):
+class OneInvite(RoomHandler):
     @operation({204: None}, errors=(*READING, "not-found"))
     async def delete(self, room_id: str, invite_id: str) -> None:
         """Revokes an invite."""
-        who = self.identity()
-        room_id = names.room_id(room_id)
-        await self.server.policy.ruled(who, room_id, Rank.MODERATOR)
+        who, room_id = await self.ruled(room_id)
         await self.server.invites.revoke(who, room_id, invite_id)
         self.set_status(204)
 
@@ -236,13 +216,11 @@ class Accept(Handler):
         self.answer(JoinedRoom(await self.server.invites.accept(who, invite)))
 
 
-class Membership(Handler):
+class Membership(RoomHandler):
     @operation({204: None}, errors=(*READING, "conflict"))
     async def put(self, room_id: str) -> None:
         """Joins a room that the caller may read: its events are in the personal stream from now on."""
-        who = self.identity()
-        room_id = names.room_id(room_id)
-        await self.server.policy.readable(who, room_id)
+        who, room_id = await self.readable(room_id)
         self.server.quotas.open_stream(who)
         await self.server.memberships.join(who, room_id)
         self.set_status(204)
@@ -250,9 +228,7 @@ class Membership(Handler):
     @operation({204: None}, errors=(*READING, "conflict"))
     async def delete(self, room_id: str) -> None:
         """Ends the caller's membership: its events are in the personal stream no more."""
-        who = self.identity()
-        room_id = names.room_id(room_id)
-        await self.server.policy.readable(who, room_id)
+        who, room_id = await self.readable(room_id)
         await self.server.invites.leave(who, room_id)
         await self.server.memberships.leave(who, room_id)
         self.set_status(204)

@@ -167,10 +167,10 @@ class _Writer:
         return told
 
     def _answer(self, status: int, one: Operation) -> Json:
-        content = {
-            kind if isinstance(kind, str) else "application/json": {} if isinstance(kind, str) else self._json(kind)
-            for kind in one.kinds(status)
-        }  # fmt: skip
+        content: Json = {kind: {} for kind in one.kinds(status) if isinstance(kind, str)}
+        for kind in one.kinds(status):
+            if not isinstance(kind, str):
+                content["application/json"] = self._json(kind)
         return {"description": responses[status], **({"content": content} if content else {})}
 
     def _json(self, kind: Any) -> Json:

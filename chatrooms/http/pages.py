@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from functools import cached_property
+from html import escape
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +18,15 @@ from tornado.web import HTTPError, StaticFileHandler
 from chatrooms.errors import Forbidden, Unavailable
 from chatrooms.http.base import Handler
 from chatrooms.http.openapi import Json, document, operation
-from chatrooms.http.reference import page
 from chatrooms.metrics import CONTENT_TYPE
 
 POLICY = (
     "default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+
+_CODE = re.compile(r"`([^`]+)`")
+_BOUNDS = {"minimum": "from", "maximum": "to", "maxLength": "at most", "default": "default"}
 
 
 class Page(Handler, StaticFileHandler):
@@ -132,7 +137,7 @@ class Reference:
 
     @cached_property
     def page(self) -> str:
-        return "".join(page(self.document))
+        return "".join(_page(self.document))
 
 
 class _ReferenceHandler(Handler):
@@ -162,6 +167,110 @@ class Docs(_ReferenceHandler):
         """The same, to be read."""
         self.set_header("Content-Type", "text/html; charset=utf-8")
         self.finish(await asyncio.to_thread(lambda: self.reference.page))
+
+
+def _page(told: Json) -> Iterator[str]:
+    """The document as a page of HTML, in pieces; without a script."""
+    calls = [(path, *one) for path, methods in told["paths"].items() for one in methods.items()]
+    groups = {tag: list(some) for tag, some in groupby(calls, lambda one: one[2]["tags"][0])}
+    yield f"""<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>chatrooms: the calls</title>
+<link rel="stylesheet" href="/static/css/reference.css">
+<main>
+<h1>The calls</h1>
+<p>Version {escape(told["info"]["version"])}. For programs: <a href="/api/openapi.json">openapi.json</a>.</p>
+<nav>{" ".join(f'<a href="#{tag}">{tag}</a>' for tag in (*groups, "types"))}</nav>
+"""
+    for tag, some in groups.items():
+        yield f'<h2 id="{tag}">{tag}</h2>\n'
+        for path, method, call in some:
+            yield from _operation(f"{method.upper()} {path}", call, told["components"])
+    yield '<h2 id="types">types</h2>\n'
+    for name, schema in told["components"]["schemas"].items():
+        yield f'<section>\n<h3 id="{name}"><code>{name}</code></h3>\n<p>{_text(schema.get("description", ""))}</p>\n'
+        yield from _table(("field", "kind", "always there"), list(_fields(schema)))
+        yield "</section>\n"
+    yield "</main>\n</html>\n"
+
+
+def _operation(name: str, call: Json, components: Json) -> Iterator[str]:
+    yield f"<section>\n<h3><code>{escape(name)}</code></h3>\n"
+    yield f"<p>{_text(call['summary'])} {_text(call['description'])}"
+    yield "</p>\n" if {} in call.get("security", [{}]) else " Needs a token.</p>\n"
+    rows = [
+        (f"<code>{escape(one['name'])}</code>", one["in"], _kind(one["schema"]), _yes(one["required"]))
+        for one in call["parameters"]
+    ]  # fmt: skip
+    if "requestBody" in call:
+        body = call["requestBody"]["content"]["application/json"]
+        kinds = body["schema"].get("anyOf", [body["schema"]])
+        named = next(one["$ref"].rpartition("/")[2] for one in kinds if "$ref" in one)
+        rows += [(field, "body", kind, needed) for field, kind, needed in _fields(components["schemas"][named])]
+    yield from _table(("name", "in", "kind", "required"), rows)
+    if "requestBody" in call:
+        yield from _example("Example of the body", body)
+    problems = []
+    for status, told in call["responses"].items():
+        if "$ref" not in told:
+            yield from _answer(status, told)
+        elif status != "default":
+            found = components["responses"][told["$ref"].rpartition("/")[2]]["content"]["application/json"]["schema"]
+            problems.append((status, f"<code>{', '.join(found['properties']['code']['enum'])}</code>"))
+    yield from ("<details><summary>Errors</summary>\n", *_table(("error", "code"), problems), "</details>\n")
+    yield "</section>\n"
+
+
+def _answer(status: str, told: Json) -> Iterator[str]:
+    kinds = told.get("content", {})
+    shown = [_kind(content["schema"]) if "schema" in content else escape(kind) for kind, content in kinds.items()]
+    yield f"<p>Answers {status}: {' or '.join(shown) or escape(told['description'])}</p>\n"
+    for content in kinds.values():
+        yield from _example(f"Example of a {status}", content)
+
+
+def _fields(schema: Json) -> Iterator[tuple[str, str, str]]:
+    """The name and kind of each field of an object, and whether it is always there."""
+    for name, kind in schema.get("properties", {}).items():
+        yield f"<code>{escape(name)}</code>", _kind(kind), _yes(name in schema.get("required", ()))
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    if rows:
+        yield "<table>\n<tr>" + "".join(f"<th>{head}" for head in heads) + "</tr>\n"
+        yield from ("<tr>" + "".join(f"<td>{cell}" for cell in row) + "</tr>\n" for row in rows)
+        yield "</table>\n"
+
+
+def _example(title: str, content: Json) -> Iterator[str]:
+    if "example" in content:
+        shown = msgspec.json.format(msgspec.json.encode(content["example"])).decode()
+        yield f"<details><summary>{title}</summary><pre>{escape(shown)}</pre></details>\n"
+
+
+def _kind(schema: Json) -> str:
+    """A schema in a few words."""
+    if "anyOf" in schema:
+        return " or ".join(_kind(inner) for inner in schema["anyOf"])
+    if "$ref" in schema:
+        name = schema["$ref"].rpartition("/")[2]
+        return f'<a href="#{name}">{name}</a>'
+    if "items" in schema:
+        return f"list of {_kind(schema['items'])}"
+    words = [str(schema.get("type", "any"))]
+    words += [f"{text} {schema[key]}" for key, text in _BOUNDS.items() if key in schema]
+    return escape(", ".join(words))
+
+
+def _text(text: str) -> str:
+    """A sentence, with what stands between backticks as code."""
+    return _CODE.sub(r"<code>\1</code>", escape(text))
+
+
+def _yes(holds: bool) -> str:
+    return "yes" if holds else ""
 
 
 ROUTES = [

@@ -14,7 +14,7 @@ from chatrooms.errors import BadRequest, TooMany
 from chatrooms.http.base import Handler
 from chatrooms.http.openapi import Number, operation
 from chatrooms.rooms.presence import Key
-from chatrooms.rooms.rules import Rules
+from chatrooms.rooms.rules import Rank, Rules
 from chatrooms.rooms.settings import Change
 from chatrooms.users.tokens import Identity
 
@@ -87,6 +87,27 @@ class MemberPage(msgspec.Struct, rename="camel"):
     next: str | UnsetType = UNSET
 
 
+class RoomHandler(Handler):
+    """A call about a room, by somebody who may make it."""
+
+    async def readable(self, room_id: str) -> tuple[Identity, str]:
+        """Who asks, and the id of the room; raises Unauthorized, BadRequest, Forbidden for who may not read it."""
+        who, room_id = self.identity(), names.room_id(room_id)
+        await self.server.policy.readable(who, room_id)
+        return who, room_id
+
+    async def ruled(self, room_id: str, rank: Rank = Rank.MODERATOR) -> tuple[Identity, str]:
+        """The same for who has a rank in the room."""
+        who, room_id = self.identity(), names.room_id(room_id)
+        await self.server.policy.ruled(who, room_id, rank)
+        return who, room_id
+
+    async def writable(self, room_id: str) -> tuple[Identity, str, Rules]:
+        """The same for who may write, and the rules by which that is so."""
+        who, room_id = self.identity(), names.room_id(room_id)
+        return who, room_id, await self.server.policy.writable(who, room_id)
+
+
 class RoomList(Handler):
     @operation({200: RoomPage}, query=("after", ROOMS))
     async def get(self) -> None:
@@ -135,13 +156,11 @@ class RoomInfo(Handler):
         self.answer(described(who, room_id, done.rules), 201 if done.created else 200)
 
 
-class MemberList(Handler):
+class MemberList(RoomHandler):
     @operation({200: MemberPage}, query=("after", MEMBERS), errors=READING)
     async def get(self, room_id: str) -> None:
         """Who is in a room, page by page; `after` is the `next` of the page before."""
-        who = self.identity()
-        room_id = names.room_id(room_id)
-        await self.server.policy.readable(who, room_id)
+        _, room_id = await self.readable(room_id)
         limit = self.number(*MEMBERS)
         after = _decoded(self.query("after"))
         page = self.server.rooms.members(room_id, after, limit + 1)
@@ -156,16 +175,14 @@ class MemberList(Handler):
         self.answer(answer)
 
 
-class Typing(Handler):
+class Typing(RoomHandler):
     @operation(
         {204: None}, body=TypingBody, example={"clientId": "tab-1"},
         errors=(*WRITING, "name-taken"),
     )  # fmt: skip
     async def post(self, room_id: str) -> None:
         """Tells the room that the caller types; at most once in 2 seconds."""
-        who = self.identity()
-        room_id = names.room_id(room_id)
-        await self.server.policy.writable(who, room_id)
+        who, room_id, _ = await self.writable(room_id)
         body = self.body(TypingBody) if self.request.body else TypingBody()
         name = self.username(who, body.username, body.client_id)
         try:
@@ -175,13 +192,11 @@ class Typing(Handler):
         self.set_status(204)
 
 
-class Leave(Handler):
+class Leave(RoomHandler):
     @operation({204: None}, body=LeaveBody, example={"clientId": "tab-1"}, errors=READING)
     async def post(self, room_id: str) -> None:
         """Leaves a room at once, without the grace that a lost connection has."""
-        who = self.identity()
-        room_id = names.room_id(room_id)
-        await self.server.policy.readable(who, room_id)
+        who, room_id = await self.readable(room_id)
         body = self.body(LeaveBody)
         await self.server.orders.leave(room_id, who.user_id, names.client_id(body.client_id))
         self.set_status(204)

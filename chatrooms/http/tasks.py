@@ -15,7 +15,7 @@ from chatrooms import names
 from chatrooms.errors import BadRequest, Conflict, Forbidden, Problem, TooMany, Unavailable
 from chatrooms.http.base import Handler
 from chatrooms.http.openapi import EVENTS, Number, operation
-from chatrooms.http.rooms import READING
+from chatrooms.http.rooms import READING, RoomHandler
 from chatrooms.http.streaming import position_asked, refuse_softly, say_last, stream_head, take_socket
 from chatrooms.log.event import MAX_SEQ, event_id
 from chatrooms.tasks.export import FORMATS
@@ -190,15 +190,13 @@ class StartedTask(msgspec.Struct):
     task_id: str
 
 
-class Export(Handler):
+class Export(RoomHandler):
     @operation(
         {202: StartedTask}, body=ExportBody, example={"format": "jsonl"}, errors=(*READING, "too-many-tasks", "full")
     )
     async def post(self, room_id: str) -> None:
         """Writes the messages of a room to a file, as a task."""
-        who = self.identity()
-        room_id = names.room_id(room_id)
-        await self.server.policy.readable(who, room_id)
+        who, room_id = await self.readable(room_id)
         body = self.body(ExportBody) if self.request.body else ExportBody()
         self.server.quotas.export(who)
         task = await self.server.exports.start(who, room_id, body.format)
