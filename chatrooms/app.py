@@ -32,18 +32,22 @@ def make_app(*, authenticate: Authenticate | None = None, **options: Any) -> App
 
 
 def application(server: Server, authenticate: Authenticate | None = None) -> Application:
-    """The routes of a server."""
-    routes = [
-        *events.ROUTES, *rooms.ROUTES, *messages.ROUTES, *moderation.ROUTES, *personal.ROUTES,
-        *sessions.ROUTES, *auth.ROUTES, *chat.ROUTES, *tasks.ROUTES, *pages.ROUTES,
-        *pages.routes(),
-    ]  # fmt: skip
+    """The application of a server."""
+    found = routes()
     return Application(
-        routes,
+        found,
         default_handler_class=Unknown,
         log_function=log_access,
         server=server,
         authenticate=authenticate,
         access=Access(server.options),
-        reference=pages.Reference(routes),
+        reference=pages.Reference(found),
     )
+
+
+def routes() -> list[tuple[Any, ...]]:
+    """All routes: (pattern, handler, …) each."""
+    return [
+        *events.ROUTES, *rooms.ROUTES, *messages.ROUTES, *moderation.ROUTES, *personal.ROUTES, *sessions.ROUTES,
+        *auth.ROUTES, *chat.ROUTES, *tasks.ROUTES, *pages.ROUTES, *pages.routes(),
+    ]  # fmt: skip

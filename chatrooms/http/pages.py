@@ -125,11 +125,11 @@ class Reference:
     """The document of an application's routes and the page made of it, when they are first asked for."""
 
     def __init__(self, routes: Sequence[tuple[Any, ...]]) -> None:
-        self.routes = routes
+        self._routes = routes
 
     @cached_property
     def document(self) -> Json:
-        return document(self.routes)
+        return document(self._routes)
 
     @cached_property
     def json(self) -> bytes:

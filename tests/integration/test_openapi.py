@@ -15,17 +15,18 @@ import pytest
 from openapi_spec_validator import validate
 from tornado.web import RequestHandler
 
-from chatrooms.app import make_app
+from chatrooms.app import routes
 from chatrooms.errors import CODES, STATUSES
 from chatrooms.http import openapi
 from chatrooms.http.auth import PASSWORD
 from chatrooms.http.openapi import Call, Number
+from chatrooms.http.pages import Reference
 from tests.helpers.channel import Subscribed, wanted
 from tests.helpers.chat import Chat
 
-REFERENCE = make_app().settings["reference"]
-DOCUMENT: dict[str, Any] = json.loads(REFERENCE.json)
-CALLS: list[Call] = list(openapi.calls(REFERENCE.routes))
+ROUTES = routes()
+DOCUMENT: dict[str, Any] = json.loads(Reference(ROUTES).json)
+CALLS: list[Call] = list(openapi.calls(ROUTES))
 HANDLERS = Path(openapi.__file__).parent
 
 
@@ -50,7 +51,7 @@ def test_every_route_and_method_is_in_the_document() -> None:
     verbs = {verb.lower() for verb in RequestHandler.SUPPORTED_METHODS} - {"head", "options"}
     assert verbs == set(openapi.METHODS)
     expected = [
-        (pattern, verb) for pattern, handler, *_ in REFERENCE.routes for verb in verbs
+        (pattern, verb) for pattern, handler, *_ in ROUTES for verb in verbs
         if getattr(handler, verb) is not RequestHandler._unimplemented_method
     ]  # fmt: skip
     told = [(path, method) for path, operations in DOCUMENT["paths"].items() for method in operations]
@@ -71,7 +72,7 @@ def test_every_operation_has_a_route() -> None:
     ]  # fmt: skip
     routed = {
         (handler.__module__.rpartition(".")[2], *getattr(handler, verb).__qualname__.split("."))
-        for _, handler, *_ in REFERENCE.routes for verb in openapi.METHODS
+        for _, handler, *_ in ROUTES for verb in openapi.METHODS
     }  # fmt: skip
     assert len(declared) > 60 and set(declared) <= routed
 
