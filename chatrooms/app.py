@@ -46,7 +46,7 @@ def application(server: Server, authenticate: Authenticate | None = None) -> App
 
 
 def routes() -> list[tuple[Any, ...]]:
-    """All routes: (pattern, handler, …) each."""
+    """All routes, each a tuple (pattern, handler, …)."""
     return [
         *events.ROUTES, *rooms.ROUTES, *messages.ROUTES, *moderation.ROUTES, *personal.ROUTES, *sessions.ROUTES,
         *auth.ROUTES, *chat.ROUTES, *tasks.ROUTES, *pages.ROUTES, *pages.routes(),

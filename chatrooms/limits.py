@@ -78,7 +78,7 @@ class Backoff:
         if len(self._failed) > REMEMBERED:
             self._failed.popitem(last=False)
         if not allowed:
-            raise TooMany("rate-limited", "Too many tries have failed: wait for the next one.", until - now)
+            raise TooMany("rate-limited", "Too many failed attempts: wait before you try again.", until - now)
 
     def succeed(self, key: str) -> None:
         """The last try was good: none has failed."""

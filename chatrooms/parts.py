@@ -206,12 +206,12 @@ class Parts:
 
     def _tell_health(self, healthy: bool) -> None:
         """Streams stay open while the database is away, and say so."""
-        self._tell_status(healthy, "The database does not take writes.")
+        self._tell_status(healthy, "The database does not accept writes.")
 
     def _tell_bus_health(self, healthy: bool) -> None:
         if healthy and self.remote_presence is not None:
             self.remote_presence.refresh()
-        self._tell_status(healthy, "The bus is away: what others write comes up to a second late.")
+        self._tell_status(healthy, "The bus is unavailable: messages from other nodes may be up to a second late.")
 
     def _tell_status(self, healthy: bool, reason: str) -> None:
         self.hub.broadcast("status", {"degraded": not healthy, "reason": "" if healthy else reason})

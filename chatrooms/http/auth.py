@@ -58,7 +58,7 @@ class DeleteBody(msgspec.Struct):
 
 
 class User(msgspec.Struct, rename="camel"):
-    """Somebody; `guest` is there for who has no account."""
+    """A user; only guests without an account have `guest`."""
 
     user_id: str
     username: str | None
@@ -67,13 +67,13 @@ class User(msgspec.Struct, rename="camel"):
 
 
 class CurrentUser(User, kw_only=True):
-    """Who a token says that one is; `expires_at` is its end, in milliseconds since 1970."""
+    """The user of a token, which expires at `expires_at`, in milliseconds since 1970."""
 
     expires_at: int
 
 
 class Tokens(msgspec.Struct, rename="camel"):
-    """What signs in; `expires_in` are the token's seconds."""
+    """A sign-in; `token` is good for `expires_in` seconds."""
 
     token: str
     refresh_token: str
@@ -87,20 +87,20 @@ class TokenPair(msgspec.Struct):
 
 
 class SignInTokens(Tokens):
-    """The tokens twice: `data` is where clients of other servers look for them."""
+    """A sign-in whose tokens also stand in `data`, where clients of other servers look for them."""
 
     data: TokenPair
 
 
 class OneUseTicket(msgspec.Struct, rename="camel"):
-    """`expires_in` is in seconds."""
+    """A ticket, good for `expires_in` seconds."""
 
     ticket: str
     expires_in: int
 
 
 class Expiry(msgspec.Struct, rename="camel"):
-    """In milliseconds since 1970."""
+    """When the streams end, in milliseconds since 1970."""
 
     expires_at: int
 
@@ -165,7 +165,7 @@ class SignUp(_EntryHandler):
         errors=("name-taken", "conflict", "credentials-invalid"), token="optional",
     )  # fmt: skip
     async def post(self) -> None:
-        """Makes an account; a guest that sends its token in the header becomes it."""
+        """Creates an account; a guest that sends its token in the header keeps its userId."""
         body = self.body(SignUpBody)
         accounts = self.server.accounts
         made = await accounts.sign_up(body.username, body.email, body.password, self.address, self._guest())
@@ -183,7 +183,7 @@ class SignIn(_EntryHandler):
         errors=("credentials-invalid", "account-disabled"), token="none",
     )  # fmt: skip
     async def post(self) -> None:
-        """Signs in by name or email; sets the cookie for pages."""
+        """Signs in by name or email, and sets the cookie for pages."""
         body = self.body(SignInBody)
         name = body.email or body.username
         if not name:
@@ -203,7 +203,7 @@ class Refresh(_EntryHandler):
         errors=("refresh-invalid",), token="none",
     )  # fmt: skip
     async def post(self) -> None:
-        """Renews a sign-in. The same refresh token gives the same successor until that has been used."""
+        """Renews a sign-in; a refresh token gives the same successor until that one has been used."""
         body = self.body(RefreshBody)
         self.give(await self.server.signins.refresh(body.refresh_token))
 
@@ -211,7 +211,7 @@ class Refresh(_EntryHandler):
 class SignOut(_AuthHandler):
     @operation({204: None})
     async def post(self) -> None:
-        """Ends the sign-in: its tokens are refused from now on, and its streams end."""
+        """Signs out: the tokens of this sign-in are refused from now on, and its streams end."""
         who = self.identity()
         self.server.quotas.sign_out(who)
         await self.server.signins.end(who.session, who.user_id, who.expires_at)
@@ -222,7 +222,7 @@ class SignOut(_AuthHandler):
 class Ticket(_AuthHandler):
     @operation({201: OneUseTicket})
     async def post(self) -> None:
-        """Makes a ticket that opens one stream, so that no token stands in its URL."""
+        """Issues a one-use ticket for a stream, so that no token stands in its URL."""
         who = self.identity()
         self.answer(OneUseTicket(await self.server.authenticator.ticket(who), TICKET_TTL), 201)
 
@@ -256,7 +256,7 @@ class Password(_AuthHandler):
 class Me(_AuthHandler):
     @operation({200: CurrentUser})
     async def get(self) -> None:
-        """Who the token says that the caller is."""
+        """Returns the user of the token."""
         who = self.identity()
         expires_at = int(who.expires_at * 1000)
         self.answer(CurrentUser(who.user_id, who.username, who.role, _marked(who.guest), expires_at=expires_at))
@@ -265,7 +265,7 @@ class Me(_AuthHandler):
         {204: None}, body=DeleteBody, example={"password": PASSWORD}, errors=("credentials-invalid", "not-found")
     )
     async def delete(self) -> None:
-        """Removes the account with all that is its own; its messages in rooms stay."""
+        """Deletes the account and its data; its messages in rooms stay."""
         who = self.identity()
         await self.server.accounts.delete(who, self.body(DeleteBody).password)
         self.clear_cookie(COOKIE, path="/", httponly=True, samesite="Lax")

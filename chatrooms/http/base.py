@@ -139,7 +139,7 @@ class Handler(RequestHandler):
             else:
                 self.access.check_same_origin(self.request)
             return who
-        raise Unauthorized("token-missing", "A token is needed: Authorization: Bearer <token>.")
+        raise Unauthorized("token-missing", "A token is required: Authorization: Bearer <token>.")
 
     async def stream_identity(self) -> Identity:
         """Who asks for a stream: a one-use ticket serves, too."""

@@ -211,7 +211,7 @@ class Chat(ReplyHandler):
         errors=(*BEGINNING, "empty-message", "name-taken"),
     )  # fmt: skip
     async def post(self) -> None:
-        """Begins a reply and streams it."""
+        """Starts a reply and streams it."""
         who = self.identity()
         body = self.body(ChatBody, MAX_BODY)
         prompt = body.prompt()
@@ -233,7 +233,7 @@ class Chat(ReplyHandler):
 class ChatReply(ReplyHandler):
     @operation({200: EVENTS}, query=("after", "format"), errors=("not-found", "forbidden", "banned"))
     async def get(self, reply_id: str) -> None:
-        """The rest of a reply, running or ended."""
+        """Streams the rest of a reply, running or ended."""
         who = await self.stream_identity()
         reply = await self.server.replies.find(reply_id)
         await self.server.reply_rights.check_read(who, reply)
@@ -241,7 +241,7 @@ class ChatReply(ReplyHandler):
 
     @operation({204: None}, errors=("not-found", "not-author", "forbidden", "banned"))
     async def delete(self, reply_id: str) -> None:
-        """Stops a reply; what there is of it is kept."""
+        """Stops a reply; the partial text is kept."""
         who = self.identity()
         reply = await self.server.replies.find(reply_id)
         await self.server.reply_rights.check_stop(who, reply)
@@ -259,7 +259,7 @@ class ChatReply(ReplyHandler):
 class Regenerate(ReplyHandler):
     @operation({200: EVENTS}, query=("format",), errors=(*BEGINNING, "not-found", "not-author", "conflict"))
     async def post(self, reply_id: str) -> None:
-        """Begins another reply to the same question, and streams it."""
+        """Starts another reply to the same question and streams it."""
         who = self.identity()
         reply = await self.server.replies.find(reply_id)
         await self.server.reply_rights.check_repeat(who, reply)
@@ -277,7 +277,7 @@ class Regenerate(ReplyHandler):
 class Conversation(ReplyHandler):
     @operation({200: EVENTS, 204: None}, errors=("forbidden", "banned", "not-found"))
     async def get(self, conversation_id: str) -> None:
-        """The reply that a conversation is getting now, from its beginning: a `useChat` page that resumes."""
+        """Streams the running reply of a conversation from its beginning, for `useChat` pages that resume."""
         who = await self.stream_identity()
         reply = self.server.replies.of_conversation(who.user_id, conversation_id)
         if reply is None:

@@ -225,7 +225,7 @@ class SubscriptionOfKey(Handler):
 def check_keys(bodies: Sequence[StreamBody]) -> None:
     """Raises BadRequest for too many subscriptions, and for keys that are none or stand twice."""
     if len(bodies) > MAX_SUBSCRIPTIONS:
-        raise BadRequest("bad-field", f"There may be {MAX_SUBSCRIPTIONS} subscriptions at most.")
+        raise BadRequest("bad-field", f"At most {MAX_SUBSCRIPTIONS} subscriptions are allowed.")
     for body in bodies:
         body.key = names.key(body.key)
     if len({body.key for body in bodies}) < len(bodies):

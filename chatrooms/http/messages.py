@@ -40,7 +40,7 @@ class EditBody(msgspec.Struct):
 
 
 class PostedMessage(RoomMessage, kw_only=True):
-    """A message of a room; times in milliseconds since 1970. What does not apply is left out."""
+    """A message of a room; times in milliseconds since 1970. Fields that do not apply are absent."""
 
     id: str
 
@@ -64,7 +64,7 @@ class Posting(RoomHandler):
 class MessageList(Posting):
     @operation({200: MessagePage}, query=("before", "after", LIMIT), errors=READING)
     async def get(self, room_id: str) -> None:
-        """The last messages, those before an id, or those after one; oldest first."""
+        """Returns the last messages, or those before or after an id; oldest first."""
         _, room_id = await self.readable(room_id)
         limit = self.number(*LIMIT)
         page = await self.server.messages.history(room_id, self.query("before"), self.query("after"), limit)
@@ -77,9 +77,9 @@ class MessageList(Posting):
         errors=POSTING,
     )  # fmt: skip
     async def post(self, room_id: str) -> None:
-        """Posts a message; 200 for a `clientMessageId` that has been posted before.
+        """Posts a message; 200 if this `clientMessageId` has been posted before.
 
-        The answer comes when the message is durable. One that begins with `@ai` is answered in the room.
+        The response comes once the message is durable. A message that begins with `@ai` gets an AI reply in the room.
         """
         who, room_id, rules = await self.writable(room_id)
         body = self.body(PostBody)
@@ -96,7 +96,7 @@ class Batch(Posting):
         errors=POSTING,
     )  # fmt: skip
     async def post(self, room_id: str) -> None:
-        """Posts up to 500 messages in one commit; 200 when all of them had been posted before."""
+        """Posts up to 500 messages in one commit; 200 if all of them have been posted before."""
         who, room_id, rules = await self.writable(room_id)
         body = self.body(BatchBody, MAX_BATCH_BYTES)
         if not 1 <= len(body.messages) <= MAX_BATCH:
@@ -114,14 +114,14 @@ class Message(RoomHandler):
         errors=(*WRITING, "empty-message", "not-author", "not-found", "conflict"),
     )  # fmt: skip
     async def patch(self, room_id: str, message_id: str) -> None:
-        """Replaces the text of a message; the old one leaves the database."""
+        """Edits a message; the old text is erased."""
         who, room_id, _ = await self.writable(room_id)
         body = self.body(EditBody)
         self.answer(await self.server.messages.edit(who, room_id, message_id, body.message))
 
     @operation({204: None}, errors=(*READING, "not-author", "not-found"))
     async def delete(self, room_id: str, message_id: str) -> None:
-        """Deletes a message, and the AI replies to it; the text leaves the database."""
+        """Deletes a message and the AI replies to it; their text is erased."""
         who = self.identity()
         room_id = names.room_id(room_id)
         rules = await self.server.policy.readable(who, room_id)

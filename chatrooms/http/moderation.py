@@ -31,7 +31,7 @@ class SecondsBody(msgspec.Struct):
 
 
 class Restricted(msgspec.Struct, rename="camel"):
-    """Who is banned or muted; `until` in milliseconds since 1970, null for ever."""
+    """A ban or mute of a user; `until` in milliseconds since 1970, null if it does not end."""
 
     user_id: str
     until: int | None
@@ -42,7 +42,7 @@ class RestrictedHere(Restricted):
 
 
 class RestrictionPage(msgspec.Struct, rename="camel"):
-    """`bans` or `mutes`, as was asked, by userId."""
+    """Either `bans` or `mutes`, by userId."""
 
     has_more: bool
     bans: list[Restricted] | UnsetType = UNSET
@@ -50,7 +50,7 @@ class RestrictionPage(msgspec.Struct, rename="camel"):
 
 
 class AuditEntry(Act, kw_only=True):
-    """Who did what to whom; times in milliseconds since 1970. What does not apply is left out."""
+    """An act of moderation; times in milliseconds since 1970. Fields that do not apply are absent."""
 
     id: str
 
@@ -63,7 +63,7 @@ class AuditPage(msgspec.Struct, rename="camel"):
 class Kick(RoomHandler):
     @operation({204: None}, body=UserBody, example={"userId": "bob"}, errors=ACTING)
     async def post(self, room_id: str) -> None:
-        """Takes somebody out of a room: its streams of the room end, and its membership."""
+        """Kicks a user: their streams of the room and their membership end."""
         who, room_id = await self.ruled(room_id)
         user_id = names.user_id(self.body(UserBody).user_id)
         await self.server.moderation.kick(who, room_id, user_id)
@@ -76,7 +76,7 @@ class RestrictionList(RoomHandler):
 
     @operation({200: RestrictionPage}, query=("after", RESTRICTED), errors=READING)
     async def get(self, room_id: str) -> None:
-        """Who is banned or muted, by userId; `after` is the last of the page before."""
+        """Lists bans or mutes by userId; `after` is the last userId of the previous page."""
         _, room_id = await self.ruled(room_id)
         limit = self.number(*RESTRICTED)
         after = self.query("after")
@@ -92,7 +92,7 @@ class Restriction(RoomHandler):
 
     @operation({200: RestrictedHere}, body=SecondsBody, example={"seconds": 3600}, errors=ACTING)
     async def put(self, room_id: str, user_id: str) -> None:
-        """Bans or mutes somebody, for ever unless `seconds` are given."""
+        """Bans or mutes a user, without end unless `seconds` is given."""
         who, room_id = await self.ruled(room_id)
         user_id = names.user_id(user_id)
         body = self.body(SecondsBody) if self.request.body else SecondsBody()
@@ -110,14 +110,14 @@ class Restriction(RoomHandler):
 class Moderator(RoomHandler):
     @operation({204: None}, errors=ACTING)
     async def put(self, room_id: str, user_id: str) -> None:
-        """Makes somebody a moderator."""
+        """Makes a user a moderator."""
         who, room_id = await self.ruled(room_id, Rank.OWNER)
         await self.server.moderation.promote(who, room_id, names.user_id(user_id))
         self.set_status(204)
 
     @operation({204: None}, errors=ACTING)
     async def delete(self, room_id: str, user_id: str) -> None:
-        """Takes the right to moderate."""
+        """Makes a moderator an ordinary member again."""
         who, room_id = await self.ruled(room_id, Rank.OWNER)
         await self.server.moderation.demote(who, room_id, names.user_id(user_id))
         self.set_status(204)
@@ -126,7 +126,7 @@ class Moderator(RoomHandler):
 class AuditLog(RoomHandler):
     @operation({200: AuditPage}, query=("before", ENTRIES), errors=READING)
     async def get(self, room_id: str) -> None:
-        """What was done in a room, newest first; `before` is the last id of the page before."""
+        """Returns the audit log of a room, newest first; `before` is the last id of the previous page."""
         _, room_id = await self.ruled(room_id)
         limit = self.number(*ENTRIES)
         page = await self.server.audit.page(room_id, self.query("before"), limit)
@@ -150,7 +150,7 @@ class AcceptBody(msgspec.Struct):
 
 
 class MadeInvite(msgspec.Struct, rename="camel"):
-    """A new invite: the only time that its text is seen. Times in milliseconds since 1970."""
+    """A new invite, whose text is shown only here. Times in milliseconds since 1970."""
 
     invite: str
     invite_id: str
@@ -158,7 +158,7 @@ class MadeInvite(msgspec.Struct, rename="camel"):
 
 
 class ListedInvite(msgspec.Struct, rename="camel"):
-    """An invite that is good; `uses` is how many are left, null for any number."""
+    """A valid invite; `uses` is how many are left, null for any number."""
 
     invite_id: str
     created_by: str
@@ -178,7 +178,7 @@ class JoinedRoom(msgspec.Struct, rename="camel"):
 class InviteList(RoomHandler):
     @operation({200: Invites}, errors=READING)
     async def get(self, room_id: str) -> None:
-        """The invites to a room that are good."""
+        """Lists the valid invites to a room."""
         _, room_id = await self.ruled(room_id)
         invites = await self.server.invites.of_room(room_id)
         self.answer(Invites([_described(invite) for invite in invites]))
@@ -188,7 +188,7 @@ class InviteList(RoomHandler):
         errors=(*READING, "not-found", "conflict"),
     )  # fmt: skip
     async def post(self, room_id: str) -> None:
-        """Makes an invite, good for a week and any number of uses unless given."""
+        """Creates an invite, by default for a week and any number of uses."""
         who, room_id = await self.ruled(room_id)
         body = self.body(InviteBody) if self.request.body else InviteBody()
         made = await self.server.invites.create(who, room_id, body.expires_in, body.uses)
@@ -210,7 +210,7 @@ class Accept(Handler):
         errors=(*READING, "not-found", "conflict"),
     )  # fmt: skip
     async def post(self) -> None:
-        """Makes the caller a member of the room that an invite is for."""
+        """Accepts an invite: makes the caller a member of its room."""
         who = self.identity()
         invite = self.body(AcceptBody).invite
         self.answer(JoinedRoom(await self.server.invites.accept(who, invite)))

@@ -32,7 +32,7 @@ class Problem(msgspec.Struct):
 
 
 class Number(NamedTuple):
-    """A whole number in the query, with its default and bounds: the arguments of `Handler.number`."""
+    """A whole number in the query, its default and bounds: the arguments of `Handler.number`."""
 
     name: str
     default: int
@@ -41,12 +41,13 @@ class Number(NamedTuple):
 
 
 class Operation(NamedTuple):
-    """What one method of a handler takes and answers.
+    """What one method of a handler takes and returns.
 
-    answers  by status: the type of the JSON body, a media type, several of these in a tuple, or None: no body
-    body     the type of the JSON body that it takes, with an `example` of one
-    query    what it reads of the query
-    errors   the codes that are its own, beside those that follow from what it takes
+    answers  by status: the type of the JSON body, a media type, a tuple of several, or None for no body
+    body     the type of the request's JSON body
+    example  such a body
+    query    the query parameters it reads
+    errors   the error codes beside those that follow from the other fields
     token    whether it needs a token
     """
 
@@ -59,23 +60,23 @@ class Operation(NamedTuple):
 
     @property
     def shapes(self) -> list[Any]:
-        """The types whose schemas it refers to."""
+        """The types of its bodies."""
         told = [kind for status in self.answers for kind in self.kinds(status) if not isinstance(kind, str)]
         return told if self.body is None else [self.body, *told]
 
     @property
     def streams(self) -> bool:
-        """Whether it answers with an event stream."""
+        """Whether it returns an event stream."""
         return any(EVENTS in self.kinds(status) for status in self.answers)
 
     def kinds(self, status: int) -> tuple[Any, ...]:
-        """What the body of an answer may be: types of JSON, and media types."""
+        """The types and media types that the body of an answer may have."""
         kind = self.answers[status]
         return kind if isinstance(kind, tuple) else () if kind is None else (kind,)
 
 
 class Call(NamedTuple):
-    """One method of one route. `path` has the names of its parameters in braces."""
+    """A method of a route. `path` has the names of its parameters in braces."""
 
     method: str
     path: str
@@ -86,7 +87,7 @@ class Call(NamedTuple):
 
     @property
     def codes(self) -> set[str]:
-        """The codes of its errors."""
+        """The codes of all its errors."""
         one = self.operation
         found = {*one.errors, "bad-host", "draining", "unavailable"}
         if one.token != "none":
@@ -103,7 +104,7 @@ class Call(NamedTuple):
 
 
 def operation(answers: Mapping[int, Any], **declared: Any) -> Callable[[Method], Method]:
-    """Declares the operation of a handler's method, whose docstring describes it. See `Operation`."""
+    """Declares what a handler's method does; its docstring is the description. Takes the fields of `Operation`."""
 
     def declare(method: Method) -> Method:
         method.operation = Operation(answers, **declared)  # type: ignore[attr-defined]
@@ -113,7 +114,7 @@ def operation(answers: Mapping[int, Any], **declared: Any) -> Callable[[Method],
 
 
 def calls(routes: Sequence[tuple[Any, ...]]) -> Iterator[Call]:
-    """The calls that routes have: (pattern, handler, …) each."""
+    """The calls of these routes, each a tuple (pattern, handler, …)."""
     for pattern, handler, *_ in routes:
         for name in METHODS:
             method = getattr(handler, name)
@@ -139,7 +140,7 @@ def document(routes: Sequence[tuple[Any, ...]]) -> Json:
 
 
 class _Writer:
-    """Writes calls as the document has them, and notes in `problems` the answers that they share."""
+    """Turns calls into JSON; `problems` collects the error responses that they share."""
 
     def __init__(self, by_shape: Mapping[Any, Json], schemas: Mapping[str, Json]) -> None:
         self._by_shape = by_shape
@@ -177,7 +178,7 @@ class _Writer:
         return {"schema": self._by_shape[kind], "example": self._sample(self._by_shape[kind])}
 
     def _sample(self, schema: Json, name: str = "") -> Any:
-        """An example of a schema: what is always there, with the values of _SAMPLES."""
+        """An example of a schema: its required fields, with the values of _SAMPLES."""
         if "$ref" in schema:
             return self._sample(self._schemas[schema["$ref"].rpartition("/")[2]])
         if schema.get("type") == "object" and "properties" in schema:
@@ -189,7 +190,7 @@ class _Writer:
         return _TIME if name.endswith("At") and schema["type"] == "integer" else _SAMPLES[name]
 
     def _problem(self, status: int, codes: Sequence[str]) -> Json:
-        """A reference to the answer of that status with one of these codes."""
+        """A reference to the response of this status with one of these codes."""
         name = f"{status}.{'.'.join(codes)}"
         if name not in self.problems:
             self.problems[name] = _problem(f"{responses[status]}: {', '.join(codes)}.", {"enum": codes})
@@ -202,7 +203,7 @@ def _problem(description: str, code: Json) -> Json:
 
 
 def _path(pattern: str, method: Any) -> tuple[str, list[str]]:
-    """A route's path with the names of its groups in braces, and these names, as the contract writes them."""
+    """A route's path with the names of its parameters in braces, and these names."""
     rest = iter(method.__code__.co_varnames[1 : method.__code__.co_argcount])
     shown: list[str] = []
 

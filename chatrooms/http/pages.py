@@ -79,7 +79,7 @@ class Index(Page):
 
 
 class Condition(msgspec.Struct):
-    """`ok` or `ready`."""
+    """`status` is `ok` or `ready`."""
 
     status: str
 
@@ -90,14 +90,14 @@ class Health(Handler):
 
     @operation({200: Condition}, token="none")
     async def get(self) -> None:
-        """Whether the process answers."""
+        """Answers as long as the process does."""
         self.answer(Condition("ok"))
 
 
 class Ready(Handler):
     @operation({200: Condition}, token="none")
     async def get(self) -> None:
-        """Whether new work should be sent here."""
+        """Tells whether new requests should be sent here."""
         if self.server.draining:
             raise Unavailable("draining", "The server is stopping.", 5)
         try:
@@ -114,7 +114,7 @@ class Ready(Handler):
 class MetricsText(Handler):
     @operation({200: CONTENT_TYPE}, errors=("forbidden",), token="optional")
     async def get(self) -> None:
-        """Metrics as Prometheus reads them, for scrapers on this machine, and admins."""
+        """Metrics in Prometheus' text format, for scrapers on this machine and for admins."""
         if not self.access.local(self.request) and self.identity().role != "admin":
             raise Forbidden("forbidden", "Metrics are for this machine and for admins.")
         self.set_header("Content-Type", CONTENT_TYPE)
@@ -122,7 +122,7 @@ class MetricsText(Handler):
 
 
 class Reference:
-    """The document of an application's routes and the page made of it, when they are first asked for."""
+    """The OpenAPI document of an application and its page, each built when first requested."""
 
     def __init__(self, routes: Sequence[tuple[Any, ...]]) -> None:
         self._routes = routes
@@ -164,13 +164,13 @@ class Docs(_ReferenceHandler):
 
     @operation({200: "text/html"}, token="none")
     async def get(self) -> None:
-        """The same, to be read."""
+        """This document as a page."""
         self.set_header("Content-Type", "text/html; charset=utf-8")
         self.finish(await asyncio.to_thread(lambda: self.reference.page))
 
 
 def _page(told: Json) -> Iterator[str]:
-    """The document as a page of HTML, in pieces; without a script."""
+    """The parts of the document's page: plain HTML without a script."""
     calls = [(path, *one) for path, methods in told["paths"].items() for one in methods.items()]
     groups = {tag: list(some) for tag, some in groupby(calls, lambda one: one[2]["tags"][0])}
     yield f"""<!doctype html>
@@ -191,7 +191,7 @@ def _page(told: Json) -> Iterator[str]:
     yield '<h2 id="types">types</h2>\n'
     for name, schema in told["components"]["schemas"].items():
         yield f'<section>\n<h3 id="{name}"><code>{name}</code></h3>\n<p>{_text(schema.get("description", ""))}</p>\n'
-        yield from _table(("field", "kind", "always there"), list(_fields(schema)))
+        yield from _table(("field", "kind", "required"), list(_fields(schema)))
         yield "</section>\n"
     yield "</main>\n</html>\n"
 
@@ -232,7 +232,7 @@ def _answer(status: str, told: Json) -> Iterator[str]:
 
 
 def _fields(schema: Json) -> Iterator[tuple[str, str, str]]:
-    """The name and kind of each field of an object, and whether it is always there."""
+    """The name and kind of each field of an object, and whether it is required."""
     for name, kind in schema.get("properties", {}).items():
         yield f"<code>{escape(name)}</code>", _kind(kind), _yes(name in schema.get("required", ()))
 
@@ -265,7 +265,7 @@ def _kind(schema: Json) -> str:
 
 
 def _text(text: str) -> str:
-    """A sentence, with what stands between backticks as code."""
+    """A sentence as HTML, with code between backticks."""
     return _CODE.sub(r"<code>\1</code>", escape(text))
 
 

@@ -27,7 +27,7 @@ class OwnStream(Handler):
     async def serve_personal(self, who: Identity, user_id: str) -> None:
         """The caller's personal stream; by `access_token` in the unnamed form. `user_id`, if given, must be theirs."""
         if user_id and user_id != who.user_id:
-            raise Forbidden("user-mismatch", "userId is not the one of the token.")
+            raise Forbidden("user-mismatch", "userId does not match the token.")
         encoding: Encoding = UNNAMED if self._credential("access_token") else NAMED
         await self.serve(self.server.personal.reading(who, names.new_client_id(), encoding))
 
@@ -83,7 +83,7 @@ class NotificationList(Handler):
         """Tells one user or several something, in one commit."""
         who = self.identity()
         if not who.trusted:
-            raise Forbidden("forbidden", "Only service and admin may notify.")
+            raise Forbidden("forbidden", "Only service and admin may send notifications.")
         body = self.body(NotificationBody)
         if (body.user_id is None) == (body.user_ids is None):
             raise BadRequest("bad-field", "Give userId or userIds.")
@@ -99,10 +99,10 @@ class NotificationList(Handler):
 class NotificationStream(OwnStream):
     @operation({200: STREAM}, query=("session_id", "clientId", "lastEventId", "poll"), errors=("user-mismatch",))
     async def get(self, user_id: str) -> None:
-        """One user's notifications, or those of one session, as they come."""
+        """Streams the notifications of a user, or of one of their sessions."""
         who = await self.stream_identity()
         if user_id != who.user_id and not who.trusted:
-            raise Forbidden("user-mismatch", "Only service and admin may read what others are told.")
+            raise Forbidden("user-mismatch", "Only service and admin may read the notifications of others.")
         user_id = names.user_id(user_id)
         session = self.query("session_id")
         session_id = names.session_id(session) if session else None

@@ -1,4 +1,4 @@
-"""Rooms and who is in them (section 3)."""
+"""Rooms and their members (section 3)."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class RoomPage(msgspec.Struct, rename="camel"):
 
 
 class Room(msgspec.Struct, rename="camel"):
-    """A room as its rules have it; `role` is that of the caller in the room, `slow_mode` in seconds."""
+    """The settings of a room, and the caller's `role` in it; `slow_mode` in seconds."""
 
     room_id: str
     private: bool
@@ -63,7 +63,7 @@ class Room(msgspec.Struct, rename="camel"):
 
 
 class Member(msgspec.Struct, rename="camel"):
-    """Somebody in a room; `guest` is there for who has no account."""
+    """A member of a room; only guests without an account have `guest`."""
 
     user_id: str
     username: str
@@ -71,7 +71,7 @@ class Member(msgspec.Struct, rename="camel"):
 
 
 class RoomDetails(Room, kw_only=True):
-    """A room with who is in it; the members are `members_truncated` when there are more."""
+    """A room and its members; `members_truncated` is set if not all of them are listed."""
 
     online_count: int
     members: list[Member]
@@ -79,7 +79,7 @@ class RoomDetails(Room, kw_only=True):
 
 
 class MemberPage(msgspec.Struct, rename="camel"):
-    """`next` is the `after` of the next page."""
+    """A page of members; `next` is the `after` of the next page."""
 
     members: list[Member]
     online_count: int
@@ -88,22 +88,22 @@ class MemberPage(msgspec.Struct, rename="camel"):
 
 
 class RoomHandler(Handler):
-    """A call about a room, by somebody who may make it."""
+    """A call about a room. Each method below raises Unauthorized, BadRequest or Forbidden."""
 
     async def readable(self, room_id: str) -> tuple[Identity, str]:
-        """Who asks, and the id of the room; raises Unauthorized, BadRequest, Forbidden for who may not read it."""
+        """The caller, who may read the room, and the room's id."""
         who, room_id = self.identity(), names.room_id(room_id)
         await self.server.policy.readable(who, room_id)
         return who, room_id
 
     async def ruled(self, room_id: str, rank: Rank = Rank.MODERATOR) -> tuple[Identity, str]:
-        """The same for who has a rank in the room."""
+        """The caller, who has this rank in the room, and the room's id."""
         who, room_id = self.identity(), names.room_id(room_id)
         await self.server.policy.ruled(who, room_id, rank)
         return who, room_id
 
     async def writable(self, room_id: str) -> tuple[Identity, str, Rules]:
-        """The same for who may write, and the rules by which that is so."""
+        """The caller, who may write in the room, the room's id and its rules."""
         who, room_id = self.identity(), names.room_id(room_id)
         return who, room_id, await self.server.policy.writable(who, room_id)
 
@@ -111,7 +111,7 @@ class RoomHandler(Handler):
 class RoomList(Handler):
     @operation({200: RoomPage}, query=("after", ROOMS))
     async def get(self) -> None:
-        """The rooms that the caller may read, by id; `after` is the last of the page before."""
+        """Lists the rooms that the caller may read, by id; `after` is the last id of the previous page."""
         who = self.identity()
         limit = self.number(*ROOMS)
         after = self.query("after")
@@ -127,7 +127,7 @@ class RoomList(Handler):
 class RoomInfo(Handler):
     @operation({200: RoomDetails}, errors=("not-found", "banned"))
     async def get(self, room_id: str) -> None:
-        """A room and who is in it."""
+        """Returns a room and its members."""
         who = self.identity()
         room_id = names.room_id(room_id)
         rules = await self.server.directory.find(who, room_id)
@@ -144,7 +144,7 @@ class RoomInfo(Handler):
         errors=(*READING, "conflict"),
     )  # fmt: skip
     async def put(self, room_id: str) -> None:
-        """Makes a room that is the caller's, or changes one."""
+        """Creates a room, whose owner is the caller, or changes its settings."""
         who = self.identity()
         room_id = names.room_id(room_id)
         rules = await self.server.policy.readable(who, room_id)
@@ -159,7 +159,7 @@ class RoomInfo(Handler):
 class MemberList(RoomHandler):
     @operation({200: MemberPage}, query=("after", MEMBERS), errors=READING)
     async def get(self, room_id: str) -> None:
-        """Who is in a room, page by page; `after` is the `next` of the page before."""
+        """Lists the members of a room; `after` is the `next` of the previous page."""
         _, room_id = await self.readable(room_id)
         limit = self.number(*MEMBERS)
         after = _decoded(self.query("after"))
@@ -181,7 +181,7 @@ class Typing(RoomHandler):
         errors=(*WRITING, "name-taken"),
     )  # fmt: skip
     async def post(self, room_id: str) -> None:
-        """Tells the room that the caller types; at most once in 2 seconds."""
+        """Tells the room that the caller is typing, at most once in 2 seconds."""
         who, room_id, _ = await self.writable(room_id)
         body = self.body(TypingBody) if self.request.body else TypingBody()
         name = self.username(who, body.username, body.client_id)
@@ -195,7 +195,7 @@ class Typing(RoomHandler):
 class Leave(RoomHandler):
     @operation({204: None}, body=LeaveBody, example={"clientId": "tab-1"}, errors=READING)
     async def post(self, room_id: str) -> None:
-        """Leaves a room at once, without the grace that a lost connection has."""
+        """Leaves a room at once, without the grace period of a lost connection."""
         who, room_id = await self.readable(room_id)
         body = self.body(LeaveBody)
         await self.server.orders.leave(room_id, who.user_id, names.client_id(body.client_id))
@@ -218,7 +218,7 @@ def _decoded(after: str) -> Key | None:
     try:
         return msgspec.json.decode(base64.urlsafe_b64decode(after), type=tuple[str, str])
     except (binascii.Error, ValueError, msgspec.MsgspecError):
-        raise BadRequest("bad-field", "after must be the `next` of the page before.") from None
+        raise BadRequest("bad-field", "after must be the `next` of the previous page.") from None
 
 
 ROUTES = [

@@ -53,7 +53,7 @@ class OwnedSession(msgspec.Struct, rename="camel"):
 
 
 class StreamCounts(msgspec.Struct, rename="camel"):
-    """Streams by channel, as far as the caller may read them."""
+    """The number of streams of each channel that the caller may read."""
 
     total_connections: int
     channels: dict[str, int]
@@ -63,7 +63,7 @@ T = TypeVar("T")
 
 
 class Success(msgspec.Struct, Generic[T]):
-    """How this family says that it went well."""
+    """The envelope of every response of this family."""
 
     success: Literal[True]
     data: T
@@ -100,10 +100,7 @@ class SessionMessages(SessionHandler):
         errors=("forbidden",), token="optional",
     )  # fmt: skip
     async def get(self) -> None:
-        """The last messages of a session, or of all that the caller may read; oldest first.
-
-        With `before` or `after` those before an id, or after one.
-        """
+        """Returns the last messages of a session or of all readable ones, or those before or after an id."""
         reading = self.reading(await self.caller())
         limit = self.number(*LIMIT)
         sessions = self.server.sessions
@@ -118,7 +115,7 @@ class SessionMessages(SessionHandler):
         errors=("forbidden", "empty-message"), token="optional",
     )  # fmt: skip
     async def post(self) -> None:
-        """Says something in a session."""
+        """Posts a message to a session."""
         who = await self.caller()
         body = self.body(SessionMessageBody)
         draft = Draft(
@@ -136,7 +133,7 @@ class SessionMessages(SessionHandler):
 class SessionOwner(SessionHandler):
     @operation({200: Success[OwnedSession]}, body=OwnerBody, example={"userId": "ada"}, errors=("forbidden",))
     async def put(self, session_id: str) -> None:
-        """Gives a session to a user, who reads what is said from then on; `withHistory` also what was said before."""
+        """Assigns a session to a user, who reads it from then on; with `withHistory` also what was said before."""
         who = self.identity()
         if who.role not in READERS_OF_ALL:
             raise Forbidden("forbidden", "Only agent, service and admin may assign sessions.")
@@ -152,7 +149,7 @@ class SessionEvents(SessionHandler):
         token="optional",
     )  # fmt: skip
     async def get(self) -> None:
-        """Streams the messages of a session, or of all; with `poll` as JSON at once."""
+        """Streams the messages of a session, or of all; with `poll` returns them as JSON."""
         reading = self.reading(await self.caller())
         asked, polls = position_asked(self), self.query("poll") in ("1", "true", "True")
         try:
@@ -188,7 +185,7 @@ class SessionEvents(SessionHandler):
 class Stats(SessionHandler):
     @operation({200: Success[StreamCounts]}, token="optional")
     async def get(self) -> None:
-        """How many streams this node has, by channel, as far as the caller may read them."""
+        """Counts the streams of this node by channel, as far as the caller may read them."""
         who = await self.caller()
         channels = await self.server.stream_stats.counts(who)
         self.answer({"success": True, "data": {"totalConnections": sum(channels.values()), "channels": channels}})

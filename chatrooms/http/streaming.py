@@ -24,7 +24,7 @@ SOFT_RETRY_MS = (5000, 15000)  # a soft refusal asks to come back after this, at
 
 
 class PolledEvent(msgspec.Struct):
-    """An event as the stream would have it."""
+    """An event of the stream."""
 
     event: str
     id: str
@@ -32,7 +32,7 @@ class PolledEvent(msgspec.Struct):
 
 
 class Poll(msgspec.Struct, rename="camel"):
-    """What a stream would begin with; `last_event_id` is where the next poll goes on, at once if there is `more`."""
+    """The next events of a stream; the next poll goes on from `last_event_id`, at once if there are `more`."""
 
     events: list[PolledEvent]
     more: bool
@@ -40,7 +40,7 @@ class Poll(msgspec.Struct, rename="camel"):
     recovered: bool
 
 
-STREAM = (EVENTS, Poll)  # the answer of what can be polled, too
+STREAM = (EVENTS, Poll)  # what a stream that can also be polled answers
 
 
 def position_asked(handler: Handler) -> str:

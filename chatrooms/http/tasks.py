@@ -55,7 +55,7 @@ class TaskList(Handler):
         who = self.identity()
         user_id = self.query("user_id") or who.user_id
         if user_id != who.user_id and who.role == "user":
-            raise Forbidden("user-mismatch", "user_id is not the one of the token.")
+            raise Forbidden("user-mismatch", "user_id does not match the token.")
         state, after = self.query("state"), self.query("after")
         if state:
             _check_state(state)
@@ -77,7 +77,7 @@ class TaskList(Handler):
         body = self.body(TaskBody)
         owner = who.user_id if body.user_id is None else names.user_id(body.user_id)
         if owner != who.user_id and not who.trusted:
-            raise Forbidden("user-mismatch", "user_id is not the one of the token.")
+            raise Forbidden("user-mismatch", "user_id does not match the token.")
         title = names.title(body.title)
         task_id = None if body.task_id is None else names.task_id(body.task_id)
         self.server.quotas.change_task(who)
@@ -88,7 +88,7 @@ class TaskList(Handler):
 class OneTask(Handler):
     @operation({200: TaskState}, errors=("forbidden", "not-found"))
     async def get(self, task_id: str) -> None:
-        """A task."""
+        """Returns a task."""
         who = self.identity()
         task = await self.server.tasks.readable(who, names.task_id(task_id))
         self.answer(task.data())
@@ -114,9 +114,9 @@ class OneTask(Handler):
 class Progress(Handler):
     @operation({200: EVENTS, 204: None}, query=("lastEventId",), errors=("forbidden", "not-found"))
     async def get(self, task_id: str) -> None:
-        """The progress of a task: its state at once, then each change; `complete` or `error` is the last.
+        """Streams the progress of a task: its state at once, then each change; `complete` or `error` is the last.
 
-        204 for who has seen the last one.
+        204 to a reader that has seen the last one.
         """
         who = await self.stream_identity()
         task_id = names.task_id(task_id)
@@ -195,7 +195,7 @@ class Export(RoomHandler):
         {202: StartedTask}, body=ExportBody, example={"format": "jsonl"}, errors=(*READING, "too-many-tasks", "full")
     )
     async def post(self, room_id: str) -> None:
-        """Writes the messages of a room to a file, as a task."""
+        """Starts a task that writes the messages of a room to a file."""
         who, room_id = await self.readable(room_id)
         body = self.body(ExportBody) if self.request.body else ExportBody()
         self.server.quotas.export(who)

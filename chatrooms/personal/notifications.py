@@ -57,7 +57,7 @@ def notification_event(
     Raises BadRequest for what may not be; TooLarge for data of more than `max_bytes` of JSON (0: any).
     """
     if not _TYPE.match(type) or type in RESERVED:
-        raise BadRequest("bad-field", "type must be a-z, 0-9, _ and -, begin with a letter, and be no event of ours.")
+        raise BadRequest("bad-field", "type must be a-z, 0-9, _ and -, begin with a letter, and be no built-in event.")
     if not 1 <= len(user_ids) <= MAX_USERS:
         raise BadRequest("bad-field", f"There must be 1 to {MAX_USERS} userIds.")
     told = Notification(

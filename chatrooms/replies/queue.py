@@ -102,7 +102,7 @@ class ReplyRights:
         assert reply.row.room_id is not None
         rules = await self._policy.of(reply.row.room_id, who.user_id)
         if rules.rank(who) < Rank.MODERATOR:
-            raise Forbidden("not-author", "Only who asked or a moderator may do that.")
+            raise Forbidden("not-author", "Only its author or a moderator may do that.")
 
     async def check_repeat(self, who: Identity, reply: Reply) -> None:
         """As `check_stop`; in a room one must be allowed to write, too."""

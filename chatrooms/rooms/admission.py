@@ -36,9 +36,9 @@ class Admission:
     def attendee(self, who: Identity, request: JoinRequest) -> Attendee:
         """Who wants to sit where. Raises Forbidden, then BadRequest, then Conflict `name-taken`."""
         if request.user_id and request.user_id != who.user_id:
-            raise Forbidden("user-mismatch", "userId is not the one of the token.")
+            raise Forbidden("user-mismatch", "userId does not match the token.")
         if who.username is not None and request.username and not names.same_name(request.username, who.username):
-            raise Forbidden("username-mismatch", "username is not the one of the token.")
+            raise Forbidden("username-mismatch", "username does not match the token.")
         room_id = names.room_id(request.room_id)
         username = names.username(request.username or None)
         if who.username is None:

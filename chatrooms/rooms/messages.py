@@ -110,7 +110,7 @@ class Messages:
             message = await self._owned(tx, who, room_id, seq, who.trusted)
             edits = await edits_of(tx, seq)
             if len(edits) >= MAX_EDITS:
-                raise Conflict("conflict", f"This message was edited {MAX_EDITS} times: write a new one.")
+                raise Conflict("conflict", f"This message has been edited {MAX_EDITS} times: write a new one.")
             message.message, message.edited_at = text, now_ms()
             edited = msgspec.json.encode(message)
             await rewrite_message(tx, seq, "room-message", edited)

@@ -155,9 +155,9 @@ async def _put_out(tx: Transaction, room_id: str, user_id: str, now: int) -> Non
 
 def _check_other(who: Identity, user_id: str) -> None:
     if user_id == who.user_id:
-        raise BadRequest("bad-request", "That would be against yourself.")
+        raise BadRequest("bad-request", "You cannot do that to yourself.")
 
 
 def _check_not_owner(rules: Rules, user_id: str) -> None:
     if user_id == rules.owner:
-        raise Conflict("conflict", "The owner of a room needs no other role in it.")
+        raise Conflict("conflict", "The owner of a room cannot have another role in it.")

@@ -42,7 +42,7 @@ async def _take_turn(tx: Transaction, room_id: str, user_id: str, interval: floa
     last = await last_post(tx, room_id, user_id)
     wait = 0 if last is None else last + length - now
     if wait > 0 or new > 1:
-        sentence = f"This room is in slow mode: one message in {interval:g} s."
+        sentence = f"This room is in slow mode: one message every {interval:g} s."
         raise TooMany("slow-mode", sentence, max(wait, 1) / 1000)
     await forget_posts(tx, room_id, now - length)
     await note_post(tx, room_id, user_id, now)

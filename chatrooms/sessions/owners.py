@@ -154,7 +154,7 @@ class Owners:
     def _check_free(self, who: Identity) -> None:
         """Raises Forbidden for a user where sessions without an owner are nobody's to take."""
         if who.role == "user" and not self._first_come:
-            raise Forbidden("forbidden", "This session has no owner yet: a program has to assign it.")
+            raise Forbidden("forbidden", "This session has no owner yet: a program has to assign one.")
 
     def _apply(self, event: Event) -> None:
         if event.type == CLAIMED:

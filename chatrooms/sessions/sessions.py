@@ -106,7 +106,7 @@ class Sessions:
         if reading.session_id is not None:
             return await self._owners.check(reading.who, reading.session_id)
         if reading.who.role not in (*READERS_OF_ALL, VISITOR):
-            raise Forbidden("forbidden", "Give a sessionId: all sessions are for agent, service and admin.")
+            raise Forbidden("forbidden", "Give a sessionId: only agent, service and admin may read all sessions.")
         return 0
 
     async def claim(self, reading: Reading) -> None:
@@ -248,7 +248,7 @@ class Sessions:
     def _connected(self, reading: Reading, start: Start, client_id: str) -> dict[str, object]:
         what = "all sessions" if reading.session_id is None else f"session {reading.session_id}"
         return {
-            "message": f"You read {what}.",
+            "message": f"You are reading {what}.",
             "timestamp": iso(now_ms()),
             "sessionId": reading.session_id,
             "robotId": reading.robot_id,

@@ -80,13 +80,13 @@ class ChannelOrders:
         if channel is None:
             data = msgspec.json.encode(order)
             if len(data) > ORDER_BYTES:
-                raise TooLarge("too-large", f"Subscriptions by way of another node take {ORDER_BYTES} bytes at most.")
+                raise TooLarge("too-large", f"Through another node, subscriptions have at most {ORDER_BYTES} bytes.")
             await self._log.append([Event(CHANGED, data, (CONTROL,))])
             return
         if order.remove and order.by and channel.held_by_others(order.remove, order.by):
             raise _not_yours()
         if order.remove and not order.by and not channel.may_reserve():
-            raise Unauthorized("token-missing", "A token is needed: too many keys were freed without one.")
+            raise Unauthorized("token-missing", "A token is required: too many keys were removed without one.")
         for subscription in order.add:
             if not _may_add(channel, subscription):
                 raise subscription.refusal.problem() if subscription.refusal else _not_yours()

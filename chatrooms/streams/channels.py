@@ -164,7 +164,7 @@ class Channel:
 
 MAX_SUBSCRIPTIONS = 20  # on one connection, those that are about to be let in included
 
-_TOO_MANY = f"A connection carries {MAX_SUBSCRIPTIONS} subscriptions at most."
+_TOO_MANY = f"A connection carries at most {MAX_SUBSCRIPTIONS} subscriptions."
 
 log = logging.getLogger(__name__)
 

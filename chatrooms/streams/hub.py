@@ -175,7 +175,7 @@ class Hub:
     def check_draining(self) -> None:
         """Raises Unavailable when this process is about to stop."""
         if self.draining:
-            raise Unavailable("draining", "The server is about to stop.", RETRY_AFTER)
+            raise Unavailable("draining", "The server is stopping.", RETRY_AFTER)
 
     def check_room_for(self, user_id: str) -> None:
         """Raises Unavailable `draining` or `full`, TooMany `too-many-streams`, when one more is not taken."""

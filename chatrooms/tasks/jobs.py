@@ -181,7 +181,7 @@ class Tasks:
 def check_right(who: Identity, task: Task) -> None:
     """Raises Forbidden for others than the owner, agents, services and admins."""
     if task.user_id != who.user_id and who.role == "user":
-        raise Forbidden("forbidden", "This task is somebody else's.")
+        raise Forbidden("forbidden", "This task belongs to another user.")
 
 
 def _sentence(error: BaseException) -> str:

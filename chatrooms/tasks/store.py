@@ -44,7 +44,7 @@ class TaskStore:
 
         async def command(tx: Transaction) -> list[Event]:
             if await find_task(tx, task_id) is not None:
-                raise Conflict("conflict", "There is a task of that id.")
+                raise Conflict("conflict", "A task with that id already exists.")
             if limited and self._most:
                 await self._make_room(tx, user_id)
             await add_task(tx, task, until)
@@ -117,7 +117,7 @@ class TaskStore:
 
     async def _make_room(self, tx: Transaction, user_id: str) -> None:
         if await count_tasks(tx, user_id) >= self._most and not await forget_oldest_task(tx, user_id):
-            sentence = f"You have {self._most} unfinished tasks: end some of them first."
+            sentence = f"You have {self._most} unfinished tasks: finish or cancel some of them first."
             raise TooMany("too-many-tasks", sentence, RETRY_AFTER)
 
 

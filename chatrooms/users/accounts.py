@@ -58,7 +58,7 @@ class Accounts:
         self._guest_rate.spend(address)
         check_free(username)
         if self._shown(username) or await self._stored.looks_taken(username):
-            raise Conflict("name-taken", "A registered user has that name, or one that looks like it.")
+            raise Conflict("name-taken", "That name, or one that looks like it, belongs to a registered user.")
         return await self._signins.begin(f"guest-{secrets.token_hex(8)}", username, "user", guest=True)
 
     async def sign_up(
@@ -73,7 +73,7 @@ class Accounts:
         self._guesses.sign_up(address)
         check_free(username)
         if who is not None and await self._stored.by_id(who.user_id) is not None:
-            raise Conflict("conflict", "You have an account: sign out to make another one.")
+            raise Conflict("conflict", "You already have an account: sign out to create another one.")
         hashed = await self._passwords.hash(password)
         account = new_account(username, email, hashed, "user")
         if who is not None and who.guest:

@@ -1,4 +1,4 @@
-"""What the handlers declare of their calls is what a real server does, and the document is made of it."""
+"""The OpenAPI document is valid and complete, and a real server behaves as it says."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_the_document_is_valid() -> None:
 
 
 def test_every_route_and_method_is_in_the_document() -> None:
-    """And nothing else is; HEAD is a GET without its body, OPTIONS a preflight."""
+    """And nothing else; HEAD is a GET without its body, OPTIONS a preflight."""
     verbs = {verb.lower() for verb in RequestHandler.SUPPORTED_METHODS} - {"head", "options"}
     assert verbs == set(openapi.METHODS)
     expected = [
@@ -63,7 +63,7 @@ def test_every_route_and_method_is_in_the_document() -> None:
 
 
 def test_every_operation_has_a_route() -> None:
-    """A method that declares one answers somewhere."""
+    """Every method that declares an operation is reached by a route."""
     declared = [
         (path.stem, handler.name, method.name) for path in HANDLERS.glob("*.py")
         for handler in ast.parse(path.read_text()).body if isinstance(handler, ast.ClassDef)
@@ -99,7 +99,7 @@ def test_bodies_are_those_of_the_code() -> None:
 
 @pytest.mark.parametrize("call", CALLS, ids=name_of)
 def test_examples_are_of_their_types(call: Call) -> None:
-    """No field that there is not, and none that lacks."""
+    """With no unknown field and none missing."""
     told = DOCUMENT["paths"][call.path][call.method]
     one = call.operation
     assert call.text and set(one.errors) <= CODES
@@ -112,7 +112,7 @@ def test_examples_are_of_their_types(call: Call) -> None:
 
 
 def holds(data: Any, part: Any) -> None:
-    """Fails unless all of a part is in some data."""
+    """Fails unless some data contain all of a part."""
     if isinstance(part, dict):
         for name, value in part.items():
             holds(data[name], value)
@@ -124,11 +124,11 @@ def holds(data: Any, part: Any) -> None:
 
 
 def fits(data: Any, kind: Any) -> None:
-    """Fails for data that is not of a type, or has fields that the type has not."""
+    """Fails for data that is not of this type or has fields that the type does not declare."""
     assert msgspec.to_builtins(msgspec.convert(data, kind)) == data
 
 
-def test_a_field_that_is_not_declared_is_seen() -> None:
+def test_an_undeclared_field_is_noticed() -> None:
     """Or the tests that use it would prove nothing."""
     declared = BY_NAME["POST /api/auth/ticket"].operation.answers[201]
     fits({"ticket": "x", "expiresIn": 30}, declared)
@@ -137,7 +137,7 @@ def test_a_field_that_is_not_declared_is_seen() -> None:
 
 
 class World:
-    """What there must be before a call can succeed; made by name, when a call needs it."""
+    """Creates what a call needs to succeed."""
 
     def __init__(self, chat: Chat) -> None:
         self.chat = chat
@@ -149,7 +149,7 @@ class World:
         return await make(call) if make else FIXED[name]
 
     async def body(self, call: Call) -> Any:
-        """The example, with what only the server knows."""
+        """The declared example, with the secrets that only the server knows."""
         body = call.operation.example
         if "refreshToken" in body:
             return {"refreshToken": (await self._sign_up())["refreshToken"]}
@@ -158,7 +158,7 @@ class World:
         return body
 
     async def prepare(self, call: Call) -> None:
-        """What a call needs that is in neither its path nor its body; and nothing that it lists is empty."""
+        """Creates what a call needs beside its path and body, and what it lists."""
         if call.path.startswith("/api/rooms/") or call.path in ("/api/rooms", "/api/invites/accept"):
             for user, method, path, body in LOBBY:
                 assert (await self.chat.call(method, path, body, user, "admin")).status < 300
@@ -221,7 +221,7 @@ LOBBY: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
 @pytest.mark.gen_test
 @pytest.mark.parametrize("call", CALLS, ids=name_of)
 async def test_calls_answer_as_they_declare(chat: Chat, call: Call) -> None:
-    """With the declared example: a declared status, and a body that is exactly what is declared for it."""
+    """The declared example gets a declared status, and exactly the body declared for it."""
     world = World(chat)
     await world.prepare(call)
     path = call.path
@@ -242,7 +242,7 @@ async def test_polls_answer_as_they_declare(chat: Chat, name: str) -> None:
 
 
 async def check(chat: Chat, call: Call, path: str, sent: object, token: str) -> None:
-    """Makes a call and looks at its answer; a stream is only begun to be read."""
+    """Makes a call and checks its response; of a stream only the head is read."""
     headers = {"Authorization": f"Bearer {token}"}
     if name_of(call) == "GET /events" and "?" not in path:
         path += "?roomId=lobby&username=ada"
