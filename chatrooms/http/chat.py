@@ -81,7 +81,7 @@ class ChatBody(msgspec.Struct, rename="camel"):
 TICK = 1.0  # seconds between two looks at the clock and the authenticator
 
 
-BEGINNING = ("forbidden", "banned", "muted", "too-large", "too-many-replies")  # codes
+BEGINNING = ("forbidden", "banned", "muted", "slow-mode", "too-large", "too-many-replies")
 
 
 class ReplyHandler(Handler):

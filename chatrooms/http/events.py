@@ -51,9 +51,7 @@ class EventsBody(StreamBody):
 
 
 QUERY = ("roomId", "username", "clientId", "userId", "lastEventId", Number("history", 0, 0, 200), "poll")
-ERRORS = (
-    "forbidden", "banned", "user-mismatch", "username-mismatch", "name-taken", "replaced-too-often", "conflict",
-)  # fmt: skip
+ERRORS = ("forbidden", "banned", "user-mismatch", "username-mismatch", "name-taken", "conflict")
 
 
 class Added(msgspec.Struct, rename="camel"):

@@ -99,7 +99,7 @@ class Call(NamedTuple):
         if one.body:
             found |= {"bad-json", "too-large", "unsupported-media-type"}
         if one.streams:
-            found |= {"ticket-invalid", "too-many-streams", "full", "rate-limited"}
+            found |= {"ticket-invalid", "too-many-streams", "replaced-too-often", "full", "rate-limited"}
         return found
 
 
@@ -156,7 +156,8 @@ class _Writer:
         }  # fmt: skip
         if one.body is not None:
             content = {"schema": self._by_shape[one.body], "example": one.example}
-            told["requestBody"] = {"content": {"application/json": content}}
+            needed = isinstance(one.body, type) and any(field.required for field in msgspec.structs.fields(one.body))
+            told["requestBody"] = {"required": needed, "content": {"application/json": content}}
         told["responses"] = {str(status): self._answer(status, one) for status in one.answers}
         for status, codes in STATUSES.items():
             if ours := sorted(call.codes & set(codes)):
