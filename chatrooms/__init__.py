@@ -11,8 +11,8 @@ from chatrooms.options import VERSION as __version__
 if TYPE_CHECKING:
     from chatrooms.app import make_app
     from chatrooms.embed import Chatrooms, identify
+    from chatrooms.identity import Identity
     from chatrooms.personal.notifications import Note
-    from chatrooms.users.tokens import Identity
 
 __all__ = ("Chatrooms", "Identity", "Note", "__version__", "identify", "make_app")
 
@@ -20,7 +20,7 @@ _WHERE = (
     ("Chatrooms", "chatrooms.embed"),
     ("identify", "chatrooms.embed"),
     ("make_app", "chatrooms.app"),
-    ("Identity", "chatrooms.users.tokens"),
+    ("Identity", "chatrooms.identity"),
     ("Note", "chatrooms.personal.notifications"),
 )
 

@@ -12,10 +12,10 @@ from chatrooms import names
 from chatrooms.errors import BadRequest, NotFound
 from chatrooms.http.base import COOKIE, SAFE_METHODS, Handler
 from chatrooms.http.openapi import operation
+from chatrooms.identity import Identity
 from chatrooms.users.authenticator import TICKET_TTL
 from chatrooms.users.passwords import KNOWN, Caller
 from chatrooms.users.signins import SignedIn
-from chatrooms.users.tokens import Identity
 
 DEVICE_COOKIE = "chatrooms_device"  # lets nobody in; only guesses of others do not lock out who has it
 DEVICE_BYTES = 16

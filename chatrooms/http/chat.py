@@ -15,10 +15,10 @@ from chatrooms.ai.base import Prompt, Turn
 from chatrooms.errors import BadRequest, Problem
 from chatrooms.http.base import Handler
 from chatrooms.http.openapi import EVENTS, operation
+from chatrooms.identity import Identity
 from chatrooms.replies.forms import UI_HEADER, Content, Form, UIMessages
 from chatrooms.replies.reply import ERROR, Ending, Reader, Reply
 from chatrooms.streams.stream import tune
-from chatrooms.users.tokens import Identity
 
 HISTORY = 10  # the last entries that count
 ROLES = ("user", "assistant", "system")

@@ -8,8 +8,8 @@ from chatrooms import names
 from chatrooms.errors import BadRequest
 from chatrooms.http.openapi import Number, operation
 from chatrooms.http.rooms import MAX_PAGE, READING, WRITING, RoomHandler
+from chatrooms.identity import Identity
 from chatrooms.rooms.message import Draft, Posted, RoomMessage
-from chatrooms.users.tokens import Identity
 
 MAX_BATCH = 500
 MAX_BATCH_BYTES = 1 << 20

@@ -9,9 +9,9 @@ from http.client import responses
 from typing import Any, Literal, NamedTuple, TypeVar
 
 import msgspec
-from tornado.web import RequestHandler
 
 from chatrooms.errors import CODES, STATUSES
+from chatrooms.http.tornado_internals import NOT_IMPLEMENTED
 from chatrooms.options import VERSION
 
 METHODS = ("get", "post", "put", "patch", "delete")  # HEAD is a GET without its body, OPTIONS a preflight
@@ -118,7 +118,7 @@ def calls(routes: Sequence[tuple[Any, ...]]) -> Iterator[Call]:
     for pattern, handler, *_ in routes:
         for name in METHODS:
             method = getattr(handler, name)
-            if method is not RequestHandler._unimplemented_method:
+            if method is not NOT_IMPLEMENTED:
                 path, names = _path(pattern, method)
                 tag = handler.__module__.rpartition(".")[2]
                 yield Call(name, path, names, method.operation, inspect.cleandoc(method.__doc__), tag)

@@ -13,10 +13,10 @@ from chatrooms import names
 from chatrooms.errors import BadRequest, TooMany
 from chatrooms.http.base import Handler
 from chatrooms.http.openapi import Number, operation
+from chatrooms.identity import Identity
 from chatrooms.rooms.presence import Key
 from chatrooms.rooms.rules import Rank, Rules
-from chatrooms.rooms.settings import Change
-from chatrooms.users.tokens import Identity
+from chatrooms.rooms.settings import SettingsChange
 
 MAX_PAGE = 200
 MAX_SLOW_MODE = 86_400  # seconds
@@ -151,7 +151,7 @@ class RoomInfo(Handler):
         self.server.room_settings.check(who, room_id, rules)
         body = self.body(SettingsBody) if self.request.body else SettingsBody()
         title = names.title(body.title) if body.title else None if body.title is not UNSET else UNSET
-        wanted = Change(body.private, body.slow_mode, title)
+        wanted = SettingsChange(body.private, body.slow_mode, title)
         done = await self.server.room_settings.change(who, room_id, wanted)
         self.answer(described(who, room_id, done.rules), 201 if done.created else 200)
 

@@ -7,17 +7,16 @@ from typing import Generic, Literal, TypeVar
 import msgspec
 
 from chatrooms import names
-from chatrooms.errors import Forbidden, TooMany, Unauthorized, Unavailable
-from chatrooms.http.base import SAFE_METHODS, Handler
+from chatrooms.errors import Forbidden
+from chatrooms.http.base import SAFE_METHODS
 from chatrooms.http.openapi import Number, operation
-from chatrooms.http.streaming import STREAM, position_asked, refuse_softly, stream_head, take_socket
-from chatrooms.sessions.owners import READERS_OF_ALL, visitor
-from chatrooms.sessions.sessions import Draft, Reading, within
-from chatrooms.sessions.store import UNNAMED, SessionMessage
-from chatrooms.streams.resume import Start
-from chatrooms.users.tokens import Identity
+from chatrooms.http.streaming import SESSION, STREAM, StreamHandler, given
+from chatrooms.identity import Identity
+from chatrooms.sessions.owners import READERS_OF_ALL
+from chatrooms.sessions.sessions import Draft, SessionScope
+from chatrooms.sessions.store import SessionMessage
+from chatrooms.streams.opening import MAX_HISTORY, Fields
 
-MAX_HISTORY = 200  # messages in one answer, or told first on a stream
 LIMIT = Number("limit", 50, 1, MAX_HISTORY)
 HISTORY = Number("history", 0, 0, MAX_HISTORY)
 
@@ -69,29 +68,19 @@ class Success(msgspec.Struct, Generic[T]):
     data: T
 
 
-class SessionHandler(Handler):
+class SessionHandler(StreamHandler):
     """A call of this family: also without a token where guests are allowed, and errors say so twice."""
 
     error_extras = {"success": False}
 
     async def caller(self) -> Identity:
-        """Who asks. Raises Unauthorized; Forbidden for a write of a foreign page without a token."""
+        """Who asks; tickets are for reading. Raises Unauthorized, Forbidden."""
         reads = self.request.method in SAFE_METHODS
-        try:
-            return await self.stream_identity() if reads else self.identity()
-        except Unauthorized as problem:
-            if problem.code != "token-missing" or not self.server.options.guests:
-                raise
-        if not reads:
-            self.access.check_origin(self.request)
-        return visitor(self.access.address(self.request))
+        return await self.reader(SESSION, self._credential("ticket") if reads else "")
 
-    def reading(self, who: Identity) -> Reading:
+    def fields(self) -> Fields:
         """What is asked for."""
-        session_id, robot_id = self.query("sessionId"), self.query("robotId")
-        return Reading(
-            who, names.session_id(session_id) if session_id else None, names.robot_id(robot_id) if robot_id else None
-        )
+        return given(sessionId=self.query("sessionId"), robotId=self.query("robotId"))
 
 
 class SessionMessages(SessionHandler):
@@ -101,12 +90,12 @@ class SessionMessages(SessionHandler):
     )  # fmt: skip
     async def get(self) -> None:
         """Returns the last messages of a session or of all readable ones, or those before or after an id."""
-        reading = self.reading(await self.caller())
+        scope = SessionScope.of(await self.caller(), self.fields())
         limit = self.number(*LIMIT)
         sessions = self.server.sessions
-        await sessions.check_read(reading)
-        await sessions.claim(reading)
-        messages, more = await sessions.page(reading, self.query("before"), self.query("after"), limit)
+        await sessions.check_read(scope)
+        await sessions.claim(scope)
+        messages, more = await sessions.page(scope, self.query("before"), self.query("after"), limit)
         data = {"messages": [msgspec.Raw(message) for message in messages], "hasMore": more}
         self.answer({"success": True, "data": data})
 
@@ -145,41 +134,14 @@ class SessionOwner(SessionHandler):
 
 class SessionEvents(SessionHandler):
     @operation(
-        {200: STREAM}, query=("sessionId", "robotId", "lastEventId", HISTORY, "poll"), errors=("forbidden",),
-        token="optional",
+        {200: STREAM}, query=("sessionId", "robotId", "clientId", "lastEventId", HISTORY, "poll"),
+        errors=("forbidden",), token="optional",
     )  # fmt: skip
     async def get(self) -> None:
         """Streams the messages of a session, or of all; with `poll` returns them as JSON."""
-        reading = self.reading(await self.caller())
-        asked, polls = position_asked(self), self.query("poll") in ("1", "true", "True")
-        try:
-            start = await self._start(reading, asked)
-            if polls:
-                self.answer(await self.server.sessions.poll(reading, start))
-                return
-            # Again, with no await from here until the stream is open: a claim that comes later finds it.
-            since = await self.server.sessions.check_read(reading)
-            self.server.hub.check_room_for(reading.who.user_id)
-        except (TooMany, Unavailable) as problem:
-            if polls or not asked:
-                raise
-            refuse_softly(self, reading.who, asked, problem, UNNAMED)
-            return
-        self.server.authenticator.check(reading.who)  # again: it may have been shut out meanwhile
-        start = within(start, since, self.server.log.head)
-        sock = take_socket(self)
-        if sock is not None:
-            self.server.sessions.open(sock, reading, start, stream_head(self))
-
-    async def _start(self, reading: Reading, asked: str) -> Start:
-        """Where to start, for who may read; the session is the caller's from here on if it may be."""
-        sessions = self.server.sessions
-        await sessions.check_read(reading)
-        history = self.number(*HISTORY)
-        self.server.quotas.open_stream(reading.who)
-        self.server.hub.check_room_for(reading.who.user_id)
-        await sessions.claim(reading)
-        return await sessions.start_of(reading, asked, history)
+        who = await self.caller()
+        more = given(history=self.query("history"), clientId=self.query("clientId"))
+        await self.serve(SESSION, who, {**self.fields(), **more})
 
 
 class Stats(SessionHandler):

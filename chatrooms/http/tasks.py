@@ -12,16 +12,15 @@ from msgspec import UNSET, UnsetType
 from tornado.iostream import StreamClosedError
 
 from chatrooms import names
-from chatrooms.errors import BadRequest, Conflict, Forbidden, Problem, TooMany, Unavailable
+from chatrooms.errors import BadRequest, Conflict, Forbidden, Problem
 from chatrooms.http.base import Handler
-from chatrooms.http.openapi import EVENTS, Number, operation
+from chatrooms.http.openapi import Number, operation
 from chatrooms.http.rooms import READING, RoomHandler
-from chatrooms.http.streaming import position_asked, refuse_softly, say_last, stream_head, take_socket
-from chatrooms.log.event import MAX_SEQ, event_id
+from chatrooms.http.streaming import STREAM, StreamHandler, given
+from chatrooms.log.event import MAX_SEQ
 from chatrooms.tasks.export import FORMATS
 from chatrooms.tasks.result import StoredResult
-from chatrooms.tasks.task import COMPLETED, STATES, TASK, Change, Task, TaskState
-from chatrooms.users.tokens import Identity
+from chatrooms.tasks.task import COMPLETED, STATES, Change, TaskState
 
 MAX_PAGE = 200
 LIMIT = Number("limit", 50, 1, MAX_PAGE)
@@ -111,41 +110,15 @@ class OneTask(Handler):
         self.answer(task.data())
 
 
-class Progress(Handler):
-    @operation({200: EVENTS, 204: None}, query=("lastEventId",), errors=("forbidden", "not-found"))
+class Progress(StreamHandler):
+    @operation({200: STREAM, 204: None}, query=("clientId", "lastEventId", "poll"), errors=("forbidden", "not-found"))
     async def get(self, task_id: str) -> None:
         """Streams the progress of a task: its state at once, then each change; `complete` or `error` is the last.
 
         204 to a reader that has seen the last one.
         """
         who = await self.stream_identity()
-        task_id = names.task_id(task_id)
-        asked = position_asked(self)
-        try:
-            self.server.quotas.open_stream(who)
-            self.server.hub.check_room_for(who.user_id)
-            task, position = await self.server.tasks.present(who, task_id)
-            self.server.hub.check_room_for(who.user_id)  # again: others came while it was read
-        except (TooMany, Unavailable) as problem:
-            if not asked:
-                raise
-            refuse_softly(self, who, asked, problem, TASK)
-            return
-        self.server.authenticator.check(who)  # again: it may have been shut out meanwhile
-        if task.ended and asked == event_id(self.server.log.epoch, position):
-            self.set_status(204)  # it has seen the end: nothing else makes a native EventSource stop
-            return
-        self._write(who, task, position)
-
-    def _write(self, who: Identity, task: Task, position: int) -> None:
-        streams, head = self.server.task_streams, stream_head(self)
-        sock = take_socket(self)
-        if sock is None:
-            return
-        if task.ended:
-            say_last(sock, head + streams.first(task, position))
-        else:
-            streams.open(sock, who, task, position, head)
+        await self.serve("task", who, given(taskId=task_id, clientId=self.query("clientId")))
 
 
 def _check_state(state: str) -> None:

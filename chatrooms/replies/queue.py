@@ -8,13 +8,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from chatrooms.errors import Forbidden, NotFound, TooMany
+from chatrooms.identity import Identity
+from chatrooms.limits import Quotas
 from chatrooms.options import Options
 from chatrooms.replies.reply import Reply
 from chatrooms.rooms.messages import Messages
 from chatrooms.rooms.policy import Policy
 from chatrooms.rooms.rules import Rank
-from chatrooms.users.quotas import Quotas
-from chatrooms.users.tokens import Identity
 
 RETRY_AFTER = 5.0  # seconds, for who finds the queue full
 

@@ -21,11 +21,11 @@ import msgspec
 from chatrooms import body, names
 from chatrooms.cluster.bus.base import Answer, Intake
 from chatrooms.errors import BadRequest, Problem, Unavailable
+from chatrooms.identity import Identity
 from chatrooms.logs import described, tell
 from chatrooms.rooms.message import Draft, Posted
 from chatrooms.rooms.messages import Messages
 from chatrooms.rooms.rules import Rules
-from chatrooms.users.tokens import Identity
 
 HELD = 2000  # messages that wait for the database; what comes then is refused
 TOGETHER = 500  # that are appended at once

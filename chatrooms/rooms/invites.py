@@ -7,10 +7,10 @@ import secrets
 from typing import NamedTuple
 
 from chatrooms.errors import Conflict, NotFound
+from chatrooms.identity import Identity
 from chatrooms.log.database import Database, Row, Source, Transaction
 from chatrooms.rooms.audit import Acts
 from chatrooms.rooms.rules import Act, Rank, Rules, remove_member, rules_of, set_member
-from chatrooms.users.tokens import Identity
 
 INVITE_BYTES = 24  # 192 random bits
 MAX_INVITES = 100  # that can be used, of one room at the same time

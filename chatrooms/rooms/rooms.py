@@ -2,33 +2,41 @@
 
 from __future__ import annotations
 
-import random
-import secrets
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
 import msgspec
 
 from chatrooms import sse
+from chatrooms.identity import Identity
 from chatrooms.limits import RateLimit
-from chatrooms.log.event import event_id
 from chatrooms.log.log import Log
 from chatrooms.options import Options
-from chatrooms.rooms.attendee import Attendee
 from chatrooms.rooms.message import MessageQueries
-from chatrooms.rooms.presence import Key, Names, Presence, as_guest
-from chatrooms.streams.hub import LONGEST_RETRY, Hub, closing
-from chatrooms.streams.resume import POLL_EVENTS, Replacements, Start, page, start_of
+from chatrooms.rooms.presence import Key, Member, Names, Presence, as_guest
+from chatrooms.streams.hub import Hub, closing
+from chatrooms.streams.opening import RETRY_MS
+from chatrooms.streams.resume import Start, start_of
 from chatrooms.streams.stream import Stream
-from chatrooms.streams.topic import Topic
-from chatrooms.users.tokens import Identity
 
 TYPING_INTERVAL = 2.0  # seconds between two `typing` events of one user
-RETRY_MS = (500, int(LONGEST_RETRY * 1000))  # reconnection time told to clients, at random between
-DRAIN_RETRY_MS = (1000, 5000)
-MakeStream = Callable[[Topic, int], Stream]  # of a topic, after a position, on whatever connection
 SETTLING = 10.0  # seconds after the start in which who resumes was here before it
+
+
+class RoomListeners(NamedTuple):
+    """Who is told what happens in rooms; `state` gives whole events that tell a newcomer what is going on there."""
+
+    state: Callable[[str], bytes] = lambda room_id: b""
+    # The room, who it is, and whether they came to this node (True) or left it.
+    on_presence: Callable[[str, Key, bool], None] = lambda room_id, key, here: None
+    # A stream opens: the user, the room, and whether the user is above its rules.
+    on_joined: Callable[[str, str, bool], None] = lambda user_id, room_id, trusted: None
+    # The room, user and client of a new stream whose user is on other nodes, too.
+    on_replaced: Callable[[str, str, str], None] = lambda room_id, user_id, client_id: None
+    # What is told to readers on other nodes: the nodes, the topic, the frame.
+    on_ephemeral: Callable[[Sequence[str], str, bytes], None] = lambda nodes, topic, frame: None
 
 
 class Room:
@@ -38,13 +46,7 @@ class Room:
         self._rooms = rooms
         self.room_id = room_id
         self.presence = Presence(
-            room_id,
-            rooms.presence_limit,
-            self.announce,
-            self._emptied,
-            self._report,
-            rooms.elsewhere,
-            rooms.names.note,
+            room_id, rooms.presence_limit, self.announce, self._emptied, self._report, rooms.elsewhere, rooms.names.note
         )
 
     def announce(self, frame: bytes) -> None:
@@ -56,7 +58,7 @@ class Room:
         return self.presence.snapshot() + self._rooms.ephemeral_state(self.room_id)
 
     def stream_ended(self, stream: Stream, hold: float) -> None:
-        assert stream.member is not None
+        assert isinstance(stream.member, Member)
         if self._rooms.hub.draining:
             return  # they will be back in another process: nobody is told that they left
         self.presence.release(stream.member, hold + self._rooms.leave_grace)
@@ -71,83 +73,43 @@ class Room:
 class Rooms:
     """All rooms of this process, and what may be asked of them."""
 
-    def __init__(self, hub: Hub, log: Log, messages: MessageQueries, options: Options) -> None:
+    def __init__(
+        self, hub: Hub, log: Log, messages: MessageQueries, options: Options, listeners: RoomListeners
+    ) -> None:
         self.hub = hub
         self.leave_grace: float = options.leave_grace
         self.presence_limit: int = options.presence_limit
         self.elsewhere: Counter[str] = Counter()  # by user: in how many rooms, on how many other nodes
-        # What else is going on in a room, for who comes or may have missed some; whole events.
-        self.ephemeral_state: Callable[[str], bytes] = lambda room_id: b""
-        # Who comes to this node, and leaves it; and what is told to the readers on others.
-        self.on_presence: Callable[[str, Key, bool], None] = lambda room_id, key, here: None
-        self.on_replaced: Callable[[Attendee], None] = lambda attendee: None
-        self.on_joined: Callable[[str, str, bool], None] = lambda user_id, room_id, trusted: None
-        self.on_ephemeral: Callable[[list[str], str, bytes], None] = lambda nodes, topic, frame: None
-        self._log = log
+        self.ephemeral_state, self.on_presence, self.on_joined, self.on_replaced, self.on_ephemeral = listeners
+        self.log = log
         self._first_head = log.head
         self._settled = time.monotonic() + SETTLING
         self._messages = messages
-        self._heartbeat: float = options.heartbeat
         self._live: dict[str, Room] = {}
-        self._replacements = Replacements()
         self._typing = RateLimit(1, TYPING_INTERVAL)
         self.names = Names()
 
     # Reading
 
+    @property
+    def retry_ms(self) -> tuple[int, int]:
+        """How long readers are told to wait before they reconnect: within the grace, so that nobody seems to leave."""
+        low, high = RETRY_MS
+        grace = self.leave_grace * 1000
+        return (int(grace / 4), int(grace * 3 / 4)) if 0 < grace <= high else (low, high)
+
+    def returns(self, start: Start) -> bool:
+        """Whether a reader that starts there was here before this process, which has only just started."""
+        return start.resumes and 0 < start.position <= self._first_head and time.monotonic() < self._settled
+
     async def start_of(self, room_id: str, asked: str, history: int) -> Start:
         """Where a reader starts; without a position that can be resumed, before the last `history` messages."""
-        start = await start_of(self._log, self.hub, topic_of(room_id), asked)
+        start = await start_of(self.log, self.hub, topic_of(room_id), asked)
         if history and not start.resumes:
             first = await self._messages.nth_last(topic_of(room_id), history)
             if first is not None:
                 start = start._replace(position=min(start.position, first - 1))
         return start
-
-    def admit(self, attendee: Attendee) -> None:
-        """Raises Conflict `replaced-too-often` when two pages fight for one clientId."""
-        if self._same(attendee) is not None:
-            self._replacements.count(topic_of(attendee.room_id), attendee.user_id, attendee.client_id)
-
-    def open(self, make: MakeStream, attendee: Attendee, start: Start, head: bytes = b"") -> None:
-        """Opens a stream of a room: announces its member and writes what it lacks.
-
-        `head` is the response head, of a stream that has its connection for itself. A stream of the
-        same client ends as `replaced`.
-        """
-        room = self._room(attendee.room_id)
-        member = room.presence.enter(attendee.user_id, attendee.username, self._returns(start), attendee.guest)
-        old = self._same(attendee)
-        if old is not None:
-            old.finish(closing("replaced", False))
-        if member.nodes:
-            self.on_replaced(attendee)
-        self.on_joined(attendee.user_id, attendee.room_id, attendee.trusted)
-        topic = self.hub.topic(topic_of(attendee.room_id))
-        topic.snapshot = room.snapshot
-        stream = make(topic, start.position)
-        stream.user_id, stream.client_id, stream.member = attendee.user_id, attendee.client_id, member
-        stream.session, stream.expires_at, stream.trusted = attendee.session, attendee.expires_at, attendee.trusted
-        stream.id = stream.id or secrets.token_urlsafe(16)
-        id = event_id(self._log.epoch, start.position)
-        first = sse.encode(self._system(room, attendee, start, stream.id), "system", id, self._retry())
-        self.hub.open(stream, room, head + first + self.ephemeral_state(attendee.room_id))
-
-    async def poll(self, attendee: Attendee, start: Start) -> bytes:
-        """The JSON answer to a poll: `system`, then what follows the start, POLL_EVENTS in all."""
-        room = self._room(attendee.room_id)
-        room.presence.poll(attendee.user_id, attendee.username, attendee.guest)
-        self.on_joined(attendee.user_id, attendee.room_id, attendee.trusted)
-        head = self._log.head
-        events = await self._log.read(topic_of(attendee.room_id), start.position, POLL_EVENTS)
-        system = self._system(room, attendee, start, "")
-        return page(self._log, system, start.position, start.recovered, events, head)
-
-    def check_open(self, attendee: Attendee) -> None:
-        """Raises Unavailable or TooMany when no more streams are taken; one that replaces another is."""
-        self.hub.check_draining()
-        if self._same(attendee) is None:
-            self.hub.check_room_for(attendee.user_id)
 
     # Presence
 
@@ -208,7 +170,7 @@ class Rooms:
     def username_of(self, user_id: str, client_id: str) -> str | None:
         """The name that a client uses in its stream, if it has one."""
         for stream in self.hub.streams_of(user_id):
-            if stream.client_id == client_id and stream.member is not None:
+            if stream.client_id == client_id and isinstance(stream.member, Member):
                 return stream.member.key[1]
         return None
 
@@ -244,8 +206,8 @@ class Rooms:
         return [(room_id, room.presence) for room_id, room in self._live.items()]
 
     def presence_of(self, room_id: str) -> Presence:
-        """Who is in a room; for somebody who enters it in the same step, since a room without members stays."""
-        return self._room(room_id).presence
+        """Who is in a room; for somebody who enters it in the same step."""
+        return self.room(room_id).presence
 
     def find_presence(self, room_id: str) -> Presence | None:
         """Who is in a room; None for one that nobody is in."""
@@ -263,48 +225,12 @@ class Rooms:
         """Forgets a room that nobody is in any more."""
         self._live.pop(room.room_id, None)
 
-    def end(self, stream: Stream, reason: str) -> None:
-        """Ends a stream whose reader should come back, and keeps its member for that time."""
-        retry = random.randint(*DRAIN_RETRY_MS)
-        id = event_id(self._log.epoch, stream.position)
-        stream.end(reason, True, retry / 1000, id, retry)
-
-    def _room(self, room_id: str) -> Room:
+    def room(self, room_id: str) -> Room:
+        """A room, for somebody who enters it in the same step: one without members stays."""
         room = self._live.get(room_id)
         if room is None:
             room = self._live[room_id] = Room(self, room_id)
         return room
-
-    def _returns(self, start: Start) -> bool:
-        """Whether who starts there was here before this process, which has only just started."""
-        return start.resumes and 0 < start.position <= self._first_head and time.monotonic() < self._settled
-
-    def _same(self, attendee: Attendee) -> Stream | None:
-        return self.hub.stream_of(topic_of(attendee.room_id), attendee.user_id, attendee.client_id)
-
-    def _retry(self) -> int:
-        """Milliseconds until a reconnect: jittered, and within the grace so that nobody seems to leave."""
-        low, high = RETRY_MS
-        if 0 < self.leave_grace * 1000 <= high:
-            low, high = int(self.leave_grace * 250), int(self.leave_grace * 750)
-        return random.randint(low, high)
-
-    def _system(self, room: Room, attendee: Attendee, start: Start, stream_id: str) -> bytes:
-        data = {
-            "message": f"Welcome, {attendee.username}. You are in {attendee.room_id}.",
-            "roomId": attendee.room_id,
-            "userId": attendee.user_id,
-            "username": attendee.username,
-            **as_guest(attendee.guest),
-            "clientId": attendee.client_id,
-            "onlineCount": room.presence.count,
-            "lastEventId": event_id(self._log.epoch, start.position),
-            "recovered": start.recovered,
-            "missed": start.missed,
-            "heartbeat": self._heartbeat,
-            "streamId": stream_id,
-        }
-        return msgspec.json.encode(data)[:-1] + b"," + room.presence.listed() + b"}"
 
 
 def topic_of(room_id: str) -> str:

@@ -7,13 +7,13 @@ from typing import NamedTuple
 
 import msgspec
 
-from chatrooms import sse
 from chatrooms.clock import iso, now_ms
 from chatrooms.errors import Unavailable
 from chatrooms.log.database import Database, Source, Transaction
 from chatrooms.log.event import Event, identified
 from chatrooms.log.group import event_of
 from chatrooms.log.retention import remove_before
+from chatrooms.streams.encoding import Encoding
 
 MESSAGE = "session-message"
 
@@ -56,21 +56,17 @@ class _Created(msgspec.Struct, rename="camel"):
     created_at: str
 
 
-class Unnamed:
+class Unnamed(Encoding):
     """Each event is JSON with its `type`, for clients that read by `onmessage`."""
 
-    ends: frozenset[str] = frozenset()
-
-    def event(self, event: Event, id: str) -> bytes:
-        """`{"type": "message", "data": {…}, "timestamp"}`."""
-        return sse.encode(self.data(event, id), None, id)
+    named = False
 
     def data(self, event: Event, id: str) -> bytes:
-        """The same, as JSON alone."""
+        """`{"type": "message", "data": {…}, "timestamp"}`."""
         created = msgspec.json.decode(event.data, type=_Created).created_at
         return b'{"type":"message","data":%b,"timestamp":"%b"}' % (identified(event.data, id), created.encode())
 
-    def signal(self, name: str, data: Mapping[str, object], id: str | None = None, retry: int | None = None) -> bytes:
+    def signal_data(self, name: str, data: Mapping[str, object]) -> bytes:
         """`closing` becomes an `error`, which every client of this family knows; all else keeps its name."""
         told = {"timestamp": now_ms(), **data}
         for key in _TIMES:
@@ -81,7 +77,7 @@ class Unnamed:
             sentence = f"This stream has ended: {reason}."
             told = {"error": sentence, "code": reason, "reconnect": reconnect, **told}
             name = "error"
-        return sse.encode(msgspec.json.encode({"type": name, **told}), None, id, retry)
+        return msgspec.json.encode({"type": name, **told})
 
 
 UNNAMED = Unnamed()

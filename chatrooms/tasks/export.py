@@ -14,6 +14,7 @@ import msgspec
 
 from chatrooms.clock import iso
 from chatrooms.errors import Problem, TooMany
+from chatrooms.identity import Identity
 from chatrooms.log.event import event_id
 from chatrooms.log.log import Log
 from chatrooms.options import Options
@@ -22,7 +23,6 @@ from chatrooms.rooms.rooms import topic_of
 from chatrooms.tasks.jobs import Job, Tasks
 from chatrooms.tasks.result import Results, ResultWriter
 from chatrooms.tasks.task import Task
-from chatrooms.users.tokens import Identity
 
 AT_ONCE = 2  # exports that a node writes at the same time; more wait
 MAX_WAITING = 1000  # exports of a node, those that wait among them

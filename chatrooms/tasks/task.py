@@ -6,23 +6,16 @@ back; what has ended does not change any more.
 
 from __future__ import annotations
 
-import random
-import socket
 from collections.abc import Mapping
 from typing import NamedTuple
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from chatrooms import sse
 from chatrooms.clock import iso
 from chatrooms.errors import BadRequest, Conflict
-from chatrooms.log.event import Event, event_id
-from chatrooms.log.log import Log
-from chatrooms.streams.encoding import Named
-from chatrooms.streams.hub import LONGEST_RETRY, Hub
-from chatrooms.streams.stream import Stream
-from chatrooms.users.tokens import Identity
+from chatrooms.log.event import Event
+from chatrooms.streams.encoding import Encoding
 
 PENDING, RUNNING, COMPLETED, FAILED, CANCELLED = "pending", "running", "completed", "failed", "cancelled"
 STATES = (PENDING, RUNNING, COMPLETED, FAILED, CANCELLED)
@@ -122,47 +115,19 @@ def topic_of(task_id: str) -> str:
     return f"task:{task_id}"
 
 
-class TaskEncoding(Named):
+class TaskEncoding(Encoding):
     """Each event carries the whole task; after the last of it nothing more comes."""
 
     ends = frozenset({"complete", "error"})
 
-    def event(self, event: Event, id: str) -> bytes:
-        return sse.encode(event.data, event.type, id)
+    def data(self, event: Event, id: str) -> bytes:
+        return event.data
 
-    def signal(self, name: str, data: Mapping[str, object], id: str | None = None, retry: int | None = None) -> bytes:
-        times = {key: iso(value) for key, value in data.items() if key in TIMES and isinstance(value, int)}
-        return super().signal(name, {**data, **times}, id, retry)
+    def signal_data(self, name: str, data: Mapping[str, object]) -> bytes:
+        times = {key: iso(value) for key, value in data.items() if key in _TIMES and isinstance(value, int)}
+        return msgspec.json.encode({**data, **times})
 
 
-TIMES = ("timestamp", "expiresAt")
+_TIMES = ("timestamp", "expiresAt")
 
 TASK = TaskEncoding()
-
-
-RETRY_MS = (500, int(LONGEST_RETRY * 1000))  # reconnection time told to clients, at random between
-
-
-class TaskStreams:
-    """Opens streams of tasks, and is their owner."""
-
-    def __init__(self, hub: Hub, log: Log) -> None:
-        self._hub = hub
-        hub.encode_as("task", TASK)
-        self._log = log
-
-    def first(self, task: Task, position: int) -> bytes:
-        """The event that tells the present state; `position` is that of the event which told it first."""
-        id = event_id(self._log.epoch, position)
-        return sse.encode(task.data(), task.event, id, None if task.ended else random.randint(*RETRY_MS))
-
-    def open(self, sock: socket.socket, who: Identity, task: Task, position: int, head: bytes) -> None:
-        """Makes a socket a stream of a task that has not ended: writes its state, then what follows."""
-        topic = self._hub.topic(topic_of(task.task_id))
-        stream = Stream(self._hub, sock, topic, position)
-        stream.user_id, stream.session, stream.expires_at = who.user_id, who.session, who.expires_at
-        stream.trusted = who.trusted
-        self._hub.open(stream, self, head + self.first(task, position))
-
-    def stream_ended(self, stream: Stream, hold: float) -> None:
-        """Nobody is told."""

@@ -14,10 +14,10 @@ from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
 
 from chatrooms.errors import BadRequest, Unavailable
+from chatrooms.identity import Identity
 from chatrooms.limits import Backoff, RateLimit
 from chatrooms.log.database import Database, Transaction
 from chatrooms.options import Options
-from chatrooms.users.tokens import Identity
 
 SHORTEST = 8  # characters
 LONGEST = 1024

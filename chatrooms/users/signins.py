@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from chatrooms.errors import Conflict, Unauthorized
+from chatrooms.identity import Identity
 from chatrooms.log.database import Database, Transaction
 from chatrooms.log.event import Event
 from chatrooms.log.log import Log
@@ -22,7 +23,7 @@ from chatrooms.log.retention import remove_before
 from chatrooms.options import Options
 from chatrooms.users.authenticator import add_revocation, renewed, revoked
 from chatrooms.users.store import Account, add, hold, role_of
-from chatrooms.users.tokens import Identity, Tokens
+from chatrooms.users.tokens import Tokens
 
 
 class SignedIn(NamedTuple):

@@ -21,6 +21,7 @@ from chatrooms.http import openapi
 from chatrooms.http.auth import PASSWORD
 from chatrooms.http.openapi import Call, Number
 from chatrooms.http.pages import Reference
+from chatrooms.http.tornado_internals import NOT_IMPLEMENTED
 from tests.helpers.channel import Subscribed, wanted
 from tests.helpers.chat import Chat
 
@@ -52,7 +53,7 @@ def test_every_route_and_method_is_in_the_document() -> None:
     assert verbs == set(openapi.METHODS)
     expected = [
         (pattern, verb) for pattern, handler, *_ in ROUTES for verb in verbs
-        if getattr(handler, verb) is not RequestHandler._unimplemented_method
+        if getattr(handler, verb) is not NOT_IMPLEMENTED
     ]  # fmt: skip
     told = [(path, method) for path, operations in DOCUMENT["paths"].items() for method in operations]
     assert len(told) == len(expected) == len(CALLS) > 60
@@ -237,7 +238,8 @@ async def test_polls_answer_as_they_declare(chat: Chat, name: str) -> None:
     """A page of events, for each family that can be polled."""
     call = BY_NAME[name]
     room = "roomId=lobby&username=ada&" if call.path == "/events" else ""
-    path = call.path.replace("{userId}", "ada") + f"?{room}poll=1"
+    path = call.path.replace("{userId}", "ada").replace("{taskId}", await World(chat).value(call, "taskId"))
+    path += f"?{room}poll=1"
     await check(chat, call, path, None if call.method == "get" else {}, chat.token("ada", role="admin"))
 
 

@@ -38,7 +38,7 @@ def event_names() -> set[str]:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call):
                 called = ast.unparse(node.func)
-                position = {"sse.encode": 1, "Event": 0, "self._change": 0}.get(called)
+                position = {"sse.encode": 1, "Event": 0, "First": 0, "self._change": 0}.get(called)
                 if called.endswith((".signal", ".broadcast")):
                     position = 0
                 if position is not None and len(node.args) > position:

@@ -13,6 +13,7 @@ from chatrooms.clock import now_ms
 from chatrooms.log.database import Database, Row, Transaction
 from chatrooms.log.event import MAX_SEQ
 from chatrooms.log.retention import LEAST_ROWS, extent_of, in_steps
+from chatrooms.rooms.joined import remove_all
 from chatrooms.sessions.store import check_unlocked
 from chatrooms.tasks import store
 
@@ -25,9 +26,10 @@ Remove = Callable[[Transaction, Sequence[Row]], Awaitable[None]]
 
 
 async def begin(tx: Transaction, user_id: str) -> None:
-    """Notes, in the commit that ends an account, that all that is its own is to be removed."""
+    """Ends the user's memberships, in the commit that ends the account, and notes that the rest is to go."""
     sql = "insert into erasures (user_id, requested_at) values ($1, $2) on conflict (user_id) do nothing"
     await tx.execute(sql, user_id, now_ms())
+    await remove_all(tx, user_id)
 
 
 async def finish_all(database: Database) -> int:

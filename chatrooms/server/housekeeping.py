@@ -8,15 +8,15 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import NamedTuple, Protocol
 
-from chatrooms import erasure
 from chatrooms.clock import now_ms
 from chatrooms.log.database import Database
 from chatrooms.log.event import purged
 from chatrooms.log.log import Log
 from chatrooms.log.retention import any_between, last_before
 from chatrooms.options import Options
-from chatrooms.parts import Parts
 from chatrooms.replies import store as replies
+from chatrooms.server import erasure
+from chatrooms.server.parts import Parts
 from chatrooms.sessions.store import forget
 from chatrooms.tasks import store as tasks
 from chatrooms.tasks.result import Results

@@ -7,9 +7,9 @@ import logging
 import random
 from pathlib import Path
 
-from chatrooms.housekeeping import keep_house
 from chatrooms.options import Options
-from chatrooms.parts import Parts
+from chatrooms.server.housekeeping import keep_house
+from chatrooms.server.parts import Parts
 
 WATCH = 0.5  # seconds between two looks for what other programs changed
 LAST_CHORE = 5.0  # seconds that a chore of the house may still take when the server stops
@@ -64,7 +64,7 @@ class Server(Parts):
             for stream in streams[start : start + batch]:
                 channel = self.channels.get(stream.id)
                 if channel is None:
-                    self.rooms.end(stream, "draining")
+                    self.opener.send_away(stream, "draining")
                 else:  # with all its streams
                     channel.end("draining")
             await asyncio.sleep(DRAIN_STEP)
