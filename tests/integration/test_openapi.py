@@ -238,7 +238,9 @@ async def test_polls_answer_as_they_declare(chat: Chat, name: str) -> None:
     """A page of events, for each family that can be polled."""
     call = BY_NAME[name]
     room = "roomId=lobby&username=ada&" if call.path == "/events" else ""
-    path = call.path.replace("{userId}", "ada").replace("{taskId}", await World(chat).value(call, "taskId"))
+    path = call.path
+    for part in call.names:
+        path = path.replace(f"{{{part}}}", await World(chat).value(call, part))
     path += f"?{room}poll=1"
     await check(chat, call, path, None if call.method == "get" else {}, chat.token("ada", role="admin"))
 
