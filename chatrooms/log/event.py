@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
-CONTROL = "control"  # the topic of orders that every node obeys: revoke, kick, rules changed
+CONTROL = "control"  # the topic of orders that every node applies: revoke, kick, rules changed
 MAX_SEQ = 2**53 - 1  # the largest integer that JavaScript holds exactly
 
 PURGED = "log-purged"  # the order to forget what was read of the log: its text is about to go

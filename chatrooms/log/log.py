@@ -3,8 +3,8 @@
 Appends that arrive while one commit is under way go together in the next. A caller is answered, and the event
 handed to its readers, only after the commit: nobody sees an event that a crash can take back.
 
-Where other nodes append to the same log, each node takes from it what it lacks, in order: when it is
-rung for, before an append of its own (it sees the head under the lock), and once a second.
+Where other nodes append to the same log, each node reads the events it has missed, in order: when it is
+rung, before an append of its own (it sees the head under the lock), and once a second.
 """
 
 from __future__ import annotations
@@ -185,7 +185,7 @@ class Log:
             self.ring(self.head + 1)
 
     async def _look(self) -> None:
-        """Takes what other nodes have appended, if somebody has rung, and tells who waits for that."""
+        """Reads what other nodes have appended, if somebody has rung, and wakes callers that wait for it."""
         looked, self._looked = self._looked, None
         if looked is None:
             return

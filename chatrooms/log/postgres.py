@@ -3,7 +3,7 @@
 All write transactions run under an advisory lock, taken before anything is read: one for the log,
 one for all else. So what is written here behaves as on SQLite, whatever the number of nodes. Each
 lock is taken in a statement of its own: under READ COMMITTED the next one sees all that was
-committed by who had the lock before.
+committed by the previous holder of the lock.
 
 Nobody takes both, and each table is written under one of them only: that of the log has the events
 and all that the commands of appends write (rooms, tasks, replies, sign-ins, …), the other one what
@@ -45,7 +45,7 @@ IDLE_CONNECTION = 300.0  # seconds until a connection that nobody uses is closed
 LOG_LOCK = 0x63686174_00000001
 WRITE_LOCK = 0x63686174_00000002
 MIGRATION_LOCK = 0x63686174_00000003
-RING_LOCK = 0x63686174_00000004  # of who rings for the outbox, in migration 0005
+RING_LOCK = 0x63686174_00000004  # held while ringing for the outbox, in migration 0005
 
 # What says that the server, not the statement, is at fault: it may work when tried again.
 _AWAY = (

@@ -15,7 +15,7 @@ MAX_WAITING = 10_000  # messages that wait to be sent; the oldest are dropped
 
 Hear = Callable[[bytes], None]  # is given each message, in the event loop, and does not raise
 Health = Callable[[bool], None]  # is told when the bus goes away, and when it is back
-Answer = Callable[[bytes], None]  # says something to who published a message, if it asked for an answer
+Answer = Callable[[bytes], None]  # answers the publisher of a message, if it asked for an answer
 Take = Callable[[bytes, Answer], None]  # is given what other programs publish, as Hear
 
 

@@ -129,7 +129,7 @@ class PostgresBus:
         try:
             message = self._joiner.join(payload.encode())
         except ValueError:
-            log.warning("the bus brought what is not ours")
+            log.warning("ignored a message on the bus that is not from chatrooms")
             return
         if message is not None:
             self._hear(message)
