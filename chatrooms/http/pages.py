@@ -23,6 +23,9 @@ POLICY = (
 )
 
 
+VENDOR = "vendor/"  # third-party libraries, in folders that name the version
+
+
 class Page(Handler, StaticFileHandler):
     """A file of the demo, revalidated on each use: there is no build step that would name versions."""
 
@@ -33,6 +36,10 @@ class Page(Handler, StaticFileHandler):
         super().set_default_headers()
         self.set_header("Cache-Control", "no-cache")
         self.set_header("Content-Security-Policy", POLICY)
+
+    def set_extra_headers(self, path: str) -> None:
+        if path.startswith(VENDOR):
+            self.set_header("Cache-Control", "public, max-age=31536000, immutable")
 
     def validate_absolute_path(self, root: str, absolute_path: str) -> str | None:
         if "\0" in absolute_path or not os.path.realpath(absolute_path).startswith(os.path.realpath(root) + os.sep):

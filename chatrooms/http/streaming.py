@@ -17,12 +17,14 @@ from chatrooms.sessions.owners import visitor
 from chatrooms.streams.opening import Fields, MakeStream, StreamKind
 from chatrooms.streams.stream import Stream, say_goodbye
 
+SESSION = "session"  # the family that may be read without a token, where guests are allowed
+
 
 class StreamHandler(Handler):
     """Opens streams, by themselves or as polls."""
 
     async def serve(self, family: str, who: Identity, fields: Fields) -> None:
-        """Opens the stream of a family, or answers a poll. Raises what refuses it, softly to who comes back.
+        """Opens the stream of a family, or answers a poll. Raises what refuses it, softly to a reader that comes back.
 
         204 for a reader that has seen the end: nothing else makes a native EventSource stop.
         """
@@ -55,10 +57,18 @@ class StreamHandler(Handler):
         """The response head of a stream, with what CORS asks for."""
         return sse.head((*more, *self.access.cors_headers(self.request)))
 
-    def visitor(self, problem: Unauthorized) -> Identity:
-        """Who reads sessions without a token. Raises that problem, Forbidden for a write of a foreign page."""
-        if problem.code != "token-missing" or not self.server.options.guests:
-            raise problem
+    async def reader(self, family: str, ticket: str = "", token: str = "") -> Identity:
+        """Who asks for a stream, by a ticket or token of its own or else as the call says; sessions may be visited.
+
+        Raises Unauthorized; Forbidden, also for a write of a foreign page without a token.
+        """
+        if ticket:
+            return await self.server.authenticator.redeem(ticket)
+        try:
+            return self.server.authenticator.verify(token) if token else self.identity()
+        except Unauthorized as problem:
+            if problem.code != "token-missing" or family != SESSION or not self.server.options.guests:
+                raise
         if self.request.method not in SAFE_METHODS:
             self.access.check_origin(self.request)
         return visitor(self.access.address(self.request))

@@ -93,13 +93,13 @@ class Rooms:
 
     @property
     def retry_ms(self) -> tuple[int, int]:
-        """The reconnection time told to clients: within the grace, so that nobody seems to leave."""
+        """How long readers are told to wait before they reconnect: within the grace, so that nobody seems to leave."""
         low, high = RETRY_MS
         grace = self.leave_grace * 1000
         return (int(grace / 4), int(grace * 3 / 4)) if 0 < grace <= high else (low, high)
 
     def returns(self, start: Start) -> bool:
-        """Whether a reader was here before this process, which has only just started."""
+        """Whether a reader that starts there was here before this process, which has only just started."""
         return start.resumes and 0 < start.position <= self._first_head and time.monotonic() < self._settled
 
     async def start_of(self, room_id: str, asked: str, history: int) -> Start:

@@ -7,7 +7,6 @@ change hands at any moment, also by way of another node.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import NamedTuple
 
 import msgspec
@@ -37,7 +36,7 @@ from chatrooms.streams.hub import Hub
 from chatrooms.streams.opening import Fields, LogStream, history_of
 from chatrooms.streams.resume import First, Start, start_of
 from chatrooms.streams.stream import Stream
-from chatrooms.streams.topic import Reader, Topic
+from chatrooms.streams.topic import Topic
 
 SOME = 500  # events looked through at once for those that visitors may read
 LOOKS = 20  # how often, for one answer
@@ -157,10 +156,6 @@ class Sessions:
         if who.role not in READERS_OF_ALL:
             self._readers.setdefault(_place(stream), {})[stream] = None
 
-    def reader(self, scope: SessionScope) -> Reader | None:
-        """How the log is read of a topic that the database does not hold as such."""
-        return partial(self.read, scope) if scope.shared else None
-
     def stream_ended(self, stream: Stream, hold: float) -> None:
         readers = self._readers.get(_place(stream), {})
         readers.pop(stream, None)
@@ -270,7 +265,7 @@ class SessionStream(LogStream):
         return start
 
     def topic(self) -> Topic:
-        return self._hub.topic(self.name, UNNAMED, self._sessions.reader(self._scope))
+        return self._hub.topic(self.name, UNNAMED, self.read if self._scope.shared else None)
 
     def enter(self, start: Start, stream: Stream | None) -> Sessions:
         if stream is not None:

@@ -290,7 +290,7 @@ class Refusal(NamedTuple):
 class Subscription(NamedTuple):
     """A stream of a family that is wanted on a connection under a key, from a position ("" for none).
 
-    By `who` was verified, or why by nobody.
+    `who` was verified as its reader, or `refusal` says why nobody was.
     """
 
     key: str

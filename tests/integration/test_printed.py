@@ -15,7 +15,7 @@ from threading import Timer
 import jwt
 import pytest
 
-from tests.helpers.documents import ROOT, code_blocks
+from tests.helpers.documents import DOCUMENTS, ROOT, code_blocks
 from tests.process import SECRET, ServerProcess
 
 PATIENCE = 60.0  # seconds that one block may take
@@ -52,6 +52,7 @@ ELSEWHERE = {
     "make run": "the gate", "make test": "the gate", "docker compose": "needs Docker", ".[ai]": "needs a key",
     "psql": "test_psql", "db.example.org": "needs that server", "nats request": "needs the program nats",
     "pytest": "runs tests", "make lint": "the gate", "cProfile": "does not end by itself",
+    "http.server": "serves port 8000", "npm install": "the gate",
 }  # fmt: skip
 
 
@@ -170,8 +171,8 @@ def test_tokens_of_a_program(server: ServerProcess) -> None:
     )
 
 
-@pytest.mark.parametrize("document", sorted(path.name for path in (ROOT / "docs").glob("*.md")))
+@pytest.mark.parametrize("document", [str(path.relative_to(ROOT)) for path in DOCUMENTS])
 def test_every_block_is_known(document: str) -> None:
     """Also in documents that are not run."""
-    for block in code_blocks(ROOT / "docs" / document, "sh"):
-        wanted_of(f"docs/{document}", block)
+    for block in code_blocks(ROOT / document, "sh"):
+        wanted_of(document, block)
