@@ -275,7 +275,7 @@ class SessionStream(LogStream):
     def first(self, start: Start, stream_id: str) -> First:
         scope = self._scope
         what = "all sessions" if scope.session_id is None else f"session {scope.session_id}"
-        told = {"message": f"You read {what}.", "sessionId": scope.session_id, "robotId": scope.robot_id}
+        told = {"message": f"You are reading {what}.", "sessionId": scope.session_id, "robotId": scope.robot_id}
         return First("connected", UNNAMED.signal_data("connected", {**told, **self.described(start, stream_id)}))
 
     async def read(self, after: int, limit: int) -> tuple[Sequence[Event], int]:
