@@ -10,7 +10,7 @@ from chatrooms.http.base import SAFE_METHODS
 from chatrooms.http.streaming import SESSION, StreamHandler, given
 from chatrooms.identity import Identity
 from chatrooms.sessions.owners import READERS_OF_ALL
-from chatrooms.sessions.sessions import Draft, SessionScope
+from chatrooms.sessions.sessions import SessionDraft, SessionScope
 from chatrooms.streams.opening import MAX_HISTORY, Fields
 
 
@@ -60,7 +60,7 @@ class SessionMessages(SessionHandler):
     async def post(self) -> None:
         who = await self.caller()
         body = self.body(MessageBody)
-        draft = Draft(
+        draft = SessionDraft(
             names.session_id(body.session_id),
             body.content,
             bool(body.is_from_bot),

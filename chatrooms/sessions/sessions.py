@@ -75,7 +75,7 @@ class SessionScope(NamedTuple):
         return filtered(OPEN if self.visits else ALL, self.robot_id)
 
 
-class Draft(NamedTuple):
+class SessionDraft(NamedTuple):
     """What a client wants to say in a session."""
 
     session_id: str
@@ -125,7 +125,7 @@ class Sessions:
 
     # Writing
 
-    async def post(self, who: Identity, draft: Draft) -> bytes:
+    async def post(self, who: Identity, draft: SessionDraft) -> bytes:
         """Writes a message, with its row for other programs, and returns it as JSON when it is durable.
 
         Raises BadRequest, TooLarge, Forbidden, TooMany, Unavailable.
