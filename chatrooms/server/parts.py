@@ -123,11 +123,14 @@ class Parts:
         self.running_replies = RunningReplies(self.hub, self.nodes)
         self.order_log = OrderLog(self.log, self.nodes.name)
         self.presence_changes = PresenceChanges()
-        told = RoomListeners(
-            self.running_replies.state_of, self.presence_changes.note if self.database.shared else _nobody,
-            self.memberships.note, self.order_log.replaced, self.nodes.send,
-        )  # fmt: skip
-        self.rooms = Rooms(self.hub, self.log, stored, options, told)
+        listeners = RoomListeners(
+            state=self.running_replies.state_of,
+            on_presence=self.presence_changes.note if self.database.shared else _nobody,
+            on_joined=self.memberships.note,
+            on_replaced=self.order_log.replaced,
+            on_ephemeral=self.nodes.send,
+        )
+        self.rooms = Rooms(self.hub, self.log, stored, options, listeners)
         self.messages = Messages(self.log, stored, self.quotas, options, answers, quotes)
         self.orders = Orders(self.order_log, self.hub, self.rooms)
         self.policy = Policy(self.database, self.rooms)
