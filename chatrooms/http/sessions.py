@@ -13,7 +13,7 @@ from chatrooms.http.openapi import Number, operation
 from chatrooms.http.streaming import SESSION, STREAM, StreamHandler, given
 from chatrooms.identity import Identity
 from chatrooms.sessions.owners import READERS_OF_ALL
-from chatrooms.sessions.sessions import Draft, SessionScope
+from chatrooms.sessions.sessions import SessionDraft, SessionScope
 from chatrooms.sessions.store import SessionMessage
 from chatrooms.streams.opening import MAX_HISTORY, Fields
 
@@ -107,7 +107,7 @@ class SessionMessages(SessionHandler):
         """Posts a message to a session."""
         who = await self.caller()
         body = self.body(SessionMessageBody)
-        draft = Draft(
+        draft = SessionDraft(
             names.session_id(body.session_id),
             body.content,
             bool(body.is_from_bot),
