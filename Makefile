@@ -32,7 +32,7 @@ bench: $(VENV)/.installed-test
 
 $(VENV)/.installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[client]'
 	touch $@
 
 $(VENV)/.installed-test: $(VENV)/.installed

@@ -34,12 +34,12 @@ def parse(data: bytes, content_type: str, shape: type[T], most: int = MAX_BYTES)
         raise TooLarge("too-large", f"The body is larger than {most} bytes.")
     _check_complexity(data)
     if b"\\u0000" in data and _NUL.search(data):
-        raise BadRequest("bad-field", "The body has a NUL character.")
+        raise BadRequest("bad-field", "The body contains a NUL character.")
     try:
         data.decode()  # msgspec looks only at the fields that it reads
         return msgspec.json.decode(data, type=shape)
     except msgspec.ValidationError as error:
-        raise BadRequest("bad-field", f"The body is not as expected: {_printable(error)}.") from None
+        raise BadRequest("bad-field", f"The body is invalid: {_printable(error)}.") from None
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         raise BadRequest("bad-json", "The body is not a JSON object in UTF-8.") from None
 

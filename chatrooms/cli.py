@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from pkgutil import resolve_name
 
-from chatrooms import __version__
-from chatrooms.commands import data, notify, serve, session, talk, task, token, user
 from chatrooms.errors import ConfigError, StartFailure, Unavailable
+from chatrooms.options import VERSION
 
-COMMANDS: dict[str, tuple[Callable[[Sequence[str]], int], str]] = {
-    "serve": (serve.main, "run the server"),
-    "token": (token.main, "print a signed token"),
-    "user": (user.main, "add and manage accounts"),
-    "tail": (talk.tail, "show a room as it goes"),
-    "send": (talk.send, "say something in a room"),
-    "task": (task.main, "make, change and watch tasks; run a program as one"),
-    "session": (session.main, "read and write message sessions"),
-    "notify": (notify.main, "tell a user something, beside all rooms"),
-    "backup": (data.backup, "copy the database of a running server to a file"),
-    "restore": (data.restore, "replace the database by a backup, under a new epoch"),
-    "retention": (data.retention, "remove events older than --retention days"),
+# Each is imported when it is called: a server needs no client, and a client no server.
+COMMANDS = {
+    "serve": ("serve:main", "run the server"),
+    "token": ("user:token", "print a signed token"),
+    "user": ("user:user", "add and manage accounts"),
+    "tail": ("talk:tail", "follow a room"),
+    "send": ("talk:send", "post a message to a room"),
+    "task": ("task:main", "create, change and watch tasks; run a program as one"),
+    "session": ("talk:session", "read and write message sessions"),
+    "notify": ("talk:notify", "send a notification to a user"),
+    "backup": ("data:backup", "copy the database of a running server to a file"),
+    "restore": ("data:restore", "replace the database with a backup and begin a new epoch"),
+    "retention": ("data:retention", "remove events older than --retention days"),
 }
 
 
@@ -29,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command; returns its exit status. A bad setting is one line and status 2; what may pass, 1."""
     args = list(sys.argv[1:] if argv is None else argv)
     if args in (["--version"], ["-V"]):
-        print(f"chatrooms {__version__}")
+        print(f"chatrooms {VERSION}")
         return 0
     if not args or args[0] in ("-h", "--help"):
         print(_usage())
@@ -38,10 +39,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"chatrooms: unknown command {args[0]!r}\n\n{_usage()}", file=sys.stderr)
         return 2
     try:
-        return COMMANDS[args[0]][0](args[1:])
+        status: int = resolve_name(f"chatrooms.commands.{COMMANDS[args[0]][0]}")(args[1:])
+        return status
     except ConfigError as problem:
         print(f"chatrooms: {problem}", file=sys.stderr)
         return 1 if isinstance(problem, StartFailure) else 2
+    except ModuleNotFoundError as missing:
+        if missing.name != "httpx":
+            raise
+        print(f"chatrooms: {missing}", file=sys.stderr)
+        return 2
     except Unavailable as problem:
         print(f"chatrooms: {problem.__cause__ or problem.sentence}", file=sys.stderr)
         return 1

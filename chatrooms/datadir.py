@@ -65,7 +65,7 @@ def stored_secret(data_dir: Path) -> str:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"--data-dir: {path}: {error}") from None
     if not secret:  # a crash between its making and its writing
-        raise ConfigError(f"--data-dir: {path} is empty: remove it to have a new one made")
+        raise ConfigError(f"--data-dir: {path} is empty: remove it, and a new one will be generated")
     return secret
 
 

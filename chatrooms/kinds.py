@@ -103,5 +103,5 @@ def bus_url(value: str) -> str:
 
 def subject(value: str) -> str:
     if not _SUBJECT.match(value) or value.startswith("chatrooms."):
-        raise ValueError("a NATS subject, as chat.messages, outside of chatrooms.…")
+        raise ValueError("a NATS subject such as chat.messages, outside chatrooms.…")
     return value

@@ -77,7 +77,7 @@ def username(value: str | None) -> str:
     if not 1 <= len(name) <= MAX_USERNAME:
         raise BadRequest("bad-field", f"username must have 1 to {MAX_USERNAME} characters.")
     if any(_unprintable(c) for c in name):
-        raise BadRequest("bad-field", "username has a control character.")
+        raise BadRequest("bad-field", "username contains a control character.")
     if not any(_visible(c) for c in name):
         raise BadRequest("bad-field", "username has no visible character.")
     return name
@@ -89,7 +89,7 @@ def title(value: str) -> str:
     if not 1 <= len(title) <= MAX_TITLE:
         raise BadRequest("bad-field", f"title must have 1 to {MAX_TITLE} characters.")
     if any(_unprintable(c) for c in title) or not any(_visible(c) for c in title):
-        raise BadRequest("bad-field", "title has a control character, or no visible one.")
+        raise BadRequest("bad-field", "title contains a control character, or no visible one.")
     return title
 
 
@@ -103,7 +103,7 @@ def user_id(value: object) -> str:
     if not isinstance(value, str) or not 1 <= len(value) <= MAX_USER_ID:
         raise BadRequest("bad-field", f"userId must have 1 to {MAX_USER_ID} characters.")
     if any(unicodedata.category(c) in ("Cc", "Cs") for c in value):
-        raise BadRequest("bad-field", "userId has a control character.")
+        raise BadRequest("bad-field", "userId contains a control character.")
     return value
 
 
@@ -122,7 +122,7 @@ def client_message_id(value: str) -> str:
     if not 1 <= len(value) <= MAX_CLIENT_MESSAGE_ID:
         raise BadRequest("bad-field", f"clientMessageId must have 1 to {MAX_CLIENT_MESSAGE_ID} characters.")
     if any(unicodedata.category(c) in ("Cc", "Cs") for c in value):
-        raise BadRequest("bad-field", "clientMessageId has a control character.")
+        raise BadRequest("bad-field", "clientMessageId contains a control character.")
     return value
 
 
@@ -134,7 +134,7 @@ def message_text(value: str, max_bytes: int) -> str:
     if not value.strip():
         raise BadRequest("empty-message", "The message is empty.")
     if "\0" in value:
-        raise BadRequest("bad-field", "The message has a NUL character.")
+        raise BadRequest("bad-field", "The message contains a NUL character.")
     if max_bytes and len(value) * 4 > max_bytes and len(value.encode()) > max_bytes:
         raise TooLarge("too-large", f"The message is longer than {max_bytes} bytes.")
     return value

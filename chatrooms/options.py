@@ -1,4 +1,4 @@
-"""The options: one table, from which flags, environment, checks, --help and README come.
+"""The options: one table, from which flags, environment, checks, --help and docs/options.md come.
 
 Each is a flag `--name-with-dashes` and an environment variable `CHATROOMS_NAME_WITH_UNDERSCORES`;
 a flag beats the variable. Times are in seconds, fractions allowed; 0 turns a limit off.
@@ -28,9 +28,8 @@ from chatrooms.kinds import (
     words,
 )
 
+VERSION = "0.1.0"
 ENV_PREFIX = "CHATROOMS_"
-
-SESSION_CLAIM = "whose a session is: its first user's, or as programs say; default first in development, else assigned"
 
 
 class Option(NamedTuple):
@@ -52,83 +51,89 @@ class Option(NamedTuple):
 
 
 OPTIONS: tuple[Option, ...] = (
-    Option("port", port, 4000, "TCP port to listen on; 0 takes a free one"),
-    Option("address", text, "localhost", "address to listen on; localhost is 127.0.0.1 and ::1"),
-    Option("data-dir", text, "./data", "folder of the database and the secret; locked while in use"),
+    Option("port", port, 4000, "TCP port to listen on; 0 picks a free one"),
+    Option("address", text, "localhost", "address to listen on; localhost means 127.0.0.1 and ::1"),
+    Option("data-dir", text, "./data", "folder for the database and the secret; locked while in use"),
     Option(
-        "database-url", database_url, None, "postgresql://…, which nodes may share; default: SQLite in data-dir", True
+        "database-url", database_url, None, "postgresql://…, shared by all nodes; default: SQLite in data-dir", True
     ),
-    Option("bus-url", bus_url, None, "nats://…, several with commas; default: LISTEN/NOTIFY on PostgreSQL", True),
-    Option("nats-ingest", subject, None, "NATS subject, on bus-url, from which messages of other programs are taken"),
-    Option("secret", text, None, "key that signs and checks JWTs; made and kept in data-dir when absent", True),
-    Option("token-ttl", seconds, 900.0, "how long an access token is good"),
-    Option("refresh-ttl", seconds, 30 * 86400.0, "how long a refresh token is good"),
-    Option("jwt-algorithm", one_of("RS256", "ES256", "EdDSA"), None, "also accept tokens signed so, with jwt-keys"),
-    Option("jwt-keys", text, None, "file with the public key (PEM) or keys (JWKS) of jwt-algorithm"),
-    Option("jwt-audience", text, None, "aud claim that every token must have"),
-    Option("jwt-issuer", text, None, "iss claim that every token must have"),
-    Option("allow-guests", flag, None, "whether anyone may pick a name and talk; default: only in development"),
-    Option("guest-rate", whole, None, "guest sign-ins a minute and address; default 300 in development, else 30"),
+    Option("bus-url", bus_url, None, "nats://…, comma-separated; default: LISTEN/NOTIFY on PostgreSQL", True),
+    Option("nats-ingest", subject, None, "NATS subject on bus-url from which other programs' messages are accepted"),
+    Option("ssl-cert", text, None, "certificate chain (PEM) for serving HTTPS"),
+    Option("ssl-key", text, None, "private key (PEM) of ssl-cert"),
+    Option("log-format", one_of("text", "json"), "text", "format of the log lines on standard error"),
+    Option("log-level", one_of("debug", "info", "warning", "error"), "info", "least severe level to log"),
+    Option("secret", text, None, "key that signs and verifies JWTs; default: generated and kept in data-dir", True),
+    Option("token-ttl", seconds, 900.0, "lifetime of an access token"),
+    Option("refresh-ttl", seconds, 30 * 86400.0, "lifetime of a refresh token after its last use"),
+    Option(
+        "jwt-algorithm", one_of("RS256", "ES256", "EdDSA"), None, "also accept tokens signed by this; needs jwt-keys"
+    ),
+    Option("jwt-keys", text, None, "file with the public key (PEM) or key set (JWKS) for jwt-algorithm"),
+    Option("jwt-audience", text, None, "aud claim required in every token"),
+    Option("jwt-issuer", text, None, "iss claim required in every token"),
+    Option("allow-guests", flag, None, "let anyone pick a name and chat; default: only in development"),
+    Option("guest-rate", whole, None, "guest sign-ins per minute and address; default: 300 in development, else 30"),
     Option(
         "signin-rate",
         whole,
         None,
-        "sign-ins and sign-ups a minute and address; guesses until they slow down; default 300 in development, else 10",
+        "sign-ins and sign-ups per minute and address, and wrong passwords before further tries are delayed; "
+        "default: 300 in development, else 10",
     ),
-    Option("allowed-origins", words, None, "origins of pages that may call; default: loopback ones in development"),
-    Option("allowed-hosts", hosts, None, "Host names served; default: loopback names in development, else any"),
-    Option("trusted-proxies", networks, (), "proxies whose X-Forwarded-For and -Proto are believed"),
-    Option("session-claim", one_of("first", "assigned"), None, SESSION_CLAIM),
-    Option("heartbeat", seconds, 25.0, "time between heartbeats on every stream"),
-    Option("leave-grace", seconds, 2.0, "how long a member may be without a stream before it leaves; 0: at once"),
-    Option("max-streams", whole, 10_000, "open streams in this process"),
-    Option("max-streams-per-user", whole, 200, "open streams of one user"),
+    Option("allowed-origins", words, None, "origins whose pages may call the API; default: loopback in development"),
+    Option("allowed-hosts", hosts, None, "Host names to serve; default: loopback names in development, else any"),
+    Option("trusted-proxies", networks, (), "proxies whose X-Forwarded-For and X-Forwarded-Proto are trusted"),
+    Option(
+        "session-claim",
+        one_of("first", "assigned"),
+        None,
+        "owner of a new message session: its first user, or whoever a program assigns; "
+        "default: first in development, else assigned",
+    ),
+    Option("heartbeat", seconds, 25.0, "interval between heartbeats on every stream"),
+    Option("leave-grace", seconds, 2.0, "how long a member may be without a stream before leaving; 0: leaves at once"),
+    Option("write-timeout", seconds, 30.0, "how long a stream may accept no data before it is closed"),
+    Option("drain", seconds, 10.0, "period over which streams are closed at shutdown"),
+    Option("max-streams", whole, 10_000, "open streams on this node"),
+    Option("max-streams-per-user", whole, 200, "open streams per user"),
     Option(
         "stream-rate",
         whole,
         None,
-        "streams and polls of one user in 10 s; default 10 times max-streams-per-user in development, else twice",
+        "streams and polls per user in 10 s; default: 10 times max-streams-per-user in development, else twice",
     ),
-    Option("room-rate", whole, 500, "new rooms and sessions of one user in an hour; service and admin are exempt"),
-    Option("max-rooms-per-user", whole, 1000, "rooms that one user may have joined; service and admin are exempt"),
-    Option("reply-rate", whole, None, "AI replies of one user in a minute; default 1000 in development, else 60"),
-    Option("presence-limit", whole, 200, "members of a room above which joins are no longer told one by one"),
-    Option("max-message-bytes", whole, 16_384, "UTF-8 bytes of one message"),
-    Option("message-rate", whole, 120, "messages of one user in 10 s; service and admin are exempt"),
-    Option("write-timeout", seconds, 30.0, "how long a stream may accept nothing before it is ended"),
-    Option("drain", seconds, 10.0, "time over which streams are closed when the server stops"),
+    Option("room-rate", whole, 500, "rooms and sessions one user may create in an hour; service and admin are exempt"),
+    Option("max-rooms-per-user", whole, 1000, "rooms one user may have joined; service and admin are exempt"),
+    Option("presence-limit", whole, 200, "members above which a room no longer announces each join and leave"),
+    Option("message-rate", whole, 120, "messages and moderation per user in 10 s; service and admin are exempt"),
+    Option("max-message-bytes", whole, 16_384, "size of one message in UTF-8 bytes"),
+    Option("retention", seconds, 0.0, "days to keep events, replies, session messages and finished tasks; 0: forever"),
     Option(
-        "retention",
-        seconds,
-        0.0,
-        "days that events, AI replies, messages of sessions and ended tasks are kept; 0: for ever",
+        "ai", one_of("offline", "openai"), "offline", "who answers: a built-in stand-in, or an OpenAI-compatible API"
     ),
-    Option("ai", one_of("offline", "openai"), "offline", "who answers: nobody clever, or an OpenAI-compatible server"),
-    Option("ai-base-url", base_url, None, "address of that server, as https://api.example.org/v1"),
-    Option("ai-model", text, None, "model that is asked when a client names none"),
-    Option("ai-api-key", text, None, "key for that server", True),
-    Option("ai-delay", seconds, 0.04, "time between the words of the offline provider"),
-    Option("ai-first-token", seconds, 120.0, "how long the first words of a reply may take"),
+    Option("ai-base-url", base_url, None, "address of that API, for example https://api.example.org/v1"),
+    Option("ai-model", text, None, "model to use when the client names none"),
+    Option("ai-api-key", text, None, "key for that API", True),
+    Option("ai-delay", seconds, 0.04, "pause between words of the offline provider"),
+    Option("ai-first-token", seconds, 120.0, "how long a reply may take to start"),
     Option("ai-idle", seconds, 60.0, "how long a reply may pause"),
-    Option("ai-timeout", seconds, 900.0, "how long a reply may take in all"),
-    Option("ai-orphan", seconds, 60.0, "how long a private reply goes on that nobody reads; 0: to its end"),
-    Option("ai-replies", whole, 100, "replies at once; more wait in a queue"),
-    Option("ai-replies-per-user", whole, 20, "replies at once of one user; more wait in the queue"),
+    Option("ai-timeout", seconds, 900.0, "how long a reply may take altogether"),
+    Option("ai-orphan", seconds, 60.0, "how long a private reply continues without a reader; 0: to its end"),
+    Option("ai-replies", whole, 100, "replies generated at once; more wait in a queue"),
+    Option("ai-replies-per-user", whole, 20, "replies generated at once per user; more wait in the queue"),
     Option("ai-queue", whole, 1000, "replies that may wait"),
-    Option("ai-queue-per-user", whole, 20, "replies of one user that may wait"),
-    Option("max-tasks-per-user", whole, 1000, "tasks of one user; the oldest that have ended give way"),
-    Option("task-rate", whole, 600, "tasks made and changed by one user in 10 s; service and admin are exempt"),
-    Option("export-rate", whole, 30, "exports of one user in an hour; service and admin are exempt"),
-    Option("max-exports-per-user", whole, 5, "exports of one user that are being written or wait, on each node"),
-    Option("max-export-bytes-per-user", whole, 1 << 30, "bytes of one user's exports kept; the oldest give way"),
-    Option("max-export-bytes", whole, 10 << 30, "bytes of all exports kept; beyond it none is begun"),
-    Option("task-days", seconds, 30.0, "days that tasks are kept after their end; 0: for ever"),
-    Option("max-prompt-bytes", whole, 65_536, "UTF-8 bytes of one prompt; older entries of its history give way"),
-    Option("max-reply-bytes", whole, 262_144, "UTF-8 bytes of one AI reply"),
-    Option("ssl-cert", text, None, "certificate chain (PEM) to serve HTTPS"),
-    Option("ssl-key", text, None, "private key (PEM) of ssl-cert"),
-    Option("log-format", one_of("text", "json"), "text", "form of the log lines on standard error"),
-    Option("log-level", one_of("debug", "info", "warning", "error"), "info", "least severe level that is logged"),
+    Option("ai-queue-per-user", whole, 20, "replies per user that may wait"),
+    Option("reply-rate", whole, None, "AI replies per user and minute; default: 1000 in development, else 60"),
+    Option("max-prompt-bytes", whole, 65_536, "size of one prompt in UTF-8 bytes; the oldest history is dropped first"),
+    Option("max-reply-bytes", whole, 262_144, "size of one AI reply in UTF-8 bytes"),
+    Option("max-tasks-per-user", whole, 1000, "tasks kept per user; the oldest finished ones are removed first"),
+    Option("task-rate", whole, 600, "tasks created and changed per user in 10 s; service and admin are exempt"),
+    Option("task-days", seconds, 30.0, "days to keep a finished task; 0: forever"),
+    Option("export-rate", whole, 30, "exports per user in an hour; service and admin are exempt"),
+    Option("max-exports-per-user", whole, 5, "unfinished exports per user and node"),
+    Option("max-export-bytes-per-user", whole, 1 << 30, "bytes of exports kept per user; the oldest are removed first"),
+    Option("max-export-bytes", whole, 10 << 30, "bytes of exports kept altogether; above it, new ones are refused"),
 )
 
 # Options whose default is another one in development; it holds where they are not given.
@@ -154,13 +159,13 @@ class Options:
         for option in OPTIONS:
             setattr(self, option.attribute, _resolve(option, overrides, environ))
         if bool(self.ssl_cert) != bool(self.ssl_key):
-            raise ConfigError("--ssl-cert and --ssl-key go together")
+            raise ConfigError("--ssl-cert and --ssl-key must be given together")
         if self.database_url and not self.secret:
-            raise ConfigError("--secret must be given with --database-url: all nodes sign with the same")
+            raise ConfigError("--database-url needs --secret, the same one on every node")
         if self.nats_ingest and not self.bus_url:
-            raise ConfigError("--nats-ingest needs --bus-url nats://…: without NATS nothing can be published to it")
+            raise ConfigError("--nats-ingest needs --bus-url nats://…")
         if bool(self.jwt_algorithm) != bool(self.jwt_keys):
-            raise ConfigError("--jwt-algorithm and --jwt-keys go together")
+            raise ConfigError("--jwt-algorithm and --jwt-keys must be given together")
         if self.ai == "openai" and not self.ai_base_url:
             raise ConfigError("--ai openai needs --ai-base-url")
 

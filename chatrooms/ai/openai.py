@@ -83,7 +83,7 @@ class OpenAI:
         if not deltas.begun:
             raise ProviderError("ai-failed", "The model server did not answer with a stream.")
         if not deltas.finished and not framed:  # a close may be an end or a death: nobody said which
-            raise ProviderError("ai-cut", "The model server stopped in the middle.")
+            raise ProviderError("ai-cut", "The model server stopped before the end of the reply.")
 
     @asynccontextmanager
     async def _asked(self, body: dict[str, Any]) -> AsyncIterator[httpx.Response]:
@@ -111,7 +111,7 @@ def _refusal(status: int) -> ProviderError:
     if status in (429, 503):
         return ProviderError("ai-busy", f"The model server is busy ({status}): try again later.")
     if status < 400:
-        return ProviderError("ai-rejected", f"The model server answered with a redirect ({status}), which is refused.")
+        return ProviderError("ai-rejected", f"The model server tried to redirect the request ({status}).")
     if status < 500:
         return ProviderError("ai-rejected", f"The model server refused the request ({status}).")
     return ProviderError("ai-failed", f"The model server failed ({status}).")
@@ -216,4 +216,4 @@ class Deltas:
 
 
 def _broken() -> ProviderError:
-    return ProviderError("ai-failed", "The model server answered something that cannot be read.")
+    return ProviderError("ai-failed", "The model server's answer could not be parsed.")

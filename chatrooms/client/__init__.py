@@ -6,12 +6,12 @@
             print(event.type, event.data)
 
 What is read goes on over dropped connections, restarts and expiring tokens without a gap or a repeat;
-what is sent is repeated under the same id until it is acknowledged. A refusal is `Refused`.
+what is sent is repeated under the same id until it is acknowledged. A refusal is `Refused`. It needs httpx:
+`pip install 'chatrooms[client]'`.
 """
 
 from chatrooms.client.client import Client
-from chatrooms.client.feed import Event
-from chatrooms.client.refused import Refused
-from chatrooms.client.reply import Reply, ReplyFailed
+from chatrooms.client.exchange import Refused
+from chatrooms.client.feed import Event, Reply, ReplyFailed
 
 __all__ = ("Client", "Event", "Refused", "Reply", "ReplyFailed")

@@ -7,19 +7,15 @@ import json
 import secrets
 import ssl
 import time
-import weakref
 from collections.abc import AsyncIterator, Mapping, Sequence
 from functools import partial
 from types import TracebackType
 from typing import Any
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
-from chatrooms.client.backoff import delay
 from chatrooms.client.credentials import Credentials, Source
-from chatrooms.client.exchange import Exchange
-from chatrooms.client.feed import Event, Feed
-from chatrooms.client.refused import Refused
-from chatrooms.client.reply import Reply
+from chatrooms.client.exchange import Exchange, Http, Refused, delay
+from chatrooms.client.feed import Event, Feed, Reply
 
 CALL_TIMEOUT = 60.0  # seconds
 
@@ -28,12 +24,12 @@ class Client:
     """One user of one server; use it as an async context manager, which hangs up at its end.
 
     url            as `https://chat.example.org`
-    token          an access token; none for a guest, or for who signs in
+    token          an access token; none for a guest, or before `sign_in`
     refresh_token  renews the token before it ends
     source         an async function that gives tokens, instead: of a back end that signs its own
     username       the name shown, where the token leaves it open
     patience       seconds for which a message is sent again and again; None: until it is acknowledged
-    tls            whom to trust, for https
+    tls            which authorities to trust, for https
     """
 
     def __init__(
@@ -42,10 +38,8 @@ class Client:
     ) -> None:  # fmt: skip
         self.username = username
         self.credentials = Credentials(token, refresh_token, source, self._refresh)
-        self._url = urlsplit(url)
-        self._tls = tls
+        self._http = Http(url, tls)
         self._patience = patience
-        self._open: weakref.WeakSet[Exchange] = weakref.WeakSet()
 
     async def __aenter__(self) -> Client:
         return self
@@ -53,12 +47,11 @@ class Client:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        await self.close()
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Hangs up everywhere."""
-        for exchange in list(self._open):
-            exchange.close()
+        await self._http.close()
 
     # Who one is
 
@@ -106,7 +99,7 @@ class Client:
     def room(
         self, room_id: str, username: str = "", history: int = 0, position: str = "", client_id: str = ""
     ) -> AsyncIterator[Event]:
-        """The events of a room, for ever, by whose reading one is in it; after a position, or the last messages.
+        """The events of a room, without end, after a position or the last messages; reading it makes you present.
 
         Ends when the server says that there is no way back (kicked, replaced). Raises Refused.
         """
@@ -193,11 +186,11 @@ class Client:
         async with asyncio.timeout(CALL_TIMEOUT):
             exchange = await self._request(method, path, body, token)
             try:
+                if not 200 <= exchange.status < 300:
+                    raise await exchange.refusal()
                 content = await exchange.body()
             finally:
-                exchange.close()
-        if exchange.status >= 400:
-            raise Refused.of(exchange.status, content, exchange.headers.get("retry-after", ""))
+                await exchange.close()
         return json.loads(content) if content else None
 
     async def _request(
@@ -207,8 +200,4 @@ class Client:
         if token:
             sent["Authorization"] = f"Bearer {token}"
         content = None if body is None else json.dumps(body).encode()
-        if content is None and method in ("POST", "PUT", "PATCH"):
-            content = b""
-        exchange = await Exchange.open(self._url, method, target, sent, content, self._tls)
-        self._open.add(exchange)
-        return exchange
+        return await self._http.open(method, target, sent, content)

@@ -1,4 +1,4 @@
-"""Credentials: the token in use, and how the next one is had."""
+"""Credentials: the token in use, and where the next one comes from."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Source = Callable[[], Awaitable[str]]
 
 
 class Credentials:
-    """Holds a token that is renewed before it ends, once for all who wait.
+    """Holds a token that is renewed before it ends, once for all that wait.
 
     The next one comes from `source`, or by `refresh` with the refresh token that came with the last.
     """
@@ -45,7 +45,7 @@ class Credentials:
         return self.token
 
     async def renew(self, refused: str) -> bool:
-        """Gets another token than one that was refused; False when there is none to be had."""
+        """Gets another token than the one that was refused; False when there is none."""
         if self.token == refused:
             if not self.renewable:
                 return False

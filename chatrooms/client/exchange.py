@@ -1,121 +1,147 @@
-"""One HTTP/1.1 exchange over a connection of its own (RFC 9112), whose body may have no end.
+"""One HTTP request and its answer, over a connection of its own, whose body may have no end.
 
-Bare asyncio streams: a stream must be droppable at any moment, and read no faster than it is consumed.
+This is httpx's transport without what its client adds: no redirect is followed, no proxy or .netrc of the
+environment is used, no cookie is kept. The body is read no faster than it is consumed.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
+import random
 import ssl
 from collections.abc import Mapping
-from urllib.parse import SplitResult
+
+try:
+    import httpx
+except ModuleNotFoundError:
+    missing = "chatrooms.client needs httpx: pip install 'chatrooms[client]'"
+    raise ModuleNotFoundError(missing, name="httpx") from None
 
 CONNECT_TIMEOUT = 10.0  # seconds
 ANSWER_TIMEOUT = 60.0  # until the head of an answer
-MAX_HEAD = 64 << 10
-PIECE = 64 << 10  # bytes read at once
-BODYLESS = frozenset({204, 304})
+FIRST_DELAY = 0.3  # seconds
+LONGEST_DELAY = 10.0
+CLOSED = "the client is closed"
+
+
+class Refused(Exception):
+    """The server said no: `status`, `code` and a sentence; `retry_after` in seconds, 0 when it named no time."""
+
+    def __init__(self, status: int, code: str, sentence: str, retry_after: float = 0.0) -> None:
+        super().__init__(sentence)
+        self.status = status
+        self.code = code
+        self.retry_after = retry_after
+
+    @property
+    def transient(self) -> bool:
+        """Whether the same may succeed later: over a rate, full, draining, or a proxy without its server."""
+        return self.status in (429, 502, 503, 504)
 
 
 class Exchange:
-    """A request that was sent, and its answer: `status`, `headers` (by lower-case name), `read()`."""
+    """A request that was sent, and its answer: `status`, `headers` (their names in any case), `read()`."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
-        self._writer = writer
-        self.status = 0
-        self.headers: dict[str, str] = {}
-        self._chunked = False
-        self._left: int | None = None  # bytes of the chunk or the body; None: until the connection ends
-
-    @classmethod
-    async def open(
-        cls, url: SplitResult, method: str, target: str, headers: Mapping[str, str], body: bytes | None,
-        tls: ssl.SSLContext | None,
-    ) -> Exchange:  # fmt: skip
-        """Sends a request and waits for the head of its answer. Raises OSError."""
-        secure = url.scheme == "https"
-        port = url.port or (443 if secure else 80)
-        context = (tls or ssl.create_default_context()) if secure else None
-        async with asyncio.timeout(CONNECT_TIMEOUT):
-            streams = await asyncio.open_connection(url.hostname, port, ssl=context, limit=MAX_HEAD)
-        self = cls(*streams)
-        try:
-            self._writer.write(_request(url, method, target, headers, body))
-            async with asyncio.timeout(ANSWER_TIMEOUT):
-                await self._read_head()
-        except BaseException:
-            self.close()
-            raise
-        return self
+    def __init__(self, response: httpx.Response) -> None:
+        self.status = response.status_code
+        self.headers: Mapping[str, str] = response.headers
+        self._response = response
+        self._pieces = response.aiter_raw()
 
     async def read(self) -> bytes:
         """The next piece of the body, b"" at its end. Raises OSError when the connection is cut before."""
-        if self._chunked and not self._left:
-            await self._begin_chunk()
-        if self._left == 0:
-            return b""
-        piece = await self._reader.read(PIECE if self._left is None else min(self._left, PIECE))
-        if self._left is not None:
-            if not piece:
-                raise OSError("the connection was cut")
-            self._left -= len(piece)
-            if self._chunked and not self._left:
-                await self._line()
-        return piece
+        try:
+            return await anext(self._pieces, b"")
+        except httpx.TransportError as error:
+            raise _os_error(error) from None
 
     async def body(self) -> bytes:
-        """All of it."""
+        """All of it. Raises OSError."""
         pieces = []
         while piece := await self.read():
             pieces.append(piece)
         return b"".join(pieces)
 
-    def close(self) -> None:
-        """Hangs up. Harmless when that has happened."""
-        self._writer.transport.abort()
-
-    async def _read_head(self) -> None:
-        while self.status < 200:  # 1xx come before the answer
-            try:
-                head = await self._reader.readuntil(b"\r\n\r\n")
-            except (asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
-                raise OSError("the connection ended before an answer") from error
-            first, *lines = head.decode("latin-1").strip().split("\r\n")
-            self.status = _number(first.split(" ", 2)[1] if " " in first else "", 10)
-            pairs = (line.partition(":") for line in lines)
-            self.headers = {name.strip().lower(): value.strip() for name, _, value in pairs}
-        self._chunked = "chunked" in self.headers.get("transfer-encoding", "").lower()
-        if self.status in BODYLESS:
-            self._left = 0
-        elif not self._chunked and "content-length" in self.headers:
-            self._left = _number(self.headers["content-length"], 10)
-
-    async def _begin_chunk(self) -> None:
-        self._left = _number((await self._line()).partition(";")[0].strip(), 16)
-        if not self._left:
-            self._chunked = False
-            while await self._line():
-                pass  # trailers
-
-    async def _line(self) -> str:
+    async def refusal(self) -> Refused:
+        """What the answer says, also one that a proxy made. Raises OSError."""
         try:
-            return (await self._reader.readuntil(b"\r\n"))[:-2].decode("latin-1")
-        except (asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
-            raise OSError("the connection was cut") from error
+            problem = json.loads(await self.body())
+            sentence, code = problem["error"], problem["code"]
+        except (ValueError, KeyError, TypeError):
+            sentence, code = f"The server answered {self.status}.", "unknown"
+        retry_after = self.headers.get("retry-after", "")
+        return Refused(self.status, code, sentence, float(retry_after) if retry_after.isdigit() else 0.0)
+
+    async def close(self) -> None:
+        """Hangs up. Harmless when that has happened."""
+        await self._response.aclose()
 
 
-def _request(url: SplitResult, method: str, target: str, headers: Mapping[str, str], body: bytes | None) -> bytes:
-    lines = [f"{method} {url.path.rstrip('/')}{target} HTTP/1.1", f"Host: {url.netloc.rpartition('@')[2]}"]
-    lines += [f"{name}: {value}" for name, value in headers.items()]
-    if body is not None:
-        lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
-    head = "\r\n".join([*lines, "Connection: close", "\r\n"]).encode("latin-1")
-    return head + (body or b"")
+class Http:
+    """One server, by its URL; `tls` holds the authorities to trust, for https (default: the system's)."""
+
+    def __init__(self, url: str, tls: ssl.SSLContext | None = None) -> None:
+        self._url = httpx.URL(url)
+        secure = self._url.scheme == "https"
+        context = (tls or ssl.create_default_context()) if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
+        self._transport = httpx.AsyncHTTPTransport(verify=context, trust_env=False, limits=limits)
+        self._closed = False
+
+    async def open(self, method: str, target: str, headers: Mapping[str, str], content: bytes | None) -> Exchange:
+        """Sends a request and waits for the head of its answer.
+
+        Raises OSError; ValueError for what HTTP cannot say, RuntimeError when this is closed.
+        """
+        if self._closed:
+            raise RuntimeError(CLOSED)
+        _check(target, headers)
+        sent = {**headers, "Connection": "close"}
+        if content is not None:
+            sent["Content-Type"] = "application/json"
+        path = self._url.raw_path.partition(b"?")[0].rstrip(b"/")
+        extensions = {"target": path + target.encode(), "timeout": {"connect": CONNECT_TIMEOUT}}
+        pairs = [(name.encode(), value.encode()) for name, value in sent.items()]
+        request = httpx.Request(method, self._url, headers=pairs, content=content, extensions=extensions)
+        try:
+            async with asyncio.timeout(ANSWER_TIMEOUT):
+                exchange = Exchange(await self._transport.handle_async_request(request))
+        except httpx.TransportError as error:
+            raise _os_error(error) from None
+        if self._closed:  # meanwhile
+            await exchange.close()
+            raise RuntimeError(CLOSED)
+        return exchange
+
+    async def close(self) -> None:
+        """Hangs up everywhere, for good."""
+        self._closed = True
+        await self._transport.aclose()
 
 
-def _number(text: str, base: int) -> int:
-    try:
-        return int(text, base)
-    except ValueError:
-        raise OSError("the answer is no HTTP") from None
+def _check(target: str, headers: Mapping[str, str]) -> None:
+    """Refuses what HTTP does not allow (RFC 9112, 3.2; RFC 9110, 5.5); httpx would show it in its logs, tokens too."""
+    whole = all(value.isprintable() and value == value.strip() for value in headers.values())
+    if not whole or not target.isascii() or not target.isprintable() or " " in target:
+        raise ValueError("the request holds characters that HTTP does not allow")
+
+
+def delay(failures: int, asked: float = 0.0) -> float:
+    """Seconds to wait after that many failures in a row: doubling, capped, with jitter.
+
+    Never less than the server has asked for, by `retry:` or Retry-After.
+    """
+    return max(asked, min(LONGEST_DELAY, FIRST_DELAY * 2.0 ** min(failures, 16)) * random.uniform(0.5, 1.0))
+
+
+def _os_error(error: httpx.TransportError) -> OSError:
+    """What went wrong below httpx: a refused connection, a certificate that nobody signed."""
+    found = OSError(str(error) or "the connection was cut")
+    cause = error.__cause__
+    while cause is not None:
+        if isinstance(cause, OSError):
+            found, cause = cause, cause.__cause__
+        else:
+            cause = cause.__cause__ or cause.__context__
+    return found

@@ -1,6 +1,6 @@
-"""A feed: one event stream read for ever, over as many connections as it takes.
+"""What is read over as many connections as it takes: a feed, which may go on for ever, and an AI reply.
 
-The rules are those of a browser's client: go on after the last id; wait as long as the server asked
+The rules of a feed are those of a browser's client: go on after the last id; wait as long as the server asked
 for, and longer, with jitter, the more often it failed; take a silence of 2.5 heartbeats for a dead
 connection; renew the token before it ends, and once when it is refused.
 """
@@ -10,20 +10,21 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, NamedTuple
 
-from chatrooms.client.backoff import delay
 from chatrooms.client.credentials import Credentials
-from chatrooms.client.exchange import Exchange
-from chatrooms.client.refused import Refused
+from chatrooms.client.exchange import Exchange, Refused, delay
 from chatrooms.sse import Parser, ServerEvent
 
 HEARTBEAT = 25.0  # seconds, until the server says otherwise
 SILENCE = 2.5  # heartbeats
+REPLY_SILENCE = 65.0  # seconds: the server beats more often, unless told otherwise
 REMEMBERED = 2000  # ids of events, so that none is given twice
 BEATS = frozenset({"heartbeat", "ping"})
+DONE = "[DONE]"
+
+Request = Callable[[str, str, object, str], Awaitable[Exchange]]
 
 
 class Event(NamedTuple):
@@ -57,6 +58,7 @@ class Feed:
         self._ends = ends
         self._on_expiring = on_expiring
         self._seen: OrderedDict[str, None] = OrderedDict()
+        self._parser = Parser()
         self._shown = ""
         self._heartbeat = HEARTBEAT
         self._retry = 0.0
@@ -71,10 +73,15 @@ class Feed:
             token, wait = "", self._retry
             try:
                 token = await self._credentials.fresh()
-                async with aclosing(self._connection(token)) as events:
-                    async for event in events:
-                        self._failures, refused_token = 0, ""
-                        yield event
+                exchange = await self._open(token, self.position)
+                try:
+                    await self._begin(exchange)
+                    while not self._ended and (piece := await self._next(exchange)):
+                        for event in self._events_in(piece):
+                            self._failures, refused_token = 0, ""
+                            yield event
+                finally:
+                    await exchange.close()
                 wait = self._retry
             except Refused as refused:
                 if refused.status == 401 and token != refused_token and await self._credentials.renew(token):
@@ -89,32 +96,28 @@ class Feed:
                 await asyncio.sleep(delay(self._failures, wait))
                 self._failures += 1
 
-    async def _connection(self, token: str) -> AsyncGenerator[Event, None]:
-        exchange = await self._open(token, self.position)
-        try:
-            if exchange.status == 204:
-                self._ended = True
-                return
-            if exchange.status != 200:
-                retry_after = exchange.headers.get("retry-after", "")
-                raise Refused.of(exchange.status, await exchange.body(), retry_after)
-            parser, self._shown = Parser(), ""
-            while piece := await self._next(exchange):
-                for told in parser.feed(piece):
-                    event = self._take(told)
-                    if event is not None:
-                        yield event
-                        if self._ended:
-                            return
-                if parser.retry is not None:
-                    self._retry = parser.retry / 1000
-        finally:
-            exchange.close()
+    async def _begin(self, exchange: Exchange) -> None:
+        """Raises Refused."""
+        if exchange.status == 204:
+            self._ended = True
+        elif exchange.status != 200:
+            raise await exchange.refusal()
+        self._parser, self._shown = Parser(), ""
 
     async def _next(self, exchange: Exchange) -> bytes:
         """The next piece, b"" at the end. Raises TimeoutError when the server is silent for too long."""
         async with asyncio.timeout(SILENCE * self._heartbeat or None):
             return await exchange.read()
+
+    def _events_in(self, piece: bytes) -> Iterator[Event]:
+        for told in self._parser.feed(piece):
+            event = self._take(told)
+            if event is not None:
+                yield event
+                if self._ended:
+                    return
+        if self._parser.retry is not None:
+            self._retry = self._parser.retry / 1000
 
     def _take(self, told: ServerEvent) -> Event | None:
         """What is to be given to the user, if anything."""
@@ -147,6 +150,116 @@ class Feed:
             self._extending = asyncio.ensure_future(self._on_expiring())
         if type in self._ends or fields.get("reconnect") is False:
             self._ended = True
+
+
+class ReplyFailed(Exception):
+    """The reply broke off: `code` says why; what came before it stands."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class Reply:
+    """A reply that was asked for by iterating it: `async for text in reply`. Iterate it once.
+
+    id     its id, from the moment at which the server has taken the question; "" before
+    state  `streaming`, `complete`, `stopped` or `error`
+
+    A dropped connection is made again and goes on after the last piece; only the question itself is
+    not asked again, for it may have been heard: that raises OSError.
+    """
+
+    def __init__(self, request: Request, credentials: Credentials, question: dict[str, Any]) -> None:
+        self.id = ""
+        self.state = "streaming"
+        self._request = request
+        self._credentials = credentials
+        self._question = question
+        self._parser = Parser()
+        self._next = 0
+
+    async def __aiter__(self) -> AsyncIterator[str]:
+        failures = 0
+        while self.state == "streaming":
+            try:
+                exchange = await self._open()
+                try:
+                    await self._begin(exchange)
+                    while self.state == "streaming" and (piece := await self._piece(exchange)):
+                        for told in self._parser.feed(piece):
+                            if text := self._take(told.data):
+                                failures = 0
+                                yield text
+                finally:
+                    await exchange.close()
+            except OSError:
+                if not self.id:
+                    raise
+            except Refused as refused:
+                if not self.id or not refused.transient:
+                    raise
+            if self.state == "streaming":
+                await asyncio.sleep(delay(failures))
+                failures += 1
+
+    async def text(self) -> str:
+        """All of it, when it is there. Raises ReplyFailed, Refused, OSError."""
+        return "".join([piece async for piece in self])
+
+    async def stop(self) -> None:
+        """Ends it, on the server too. What there is of it is kept."""
+        if self.id:
+            exchange = await self._asked("DELETE", f"/api/chat/stream/{self.id}", None)
+            await exchange.close()
+
+    async def _begin(self, exchange: Exchange) -> None:
+        """Raises Refused."""
+        if exchange.status != 200:
+            raise await exchange.refusal()
+        self.id = exchange.headers.get("x-message-id", self.id)
+        self._parser = Parser()
+
+    async def _piece(self, exchange: Exchange) -> bytes:
+        """The next one, b"" at the end. Raises TimeoutError when the server is silent for too long."""
+        async with asyncio.timeout(REPLY_SILENCE):
+            return await exchange.read()
+
+    async def _open(self) -> Exchange:
+        if not self.id:
+            return await self._asked("POST", "/api/chat/stream", self._question)
+        after = f"?after={self._next - 1}" if self._next else ""
+        return await self._asked("GET", f"/api/chat/stream/{self.id}{after}", None)
+
+    async def _asked(self, method: str, target: str, body: object) -> Exchange:
+        """The answer, with a renewed token where the first one was refused: then nothing has begun."""
+        token = await self._credentials.fresh()
+        exchange = await self._request(method, target, body, token)
+        try:
+            if exchange.status != 401 or not await self._credentials.renew(token):
+                return exchange
+        except BaseException:
+            await exchange.close()
+            raise
+        await exchange.close()
+        return await self._request(method, target, body, self._credentials.token)
+
+    def _take(self, data: str) -> str:
+        """The text that an event brings, if it is the next piece."""
+        if data == DONE:
+            self.state = "complete" if self.state == "streaming" else self.state
+            return ""
+        told = json.loads(data)
+        if told["type"] == "content" and told["index"] == self._next:
+            self._next += 1
+            text: str = told["text"]
+            return text
+        if told["type"] == "stopped":
+            self.state = "stopped"
+        elif told["type"] == "error":
+            self.state = "error"
+            raise ReplyFailed(told["code"], told["message"])
+        return ""
 
 
 def _decoded(text: str) -> Any:

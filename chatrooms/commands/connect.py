@@ -1,4 +1,4 @@
-"""What commands that talk to a server share: where it is, who asks, and what a refusal looks like."""
+"""What commands that talk to a server share: its address, the caller's name and token, how a refusal is shown."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def parser(command: str, description: str) -> ArgumentParser:
 
 
 def add_options(parser: ArgumentParser) -> None:
-    """The options that say which server, and who asks."""
+    """The options for the server's address and the caller's name and token."""
     parser.add_argument("--url", default=os.environ.get("CHATROOMS_URL", URL), help=f"the server (default {URL})")
-    parser.add_argument("--username", default=own_name(), help="the name shown (default: yours here)")
+    parser.add_argument("--username", default=own_name(), help="the name to use (default: your login name)")
     parser.add_argument(
         "--token", default=os.environ.get("CHATROOMS_TOKEN", ""),
         help="an access token (or CHATROOMS_TOKEN); without one you are a guest",

@@ -13,16 +13,16 @@ from typing import NamedTuple
 from chatrooms import options
 from chatrooms.datadir import Folder, lock
 from chatrooms.errors import ConfigError
-from chatrooms.housekeeping import Outcome, do_chores, run_out
 from chatrooms.log import FILE, database_of
 from chatrooms.log.backup import copy, put_back
 from chatrooms.log.database import Database
 from chatrooms.log.log import Log
+from chatrooms.server.housekeeping import Outcome, do_chores, run_out
 
 
 def backup(argv: Sequence[str]) -> int:
     """`backup FILE`: the server may run meanwhile."""
-    parser = _parser("backup", "Copy the database, of a running server too, to a new file.")
+    parser = _parser("backup", "Copy the database to a new file; the server may be running.")
     parser.add_argument("file", type=Path)
     args = parser.parse_args(argv)
     size = copy(_data_dir(args.data_dir) / FILE, args.file)
@@ -32,7 +32,7 @@ def backup(argv: Sequence[str]) -> int:
 
 def restore(argv: Sequence[str]) -> int:
     """`restore FILE`: the server must not run."""
-    parser = _parser("restore", "Replace the database of a stopped server by a backup, under a new epoch.")
+    parser = _parser("restore", "Replace the database of a stopped server with a backup, and begin a new epoch.")
     parser.add_argument("file", type=Path)
     args = parser.parse_args(argv)
     data_dir = _data_dir(args.data_dir)
@@ -44,7 +44,7 @@ def restore(argv: Sequence[str]) -> int:
 
 def retention(argv: Sequence[str]) -> int:
     """`retention`: removes what is old once; a running server does so by itself every hour."""
-    parser = options.parser("chatrooms retention", "Remove what is older than --retention days, once.")
+    parser = options.parser("chatrooms retention", "Remove everything older than --retention days, once.")
     settings = options.Options(options.overrides(parser.parse_args(argv)), os.environ)
     if not settings.retention:
         raise ConfigError("--retention: give the number of days to keep")

@@ -35,7 +35,7 @@ async def run_program(args: Namespace) -> int:
 
 
 class _Program:
-    """One run: who cancels the task ends the program, and who ends this ends both."""
+    """One run: cancelling the task ends the program, and interrupting the command ends both."""
 
     def __init__(self, client: Client, task_id: str) -> None:
         self._client = client

@@ -7,6 +7,7 @@ import errno
 import gc
 import logging
 import os
+import resource
 import signal
 import socket
 import ssl
@@ -17,7 +18,6 @@ from tornado.netutil import bind_sockets
 
 from chatrooms import logs, options
 from chatrooms.app import application
-from chatrooms.commands import descriptors
 from chatrooms.errors import ConfigError, StartFailure, Unavailable
 from chatrooms.http.front import Front
 from chatrooms.server import Server
@@ -26,6 +26,7 @@ BACKLOG = 4096  # the default of 128 drops connections in a storm
 ADDRESSES = {"localhost": ("127.0.0.1", "::1")}
 PATIENCE = 30.0  # seconds in which a database or bus elsewhere must answer when the server starts
 RETRY = 1.0  # seconds between two tries
+SPARE = 500  # file descriptors beyond those of the streams: calls, files, the database
 PASSING = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, socket.EAI_AGAIN)  # an interface or DNS may come up later
 
 log = logging.getLogger(__name__)
@@ -41,7 +42,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 async def _serve(settings: options.Options) -> None:
-    descriptors.allow(settings.max_streams)
+    _allow_descriptors(settings.max_streams)
     server = Server(settings, Path(settings.data_dir))
     try:
         http = Front(application(server), settings.write_timeout, _tls(settings))
@@ -110,3 +111,14 @@ async def _signalled() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     await stopped.wait()
+
+
+def _allow_descriptors(max_streams: int) -> None:
+    """Raises this process's limit, as far as it may, to what that many streams need (0: no bound), one each."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = max_streams + SPARE if max_streams else hard
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    if soft < wanted:
+        log.warning("only %d file descriptors are allowed: too few for %d streams", soft, max_streams)

@@ -1,7 +1,7 @@
-"""`user`: accounts from the command line, while the server runs or not.
+"""`user` and `token`: accounts from the command line, and signed access tokens to try things and for back ends.
 
-It writes to the database; a running server sees that within a second and ends the streams of who
-lost the right to them.
+`user` writes to the database, while the server runs or not; a running one sees that within a second and
+ends the streams of users that lost the right to them.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ import os
 import sqlite3
 import sys
 import time
-from argparse import ArgumentParser, Namespace
-from collections.abc import Sequence
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from chatrooms import names
-from chatrooms.errors import ConfigError, Problem, StartFailure, Unavailable
+from chatrooms import kinds, names
+from chatrooms.datadir import stored_secret
+from chatrooms.errors import BadRequest, ConfigError, Problem, StartFailure, Unavailable
 from chatrooms.log import database_of
 from chatrooms.log.database import Database
 from chatrooms.log.log import Log
@@ -28,12 +29,12 @@ from chatrooms.users.authenticator import changed
 from chatrooms.users.passwords import Passwords
 from chatrooms.users.signins import end_families
 from chatrooms.users.store import Account, AccountQueries
-from chatrooms.users.tokens import ROLES
+from chatrooms.users.tokens import ROLES, Tokens
 
 _UNUSED = {"CHATROOMS_SECRET": "no token is signed here"}  # or a shared database would ask for it
 
 
-def main(argv: Sequence[str]) -> int:
+def user(argv: Sequence[str]) -> int:
     """`user add|passwd|role|disable|enable NAME`; returns the exit status."""
     parser = _parser()
     args = parser.parse_args(argv)
@@ -45,7 +46,27 @@ def main(argv: Sequence[str]) -> int:
     except Problem as problem:
         raise (StartFailure if isinstance(problem, Unavailable) else ConfigError)(problem.sentence) from None
     except sqlite3.Error as error:
-        raise ConfigError(f"the database did not take it: {error}") from None
+        raise ConfigError(f"the database refused the change: {error}") from None
+    return 0
+
+
+def token(argv: Sequence[str]) -> int:
+    """`token USER_ID`: prints a token that the server takes; what it would not take ends with status 2."""
+    parser = ArgumentParser(prog="chatrooms token", description="Print a token signed with the server's secret.")
+    parser.add_argument("user_id", metavar="USER_ID", type=_as(names.user_id), help="the user's id")
+    parser.add_argument("--username", type=_as(names.username), help="the only name the user may use; default: any")
+    parser.add_argument("--role", choices=ROLES, default="user")
+    parser.add_argument("--ttl", type=kinds.seconds, default=86400.0, help="lifetime in seconds (default 86400)")
+    parser.add_argument("--data-dir", help="the server's data folder (default ./data)")
+    parser.add_argument("--secret", help="the server's secret, if it is not in the data folder")
+    args = parser.parse_args(argv)
+    settings = Options({"data_dir": args.data_dir, "secret": args.secret}, os.environ)
+    data_dir = Path(settings.data_dir)
+    if not settings.secret:
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    secret = settings.secret or stored_secret(data_dir)
+    tokens = Tokens(secret, audience=settings.jwt_audience, issuer=settings.jwt_issuer)
+    print(tokens.sign(args.user_id, args.username, args.role, args.ttl))
     return 0
 
 
@@ -126,15 +147,27 @@ def _parser() -> ArgumentParser:
         ("add", "add an account; asks for its password"),
         ("passwd", "set a password; ends the account's sign-ins"),
         ("role", "set the role; ends the account's sign-ins"),
-        ("disable", "shut an account out; its streams end within a second"),
-        ("enable", "let a disabled account in again"),
+        ("disable", "disable an account; its streams end within a second"),
+        ("enable", "enable an account again"),
     ):
         sub = actions.add_parser(action, help=help)
         sub.add_argument("name", help="user name" if action == "add" else "user name, email or user id")
         sub.add_argument("--data-dir", help="the server's data folder (default ./data)")
-        sub.add_argument("--database-url", help="the server's database, when it is not in its data folder")
+        sub.add_argument("--database-url", help="the server's database, if it is not in the data folder")
         if action in ("add", "role"):
             sub.add_argument("--role", choices=ROLES, default="user", required=action == "role")
         if action == "add":
-            sub.add_argument("--email", help="an address to sign in with, too")
+            sub.add_argument("--email", help="an address that also works for signing in")
     return parser
+
+
+def _as(check: Callable[[str], str]) -> Callable[[str], str]:
+    """What a check of names makes of an argument."""
+
+    def argument(value: str) -> str:
+        try:
+            return check(value)
+        except BadRequest as problem:
+            raise ArgumentTypeError(problem.sentence) from None
+
+    return argument

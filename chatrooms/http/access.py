@@ -45,18 +45,18 @@ class Access:
     def check_same_origin(self, request: HTTPServerRequest) -> None:
         """Raises Forbidden unless the page that asks is one of ours."""
         if request.headers.get("Origin", "") != self._origin(request):
-            raise Forbidden("bad-origin", "A write with the cookie needs a same-origin Origin.")
+            raise Forbidden("bad-origin", "A write with the cookie needs a same-origin Origin header.")
 
     def check_origin(self, request: HTTPServerRequest) -> None:
         """Raises Forbidden for a page that is neither ours nor allowed: a browser sends its writes for anybody."""
         if not (self.ours(request) or self._allowed(request.headers.get("Origin", ""))):
-            raise Forbidden("bad-origin", "Pages of this origin may not call.")
+            raise Forbidden("bad-origin", "Pages of this origin may not use this server.")
 
     def check_link(self, request: HTTPServerRequest) -> None:
         """Raises Forbidden for what a page of another site had a browser ask for: a link sends the cookie along."""
         foreign = request.headers.get("Sec-Fetch-Site") == "cross-site"
         if foreign and not self._allowed(request.headers.get("Origin", "")):
-            raise Forbidden("bad-origin", "Another site may not ask this for you: open the page instead.")
+            raise Forbidden("bad-origin", "Another site may not make this request for you: open the page itself.")
 
     def ours(self, request: HTTPServerRequest) -> bool:
         """Whether one of our pages asks, or a program that is no page.

@@ -10,11 +10,10 @@ from chatrooms import names
 from chatrooms.errors import BadRequest, Problem, Unauthorized
 from chatrooms.http.base import Handler
 from chatrooms.http.streaming import StreamHandler, given, take_socket
-from chatrooms.identity import Identity
 from chatrooms.streams.channels import MAX_SUBSCRIPTIONS, Refusal, Subscription
 from chatrooms.streams.opening import Fields
 
-ROOM, PERSONAL, SESSION = "room", "personal", "session"
+ROOM, PERSONAL = "room", "personal"
 # What asks for a room's stream, be it empty.
 ROOM_FORM = frozenset({"roomId", "username", "clientId", "token"})
 
@@ -35,7 +34,6 @@ class StreamBody(msgspec.Struct, rename="camel"):
     last_event_id: str | None = None
     history: Text = None
     poll: Text | bool = None
-
     stream: str | None = None
     session_id: Text = None
     robot_id: Text = None
@@ -64,24 +62,12 @@ class Subscribing(StreamHandler):
 
     async def subscription(self, body: StreamBody) -> Subscription:
         """Who wants what; who cannot be let in is told so in the stream."""
-        wanted = Subscription(body.key, body.stream or ROOM, body.fields(), body.last_event_id or "", None)
+        family, token = body.stream or ROOM, body.token or body.access_token or ""
+        wanted = Subscription(body.key, family, body.fields(), body.last_event_id or "", None)
         try:
-            return wanted._replace(who=await self._subscriber(body))
+            return wanted._replace(who=await self.reader(family, body.ticket or "", token))
         except Problem as problem:
             return wanted._replace(refusal=Refusal.of(problem))
-
-    async def _subscriber(self, body: StreamBody) -> Identity:
-        if body.ticket:
-            return await self.server.authenticator.redeem(body.ticket)
-        token = body.token or body.access_token
-        if token:
-            return self.server.authenticator.verify(token)
-        try:
-            return self.identity()
-        except Unauthorized as problem:
-            if body.stream != SESSION:
-                raise
-            return self.visitor(problem)
 
 
 class Events(Subscribing):
@@ -106,27 +92,18 @@ class Events(Subscribing):
             await self._open_several(self._body.subscriptions)
 
     async def _open_one(self) -> None:
-        who, family, body = await self._reader(), self._body.stream, self._body.fields()
-        if family is None:
-            family = PERSONAL if self._asks_for_personal() else ROOM
+        family = self._body.stream or (PERSONAL if self._asks_for_personal() else ROOM)
+        who = await self.reader(family, self._credential("ticket"))
         query = given(
             roomId=self.query("roomId"), username=self.query("username"), clientId=self.query("clientId"),
             userId=self.query("userId"), history=self.query("history"),
         )  # fmt: skip
-        await self.serve(family, who, {**query, **self._form(family), **body})
+        await self.serve(family, who, {**query, **self._form(family), **self._body.fields()})
 
     def _form(self, family: str) -> Fields:
         """That of a personal stream by `access_token`, unless it says so itself; polls have names."""
         unnamed = family == PERSONAL and self._credential("access_token") and not self.polls()
         return {"form": "unnamed"} if unnamed else {}
-
-    async def _reader(self) -> Identity:
-        try:
-            return await self.stream_identity()
-        except Unauthorized as problem:
-            if self._body.stream != SESSION:
-                raise
-            return self.visitor(problem)
 
     async def _open_several(self, bodies: Sequence[StreamBody]) -> None:
         if not bodies:
@@ -136,7 +113,8 @@ class Events(Subscribing):
         wanted = [await self.subscription(body) for body in bodies]
         id, sock = self.server.channels.new_id(), take_socket(self)
         if sock is not None:
-            self.server.channels.open(id, sock, self.stream_head(("X-Stream-Id", id)), wanted)
+            named = (("X-Stream-Id", id), ("Access-Control-Expose-Headers", "X-Stream-Id"))
+            self.server.channels.open(id, sock, self.stream_head(*named), wanted)
 
     def _asks_for_personal(self) -> bool:
         """Whether the request names no room and nobody to be there."""
@@ -203,7 +181,7 @@ class SubscriptionOfKey(Handler):
 def check_keys(bodies: Sequence[StreamBody]) -> None:
     """Raises BadRequest for too many subscriptions, and for keys that are none or stand twice."""
     if len(bodies) > MAX_SUBSCRIPTIONS:
-        raise BadRequest("bad-field", f"There may be {MAX_SUBSCRIPTIONS} subscriptions at most.")
+        raise BadRequest("bad-field", f"At most {MAX_SUBSCRIPTIONS} subscriptions are allowed.")
     for body in bodies:
         body.key = names.key(body.key)
     if len({body.key for body in bodies}) < len(bodies):

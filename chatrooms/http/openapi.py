@@ -16,8 +16,9 @@ from typing import Any, NamedTuple
 import msgspec
 from tornado.web import RequestHandler
 
-from chatrooms import __version__
 from chatrooms.errors import CODES
+from chatrooms.http.tornado_internals import NOT_IMPLEMENTED
+from chatrooms.options import VERSION
 
 METHODS = ("get", "post", "put", "patch", "delete")
 STREAMED = frozenset({"take_socket", "write_reply"})  # who calls these answers with an event stream
@@ -68,7 +69,7 @@ def document(routes: Sequence[tuple[Any, ...]]) -> Json:
         paths.setdefault(path, {})[method] = {"operationId": method + re.sub(r"\W+", "-", path), **operation}
     return {
         "openapi": "3.1.0",
-        "info": {"title": "chatrooms", "version": __version__},
+        "info": {"title": "chatrooms", "version": VERSION},
         "paths": paths,
         "components": {"schemas": schemas, "responses": _RESPONSES, "securitySchemes": _SCHEMES},
     }
@@ -76,7 +77,7 @@ def document(routes: Sequence[tuple[Any, ...]]) -> Json:
 
 def implements(handler: type[RequestHandler], method: str) -> bool:
     """Whether a handler has that method, and not only Tornado's 405."""
-    return getattr(handler, method) is not RequestHandler._unimplemented_method
+    return getattr(handler, method) is not NOT_IMPLEMENTED
 
 
 def _operation(

@@ -15,12 +15,15 @@ from tornado.web import HTTPError, StaticFileHandler
 from chatrooms.errors import Forbidden, Unavailable
 from chatrooms.http import openapi
 from chatrooms.http.base import Handler
-from chatrooms.metrics import CONTENT_TYPE
+from chatrooms.server.metrics import CONTENT_TYPE
 
 POLICY = (
     "default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+
+
+VENDOR = "vendor/"  # third-party libraries, in folders that name the version
 
 
 class Page(Handler, StaticFileHandler):
@@ -33,6 +36,10 @@ class Page(Handler, StaticFileHandler):
         super().set_default_headers()
         self.set_header("Cache-Control", "no-cache")
         self.set_header("Content-Security-Policy", POLICY)
+
+    def set_extra_headers(self, path: str) -> None:
+        if path.startswith(VENDOR):
+            self.set_header("Cache-Control", "public, max-age=31536000, immutable")
 
     def validate_absolute_path(self, root: str, absolute_path: str) -> str | None:
         if "\0" in absolute_path or not os.path.realpath(absolute_path).startswith(os.path.realpath(root) + os.sep):

@@ -27,7 +27,7 @@ class NotificationList(Handler):
         """Tells one user or several something, in one commit."""
         who = self.identity()
         if not who.trusted:
-            raise Forbidden("forbidden", "Only service and admin may notify.")
+            raise Forbidden("forbidden", "Only service and admin may send notifications.")
         body = self.body(NotificationBody)
         if (body.user_id is None) == (body.user_ids is None):
             raise BadRequest("bad-field", "Give userId or userIds.")

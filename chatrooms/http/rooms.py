@@ -16,7 +16,7 @@ from chatrooms.identity import Identity
 from chatrooms.rooms.message import Draft, Posted
 from chatrooms.rooms.presence import Key
 from chatrooms.rooms.rules import Rules
-from chatrooms.rooms.settings import Change
+from chatrooms.rooms.settings import SettingsChange
 
 MAX_BATCH = 500
 MAX_BATCH_BYTES = 1 << 20
@@ -96,7 +96,7 @@ class RoomInfo(Handler):
         self.server.room_settings.check(who, room_id, rules)
         body = self.body(SettingsBody) if self.request.body else SettingsBody()
         title = names.title(body.title) if body.title else None if body.title is not UNSET else UNSET
-        wanted = Change(body.private, body.slow_mode, title)
+        wanted = SettingsChange(body.private, body.slow_mode, title)
         done = await self.server.room_settings.change(who, room_id, wanted)
         self.answer(described(who, room_id, done.rules), 201 if done.created else 200)
 
@@ -234,7 +234,7 @@ def _decoded(after: str) -> Key | None:
     try:
         return msgspec.json.decode(base64.urlsafe_b64decode(after), type=tuple[str, str])
     except (binascii.Error, ValueError, msgspec.MsgspecError):
-        raise BadRequest("bad-field", "after must be the `next` of the page before.") from None
+        raise BadRequest("bad-field", "after must be the `next` of the previous page.") from None
 
 
 ROUTES = [

@@ -5,9 +5,9 @@ from __future__ import annotations
 import msgspec
 
 from chatrooms import names
-from chatrooms.errors import Forbidden, Unauthorized
+from chatrooms.errors import Forbidden
 from chatrooms.http.base import SAFE_METHODS
-from chatrooms.http.streaming import StreamHandler, given
+from chatrooms.http.streaming import SESSION, StreamHandler, given
 from chatrooms.identity import Identity
 from chatrooms.sessions.owners import READERS_OF_ALL
 from chatrooms.sessions.sessions import Draft, SessionScope
@@ -34,11 +34,9 @@ class SessionHandler(StreamHandler):
     error_extras = {"success": False}
 
     async def caller(self) -> Identity:
-        """Who asks. Raises Unauthorized; Forbidden for a write of a foreign page without a token."""
-        try:
-            return await self.stream_identity() if self.request.method in SAFE_METHODS else self.identity()
-        except Unauthorized as problem:
-            return self.visitor(problem)
+        """Who asks; tickets are for reading. Raises Unauthorized, Forbidden."""
+        reads = self.request.method in SAFE_METHODS
+        return await self.reader(SESSION, self._credential("ticket") if reads else "")
 
     def fields(self) -> Fields:
         """What is asked for."""
@@ -93,7 +91,7 @@ class SessionEvents(SessionHandler):
     async def get(self) -> None:
         who = await self.caller()
         more = given(history=self.query("history"), clientId=self.query("clientId"))
-        await self.serve("session", who, {**self.fields(), **more})
+        await self.serve(SESSION, who, {**self.fields(), **more})
 
 
 class Stats(SessionHandler):

@@ -5,24 +5,26 @@ from __future__ import annotations
 import socket
 from functools import partial
 
-from tornado.iostream import IOStream
 from tornado.web import RequestHandler
 
 from chatrooms import sse
 from chatrooms.errors import TooMany, Unauthorized, Unavailable
 from chatrooms.http.base import SAFE_METHODS, Handler
+from chatrooms.http.tornado_internals import release
 from chatrooms.identity import Identity
 from chatrooms.logs import log_access
 from chatrooms.sessions.owners import visitor
 from chatrooms.streams.opening import Fields, MakeStream, StreamKind
 from chatrooms.streams.stream import Stream, say_goodbye
 
+SESSION = "session"  # the family that may be read without a token, where guests are allowed
+
 
 class StreamHandler(Handler):
     """Opens streams, by themselves or as polls."""
 
     async def serve(self, family: str, who: Identity, fields: Fields) -> None:
-        """Opens the stream of a family, or answers a poll. Raises what refuses it, softly to who comes back.
+        """Opens the stream of a family, or answers a poll. Raises what refuses it, softly to a reader that comes back.
 
         204 for a reader that has seen the end: nothing else makes a native EventSource stop.
         """
@@ -59,10 +61,18 @@ class StreamHandler(Handler):
         """The response head of a stream, with what CORS asks for."""
         return sse.head((*more, *self.access.cors_headers(self.request)))
 
-    def visitor(self, problem: Unauthorized) -> Identity:
-        """Who reads sessions without a token. Raises that problem, Forbidden for a write of a foreign page."""
-        if problem.code != "token-missing" or not self.server.options.guests:
-            raise problem
+    async def reader(self, family: str, ticket: str = "", token: str = "") -> Identity:
+        """Who asks for a stream, by a ticket or token of its own or else as the call says; sessions may be visited.
+
+        Raises Unauthorized; Forbidden, also for a write of a foreign page without a token.
+        """
+        if ticket:
+            return await self.server.authenticator.redeem(ticket)
+        try:
+            return self.server.authenticator.verify(token) if token else self.identity()
+        except Unauthorized as problem:
+            if problem.code != "token-missing" or family != SESSION or not self.server.options.guests:
+                raise
         if self.request.method not in SAFE_METHODS:
             self.access.check_origin(self.request)
         return visitor(self.access.address(self.request))
@@ -92,19 +102,7 @@ def take_socket(handler: RequestHandler) -> socket.socket | None:
     handler.set_status(200)
     log_access(handler)
     handler.on_finish()
-    stream = handler.detach()
-    return _release(stream)
-
-
-def _release(stream: IOStream) -> socket.socket | None:
-    """Makes the IOStream let go of its socket: it must neither poll nor close it any more."""
-    sock: socket.socket | None = stream.socket
-    if sock is None or stream.closed():
-        return None
-    stream.io_loop.remove_handler(sock)
-    stream.socket = None  # type: ignore[assignment]
-    stream._closed = True
-    return sock
+    return release(handler.detach())
 
 
 def say_last(sock: socket.socket, data: bytes) -> None:

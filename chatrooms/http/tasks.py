@@ -47,7 +47,7 @@ class TaskList(Handler):
         who = self.identity()
         user_id = self.query("user_id") or who.user_id
         if user_id != who.user_id and who.role == "user":
-            raise Forbidden("user-mismatch", "user_id is not the one of the token.")
+            raise Forbidden("user-mismatch", "user_id does not match the token.")
         state, after = self.query("state"), self.query("after")
         if state:
             _check_state(state)
@@ -65,7 +65,7 @@ class TaskList(Handler):
         body = self.body(TaskBody)
         owner = who.user_id if body.user_id is None else names.user_id(body.user_id)
         if owner != who.user_id and not who.trusted:
-            raise Forbidden("user-mismatch", "user_id is not the one of the token.")
+            raise Forbidden("user-mismatch", "user_id does not match the token.")
         title = names.title(body.title)
         task_id = None if body.task_id is None else names.task_id(body.task_id)
         self.server.quotas.change_task(who)

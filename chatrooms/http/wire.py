@@ -9,9 +9,10 @@ from http.client import responses
 from typing import Any
 
 import msgspec
-from tornado.iostream import IOStream, SSLIOStream, UnsatisfiableReadError
+from tornado.iostream import SSLIOStream, UnsatisfiableReadError
 
 from chatrooms.errors import BadRequest, Problem, TooLarge
+from chatrooms.http.tornado_internals import MeasuredStream
 
 HEAD_TIMEOUT = 10.0  # seconds from the first byte of a head (or the connection's begin) to its last
 BODY_TIMEOUT = 12.0  # seconds from the end of a head to that of its body
@@ -93,7 +94,7 @@ class Backlog:
         self._total += bytes
 
 
-class Wire(IOStream):
+class Wire(MeasuredStream):
     """A connection that says in JSON what is wrong, and that has a deadline while it is read.
 
     refusal   what is said instead of Tornado's bare 400
@@ -134,7 +135,7 @@ class Wire(IOStream):
 
     def check(self, now: float) -> None:
         """Cuts the connection when its time is over."""
-        if self.idle and self._read_buffer_size:
+        if self.idle and self.unread:
             self.idle = False
             self.deadline = now + HEAD_TIMEOUT
         if now >= min(self.deadline, self.owes_by):
@@ -143,13 +144,12 @@ class Wire(IOStream):
     def write(self, data: bytes | memoryview) -> asyncio.Future[None]:
         return super().write(self.refusal if data == _BARE else data)
 
-    def _handle_write(self) -> None:
-        super()._handle_write()
-        if not self._write_buffer:
+    def on_written(self, unsent: int) -> None:
+        if not unsent:
             self.owes_by = math.inf
         elif self.owes_by == math.inf:
             self.owes_by = asyncio.get_running_loop().time() + ANSWER_TIMEOUT
-        self._backlog.note(self, 0 if self.closed() else len(self._write_buffer))
+        self._backlog.note(self, unsent)
 
     def close(self, exc_info: Any = False) -> None:
         self._backlog.note(self, 0)

@@ -62,12 +62,13 @@ class Log:
 
     def __init__(
         self, database: Database, listener: Listener, on_health: HealthListener = lambda healthy: None,
-        on_append: Listener = lambda events: None,
+        on_append: Listener = lambda events: None, on_renewal: Callable[[], None] = lambda: None,
     ) -> None:  # fmt: skip
         self._database = database
         self._listener = listener
         self._on_health = on_health
         self._on_append = on_append
+        self._on_renewal = on_renewal
         self._probe: asyncio.Task[None] | None = None
         self._waiting = Waiting()
         self._wake = asyncio.Event()
@@ -75,7 +76,6 @@ class Log:
         self._looking: asyncio.Task[None] | None = None
         self._looked: asyncio.Future[None] | None = None
         self._closing = False
-        self.on_renewal: Callable[[], None] = lambda: None
         self.epoch = ""
         self.head = 0
         self.floor = 0
@@ -215,7 +215,7 @@ class Log:
                 "epoch %s begins, readers start anew", extent.head, self.head, extent.epoch,
             )  # fmt: skip
             self.head, self.floor, self.epoch = extent
-            tell(self.on_renewal)
+            tell(self._on_renewal)
 
     async def _take(self, source: Source, extent: Extent) -> None:
         """Hands what other nodes have appended to the listener, a page at a time."""

@@ -13,7 +13,7 @@ from chatrooms.clock import now_ms
 from chatrooms.errors import BadRequest, Forbidden
 from chatrooms.identity import Identity
 from chatrooms.log.database import Database
-from chatrooms.log.event import CONTROL, Event, identified
+from chatrooms.log.event import Event, identified
 from chatrooms.log.log import Log
 from chatrooms.logs import described
 from chatrooms.rooms.joined import Inbox, Joined, count, read, rooms_of
@@ -95,7 +95,6 @@ class Inboxes:
         self._inboxes: dict[str, dict[str, MergedTopic]] = {}  # by user and name of the topic
         self._unsettled: dict[MergedTopic, None] = {}
         self._settling: asyncio.Task[None] | None = None
-        hub.listen(CONTROL, self._apply)
 
     def close(self) -> None:
         if self._settling is not None:
@@ -114,7 +113,7 @@ class Inboxes:
 
     def released(self, topic: Topic, user_id: str) -> None:
         """A stream of a topic has ended: with its last one goes the inbox."""
-        if topic.streams:
+        if self._hub.readers(topic.name):
             return
         mine = self._inboxes.get(user_id, {})
         inbox = mine.pop(topic.name, None)
@@ -161,7 +160,8 @@ class Inboxes:
             self._hub.release(inbox.topic, {*sources, inbox.asked.topic})
             self._unsettled.pop(inbox, None)
 
-    def _apply(self, event: Event) -> None:
+    def apply(self, event: Event) -> None:
+        """Changes the sources of topics when somebody joins or leaves a room, or may read it no more."""
         if event.type in (JOINED, LEFT):
             self._move(Membership.of(event), event.type == JOINED)
         elif event.type == RULES_CHANGED:
@@ -231,6 +231,9 @@ class PersonalStream(LogStream):
         self._personal = personal
         self._asked = inbox_of(who)
         self._joined: list[Joined] = []
+
+    async def check(self) -> int:
+        return 0  # it is the reader's own
 
     async def start(self, asked: str) -> Start | None:
         start = await super().start(asked)

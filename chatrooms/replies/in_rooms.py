@@ -18,8 +18,10 @@ import msgspec
 from msgspec import UNSET
 
 from chatrooms.ai.base import Line, Prompt, Scene
+from chatrooms.cluster import Nodes
 from chatrooms.errors import NotFound, Problem
 from chatrooms.identity import Identity
+from chatrooms.limits import Quotas
 from chatrooms.log.event import Event, event_id, parse_id
 from chatrooms.log.log import Log
 from chatrooms.replies.jobs import Replies, check_ended
@@ -28,7 +30,6 @@ from chatrooms.rooms.message import RoomMessage
 from chatrooms.rooms.messages import Messages
 from chatrooms.rooms.rooms import Rooms, topic_of
 from chatrooms.streams.hub import Hub
-from chatrooms.users.quotas import Quotas
 
 INTERVAL = 1 / 23  # seconds between two chunks of a reply: with the last one at most 25 in a second
 PAGE = 200  # messages that are read at once
@@ -40,27 +41,49 @@ ASK_AGAIN = 1.0  # seconds until a room is asked for again
 _MENTION = re.compile(r"\A\s*@ai(?![\w-])[:,]?\s*", re.IGNORECASE)
 
 
-class RoomReplies:
-    """Starts replies in rooms and tells the rooms of them.
+class RunningReplies:
+    """What rooms have been told of the replies that are being written, on this node and on others.
 
-    `told` is how far a room has been told of each running reply: who comes later gets that at once.
-    `ask` asks the other nodes to say again what is going on in a room.
+    `told` is how many pieces of each reply of this node its room has: newcomers get those at once.
     """
 
+    def __init__(self, hub: Hub, nodes: Nodes) -> None:
+        self.told: dict[Reply, int] = {}
+        self._hub = hub
+        self._nodes = nodes
+        self._elsewhere = RemoteReplies(hub, nodes.ask)
+
+    def state_of(self, room_id: str) -> bytes:
+        """A chunk with `reset` for each running reply of a room, on whatever node: the text so far."""
+        return b"".join([frame_of(chunk) for chunk in (*self._resets(room_id), *self._elsewhere.resets(room_id))])
+
+    def greet(self, room_id: str, node: str) -> None:
+        """Gives the text so far to a node that has just got readers of a room, or missed some of it."""
+        for chunk in self._resets(room_id):
+            self._nodes.send([node], topic_of(room_id), frame_of(chunk))
+
+    def on_frame(self, topic: str, frame: bytes) -> None:
+        """Takes an ephemeral frame of another node to the readers here, unless some before it was lost."""
+        if self._elsewhere.follows(frame):
+            self._hub.send_ephemeral(topic, frame)
+
+    def _resets(self, room_id: str) -> list[Chunk]:
+        return [_reset(reply, told) for reply, told in self.told.items() if reply.row.room_id == room_id]
+
+
+class RoomReplies:
+    """Starts replies in rooms, and tells the rooms of them."""
+
     def __init__(
-        self, replies: Replies, rooms: Rooms, messages: Messages, log: Log, quotas: Quotas,
-        ask: Callable[[str], None] = lambda room_id: None,
-    ) -> None:  # fmt: skip
+        self, replies: Replies, running: RunningReplies, rooms: Rooms, messages: Messages, log: Log, quotas: Quotas
+    ) -> None:
         self._replies = replies
         self._rooms = rooms
         self._messages = messages
         self._log = log
         self._quotas = quotas
-        self._told: dict[Reply, int] = {}
-        self._elsewhere = RemoteReplies(rooms.hub, ask)
+        self._told = running.told
         self._tellers: set[asyncio.Task[None]] = set()
-        replies.on_start, replies.on_end = self._begin, self._end
-        rooms.ephemeral_state = self.state_of
 
     async def consider(self, who: Identity, name: str, room_id: str, posted: Sequence[bytes]) -> None:
         """Answers those new messages that are for the assistant; each is a `room-message` as JSON.
@@ -83,7 +106,9 @@ class RoomReplies:
     async def ask(self, who: Identity, name: str, room_id: str, prompt: Prompt, conversation_id: str | None) -> Reply:
         """Begins a reply in a room that no message of it asked for."""
         scene = self._scene(room_id, name, None)
-        return await self._replies.start(who, name, prompt._replace(scene=scene), conversation_id, room_id)
+        return await self._replies.start(
+            who, name, prompt._replace(scene=scene), conversation_id, room_id, watcher=self
+        )
 
     async def again(self, who: Identity, name: str, reply: Reply) -> Reply:
         """A new reply to what an ended one answered, in its room.
@@ -100,24 +125,6 @@ class RoomReplies:
             raise NotFound("not-found", "The question has been deleted.")
         return await self._start(who, name, row.room_id, question.message, row.question)
 
-    def state_of(self, room_id: str) -> bytes:
-        """A chunk with `reset` for each running reply of a room, on whatever node: the text so far."""
-        return b"".join([frame_of(chunk) for chunk in (*self._resets(room_id), *self._elsewhere.resets(room_id))])
-
-    def greet(self, room_id: str, node: str) -> None:
-        """Gives the text so far to a node that has just got readers of a room, or lacks some of it."""
-        for chunk in self._resets(room_id):
-            self._rooms.on_ephemeral([node], topic_of(room_id), frame_of(chunk))
-
-    def on_message(self, topic: str, frame: bytes) -> None:
-        """Takes an ephemeral frame of another node to the readers here, unless some before it was lost."""
-        if self._elsewhere.follows(frame):
-            self._rooms.hub.send_ephemeral(topic, frame)
-
-    def _resets(self, room_id: str) -> list[Chunk]:
-        replies = self._replies.in_room(room_id)
-        return [_reset(reply, self._told[reply]) for reply in replies if reply in self._told]
-
     async def _answer(self, who: Identity, name: str, room_id: str, message: _Posted) -> None:
         position = parse_id(message.id)
         assert position is not None
@@ -125,7 +132,7 @@ class RoomReplies:
 
     async def _start(self, who: Identity, name: str, room_id: str, text: str, question: int) -> Reply:
         prompt = Prompt(_MENTION.sub("", text, count=1), scene=self._scene(room_id, name, question))
-        return await self._replies.start(who, name, prompt, None, room_id, question)
+        return await self._replies.start(who, name, prompt, None, room_id, question, self)
 
     def _scene(self, room_id: str, name: str, question: int | None) -> Scene:
         members = [username for _, username in self._rooms.members(room_id, None, NAMED)]
@@ -153,13 +160,14 @@ class RoomReplies:
 
     # Telling
 
-    def _begin(self, reply: Reply) -> None:
+    def on_start(self, reply: Reply) -> None:
+        """Begins to tell the room of a reply."""
         self._told[reply] = 0
         task = asyncio.create_task(self._tell(reply))
         self._tellers.add(task)
         task.add_done_callback(self._tellers.discard)
 
-    def _end(self, reply: Reply, ending: Ending) -> None:
+    def on_end(self, reply: Reply, ending: Ending) -> None:
         """The last chunk: what the room was not told yet, and how it ended. Its index is one more."""
         told = self._told.pop(reply)
         chunk = _chunk(reply, told, len(reply.pieces), len(reply.pieces))

@@ -194,7 +194,6 @@ def chunk_of(frame: bytes) -> Chunk | None:
 
 UI_HEADER = "x-vercel-ai-ui-message-stream"
 UI_VERSION = "v1"
-ENDINGS = 3  # events that an ending has at most
 END = 10**9  # the position of a reader that has all of a reply, its ending included
 LAST_EVENT = "done"
 

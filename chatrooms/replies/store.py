@@ -10,8 +10,7 @@ from weakref import WeakValueDictionary
 import msgspec
 
 from chatrooms.clock import now_ms
-from chatrooms.cluster import leases
-from chatrooms.cluster.leases import Lease
+from chatrooms.cluster import Lease, orphans, renew_leases
 from chatrooms.log.database import Database, Row, Source, Transaction
 from chatrooms.log.event import CONTROL, Event
 from chatrooms.log.log import Log
@@ -79,7 +78,7 @@ class ReplyStore:
 
     async def renew(self) -> None:
         async def command(tx: Transaction) -> list[Event]:
-            await leases.renew_leases(tx, "replies", self._lease.node, self._lease.until())
+            await renew_leases(tx, "replies", self._lease.node, self._lease.until())
             return []
 
         await self._log.append((), command)
@@ -179,7 +178,7 @@ async def finish_reply(tx: Transaction, row: StoredReply, usage: tuple[int, int]
 
 async def orphaned_replies(database: Database, node: str, now: int) -> list[StoredReply]:
     """Running replies of other nodes whose lease ran out before `now`."""
-    return [_stored(row) for row in await leases.orphans(database, "replies", _COLUMNS, node, now)]
+    return [_stored(row) for row in await orphans(database, "replies", _COLUMNS, node, now)]
 
 
 async def rewrite_reply(tx: Transaction, reply_id: str, text: str) -> None:

@@ -15,9 +15,10 @@ import msgspec
 from chatrooms import names
 from chatrooms.errors import BadRequest, Forbidden, NotFound, Problem
 from chatrooms.identity import Identity
+from chatrooms.limits import Quotas
 from chatrooms.log.event import Event
 from chatrooms.replies.jobs import Replies
-from chatrooms.replies.reply import END, ENDINGS, ERROR, FORMS, LAST_EVENT, Ending, Form, Reply
+from chatrooms.replies.reply import END, ERROR, FORMS, LAST_EVENT, Ending, Form, Reply
 from chatrooms.rooms.messages import Messages
 from chatrooms.rooms.policy import Policy
 from chatrooms.rooms.rules import Rank
@@ -26,7 +27,6 @@ from chatrooms.streams.opening import RETRY_MS, Fields, StreamKind
 from chatrooms.streams.resume import First, Start
 from chatrooms.streams.stream import Stream
 from chatrooms.streams.topic import Batch, Topic
-from chatrooms.users.quotas import Quotas
 
 KEPT = 200  # frames, and up to twice as many: slower readers are served from the reply, which is in memory
 TICK = 1.0  # seconds between two looks at who may still read the replies of rooms
@@ -50,10 +50,7 @@ class ReplyTopic(Topic):
 
     def append(self, frame: bytes, seq: int, final: bool = False) -> None:
         super().append(frame, seq, final)
-        if seq > END - ENDINGS:  # those that are ahead wait for no more than the ending
-            for stream in self.streams:
-                stream.cursor = min(stream.cursor, self.end - 1)
-        elif len(self._entries) > 2 * KEPT:
+        if len(self._entries) > 2 * KEPT:
             self._drop_before(KEPT)
 
 
@@ -74,7 +71,7 @@ class Feed:
         """Goes on with what was found of the same reply later: its row may have been rewritten meanwhile."""
         old, self.reply = self.reply, reply
         self.topic.read = partial(read, reply, self.form)
-        for _ in self.topic.streams:
+        for _ in self._hub.readers(self.topic.name):
             old.leave(self.on_change)
             reply.enter(self.on_change)
         if reply.pieces[: self._given] != old.pieces[: self._given]:
@@ -92,6 +89,8 @@ class Feed:
         self._given = max(self._given, len(reply.pieces))
         if reply.ending is not None and not self._ended:
             self._ended = True
+            for stream in self._hub.readers(self.topic.name):  # those that are ahead wait for no more than this
+                stream.cursor = min(stream.cursor, self.topic.end)
             for event in self.form.endings(reply.ending, bool(reply.pieces)):
                 self._give(event)
 
@@ -132,7 +131,7 @@ class ReplyRights:
         assert reply.row.room_id is not None
         rules = await self._policy.of(reply.row.room_id, who.user_id)
         if rules.rank(who) < Rank.MODERATOR:
-            raise Forbidden("not-author", "Only who asked or a moderator may do that.")
+            raise Forbidden("not-author", "Only its author or a moderator may do that.")
 
     async def check_repeat(self, who: Identity, reply: Reply) -> None:
         """As `check_stop`; in a room one must be allowed to write, too."""
@@ -176,7 +175,7 @@ class Feeds:
         """A reader is gone; with the last one the topic is."""
         feed = self._feeds[stream.topic.name]
         feed.reply.leave(feed.on_change)
-        if not feed.topic.streams:
+        if not self._hub.readers(stream.topic.name):
             del self._feeds[stream.topic.name]
 
     async def close(self) -> None:
@@ -185,14 +184,14 @@ class Feeds:
         if self._watching is not None:
             self._watching.cancel()
         for feed in list(self._feeds.values()):
-            for stream in list(feed.topic.streams):
+            for stream in self._hub.readers(feed.topic.name):
                 stream.end("draining", True)
 
     async def _watch(self) -> None:
         while self._feeds:
             await asyncio.sleep(TICK)
             for feed in list(self._feeds.values()):
-                for stream in list(feed.topic.streams) if feed.reply.row.room_id is not None else ():
+                for stream in self._hub.readers(feed.topic.name) if feed.reply.row.room_id is not None else ():
                     await self._look(feed, stream)
 
     async def _look(self, feed: Feed, stream: Stream) -> None:

@@ -8,17 +8,16 @@ from typing import NamedTuple
 
 from chatrooms.errors import BadRequest
 from chatrooms.identity import Identity
-from chatrooms.limits import RateLimit
+from chatrooms.limits import Quotas
 from chatrooms.log.database import Database, Transaction
 from chatrooms.log.event import Event, event_id, identified, parse_id
 from chatrooms.log.log import Log
 from chatrooms.options import Options
 from chatrooms.rooms.memberships import follow
-from chatrooms.rooms.messages import RATE_PERIOD
 from chatrooms.rooms.rules import Act, Rank, Rules, acts_before, audit_topic, rules_of
 
 
-class Page(NamedTuple):
+class ActPage(NamedTuple):
     """Some acts as JSON, newest first, and whether there are older ones."""
 
     acts: list[bytes]
@@ -32,12 +31,12 @@ class Audit:
         self._database = database
         self._log = log
 
-    async def page(self, room_id: str, before: str, limit: int) -> Page:
+    async def page(self, room_id: str, before: str, limit: int) -> ActPage:
         """The last acts in a room, or those before an id. Raises BadRequest for an id that is none."""
         seq = self._seq(before) if before else self._log.head + 1
         rows = await acts_before(self._database, audit_topic(room_id), seq, limit + 1)
         acts = [identified(data.encode(), event_id(self._log.epoch, seq)) for seq, data in rows[:limit]]
-        return Page(acts, len(rows) > limit)
+        return ActPage(acts, len(rows) > limit)
 
     def _seq(self, id: str) -> int:
         position = parse_id(id)
@@ -48,15 +47,15 @@ class Audit:
 
 # Given the rules as they are in the transaction: checks, then changes, and says what was done.
 # None: nothing had to be changed, so there is nothing to tell.
-Change = Callable[[Transaction, Rules], Awaitable[Act | None]]
+RuleChange = Callable[[Transaction, Rules], Awaitable[Act | None]]
 
 
 class Acts:
-    """The one way in which the rules of rooms change. `message-rate` bounds the acts of one user, too."""
+    """The one way in which the rules of rooms change. An act counts as a message of its user."""
 
-    def __init__(self, log: Log, options: Options, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, log: Log, quotas: Quotas, options: Options, clock: Callable[[], float] = time.time) -> None:
         self._log = log
-        self._rate = RateLimit(options.message_rate, RATE_PERIOD)
+        self._quotas = quotas
         self._most_rooms: int = options.max_rooms_per_user
         self._clock = clock
 
@@ -64,7 +63,7 @@ class Acts:
         """Milliseconds since 1970."""
         return int(self._clock() * 1000)
 
-    async def run(self, who: Identity, room_id: str, needed: Rank, change: Change, user_id: str = "") -> None:
+    async def run(self, who: Identity, room_id: str, needed: Rank, change: RuleChange, user_id: str = "") -> None:
         """Runs a change for somebody who has the rank it needs; returns when it is durable and obeyed.
 
         `user_id` is whom it is about, if anybody: the rules that the change is given are those for both.
@@ -88,8 +87,7 @@ class Acts:
         await self._append(who, command)
 
     async def _append(self, who: Identity, command: Callable[[Transaction], Awaitable[list[Event]]]) -> None:
-        if not who.trusted:
-            self._rate.spend(who.user_id)
+        self._quotas.write(who)
         await self._log.append((), command)
 
     async def _done(self, tx: Transaction, act: Act | None) -> list[Event]:

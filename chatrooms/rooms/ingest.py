@@ -165,10 +165,10 @@ class Ingest:
 
     def _fail(self, error: Exception, answer: Answer) -> None:
         log.error("a message over NATS was not taken: %s", described(error))
-        self._refuse("lost", Problem("internal", "Something went wrong here."), answer)
+        self._refuse("lost", Problem("internal", "Something went wrong on the server."), answer)
 
     def _lose(self, answer: Answer) -> None:
-        self._refuse("lost", Unavailable("unavailable", "Too many messages wait for the database.", 5), answer)
+        self._refuse("lost", Unavailable("unavailable", "Too many messages are waiting for the database.", 5), answer)
 
     def _refuse(self, outcome: str, problem: Problem, answer: Answer) -> None:
         self.outcomes[outcome] += 1

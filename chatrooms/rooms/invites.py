@@ -46,7 +46,7 @@ class Invites:
                 raise NotFound("not-found", "There is no such room.")
             await forget_ended_invites(tx, room_id, now)
             if len(await invites_of(tx, room_id, now)) >= MAX_INVITES:
-                raise Conflict("conflict", f"This room has {MAX_INVITES} invites that are good: revoke some.")
+                raise Conflict("conflict", f"This room has {MAX_INVITES} valid invites: revoke some.")
             invite = Invite(_hash(text), made.invite_id, room_id, who.user_id, now, made.expires_at, uses)
             await add_invite(tx, invite)
             return Act(room_id, "invited", who.user_id, now, invite_id=made.invite_id)
@@ -116,7 +116,7 @@ class Invites:
 
 
 def _no_invite() -> NotFound:
-    return NotFound("not-found", "There is no such invite, or not any more.")
+    return NotFound("not-found", "There is no such invite, or it is no longer valid.")
 
 
 def _hash(text: str) -> str:

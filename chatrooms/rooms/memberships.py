@@ -17,14 +17,13 @@ import msgspec
 from chatrooms.clock import now_ms
 from chatrooms.errors import Conflict, Problem
 from chatrooms.identity import Identity
+from chatrooms.limits import Quotas
 from chatrooms.log.database import Transaction
 from chatrooms.log.event import CONTROL, Event
 from chatrooms.log.log import Log
 from chatrooms.options import Options
 from chatrooms.rooms.joined import MAX_PAIRS, Asked, Pair, add, look_up, remove
 from chatrooms.rooms.rules import Act, forbidden
-from chatrooms.streams.hub import Hub
-from chatrooms.users.quotas import Quotas
 
 JOINED = "room-joined"
 LEFT = "room-left"
@@ -78,7 +77,7 @@ log = logging.getLogger(__name__)
 class Memberships:
     """Joins and leaves. A join that is known costs nothing, one that is not waits for the next group."""
 
-    def __init__(self, hub: Hub, log: Log, quotas: Quotas, options: Options) -> None:
+    def __init__(self, log: Log, quotas: Quotas, options: Options) -> None:
         self._log = log
         self._quotas = quotas
         self._most: int = options.max_rooms_per_user
@@ -87,7 +86,6 @@ class Memberships:
         self._writer: asyncio.Task[None] | None = None
         self._closing = False
         self._left = 0  # how often somebody has left a room
-        hub.listen(CONTROL, self._apply)
 
     async def close(self) -> None:
         """Writes what waits, if the database takes it."""
@@ -190,7 +188,8 @@ class Memberships:
         """The database is not what it was: who has joined is asked anew."""
         self._known.clear()
 
-    def _apply(self, event: Event) -> None:
+    def apply(self, event: Event) -> None:
+        """Notes who has joined or left, on whatever node."""
         if event.type not in (JOINED, LEFT):
             return
         membership = Membership.of(event)

@@ -44,7 +44,7 @@ class Posted(NamedTuple):
     repeated: bool
 
 
-class Page(NamedTuple):
+class MessagePage(NamedTuple):
     """Some messages as JSON, oldest first, and whether there are more in the direction asked."""
 
     messages: list[bytes]

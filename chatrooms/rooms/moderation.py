@@ -1,12 +1,15 @@
-"""Moderation: who is taken out of a room, kept out of it, silenced in it, and who may do so."""
+"""Moderation: who is taken out of a room, kept out of it, silenced or slowed in it, and who may do so."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from chatrooms.errors import BadRequest, Conflict
+from chatrooms.errors import BadRequest, Conflict, TooMany
 from chatrooms.identity import TRUSTED_ROLES, Identity
 from chatrooms.log.database import Database, Row, Transaction
+from chatrooms.log.event import Event
+from chatrooms.log.group import Command
 from chatrooms.rooms import invites
 from chatrooms.rooms.audit import Acts
 from chatrooms.rooms.message import add_room
@@ -155,9 +158,82 @@ async def _put_out(tx: Transaction, room_id: str, user_id: str, now: int) -> Non
 
 def _check_other(who: Identity, user_id: str) -> None:
     if user_id == who.user_id:
-        raise BadRequest("bad-request", "That would be against yourself.")
+        raise BadRequest("bad-request", "You cannot do that to yourself.")
 
 
 def _check_not_owner(rules: Rules, user_id: str) -> None:
     if user_id == rules.owner:
-        raise Conflict("conflict", "The owner of a room needs no other role in it.")
+        raise Conflict("conflict", "The owner of a room cannot have another role in it.")
+
+
+# Slow mode: at most one message of a user in so many seconds, whichever node takes it.
+
+
+def slowed(room_id: str, user_id: str, interval: float, events: Sequence[Event], now: int) -> Command:
+    """The check that goes before the messages of a user in a room with slow mode.
+
+    Messages that are in the log already do not count: saying one again is harmless. Raises TooMany
+    `slow-mode`. `interval` in seconds, `now` in milliseconds since 1970.
+    """
+
+    async def command(tx: Transaction) -> list[Event]:
+        new = await _new(tx, events)
+        if new:
+            await _take_turn(tx, room_id, user_id, interval, now, new)
+        return []
+
+    return command
+
+
+def slowed_turn(room_id: str, user_id: str, interval: float, now: int) -> Command:
+    """The same for what makes a message without being one: who asks for a reply has it speak. Raises TooMany."""
+
+    async def command(tx: Transaction) -> list[Event]:
+        await _take_turn(tx, room_id, user_id, interval, now, 1)
+        return []
+
+    return command
+
+
+async def _take_turn(tx: Transaction, room_id: str, user_id: str, interval: float, now: int, new: int) -> None:
+    length = int(interval * 1000)
+    last = await _last_post(tx, room_id, user_id)
+    wait = 0 if last is None else last + length - now
+    if wait > 0 or new > 1:
+        sentence = f"This room is in slow mode: one message every {interval:g} s."
+        raise TooMany("slow-mode", sentence, max(wait, 1) / 1000)
+    await _forget_posts(tx, room_id, now - length)
+    await _note_post(tx, room_id, user_id, now)
+
+
+async def _new(tx: Transaction, events: Sequence[Event]) -> int:
+    """How many of the events would be new in the log."""
+    keys = {event.key for event in events if event.key is not None}
+    keyless = sum(event.key is None for event in events)
+    return keyless + len(keys) - (len(await _known_keys(tx, sorted(keys))) if keys else 0)
+
+
+async def _last_post(tx: Transaction, room_id: str, user_id: str) -> int | None:
+    """When a user last wrote in a room with slow mode, as far as that still counts."""
+    rows = await tx.fetch("select posted_at from slow_posts where room_id = $1 and user_id = $2", room_id, user_id)
+    return int(rows[0][0]) if rows else None
+
+
+async def _note_post(tx: Transaction, room_id: str, user_id: str, now: int) -> None:
+    await tx.execute(
+        "insert into slow_posts (room_id, user_id, posted_at) values ($1, $2, $3) "
+        "on conflict (room_id, user_id) do update set posted_at = excluded.posted_at",
+        room_id, user_id, now,
+    )  # fmt: skip
+
+
+async def _forget_posts(tx: Transaction, room_id: str, before: int) -> None:
+    """Removes what slow mode does not count any more."""
+    await tx.execute("delete from slow_posts where room_id = $1 and posted_at <= $2", room_id, before)
+
+
+async def _known_keys(tx: Transaction, keys: Sequence[str]) -> set[str]:
+    """Those of the keys (at most 500) that are in the log already."""
+    places = ", ".join(f"${n}" for n in range(1, len(keys) + 1))
+    rows = await tx.fetch(f"select key from events where key in ({places})", *keys)
+    return {key for (key,) in rows}

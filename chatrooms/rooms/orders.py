@@ -28,7 +28,7 @@ ORDER_PERIOD = 10.0  # seconds
 log = logging.getLogger(__name__)
 
 
-class Order(msgspec.Struct, rename="camel", omit_defaults=True):
+class StreamOrder(msgspec.Struct, rename="camel", omit_defaults=True):
     """Which streams, and by which node it was given; times in seconds since 1970."""
 
     node: str
@@ -41,25 +41,48 @@ class Order(msgspec.Struct, rename="camel", omit_defaults=True):
     given_at: float = 0.0
 
 
-class Orders:
-    """Gives orders to the other nodes, and obeys theirs."""
+class OrderLog:
+    """Writes the orders of this node."""
 
-    def __init__(self, log: Log, hub: Hub, rooms: Rooms, node: str) -> None:
+    def __init__(self, log: Log, node: str) -> None:
+        self.node = node
         self._log = log
+        self._writing: set[asyncio.Task[None]] = set()
+
+    async def write(self, type: str, order: StreamOrder) -> None:
+        """Returns when the order is durable. Raises Unavailable."""
+        await self._log.append([Event(type, msgspec.json.encode(order), (CONTROL,))])
+
+    def replaced(self, room_id: str, user_id: str, client_id: str) -> None:
+        """A stream was opened here by somebody who is elsewhere, too: there, the same one ends."""
+        order = StreamOrder(self.node, user_id, client_id, room_id, given_at=time.time())
+        writing = asyncio.create_task(self._try_to_write(REPLACED, order))
+        self._writing.add(writing)
+        writing.add_done_callback(self._writing.discard)
+
+    async def _try_to_write(self, type: str, order: StreamOrder) -> None:
+        try:
+            await self.write(type, order)
+        except Exception as error:  # the old stream ends when its peer is found gone
+            log.debug("an order was not written: %s", error)
+
+
+class Orders:
+    """Lets streams be left and extended on whatever node they are, and applies the orders of other nodes."""
+
+    def __init__(self, orders: OrderLog, hub: Hub, rooms: Rooms) -> None:
+        self._orders = orders
         self._hub = hub
         self._rooms = rooms
-        self._node = node
+        self._node = orders.node
         self._rate = RateLimit(ORDERS, ORDER_PERIOD)
-        self._giving: set[asyncio.Task[None]] = set()
-        rooms.on_replaced = self._replace
-        hub.listen(CONTROL, self._apply)
 
     async def leave(self, room_id: str, user_id: str, client_id: str) -> None:
         """Ends that client's streams in a room, on whatever node. Raises TooMany, Unavailable."""
         self._rooms.leave(room_id, user_id, client_id)
         if self._rooms.is_elsewhere(user_id, room_id):
             self._rate.spend(user_id)
-            await self._give(LEFT, Order(self._node, user_id, client_id, room_id))
+            await self._orders.write(LEFT, StreamOrder(self._node, user_id, client_id, room_id))
 
     async def extend(self, who: Identity, client_id: str) -> bool:
         """Lets the streams of a user's client live as long as its new token; false when there are none.
@@ -70,33 +93,18 @@ class Orders:
         if self._rooms.is_elsewhere(who.user_id):
             self._rate.spend(who.user_id)
             name = "" if who.guest else who.username or ""
-            order = Order(
+            order = StreamOrder(
                 self._node, who.user_id, client_id, session=who.session, username=name, expires_at=who.expires_at
             )
-            await self._give(EXTENDED, order)
+            await self._orders.write(EXTENDED, order)
             found = True
         return found
 
-    def _replace(self, room_id: str, user_id: str, client_id: str) -> None:
-        """A stream was opened here by somebody who is elsewhere, too: there, the same one ends."""
-        order = Order(self._node, user_id, client_id, room_id, given_at=time.time())
-        giving = asyncio.create_task(self._try_to_give(REPLACED, order))
-        self._giving.add(giving)
-        giving.add_done_callback(self._giving.discard)
-
-    async def _try_to_give(self, type: str, order: Order) -> None:
-        try:
-            await self._give(type, order)
-        except Exception as error:  # the old stream ends when its peer is found gone
-            log.debug("an order was not given: %s", error)
-
-    async def _give(self, type: str, order: Order) -> None:
-        await self._log.append([Event(type, msgspec.json.encode(order), (CONTROL,))])
-
-    def _apply(self, event: Event) -> None:
+    def apply(self, event: Event) -> None:
+        """Does what another node has ordered; to be called with each control event."""
         if event.type not in (REPLACED, LEFT, EXTENDED):
             return
-        order = msgspec.json.decode(event.data, type=Order)
+        order = msgspec.json.decode(event.data, type=StreamOrder)
         if order.node == self._node:
             return
         if event.type == REPLACED:

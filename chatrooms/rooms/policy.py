@@ -19,7 +19,7 @@ import msgspec
 from chatrooms.errors import Unavailable
 from chatrooms.identity import Identity
 from chatrooms.log.database import Database
-from chatrooms.log.event import CONTROL, Event
+from chatrooms.log.event import Event
 from chatrooms.rooms.rooms import Rooms
 from chatrooms.rooms.rules import RULES_CHANGED, Act, Rank, Rules, rules_of
 from chatrooms.streams.hub import closing
@@ -45,7 +45,6 @@ class Policy:
         self._rules: OrderedDict[str, dict[str, Rules]] = OrderedDict()  # by room and user
         self._size = 0
         self._reading: dict[str, dict[str, asyncio.Task[None]]] = {}
-        rooms.hub.listen(CONTROL, self._apply)
 
     async def of(self, room_id: str, user_id: str = ANYBODY) -> Rules:
         """The rules of a room as they are now, with what they say of one user. Raises Unavailable."""
@@ -125,7 +124,8 @@ class Policy:
             self._rules[room_id] = left
         return known
 
-    def _apply(self, event: Event) -> None:
+    def apply(self, event: Event) -> None:
+        """Forgets the rules that an act has changed, and ends the streams that lost their right."""
         if event.type != RULES_CHANGED:
             return
         act = msgspec.json.decode(event.data, type=Act)

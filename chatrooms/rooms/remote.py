@@ -3,7 +3,7 @@
 Each node writes its own members into a table, and then tells the others over the bus; they hold all
 members in memory, and read the table again when the bus was away, and now and then. The table rather
 than heartbeats with all members: what the bus loses is found again, and a new node has one query to
-make. A node renews its lease each BEAT; one that did not for LEASE is buried by any other, and its
+make. A node renews its lease each BEAT; one that did not for NODE_LEASE is buried by any other, and its
 members leave, but for those who are elsewhere by then.
 """
 
@@ -15,13 +15,13 @@ import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from chatrooms.cluster.nodes import Nodes, Seen
+from chatrooms.cluster import Nodes, Seen
 from chatrooms.log.database import Database, Transaction
 from chatrooms.rooms.presence import Key
 from chatrooms.rooms.rooms import Rooms
 
 BEAT = 1.0  # seconds between two renewals of the lease
-LEASE = 8.0  # longer than the retry of a drain and the grace: who is told to come back has not left
+NODE_LEASE = 8.0  # longer than the retry of a drain and the grace: who is told to come back has not left
 REFRESH = 30.0  # seconds after which the table is read again, whatever the bus says
 RETRY = 1.0  # seconds until what could not be written is tried again
 AT_ONCE = 2000  # members that are read, or entered, before the event loop gets its turn: a lease must not run out
@@ -29,6 +29,31 @@ ROOMS_AT_ONCE = 100
 TOLD_AT_ONCE = 50  # members in one message
 
 log = logging.getLogger(__name__)
+
+
+class PresenceChanges:
+    """Who came to this node and who left it, until that is written: the last word about each."""
+
+    def __init__(self) -> None:
+        self._changes: dict[tuple[str, Key], bool] = {}
+        self._changed = asyncio.Event()
+
+    def note(self, room_id: str, key: Key, here: bool) -> None:
+        """Somebody came to a room (`here`), or left it."""
+        self._changes[room_id, key] = here
+        self._changed.set()
+
+    async def take(self) -> dict[tuple[str, Key], bool]:
+        """Waits for changes and takes all that there are."""
+        await self._changed.wait()
+        self._changed.clear()
+        changes, self._changes = self._changes, {}
+        return changes
+
+    def put_back(self, changes: dict[tuple[str, Key], bool]) -> None:
+        """Takes back changes that were not written; what came since is newer."""
+        self._changes = {**changes, **self._changes}
+        self._changed.set()
 
 
 class RemotePresence:
@@ -39,22 +64,20 @@ class RemotePresence:
     """
 
     def __init__(
-        self, database: Database, nodes: Nodes, rooms: Rooms, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+        self, database: Database, nodes: Nodes, rooms: Rooms, changes: PresenceChanges,
+        on_arrival: Callable[[str, str], None], clock: Callable[[], float] = time.monotonic,
+    ) -> None:  # fmt: skip
         self._database = database
         self._nodes = nodes
         self._rooms = rooms
         self._clock = clock
-        self._changes: dict[tuple[str, Key], bool] = {}
-        self._changed = asyncio.Event()
+        self._changes = changes
+        self._on_arrival = on_arrival
         self._seen: dict[str, tuple[int, float]] = {}
         self._missing: set[str] = set()
         self._meanwhile: dict[Whereabouts, bool] | None = None
         self._refresh_at = 0.0
         self._tasks: list[asyncio.Task[None]] = []
-        self.on_arrival: Callable[[str, str], None] = lambda room_id, node: None
-        rooms.on_presence = self._note
-        nodes.on_seen, nodes.on_buried = self._hear, self._drop
 
     async def open(self) -> None:
         """Takes a lease, and learns who is where. Raises Unavailable."""
@@ -72,21 +95,14 @@ class RemotePresence:
 
     # This node's members
 
-    def _note(self, room_id: str, key: Key, here: bool) -> None:
-        self._changes[room_id, key] = here
-        self._changed.set()
-
     async def _keep_writing(self) -> None:
         while True:
-            await self._changed.wait()
-            self._changed.clear()
-            changes, self._changes = self._changes, {}
+            changes = await self._changes.take()
             try:
                 await self._write(changes)
             except Exception as error:
                 log.debug("presence is not written: %s", error)
-                self._changes = {**changes, **self._changes}
-                self._changed.set()
+                self._changes.put_back(changes)
                 await asyncio.sleep(RETRY)
 
     async def _write(self, changes: dict[tuple[str, Key], bool]) -> None:
@@ -125,7 +141,7 @@ class RemotePresence:
         if not known:
             for room_id, presence in self._rooms.presences():
                 for key in presence.here():
-                    self._note(room_id, key, True)
+                    self._changes.note(room_id, key, True)
         seen = await living_nodes(self._database)
         await self._bury_dead(seen)
         self._drop_unknown(seen)
@@ -139,7 +155,7 @@ class RemotePresence:
             before = self._seen.get(node)
             if before is None or before[0] != seen_at:
                 self._seen[node] = (seen_at, now)
-            elif now - before[1] > LEASE and node != self._nodes.name:
+            elif now - before[1] > NODE_LEASE and node != self._nodes.name:
                 await self._bury(node, seen_at)
 
     async def _bury(self, node: str, seen_at: int) -> None:
@@ -148,18 +164,19 @@ class RemotePresence:
         if buried:
             log.info("node %s has died", node)
             self._nodes.send_dead(node)
-            self._drop(node)
+            self.drop(node)
 
     def _drop_unknown(self, seen: dict[str, int]) -> None:
         """Nodes without a lease, twice in a row: that they were buried was not heard here."""
         missing = self._others() - seen.keys()
         for node in missing & self._missing:
-            self._drop(node)
+            self.drop(node)
         self._missing = missing
         for node in self._seen.keys() - seen.keys():
             del self._seen[node]
 
-    def _drop(self, node: str) -> None:
+    def drop(self, node: str) -> None:
+        """Lets all leave who were on a node that has died."""
         for _, presence in self._rooms.presences():
             for key in presence.on_node(node):
                 presence.leave_elsewhere(key, node)
@@ -202,7 +219,8 @@ class RemotePresence:
                 await asyncio.sleep(0)
         return held
 
-    def _hear(self, seen: Seen) -> None:
+    def hear(self, seen: Seen) -> None:
+        """Takes the news of another node."""
         for place in seen.come:
             self._enter(self._heard(Whereabouts(seen.node, *place), True), place[1] in seen.guests)
         for place in seen.gone:
@@ -224,7 +242,7 @@ class RemotePresence:
         arrives = row.node not in presence.nodes
         presence.enter_elsewhere((row.user_id, row.username), row.node, guest)
         if arrives:
-            self.on_arrival(row.room_id, row.node)
+            self._on_arrival(row.room_id, row.node)
 
 
 _NOW = "cast(extract(epoch from clock_timestamp()) * 1000 as bigint)"
@@ -254,6 +272,11 @@ async def living_nodes(database: Database) -> dict[str, int]:
     if not database.shared:
         return {}
     return {node: seen_at for node, seen_at in await database.fetch("select node, seen_at from nodes")}
+
+
+async def is_alive(database: Database, node: str) -> bool:
+    """Whether another node of that name shares the database. Raises Unavailable."""
+    return database.shared and node in await living_nodes(database)
 
 
 async def declare_dead(tx: Transaction, node: str, seen_at: int) -> bool:

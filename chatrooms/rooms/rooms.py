@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -24,6 +25,20 @@ TYPING_INTERVAL = 2.0  # seconds between two `typing` events of one user
 SETTLING = 10.0  # seconds after the start in which who resumes was here before it
 
 
+class RoomListeners(NamedTuple):
+    """Who is told what happens in rooms; `state` gives whole events that tell a newcomer what is going on there."""
+
+    state: Callable[[str], bytes] = lambda room_id: b""
+    # The room, who it is, and whether they came to this node (True) or left it.
+    on_presence: Callable[[str, Key, bool], None] = lambda room_id, key, here: None
+    # A stream opens: the user, the room, and whether the user is above its rules.
+    on_joined: Callable[[str, str, bool], None] = lambda user_id, room_id, trusted: None
+    # The room, user and client of a new stream whose user is on other nodes, too.
+    on_replaced: Callable[[str, str, str], None] = lambda room_id, user_id, client_id: None
+    # What is told to readers on other nodes: the nodes, the topic, the frame.
+    on_ephemeral: Callable[[Sequence[str], str, bytes], None] = lambda nodes, topic, frame: None
+
+
 class Room:
     """A room that somebody is in."""
 
@@ -31,13 +46,7 @@ class Room:
         self._rooms = rooms
         self.room_id = room_id
         self.presence = Presence(
-            room_id,
-            rooms.presence_limit,
-            self.announce,
-            self._emptied,
-            self._report,
-            rooms.elsewhere,
-            rooms.names.note,
+            room_id, rooms.presence_limit, self.announce, self._emptied, self._report, rooms.elsewhere, rooms.names.note
         )
 
     def announce(self, frame: bytes) -> None:
@@ -64,18 +73,14 @@ class Room:
 class Rooms:
     """All rooms of this process, and what may be asked of them."""
 
-    def __init__(self, hub: Hub, log: Log, messages: MessageQueries, options: Options) -> None:
+    def __init__(
+        self, hub: Hub, log: Log, messages: MessageQueries, options: Options, listeners: RoomListeners
+    ) -> None:
         self.hub = hub
         self.leave_grace: float = options.leave_grace
         self.presence_limit: int = options.presence_limit
         self.elsewhere: Counter[str] = Counter()  # by user: in how many rooms, on how many other nodes
-        # What else is going on in a room, for who comes or may have missed some; whole events.
-        self.ephemeral_state: Callable[[str], bytes] = lambda room_id: b""
-        # Who comes to this node, and leaves it; and what is told to the readers on others.
-        self.on_presence: Callable[[str, Key, bool], None] = lambda room_id, key, here: None
-        self.on_replaced: Callable[[str, str, str], None] = lambda room_id, user_id, client_id: None
-        self.on_joined: Callable[[str, str, bool], None] = lambda user_id, room_id, trusted: None
-        self.on_ephemeral: Callable[[list[str], str, bytes], None] = lambda nodes, topic, frame: None
+        self.ephemeral_state, self.on_presence, self.on_joined, self.on_replaced, self.on_ephemeral = listeners
         self.log = log
         self._first_head = log.head
         self._settled = time.monotonic() + SETTLING
@@ -88,13 +93,13 @@ class Rooms:
 
     @property
     def retry_ms(self) -> tuple[int, int]:
-        """Until a reconnect: within the grace, so that nobody seems to leave."""
+        """How long readers are told to wait before they reconnect: within the grace, so that nobody seems to leave."""
         low, high = RETRY_MS
         grace = self.leave_grace * 1000
         return (int(grace / 4), int(grace * 3 / 4)) if 0 < grace <= high else (low, high)
 
     def returns(self, start: Start) -> bool:
-        """Whether who starts there was here before this process, which has only just started."""
+        """Whether a reader that starts there was here before this process, which has only just started."""
         return start.resumes and 0 < start.position <= self._first_head and time.monotonic() < self._settled
 
     async def start_of(self, room_id: str, asked: str, history: int) -> Start:

@@ -261,32 +261,6 @@ async def forget_ended(tx: Transaction, room_id: str, now: int) -> None:
     await tx.execute("delete from room_restrictions where room_id = $1 and until <= $2", room_id, now)
 
 
-async def last_post(tx: Transaction, room_id: str, user_id: str) -> int | None:
-    """When a user last wrote in a room with slow mode, as far as that still counts."""
-    rows = await tx.fetch("select posted_at from slow_posts where room_id = $1 and user_id = $2", room_id, user_id)
-    return int(rows[0][0]) if rows else None
-
-
-async def note_post(tx: Transaction, room_id: str, user_id: str, now: int) -> None:
-    await tx.execute(
-        "insert into slow_posts (room_id, user_id, posted_at) values ($1, $2, $3) "
-        "on conflict (room_id, user_id) do update set posted_at = excluded.posted_at",
-        room_id, user_id, now,
-    )  # fmt: skip
-
-
-async def forget_posts(tx: Transaction, room_id: str, before: int) -> None:
-    """Removes what slow mode does not count any more."""
-    await tx.execute("delete from slow_posts where room_id = $1 and posted_at <= $2", room_id, before)
-
-
-async def known_keys(tx: Transaction, keys: Sequence[str]) -> set[str]:
-    """Those of the keys (at most 500) that are in the log already."""
-    places = ", ".join(f"${n}" for n in range(1, len(keys) + 1))
-    rows = await tx.fetch(f"select key from events where key in ({places})", *keys)
-    return {key for (key,) in rows}
-
-
 async def acts_before(source: Source, topic: str, seq: int, limit: int) -> list[Row]:
     """The (seq, data) of the events of a topic just before a seq, newest first."""
     sql = (

@@ -12,16 +12,16 @@ from msgspec import UNSET, UnsetType
 from chatrooms.clock import now_ms
 from chatrooms.errors import Forbidden, NotFound
 from chatrooms.identity import Identity
+from chatrooms.limits import Quotas
 from chatrooms.log.database import Database, Transaction
 from chatrooms.rooms import rules as stored
 from chatrooms.rooms.audit import Acts
 from chatrooms.rooms.policy import Policy
 from chatrooms.rooms.rooms import Rooms
 from chatrooms.rooms.rules import Act, Rank, Rules, existing, rooms_for
-from chatrooms.users.quotas import Quotas
 
 
-class Change(NamedTuple):
+class SettingsChange(NamedTuple):
     """What is to be changed; UNSET stays as it is. `title` None takes the title away."""
 
     private: bool | UnsetType = UNSET
@@ -49,7 +49,7 @@ class RoomSettings:
         if rules.stored or self._rooms.held_by_others(room_id, who.user_id):
             rules.check_rank(who, Rank.OWNER)
 
-    async def change(self, who: Identity, room_id: str, wanted: Change) -> Configured:
+    async def change(self, who: Identity, room_id: str, wanted: SettingsChange) -> Configured:
         """Changes a room; makes it, with `who` as its owner, when there is none of that name.
 
         A room that has messages, or that others are in, is one: it has no owner, and only service
@@ -77,7 +77,7 @@ class RoomSettings:
         return outcome
 
 
-def _after(rules: Rules, wanted: Change) -> Rules:
+def _after(rules: Rules, wanted: SettingsChange) -> Rules:
     given = {name: value for name, value in wanted._asdict().items() if value is not UNSET}
     return msgspec.structs.replace(rules, **given)
 

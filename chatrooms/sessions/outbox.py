@@ -128,7 +128,7 @@ class Outbox:
                 refused.append((row.id, problem.sentence))
             except Exception as error:  # tried again, it would hold up all that follow
                 log.error("row %d of session_messages failed: %s", row.id, described(error))
-                refused.append((row.id, "Something went wrong here."))
+                refused.append((row.id, "Something went wrong on the server."))
         if refused:
             await refuse(tx, refused)
             _complain(refused)

@@ -15,6 +15,7 @@ import msgspec
 from chatrooms.clock import now_ms
 from chatrooms.errors import Forbidden
 from chatrooms.identity import Identity
+from chatrooms.limits import Quotas
 from chatrooms.log.database import Database, Transaction
 from chatrooms.log.event import CONTROL, Event, Position
 from chatrooms.log.log import Log
@@ -33,7 +34,6 @@ from chatrooms.sessions.store import (
     take_out,
 )
 from chatrooms.streams.hub import Hub
-from chatrooms.users.quotas import Quotas
 
 CLAIMED = "session-claimed"
 REMEMBERED = 20_000  # owners at hand
@@ -53,14 +53,13 @@ class Claim(msgspec.Struct, rename="camel"):
 class Owners:
     """The owners of all sessions, as this node knows them."""
 
-    def __init__(self, database: Database, log: Log, hub: Hub, quotas: Quotas, options: Options) -> None:
+    def __init__(self, database: Database, log: Log, quotas: Quotas, options: Options) -> None:
         self._database = database
         self._log = log
         self._quotas = quotas
         claim: str | None = options.session_claim
         self._first_come = options.development if claim is None else claim == "first"
         self._known: OrderedDict[str, Owner] = OrderedDict()
-        hub.listen(CONTROL, self._apply)
 
     async def check(self, who: Identity, session_id: str) -> int:
         """After which seq somebody may read a session. Raises Forbidden.
@@ -154,9 +153,10 @@ class Owners:
     def _check_free(self, who: Identity) -> None:
         """Raises Forbidden for a user where sessions without an owner are nobody's to take."""
         if who.role == "user" and not self._first_come:
-            raise Forbidden("forbidden", "This session has no owner yet: a program has to assign it.")
+            raise Forbidden("forbidden", "This session has no owner yet: a program has to assign one.")
 
-    def _apply(self, event: Event) -> None:
+    def apply(self, event: Event) -> None:
+        """Notes the new owner of a session, on whatever node it was claimed."""
         if event.type == CLAIMED:
             claim = msgspec.json.decode(event.data, type=Claim)
             self._remember(claim.session_id, Owner(claim.owner, claim.since))

@@ -7,7 +7,6 @@ change hands at any moment, also by way of another node.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import NamedTuple
 
 import msgspec
@@ -16,9 +15,9 @@ from chatrooms import names
 from chatrooms.clock import iso, now_ms
 from chatrooms.errors import BadRequest, Forbidden
 from chatrooms.identity import Identity
-from chatrooms.limits import RateLimit
+from chatrooms.limits import Quotas
 from chatrooms.log.database import Database, Transaction
-from chatrooms.log.event import CONTROL, MAX_SEQ, Event, event_id, identified, parse_id
+from chatrooms.log.event import MAX_SEQ, Event, event_id, identified, parse_id
 from chatrooms.log.log import Log
 from chatrooms.options import Options
 from chatrooms.sessions.owners import CLAIMED, READERS_OF_ALL, VISITOR, Claim, Owners
@@ -37,9 +36,8 @@ from chatrooms.streams.hub import Hub
 from chatrooms.streams.opening import Fields, LogStream, history_of
 from chatrooms.streams.resume import First, Start, start_of
 from chatrooms.streams.stream import Stream
-from chatrooms.streams.topic import Reader, Topic
+from chatrooms.streams.topic import Topic
 
-RATE_PERIOD = 10.0  # seconds in which `message-rate` counts
 SOME = 500  # events looked through at once for those that visitors may read
 LOOKS = 20  # how often, for one answer
 
@@ -91,15 +89,16 @@ class Draft(NamedTuple):
 class Sessions:
     """All sessions of this process; the owner of their streams."""
 
-    def __init__(self, database: Database, log: Log, hub: Hub, owners: Owners, options: Options) -> None:
+    def __init__(
+        self, database: Database, log: Log, hub: Hub, owners: Owners, quotas: Quotas, options: Options
+    ) -> None:
         self._database = database
         self._log = log
         self._hub = hub
         self._owners = owners
         self._max_bytes: int = options.max_message_bytes
-        self._rate = RateLimit(options.message_rate, RATE_PERIOD)
+        self._quotas = quotas
         self._readers: dict[str, dict[Stream, None]] = {}  # by session, or ALL: those who may lose it
-        hub.listen(CONTROL, self._apply)
 
     # Whose they are
 
@@ -111,7 +110,7 @@ class Sessions:
         if scope.session_id is not None:
             return await self._owners.check(scope.who, scope.session_id)
         if scope.who.role not in (*READERS_OF_ALL, VISITOR):
-            raise Forbidden("forbidden", "Give a sessionId: all sessions are for agent, service and admin.")
+            raise Forbidden("forbidden", "Give a sessionId: only agent, service and admin may read all sessions.")
         return 0
 
     async def claim(self, scope: SessionScope) -> None:
@@ -121,8 +120,7 @@ class Sessions:
 
     async def assign(self, who: Identity, session_id: str, user_id: str, past: bool) -> None:
         """Gives a session to a user, from now on, or with its `past`. Raises Forbidden, TooMany, Unavailable."""
-        if not who.trusted:
-            self._rate.spend(who.user_id)
+        self._quotas.write(who)
         await self._owners.assign(session_id, user_id, past)
 
     # Writing
@@ -133,8 +131,7 @@ class Sessions:
         Raises BadRequest, TooLarge, Forbidden, TooMany, Unavailable.
         """
         names.message_text(draft.content, self._max_bytes)
-        if not who.trusted:
-            self._rate.spend(who.user_id)
+        self._quotas.write(who)
         await check_unlocked(self._database)
         now = now_ms()
         message = SessionMessage(*draft, created_at=iso(now))
@@ -158,10 +155,6 @@ class Sessions:
         """A stream is about to open: it ends when its reader loses the session."""
         if who.role not in READERS_OF_ALL:
             self._readers.setdefault(_place(stream), {})[stream] = None
-
-    def reader(self, scope: SessionScope) -> Reader | None:
-        """How the log is read of a topic that the database does not hold as such."""
-        return partial(self.read, scope) if scope.shared else None
 
     def stream_ended(self, stream: Stream, hold: float) -> None:
         readers = self._readers.get(_place(stream), {})
@@ -229,7 +222,7 @@ class Sessions:
     def _told(self, event: Event) -> bytes:
         return identified(event.data, event_id(self._log.epoch, event.seq))
 
-    def _apply(self, event: Event) -> None:
+    def apply(self, event: Event) -> None:
         """A session has another owner: all others have lost it, and what was said in it."""
         if event.type != CLAIMED:
             return
@@ -272,7 +265,7 @@ class SessionStream(LogStream):
         return start
 
     def topic(self) -> Topic:
-        return self._hub.topic(self.name, UNNAMED, self._sessions.reader(self._scope))
+        return self._hub.topic(self.name, UNNAMED, self.read if self._scope.shared else None)
 
     def enter(self, start: Start, stream: Stream | None) -> Sessions:
         if stream is not None:

@@ -171,7 +171,7 @@ async def add(tx: Transaction, row: Sequence[object], now: int) -> None:
 async def check_unlocked(source: Source) -> None:
     """Raises Unavailable where a write to the table would have to wait, under the lock of the log."""
     if await is_locked(source):
-        raise Unavailable("unavailable", "Another program has locked the table of messages.", 1)
+        raise Unavailable("unavailable", "Another program has locked the messages table.", 1)
 
 
 async def is_locked(source: Source) -> bool:

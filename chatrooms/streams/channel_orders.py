@@ -6,7 +6,7 @@ one that is asked verifies who subscribes and passes on identities, never tokens
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
@@ -15,16 +15,12 @@ from chatrooms.limits import RateLimit
 from chatrooms.log.event import CONTROL, Event
 from chatrooms.log.log import Log
 from chatrooms.streams.channels import Channel, Channels, Subscription
-from chatrooms.streams.hub import Hub
 from chatrooms.streams.shared import ChannelIds
 
 CHANGED = "subscriptions-changed"
 CHANGES = 200  # of one channel in CHANGE_PERIOD
 CHANGE_PERIOD = 10.0  # seconds
 ORDER_BYTES = 32 << 10  # of a change that goes to another node, and stays in the log
-
-
-Living = Callable[[], Awaitable[Collection[str]]]  # the nodes that are there
 
 
 class Order(msgspec.Struct, rename="camel", omit_defaults=True):
@@ -37,16 +33,18 @@ class Order(msgspec.Struct, rename="camel", omit_defaults=True):
 
 
 class ChannelOrders:
-    """Changes the set of a channel, on whatever node it is."""
+    """Changes the set of a channel, on whatever node it is; `is_alive` says whether there is a node of that name."""
 
-    def __init__(self, log: Log, hub: Hub, channels: Channels, ids: ChannelIds, node: str, living: Living) -> None:
+    def __init__(
+        self, log: Log, channels: Channels, ids: ChannelIds, node: str,
+        is_alive: Callable[[str], Awaitable[bool]],
+    ) -> None:  # fmt: skip
         self._ids = ids
         self._node = node
-        self._living = living
         self._changes = RateLimit(CHANGES, CHANGE_PERIOD)
         self._log = log
         self._channels = channels
-        hub.listen(CONTROL, self._apply)
+        self._is_alive = is_alive
 
     async def check(self, id: str) -> None:
         """Raises NotFound for a channel that cannot exist, TooMany, Unavailable without the database."""
@@ -73,26 +71,27 @@ class ChannelOrders:
 
     async def _on_another_node(self, id: str) -> bool:
         node = self._ids.node_of(id)
-        return node not in (None, self._node) and node in await self._living()
+        return node is not None and node != self._node and await self._is_alive(node)
 
     async def _give(self, order: Order) -> None:
         channel = self._channels.get(order.channel)
         if channel is None:
             data = msgspec.json.encode(order)
             if len(data) > ORDER_BYTES:
-                raise TooLarge("too-large", f"Subscriptions by way of another node take {ORDER_BYTES} bytes at most.")
+                raise TooLarge("too-large", f"Through another node, subscriptions have at most {ORDER_BYTES} bytes.")
             await self._log.append([Event(CHANGED, data, (CONTROL,))])
             return
         if order.remove and order.by and channel.held_by_others(order.remove, order.by):
             raise _not_yours()
         if order.remove and not order.by and not channel.may_reserve():
-            raise Unauthorized("token-missing", "A token is needed: too many keys were freed without one.")
+            raise Unauthorized("token-missing", "A token is required: too many keys were removed without one.")
         for subscription in order.add:
             if not _may_add(channel, subscription):
                 raise subscription.refusal.problem() if subscription.refusal else _not_yours()
         self._follow(order)
 
-    def _apply(self, event: Event) -> None:
+    def apply(self, event: Event) -> None:
+        """Changes the channel that an order of any node is about, if it is here."""
         if event.type == CHANGED:
             self._follow(msgspec.json.decode(event.data, type=Order))
 

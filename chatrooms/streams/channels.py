@@ -46,10 +46,12 @@ class Channel:
     end a stream and put one of their own under its key.
     """
 
-    def __init__(self, id: str, outlet: Outlet, hub: Hub, heartbeat: float, on_closed: Callable[[], object]) -> None:
+    def __init__(
+        self, id: str, sock: socket.socket, head: bytes, hub: Hub, heartbeat: float, on_closed: Callable[[], object]
+    ) -> None:
         self.id = id
         self.coming: dict[str, Coming] = {}
-        self._outlet = outlet
+        self._outlet = Outlet(sock, head, hub.write_timeout, self.settle, self._closed)
         self._hub = hub
         self._heartbeat = heartbeat
         self._on_closed = on_closed
@@ -58,7 +60,10 @@ class Channel:
         self._transient = False
         self._ends_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
-        outlet.on_empty, outlet.on_closed = self.settle, self._closed
+
+    def start(self) -> None:
+        """Begins to watch for the peer's end."""
+        self._outlet.start()
 
     @property
     def open(self) -> bool:
@@ -200,10 +205,9 @@ class Channels:
 
     def open(self, id: str, sock: socket.socket, head: bytes, wanted: Sequence[Subscription]) -> None:
         """Makes a socket the channel of that id, with these subscriptions. `head` is the response head."""
-        outlet = Outlet(sock, head, self._hub.write_timeout)
-        channel = Channel(id, outlet, self._hub, self._heartbeat, partial(self._channels.pop, id, None))
+        channel = Channel(id, sock, head, self._hub, self._heartbeat, partial(self._channels.pop, id, None))
         self._channels[id] = channel
-        outlet.start()
+        channel.start()
         self.add(channel, wanted)
 
     def add(self, channel: Channel, wanted: Sequence[Subscription]) -> None:
@@ -211,7 +215,7 @@ class Channels:
         for subscription in wanted:
             key, who = subscription.key, subscription.who
             if not channel.takes(key):
-                sentence = f"A connection carries {MAX_SUBSCRIPTIONS} subscriptions at most."
+                sentence = f"A connection carries at most {MAX_SUBSCRIPTIONS} subscriptions."
                 channel.refuse(key, Refusal.of(Conflict("too-many-subscriptions", sentence)))
                 continue
             task = asyncio.create_task(self._subscribe(channel, subscription))
@@ -286,7 +290,7 @@ class Refusal(NamedTuple):
 class Subscription(NamedTuple):
     """A stream of a family that is wanted on a connection under a key, from a position ("" for none).
 
-    By `who` was verified, or why by nobody.
+    `who` was verified as its reader, or `refusal` says why nobody was.
     """
 
     key: str

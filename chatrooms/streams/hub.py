@@ -50,6 +50,7 @@ class Hub:
         self._max_streams = max_streams
         self._max_streams_per_user = max_streams_per_user
         self._topics: dict[str, Topic] = {}
+        self._readers: dict[Topic, dict[Stream, None]] = {}  # never empty: a topic goes with its last one
         self._sources = Sources()
         self._tails = Tails()
         self._listeners: dict[str, list[Callable[[Event], None]]] = {}
@@ -65,7 +66,7 @@ class Hub:
         """Begins to beat and to read from the log."""
         self._log = log
         self._catchup = CatchUp(log, self.frame)
-        self._sweep = Sweep(self._fall_behind)
+        self._sweep = Sweep(self._readers, self._fall_behind)
         self._pulse.start()
 
     def stop(self) -> None:
@@ -175,7 +176,7 @@ class Hub:
     def check_draining(self) -> None:
         """Raises Unavailable when this process is about to stop."""
         if self.draining:
-            raise Unavailable("draining", "The server is about to stop.", RETRY_AFTER)
+            raise Unavailable("draining", "The server is stopping.", RETRY_AFTER)
 
     def check_room_for(self, user_id: str) -> None:
         """Raises Unavailable `draining` or `full`, TooMany `too-many-streams`, when one more is not taken."""
@@ -214,7 +215,7 @@ class Hub:
         """Lets a merged topic that was held go on with these sources, and its streams from where they are."""
         self._sources.replace(topic, sources)
         topic.release(self._log.head)
-        for stream in list(topic.streams):
+        for stream in self.readers(topic.name):
             if not stream.stalled_at:
                 self.resume(stream)
 
@@ -228,7 +229,7 @@ class Hub:
         self.streams[stream] = owner
         self._by_user.setdefault(stream.user_id, {})[stream] = None
         self._by_client[stream.topic.name, stream.user_id, stream.client_id] = stream
-        stream.topic.streams[stream] = None
+        self._readers.setdefault(stream.topic, {})[stream] = None
         try:
             stream.start()
         except OSError:  # the peer is gone already
@@ -246,11 +247,11 @@ class Hub:
     def readers(self, topic: str) -> list[Stream]:
         """The open streams of a topic."""
         found = self._topics.get(topic)
-        return list(found.streams) if found else []
+        return list(self._readers.get(found, ())) if found else []
 
     def counts(self) -> dict[str, int]:
         """How many streams each topic has."""
-        return {name: len(topic.streams) for name, topic in self._topics.items()}
+        return {name: len(self._readers.get(topic, ())) for name, topic in self._topics.items()}
 
     def stream_of(self, topic: str, user_id: str, client_id: str) -> Stream | None:
         """The open stream of a user's client on a topic; a client has one of each."""
@@ -282,8 +283,10 @@ class Hub:
         owner = self.streams.pop(stream)
         self._pulse.remove(stream)
         topic = stream.topic
-        topic.streams.pop(stream, None)
-        if not topic.streams:
+        readers = self._readers[topic]
+        del readers[stream]
+        if not readers:
+            del self._readers[topic]
             self._topics.pop(topic.name, None)
             self._tails.remove(topic)
             self._sources.replace(topic, set())

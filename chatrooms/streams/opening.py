@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 import secrets
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -47,9 +48,10 @@ class StreamKind(Protocol):
     client_id: str
     name: str
     encoding: Encoding
-    headers: Sequence[tuple[str, str]]
-    retry_ms: tuple[int, int]
+    headers: Sequence[tuple[str, str]] = ()
+    retry_ms: tuple[int, int] = RETRY_MS
 
+    @abstractmethod
     async def check(self) -> int:
         """After which seq the reader may read, true until the caller's next `await`.
 
@@ -70,12 +72,14 @@ class StreamKind(Protocol):
 
         Returns whoever is told of the stream's end.
         """
+        return None
 
     def first(self, start: Start, stream_id: str) -> First | None:
         """The first event, of a reader that was let in; None when the topic's own come at once."""
 
     def snapshot(self) -> bytes:
         """The present state, as whole events, where ephemeral ones have told it to the others."""
+        return b""
 
     async def read(self, after: int, limit: int) -> tuple[Sequence[Event], int]:
         """The next events, for a poll, and up to where they are all. Raises Unavailable."""
@@ -88,10 +92,10 @@ Family = Callable[[Identity, Fields], StreamKind]
 
 
 class LogStream(StreamKind):
-    """A kind whose topic is one of the log, from the position asked for or the end; families override what differs."""
+    """A kind whose topic is one of the log, from the position asked for or the end.
 
-    headers: Sequence[tuple[str, str]] = ()
-    retry_ms = RETRY_MS
+    Families say who may read, and override what differs.
+    """
 
     def __init__(
         self, hub: Hub, log: Log, who: Identity, fields: Fields, name: str, encoding: Encoding = NAMED
@@ -103,17 +107,11 @@ class LogStream(StreamKind):
         self._hub = hub
         self._log = log
 
-    async def check(self) -> int:
-        return 0
-
     async def start(self, asked: str) -> Start | None:
         return await start_of(self._log, self._hub, self.name, asked, self.count)
 
     def topic(self) -> Topic:
         return self._hub.topic(self.name, self.encoding)
-
-    def enter(self, start: Start, stream: Stream | None) -> Owner | None:
-        return None
 
     def first(self, start: Start, stream_id: str) -> First | None:
         return First("system", self.encoding.signal_data("system", self.described(start, stream_id)))
@@ -128,9 +126,6 @@ class LogStream(StreamKind):
             "heartbeat": self._hub.heartbeat,
             "streamId": stream_id,
         }
-
-    def snapshot(self) -> bytes:
-        return b""
 
     async def read(self, after: int, limit: int) -> tuple[Sequence[Event], int]:
         head = self._log.head

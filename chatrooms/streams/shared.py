@@ -35,9 +35,12 @@ class Outlet:
     `on_empty` is called when its last stream has ended, `on_closed` when the connection has.
     """
 
-    def __init__(self, sock: socket.socket, head: bytes, write_timeout: float) -> None:
-        self.on_empty: Callable[[], None] = _nobody_is_told
-        self.on_closed: Callable[[], None] = _nobody_is_told
+    def __init__(
+        self, sock: socket.socket, head: bytes, write_timeout: float,
+        on_empty: Callable[[], None], on_closed: Callable[[], None],
+    ) -> None:  # fmt: skip
+        self._on_empty = on_empty
+        self._on_closed = on_closed
         self.streams: dict[str, SharedStream] = {}
         self.open = True
         self.blocked = False
@@ -98,7 +101,7 @@ class Outlet:
         if self.streams.get(stream.key) is stream:
             del self.streams[stream.key]
             if not self.streams and self.open:
-                tell(self.on_empty)
+                tell(self._on_empty)
 
     def finish(self, last: bytes, hold: float = 0.0) -> None:
         """Writes a last event if the socket takes it, and closes."""
@@ -119,9 +122,9 @@ class Outlet:
         self._owed.clear()
         for stream in list(self.streams.values()):
             stream.close(hold)
-        tell(self.on_closed)
+        tell(self._on_closed)
         # Or who is told and the outlet would hold each other until the garbage collector comes round.
-        self.on_empty = self.on_closed = _nobody_is_told
+        self._on_empty = self._on_closed = _nobody_is_told
 
     def _write(self, data: bytes) -> int:
         """How many bytes the kernel took, or will; blocked when not all. -1 when the connection has ended."""

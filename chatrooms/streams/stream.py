@@ -52,7 +52,7 @@ class Stream:
     ephemeral_count    the topic's count of ephemerals up to which it has seen all
     stalled_at  loop time since which the socket has taken nothing, or 0
     session     the sign-in that opened it
-    member      of a room's presence, as who it is counted there
+    member      what its owner keeps with it: in a room, who it is there
     opened_at   in seconds since 1970
     trusted     whether its reader is above the rules of rooms
     expires_at  when its right to live ends, in seconds since 1970

@@ -58,7 +58,7 @@ class Exports:
         if self._of_user.total() >= MAX_WAITING:
             raise TooMany("too-many-tasks", "Too many exports are waiting: try again later.", RETRY_AFTER)
         if self._most and self._of_user[who.user_id] >= self._most:
-            sentence = f"At most {self._most} of your exports may be unfinished: wait for one, or cancel it."
+            sentence = f"You have {self._most} unfinished exports: wait for one to finish, or cancel it."
             raise TooMany("too-many-tasks", sentence, RETRY_AFTER)
         self._of_user[who.user_id] += 1
         try:

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from msgspec import UNSET, UnsetType
 
 from chatrooms import names
-from chatrooms.cluster.leases import LEASE_INTERVAL
+from chatrooms.cluster import LEASE_INTERVAL
 from chatrooms.errors import Conflict, Forbidden, NotFound, Problem
 from chatrooms.identity import Identity
 from chatrooms.log.event import Event
@@ -216,7 +216,7 @@ class TaskStream(LogStream):
 def check_right(who: Identity, task: Task) -> None:
     """Raises Forbidden for others than the owner, agents, services and admins."""
     if task.user_id != who.user_id and who.role == "user":
-        raise Forbidden("forbidden", "This task is somebody else's.")
+        raise Forbidden("forbidden", "This task belongs to another user.")
 
 
 def _sentence(error: BaseException) -> str:

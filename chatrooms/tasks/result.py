@@ -79,7 +79,7 @@ class Results:
     async def check_space(self) -> None:
         """Raises Unavailable `full` when no more is kept."""
         if self._most and await count_chunks(self._database) * CHUNK >= self._most:
-            sentence = f"The files of exports take all the {self._most} bytes that they may: try again later."
+            sentence = f"Exports already use all of their {self._most} bytes: try again later."
             raise Unavailable("full", sentence, RETRY_AFTER)
 
     @asynccontextmanager
@@ -113,7 +113,7 @@ class Results:
         """A result that is whole. Raises NotFound for one that is not there, or not any more; Unavailable."""
         result = await find_result(self._database, task_id, now_ms())
         if result is None:
-            raise NotFound("not-found", "This task has no result, or none any more.")
+            raise NotFound("not-found", "This task has no result, or it has been removed.")
         return result
 
     async def read(self, task_id: str, start: int, stop: int) -> AsyncIterator[bytes]:
@@ -143,7 +143,7 @@ def _check(there: bool) -> None:
 
 
 def _gone() -> NotFound:
-    return NotFound("not-found", "This result is not there any more.")
+    return NotFound("not-found", "This result has been removed.")
 
 
 class StoredResult(NamedTuple):

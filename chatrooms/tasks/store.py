@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from chatrooms.clock import now_ms
-from chatrooms.cluster import leases
-from chatrooms.cluster.leases import Lease
+from chatrooms.cluster import Lease, orphans, renew_leases
 from chatrooms.errors import Conflict, NotFound, TooMany
 from chatrooms.log.database import Database, Row, Source, Transaction
 from chatrooms.log.event import CONTROL, Event
@@ -44,7 +43,7 @@ class TaskStore:
 
         async def command(tx: Transaction) -> list[Event]:
             if await find_task(tx, task_id) is not None:
-                raise Conflict("conflict", "There is a task of that id.")
+                raise Conflict("conflict", "A task with that id already exists.")
             if limited and self._most:
                 await self._make_room(tx, user_id)
             await add_task(tx, task, until)
@@ -98,7 +97,7 @@ class TaskStore:
 
     async def renew(self) -> None:
         async def command(tx: Transaction) -> list[Event]:
-            await leases.renew_leases(tx, "tasks", self._lease.node, self._lease.until())
+            await renew_leases(tx, "tasks", self._lease.node, self._lease.until())
             return []
 
         await self._log.append((), command)
@@ -117,7 +116,7 @@ class TaskStore:
 
     async def _make_room(self, tx: Transaction, user_id: str) -> None:
         if await count_tasks(tx, user_id) >= self._most and not await forget_oldest_task(tx, user_id):
-            sentence = f"You have {self._most} unfinished tasks: end some of them first."
+            sentence = f"You have {self._most} unfinished tasks: finish or cancel some of them first."
             raise TooMany("too-many-tasks", sentence, RETRY_AFTER)
 
 
@@ -174,7 +173,7 @@ async def update_task(tx: Transaction, task: Task) -> None:
 
 async def orphaned_tasks(source: Source, node: str, now: int) -> list[Task]:
     """Unfinished tasks of other nodes whose lease ran out before `now`."""
-    return [Task(*row) for row in await leases.orphans(source, "tasks", _COLUMNS, node, now)]
+    return [Task(*row) for row in await orphans(source, "tasks", _COLUMNS, node, now)]
 
 
 async def count_tasks(tx: Transaction, user_id: str) -> int:

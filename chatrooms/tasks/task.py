@@ -72,14 +72,14 @@ class Change(NamedTuple):
 def changed(task: Task, change: Change, now: int) -> Task:
     """The task after a change. Raises Conflict for one that has ended, or would go back; BadRequest."""
     if task.ended:
-        raise Conflict("conflict", f"The task is {task.state}: it does not change any more.")
+        raise Conflict("conflict", f"The task is {task.state} and can no longer change.")
     state = change.state or task.state
     if state == PENDING and change.progress:
         state = RUNNING if change.state is None else state
     if state == PENDING and task.state == RUNNING:
         raise Conflict("conflict", "The task is running: it cannot become pending again.")
     if change.error is not None and state not in _SENTENCES:
-        raise BadRequest("bad-field", "error goes with the state failed or cancelled.")
+        raise BadRequest("bad-field", "error may only be set with the state failed or cancelled.")
     progress = task.progress if change.progress is None else change.progress
     if progress < task.progress:
         raise Conflict("conflict", f"Progress cannot go back from {task.progress:g} to {progress:g}.")

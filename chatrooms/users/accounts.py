@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from typing import Protocol
 
-from chatrooms import erasure, lookalikes, names
+from chatrooms import lookalikes, names
 from chatrooms.errors import Conflict, Forbidden, NotFound, Unauthorized
 from chatrooms.identity import Identity
 from chatrooms.limits import RateLimit
@@ -13,11 +14,20 @@ from chatrooms.log.database import Database, Transaction
 from chatrooms.log.event import Event, purged
 from chatrooms.log.log import Log
 from chatrooms.options import Options
-from chatrooms.rooms import joined
 from chatrooms.users.authenticator import blocked
 from chatrooms.users.passwords import MINUTE, Caller, Guesses, Passwords
 from chatrooms.users.signins import SignedIn, SignIns
 from chatrooms.users.store import Account, AccountQueries, add, erase, hold, set_password
+
+
+class Erasure(Protocol):
+    """Removes what an account leaves behind besides messages in rooms."""
+
+    async def begin(self, tx: Transaction, user_id: str, /) -> None:
+        """Removes what goes in the commit that ends the account, and notes that the rest is to go."""
+
+    async def finish(self, database: Database, user_id: str, /) -> None:
+        """Removes the rest. Raises Unavailable; then it is tried again later."""
 
 
 class Accounts:
@@ -28,13 +38,14 @@ class Accounts:
 
     def __init__(
         self, database: Database, log: Log, signins: SignIns, secret: str, options: Options,
-        shown: Callable[[str], bool],
+        shown: Callable[[str], bool], erasure: Erasure,
     ) -> None:  # fmt: skip
         self._database = database
         self._log = log
         self._signins = signins
         self._stored = AccountQueries(database)
         self._shown = shown
+        self._erasure = erasure
         self._passwords = Passwords()
         self._guests = options.guests
         self._guest_rate = RateLimit(options.guests_a_minute, MINUTE)
@@ -58,7 +69,7 @@ class Accounts:
         self._guest_rate.spend(address)
         check_free(username)
         if self._shown(username) or await self._stored.looks_taken(username):
-            raise Conflict("name-taken", "A registered user has that name, or one that looks like it.")
+            raise Conflict("name-taken", "That name, or one that looks like it, belongs to a registered user.")
         return await self._signins.begin(f"guest-{secrets.token_hex(8)}", username, "user", guest=True)
 
     async def sign_up(
@@ -73,7 +84,7 @@ class Accounts:
         self._guesses.sign_up(address)
         check_free(username)
         if who is not None and await self._stored.by_id(who.user_id) is not None:
-            raise Conflict("conflict", "You have an account: sign out to make another one.")
+            raise Conflict("conflict", "You already have an account: sign out to create another one.")
         hashed = await self._passwords.hash(password)
         account = new_account(username, email, hashed, "user")
         if who is not None and who.guest:
@@ -140,13 +151,12 @@ class Accounts:
 
         async def command(tx: Transaction) -> list[Event]:
             await erase(tx, account.user_id)
-            await erasure.begin(tx, account.user_id)
-            await joined.remove_all(tx, account.user_id)
+            await self._erasure.begin(tx, account.user_id)
             await self._guesses.forget(tx, account.user_id)
             return [blocked(account.user_id), purged(), *await self._signins.end_all(tx, account.user_id)]
 
         await self._log.append((), command)
-        await erasure.finish(self._database, account.user_id)
+        await self._erasure.finish(self._database, account.user_id)
 
     async def forget_expired(self) -> None:
         """Removes what is known of devices that did not sign in for long."""

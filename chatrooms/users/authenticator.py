@@ -65,7 +65,6 @@ class Authenticator:
         self._meanwhile: list[Event] = []  # orders that came while a reload read
         self._ticket_rate = RateLimit(TICKETS, 60.0)
         self.stale = False  # whether another program has changed who is shut out
-        hub.listen(CONTROL, self._apply)
 
     async def reload(self) -> None:
         """Reads who is shut out, and ends their streams."""
@@ -129,7 +128,12 @@ class Authenticator:
             await forget_expired_revocations(tx, now - SKEW)
         self._revoked = {session: end for session, end in self._revoked.items() if end >= now - SKEW}
 
-    def _apply(self, event: Event) -> None:
+    def forget(self) -> None:
+        """The database is not what it was: who is shut out is read anew, soon."""
+        self.stale = True
+
+    def apply(self, event: Event) -> None:
+        """Shuts out whom an order of this or another node names, and ends their streams."""
         if event.type == CHANGED:
             self.stale = True
         elif event.type in (REVOKED, RENEWED, BLOCKED):

@@ -63,7 +63,7 @@ class Passwords:
 
     async def _run(self, work: Callable[[], T]) -> T:
         if self._waiting >= MAX_WAITING:
-            raise Unavailable("unavailable", "Too many sign-ins at once.", 2)
+            raise Unavailable("unavailable", "Too many sign-ins at once: try again in a moment.", 2)
         self._waiting += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._pool, work)

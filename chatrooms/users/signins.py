@@ -83,7 +83,7 @@ class SignIns:
             old = await find_family(tx, guest.session)
             known = await role_of(tx, guest.user_id) is not None
             if known or old is None or old.user_id != guest.user_id:
-                raise Conflict("conflict", "This guest has an account by now: sign in.")
+                raise Conflict("conflict", "This guest already has an account: sign in.")
             await add(tx, account)
             expiry = self._tokens_expiry()
             await end_family(tx, guest.session, expiry)
@@ -172,7 +172,7 @@ class SignIns:
 
 
 def _refused() -> Unauthorized:
-    return Unauthorized("refresh-invalid", "The refresh token is not valid any more: sign in again.")
+    return Unauthorized("refresh-invalid", "The refresh token is no longer valid: sign in again.")
 
 
 _FAMILY = "family, user_id, username, role, used, expires_at, guest"

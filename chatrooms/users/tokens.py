@@ -143,7 +143,7 @@ class Tokens:
             key = self._public.keys.get(kid if isinstance(kid, str) else "") or self._public.keys.get("")
             if key is not None:
                 return self._public.algorithm, key
-        raise _invalid("The token is not signed in a way that is accepted here.")
+        raise _invalid("The token is signed with an algorithm that is not accepted here.")
 
 
 def _identity(claims: Mapping[str, Any], token: str) -> Identity:
@@ -198,7 +198,7 @@ def load(algorithm: str, path: Path) -> PublicKeys:
     except (ValueError, TypeError, AttributeError, jwt.PyJWTError) as error:
         raise ConfigError(f"--jwt-keys: {path}: {error}") from None
     if not keys:
-        raise ConfigError(f"--jwt-keys: {path} has no key that signs by {algorithm}")
+        raise ConfigError(f"--jwt-keys: {path} has no key for {algorithm}")
     return PublicKeys(algorithm, keys)
 
 

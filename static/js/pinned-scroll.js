@@ -13,7 +13,7 @@ export class PinnedScroll {
     this.#box = box;
     box.addEventListener('scroll', () => { this.#pinned = this.#nearEnd(); }, { signal, passive: true });
     const resized = new ResizeObserver(() => { if (this.#pinned) this.toEnd(); });
-    resized.observe(box);
+    for (const watched of [box, ...box.children]) resized.observe(watched); // what is in it grows later, too
     signal?.addEventListener('abort', () => resized.disconnect());
   }
 

@@ -84,6 +84,10 @@ async def test_people_talk_by_keyboard(http_server: HTTPServer, base_url: str, c
         await expect(bob.locator("chat-room li[data-bot]")).to_have_attribute("data-state", "confirmed", timeout=LIMIT)
         await expect(bob.locator("chat-room li[data-bot]")).to_have_attribute("aria-busy", "false")
         await expect(bob.get_by_role("log", name="Lobby")).to_have_attribute("aria-live", "polite", timeout=LIMIT)
+        await write(ada, "@ai show me some code")
+        reply = bob.locator("chat-room li[data-bot]").nth(1)
+        await expect(reply.locator("pre code .code-keyword").first).to_have_text("def", timeout=LIMIT)
+        await expect(reply.locator("ol > li strong")).to_have_text("bold")
 
 
 @pytest.mark.gen_test(timeout=60)

@@ -321,7 +321,7 @@ async def test_reply_is_stopped(chat: Chat) -> None:
 
 async def test_example_of_the_page_works(chat: Chat) -> None:
     """As it stands there."""
-    page = (Path(chatrooms.__file__).parent.parent / "docs" / "clients.md").read_text()
+    page = (Path(chatrooms.__file__).parent.parent / "docs" / "browser.md").read_text()
     example = page.split("```python\n", 1)[1].split("```", 1)[0]
     assert "http://127.0.0.1:4000" in example
     program = example.replace(":4000", f":{chat.port}")

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import subprocess
 import sys
 from asyncio.subprocess import PIPE, Process
 from pathlib import Path
@@ -79,7 +80,7 @@ async def test_what_is_notified_is_told(chat: Chat) -> None:
     assert (await ended(await run(chat, *arguments[:4])))[0] == 2
     assert (await ended(await run(chat, "notify", "alice", "x", "{", CHATROOMS_TOKEN=token)))[0] == 2
     status, _, err = await ended(await run(chat, *arguments, CHATROOMS_TOKEN=chat.token("bob")))
-    assert (status, err) == (1, "chatrooms: Only service and admin may notify.\n")
+    assert (status, err) == (1, "chatrooms: Only service and admin may send notifications.\n")
 
 
 @pytest.mark.gen_test(timeout=90)
@@ -164,6 +165,18 @@ def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -
     assert capsys.readouterr().out.startswith(f"usage: chatrooms {name}")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [(["send", "lobby", "x"], 2), (["token", "a", "--secret", SECRET], 0), (["serve", "-h"], 0)],
+)
+def test_only_what_speaks_to_a_server_needs_httpx(arguments: list[str], status: int) -> None:
+    """One line says so, and how to get it."""
+    program = "import sys; sys.modules['httpx'] = None; from chatrooms.cli import main; sys.exit(main(sys.argv[1:]))"
+    ran = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, timeout=PATIENCE)
+    needs = "chatrooms: chatrooms.client needs httpx: pip install 'chatrooms[client]'\n"
+    assert (ran.returncode, ran.stderr) == (status, needs if status else "")
+
+
 def test_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     """That of the package."""
     assert main(["--version"]) == 0
@@ -195,7 +208,7 @@ async def test_sessions_in_the_terminal(chat: Chat) -> None:
     tail = await run(chat, "session", "tail", "42")
     assert tail.stdout is not None
     async with asyncio.timeout(PATIENCE):
-        assert await tail.stdout.readline() == b"* You read session 42.\n"
+        assert await tail.stdout.readline() == b"* You are reading session 42.\n"
         status, out, _ = await ended(await run(chat, "session", "send", "42", "-"), "one\n\n\x1b[2Jtwo\n")
         assert (status, len(out.split())) == (0, 2)
         lines = [(await tail.stdout.readline()).decode().split(" ", 1)[1] for _ in range(2)]
@@ -218,7 +231,7 @@ async def test_session_is_assigned_in_the_terminal(chat: Chat) -> None:
     tail = await run(chat, "session", "tail", "42", "--history", "5", **mine)
     assert tail.stdout is not None
     async with asyncio.timeout(PATIENCE):
-        assert await tail.stdout.readline() == b"* You read session 42.\n"
+        assert await tail.stdout.readline() == b"* You are reading session 42.\n"
         assert (await tail.stdout.readline()).endswith(b" user: hello\n")
     tail.send_signal(signal.SIGINT)
     await ended(tail)

@@ -234,7 +234,7 @@ async def test_exports_that_waited_find_the_space_that_is_left(chat: Chat) -> No
             ids = {user: await begun(chat, user=user) for user in ("alice", "bob", "carol")}
         ends = [await ended(chat, task_id, user) for user, task_id in ids.items()]
     assert [end["state"] for end in ends] == ["completed", "failed", "failed"]
-    assert "take all the 1 bytes" in ends[1]["error"]
+    assert "all of their 1 bytes" in ends[1]["error"]
     assert await files_of(chat) == [ids["alice"]]
 
 

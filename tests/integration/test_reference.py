@@ -96,7 +96,7 @@ async def test_docs_are_plain_and_strict(chat: Chat) -> None:
 
 @pytest.mark.gen_test
 async def test_document_is_json_for_anyone(chat: Chat) -> None:
-    """It tells nothing that the README does not."""
+    """It says nothing that docs/api.md does not."""
     answer = await chat.get("/api/openapi.json", None)
     assert answer.status == 200
     assert answer.data["openapi"] == "3.1.0"

@@ -73,9 +73,9 @@ def assert_empty(chat: Chat) -> None:
         hub.streams, hub._topics, hub._by_user, hub._by_client, hub._sources._by_source, hub._sweep._topics,
         pulse._due, pulse._stalled, *pulse._phases, catchup._queue, catchup._workers, catchup._pages,
         server.rooms._live, server.channels._channels, server.channels._tasks, server.sessions._readers,
-        server.personal.inboxes._inboxes, server.personal.inboxes._unsettled, server.orders._giving,
+        server.personal.inboxes._inboxes, server.personal.inboxes._unsettled, server.order_log._writing,
         server.replies._running, server.replies._jobs, server.replies._generations, server.replies._orders,
-        server.replies._elsewhere._tasks, server.replies._queue._waiting, server.room_replies._told,
+        server.replies._elsewhere._tasks, server.replies._queue._waiting, server.running_replies.told,
         server.room_replies._tellers, server.reply_feeds._feeds, server.tasks._running,
     ]  # fmt: skip
     assert [found for found in lists if found] == []

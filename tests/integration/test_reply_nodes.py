@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from chatrooms.ai.base import Prompt
-from chatrooms.cluster.leases import Lease
+from chatrooms.cluster import Lease
 from chatrooms.replies.reply import StoredReply
 from chatrooms.replies.store import ReplyStore, add_reply, extend_replies, finish_reply
 from tests.helpers.asking import resume

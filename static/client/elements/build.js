@@ -26,9 +26,9 @@ export function template(...nodes) {
 }
 
 /**
- * Gives a shadow root its styles, by a constructed sheet: no policy stops those. A browser without
+ * Gives a document or shadow root its styles, by a constructed sheet: no policy stops those. A browser without
  * them gets a `<style>` with the page's nonce.
- * @param {ShadowRoot} root
+ * @param {Document | ShadowRoot} root
  * @param {readonly string[]} texts
  */
 export function adoptStyles(root, texts) {

@@ -1,7 +1,9 @@
+import { RICH_STYLE } from '../rich-style.js';
+import { RichText } from '../rich-text.js';
 import { make, template } from './build.js';
 import { showTime } from './words.js';
 
-export const ROW_STYLE = `
+export const ROW_STYLE = `${RICH_STYLE}
 li { position: relative; padding: 9px 12px 1px; margin-top: 2px; }
 li[data-follows] { padding-top: 1px; margin-top: 0; }
 .who { display: flex; align-items: baseline; gap: 8px; }
@@ -16,7 +18,7 @@ li[data-bot] .author { color: var(--accent); }
 li[data-own] .bubble { background: var(--own); }
 li[data-state="sending"] .bubble, li[data-state="waiting"] .bubble { opacity: .65; }
 li[data-state="failed"] .bubble { box-shadow: inset 0 0 0 1px var(--danger); background: transparent; }
-li[data-state="streaming"] .bubble::after {
+li[data-state="streaming"] .bubble:not(:has(.rich > :not([hidden])))::after {
   content: ""; display: inline-block; width: .5em; height: 1em; margin-inline-start: 2px; vertical-align: -.15em;
   background: var(--accent); animation: blink 1s steps(2, jump-none) infinite;
 }
@@ -36,12 +38,15 @@ li[data-state="failed"] .acts button { border: 1px solid var(--line); }
   li:not([data-state="failed"]) .acts { position: static; width: fit-content; margin-top: 2px; opacity: 1; border: 0; background: none; }
   .acts button { min-height: 44px; }
 }
-@media (prefers-reduced-motion: reduce) { li[data-state="streaming"] .bubble::after { animation: none; } }
+@media (prefers-reduced-motion: reduce) { li .bubble::after { animation: none !important; } }
 @keyframes blink { from { opacity: 1; } to { opacity: 0; } }
 `;
 
 const NOTES = { waiting: 'Not sent yet: trying again…', queued: 'Waiting for its turn…', stopped: 'Stopped', error: 'Broken off', interrupted: 'Broken off' };
 const SOON_MS = 5 * 60_000;
+
+/** @type {WeakMap<HTMLElement, RichText>} */
+const replies = new WeakMap(); // what the assistant wrote, by its bubble
 
 const ROW = template(make('li', { part: 'message' },
   make('div', { class: 'who' }, make('span', { class: 'author', part: 'author' }), make('span', { class: 'guest quiet' }), make('time', { class: 'quiet' })),
@@ -70,9 +75,26 @@ export function fillRow(node, message, follows) {
   part('.author').textContent = own ? `${username} (you)` : username || (isFromBot ? 'Assistant' : '');
   part('.guest').textContent = message.guest && !isFromBot ? 'guest' : '';
   showTime(/** @type {HTMLTimeElement} */ (part('time')), message.timestamp);
-  part('.bubble').textContent = message.message;
+  if (isFromBot) fillReply(part('.bubble'), message);
+  else part('.bubble').textContent = message.message;
   part('.note').textContent = noteOf(message, replyState);
   drawActs(part('.acts'), message);
+}
+
+/** @param {HTMLElement} bubble @param {Message} message */
+function fillReply(bubble, { message, state }) {
+  const reply = replies.get(bubble) ?? new RichText('', { tools: copyButton });
+  reply.update(message, { open: state === 'streaming' });
+  if (!replies.has(bubble)) bubble.replaceChildren(reply.node);
+  replies.set(bubble, reply);
+}
+
+/** @param {() => string} read */
+function copyButton(read) {
+  const button = make('button', { type: 'button', 'aria-label': 'Copy code' }, 'Copy');
+  button.hidden = !navigator.clipboard; // as on plain HTTP
+  button.addEventListener('click', () => navigator.clipboard.writeText(read()).then(() => { button.textContent = 'Copied'; }, () => {}));
+  return button;
 }
 
 /** @param {Message} message @param {string} replyState */

@@ -14,7 +14,8 @@ export class Scroll {
       this.atEnd = atEnd;
       onChange();
     }, { passive: true });
-    new ResizeObserver(() => this.atEnd && this.toEnd()).observe(box);
+    const resized = new ResizeObserver(() => this.atEnd && this.toEnd());
+    for (const watched of [box, ...box.children]) resized.observe(watched); // what is in it grows later, too
   }
 
   toEnd() {
