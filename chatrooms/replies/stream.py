@@ -95,8 +95,7 @@ class Feed:
                 self._give(event)
 
     def _give(self, event: Event) -> None:
-        frame = self.form.event(event, self.form.id("", event.seq))
-        self._hub.append(self.topic, frame, event.seq, event.type in self.form.ends)
+        self._hub.append(self.topic, self._hub.frame(event, self.form), event.seq, event.type in self.form.ends)
 
 
 async def read(reply: Reply, form: Form, after: int, limit: int) -> tuple[Sequence[Event], int]:
