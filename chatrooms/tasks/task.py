@@ -56,7 +56,9 @@ class Task(NamedTuple):
         """The task on the wire (section 8), as JSON."""
         error = UNSET if self.error is None else self.error
         left = None if self.estimated_time is None else _short(self.estimated_time)
-        shown = _Shown(self.task_id, self.title, self.state, _short(self.progress), left, iso(self.updated_at), error)
+        shown = TaskState(
+            self.task_id, self.title, self.state, _short(self.progress), left, iso(self.updated_at), error
+        )
         return msgspec.json.encode(shown)
 
 
@@ -91,7 +93,9 @@ def changed(task: Task, change: Change, now: int) -> Task:
     return task._replace(state=state, progress=progress, estimated_time=left, error=error, updated_at=now)
 
 
-class _Shown(msgspec.Struct):
+class TaskState(msgspec.Struct):
+    """A task on the wire; `estimated_time` in seconds, `updated_at` in ISO 8601, UTC."""
+
     task_id: str
     title: str
     state: str
