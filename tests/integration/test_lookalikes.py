@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import pytest
 
-from chatrooms.lookalikes import skeletons
+from chatrooms.names import skeletons
 from chatrooms.users import store
 from tests.helpers.chat import Answer, Chat, eventually
 

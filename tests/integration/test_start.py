@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from chatrooms import lookalikes, names
+from chatrooms import names
 from chatrooms.cli import main
 from chatrooms.commands import connect, serve
 from chatrooms.log import sqlite
+from chatrooms.names import is_reserved
 from tests.helpers.chat import SECRET
 from tests.helpers.postgres import Postgres
 
@@ -79,7 +80,7 @@ def test_own_name_is_never_one_that_the_server_refuses(login: str, monkeypatch: 
     """In a container everybody is root."""
     monkeypatch.setattr("getpass.getuser", lambda: login)
     name = names.username(connect.own_name())
-    assert not lookalikes.is_reserved(name)
+    assert not is_reserved(name)
     assert name.startswith(login[:32])
 
 

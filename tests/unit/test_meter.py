@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chatrooms.commands.meter import Meter, bar, percent_in
+from chatrooms.commands.program import Meter, bar, percent_in
 
 
 @pytest.mark.parametrize(
