@@ -215,13 +215,14 @@ class ReplyStream(StreamKind):
         self.who = who if form == "content" else who._replace(expires_at=0.0)
         self.client_id = names.client_id(fields["clientId"]) if "clientId" in fields else names.new_client_id()
         self.encoding: Form = FORMS[form]
+        self._form = form
         self._topics = topics
         self._found: Reply | None = None
         self._name(fields.get("messageId", ""))
 
     def _name(self, id: str) -> None:
         self._id = id
-        self.name = f"reply:{id}/{type(self.encoding).__name__}"
+        self.name = f"reply:{id}/{self._form}"
         self.headers = (*self.encoding.headers, ("X-Message-Id", id))
 
     @property
@@ -239,7 +240,7 @@ class ReplyStream(StreamKind):
         """After the chunk of the index asked for; the form ui has no indexes."""
         if asked and not _INDEX.match(asked):
             raise BadRequest("bad-field", "after must be the index of a chunk.")
-        position = max(0, int(asked or -1) + 1) if self.encoding is FORMS["content"] else 0
+        position = max(0, int(asked or -1) + 1) if self._form == "content" else 0
         return None if position == END and self._reply.ending else Start(position, True, None)
 
     def topic(self) -> Topic:
@@ -263,7 +264,7 @@ class ReplyStream(StreamKind):
         return self.encoding.opening(self._reply)
 
     async def read(self, after: int, limit: int) -> tuple[Sequence[Event], int]:
-        if self.encoding is not FORMS["content"]:
+        if self._form != "content":
             raise BadRequest("bad-field", "A poll takes the form content.")
         events, reached = await read(self._reply, self.encoding, after, limit)
         named = [msgspec.structs.replace(e, type="message") if e.type == LAST_EVENT else e for e in events]
