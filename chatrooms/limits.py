@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections import OrderedDict
+from collections.abc import Callable
 
-from chatrooms.errors import TooMany, Unavailable
+from chatrooms.errors import TooMany
 from chatrooms.identity import Identity
 from chatrooms.options import Options
 
@@ -16,7 +15,6 @@ FORGOTTEN = 2  # keys, of those that have refilled, with each one that is counte
 FIRST_WAIT = 5.0  # seconds until the next try, when the last free one has failed
 LONGEST_WAIT = 900.0  # however many have failed
 FORGIVEN = 3600.0  # seconds after the last failure and its wait when they count no more
-FULL_RETRY = 5.0  # seconds, for who finds all places taken
 
 
 class RateLimit:
@@ -85,34 +83,6 @@ class Backoff:
     def succeed(self, key: str) -> None:
         """The last try was good: none has failed."""
         self._failed.pop(key, None)
-
-
-class Places:
-    """At most `most` at once, and `most_per_key` for each key; 0 turns a limit off."""
-
-    def __init__(self, most: int, most_per_key: int) -> None:
-        self._most = most
-        self._most_per_key = most_per_key
-        self._taken: Counter[str] = Counter()
-
-    @contextmanager
-    def one_of(self, key: str) -> Iterator[None]:
-        """Holds a place. Raises Unavailable `full`, TooMany `too-many-streams`."""
-        self.check(key)
-        self._taken[key] += 1
-        try:
-            yield
-        finally:
-            self._taken[key] -= 1
-            if not self._taken[key]:
-                del self._taken[key]
-
-    def check(self, key: str) -> None:
-        """Raises what `one_of` would."""
-        if self._most and self._taken.total() >= self._most:
-            raise Unavailable("full", "The server is full.", FULL_RETRY)
-        if self._most_per_key and self._taken[key] >= self._most_per_key:
-            raise TooMany("too-many-streams", "This user has too many open streams.", FULL_RETRY)
 
 
 MESSAGE_PERIOD = 10.0  # seconds in which `message-rate` counts

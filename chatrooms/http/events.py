@@ -38,6 +38,7 @@ class StreamBody(msgspec.Struct, rename="camel"):
     session_id: Text = None
     robot_id: Text = None
     task_id: str | None = None
+    message_id: str | None = None
     form: str | None = None
 
     def fields(self) -> Fields:
@@ -45,7 +46,8 @@ class StreamBody(msgspec.Struct, rename="camel"):
         return given(
             roomId=_text(self.room_id), username=_text(self.username), clientId=_text(self.client_id),
             userId=_text(self.user_id), history=_text(self.history), sessionId=_text(self.session_id),
-            robotId=_text(self.robot_id), taskId=_text(self.task_id), form=_text(self.form),
+            robotId=_text(self.robot_id), taskId=_text(self.task_id), messageId=_text(self.message_id),
+            form=_text(self.form),
         )  # fmt: skip
 
 

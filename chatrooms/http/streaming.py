@@ -28,7 +28,11 @@ class StreamHandler(Handler):
 
         204 for a reader that has seen the end: nothing else makes a native EventSource stop.
         """
-        kind, asked, polls = self.server.opener.kind(family, who, fields), self.position_asked(), self.polls()
+        await self.open(self.server.opener.kind(family, who, fields))
+
+    async def open(self, kind: StreamKind) -> None:
+        """The same with a kind of one's own."""
+        asked, polls = self.position_asked(), self.polls()
         try:
             if polls:
                 over = await self._poll(kind, asked)

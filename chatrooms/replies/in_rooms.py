@@ -1,11 +1,17 @@
-"""AI replies in rooms: asked by `@ai`, told to everybody as they are written."""
+"""AI replies in rooms: asked by `@ai`, told to everybody as they are written, on every node.
+
+The bus may lose a chunk, and a reader may come in the middle: so the text so far of what other nodes write is kept,
+and they are asked for it again when a chunk does not follow the one before.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import re
 import secrets
-from collections.abc import Sequence
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import msgspec
@@ -16,11 +22,10 @@ from chatrooms.cluster import Nodes
 from chatrooms.errors import NotFound, Problem
 from chatrooms.identity import Identity
 from chatrooms.limits import Quotas
-from chatrooms.log.event import event_id, parse_id
+from chatrooms.log.event import Event, event_id, parse_id
 from chatrooms.log.log import Log
 from chatrooms.replies.jobs import Replies, check_ended
-from chatrooms.replies.remote import RemoteReplies
-from chatrooms.replies.reply import Chunk, Ending, Reader, Reply, frame_of
+from chatrooms.replies.reply import Chunk, Ending, Reply, chunk_of, frame_of
 from chatrooms.rooms.message import RoomMessage
 from chatrooms.rooms.messages import Messages
 from chatrooms.rooms.rooms import Rooms, topic_of
@@ -29,6 +34,9 @@ from chatrooms.streams.hub import Hub
 INTERVAL = 1 / 23  # seconds between two chunks of a reply: with the last one at most 25 in a second
 PAGE = 200  # messages that are read at once
 NAMED = 100  # members that a provider is told of
+MOST = 1000  # replies whose text is kept
+SILENCE = 15.0  # seconds after which a reply is forgotten: the lease of a dead node; one that paused is asked for
+ASK_AGAIN = 1.0  # seconds until a room is asked for again
 
 _MENTION = re.compile(r"\A\s*@ai(?![\w-])[:,]?\s*", re.IGNORECASE)
 
@@ -168,21 +176,23 @@ class RoomReplies:
 
     async def _tell(self, reply: Reply) -> None:
         """Tells the room of a reply while it is written: what came since the last chunk, in one."""
-        position = 0
-        with Reader(reply) as reader:
+        changed, position = asyncio.Event(), 0
+        reply.enter(changed.set)
+        try:
             while reply in self._told:
-                await reader.wait()
-                if reply in self._told and (reader.behind or reply.position != position):
+                await changed.wait()
+                changed.clear()
+                if reply in self._told and (self._told[reply] < len(reply.pieces) or reply.position != position):
                     position = reply.position
-                    self._tell_more(reader)
+                    self._tell_more(reply)
                     await asyncio.sleep(INTERVAL)
+        finally:
+            reply.leave(changed.set)
 
-    def _tell_more(self, reader: Reader) -> None:
-        reply, start = reader.reply, reader.index
-        while reader.behind:
-            reader.take()
-        self._told[reply] = reader.index
-        self._announce(_chunk(reply, start, reader.index, reader.index - 1))
+    def _tell_more(self, reply: Reply) -> None:
+        start, end = self._told[reply], len(reply.pieces)
+        self._told[reply] = end
+        self._announce(_chunk(reply, start, end, end - 1))
 
     def _announce(self, chunk: Chunk) -> None:
         self._rooms.send_ephemeral(chunk.room_id, frame_of(chunk))
@@ -207,3 +217,83 @@ def _reset(reply: Reply, told: int) -> Chunk:
     chunk = _chunk(reply, 0, told, told - 1)
     chunk.reset = True
     return chunk
+
+
+class RemoteReply:
+    """The text so far of one reply, its last chunk, and when that came."""
+
+    __slots__ = ("at", "last", "parts")
+
+    def __init__(self) -> None:
+        self.parts: list[str] = []
+        self.at = 0.0
+        self.last = Chunk("", "", "", -1, 0)
+
+    def reset(self) -> Chunk:
+        """A chunk with all of it."""
+        self.parts = ["".join(self.parts)]
+        return msgspec.structs.replace(self.last, chunk=self.parts[0], start=0, reset=True)
+
+
+class RemoteReplies:
+    """Keeps what was heard. `ask` asks the other nodes to say again what is going on in a room."""
+
+    def __init__(self, hub: Hub, ask: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
+        self._hub = hub
+        self._ask = ask
+        self._clock = clock
+        self._heard: OrderedDict[str, RemoteReply] = OrderedDict()
+        self._asked: OrderedDict[str, float] = OrderedDict()
+
+    def follows(self, frame: bytes) -> bool:
+        """Takes a frame of another node; false for a chunk that would leave a gap: all of it is asked for."""
+        chunk = chunk_of(frame)
+        if chunk is None:
+            return True
+        if chunk.is_final:  # the message itself follows, whole
+            self._forget(chunk.message_id)
+            return True
+        self._forget_old()
+        heard = self._heard.get(chunk.message_id) or RemoteReply()
+        if chunk.reset is True:
+            heard.parts = []
+        elif chunk.start != heard.last.index + 1:
+            self._ask_soon(chunk.room_id)
+            return False
+        heard.parts.append(chunk.chunk)
+        heard.last, heard.at = chunk, self._clock()
+        if not self._of(chunk.room_id):
+            self._hub.listen(topic_of(chunk.room_id), self._see)
+        self._heard[chunk.message_id] = heard
+        self._heard.move_to_end(chunk.message_id)
+        return True
+
+    def resets(self, room_id: str) -> list[Chunk]:
+        """A chunk with all that was heard, for each running reply of a room."""
+        self._forget_old()
+        return [heard.reset() for heard in self._of(room_id)]
+
+    def _see(self, event: Event) -> None:
+        """A reply whose message is in the room is not being written any more, whatever was heard of it."""
+        if event.type == "room-message" and b'"isFromBot":true' in event.data:
+            self._forget(msgspec.json.decode(event.data, type=RoomMessage).message_id or "")
+
+    def _of(self, room_id: str) -> list[RemoteReply]:
+        return [heard for heard in self._heard.values() if heard.last.room_id == room_id]
+
+    def _forget(self, message_id: str) -> None:
+        heard = self._heard.pop(message_id, None)
+        if heard is not None and not self._of(heard.last.room_id):
+            self._hub.unlisten(topic_of(heard.last.room_id), self._see)
+
+    def _forget_old(self) -> None:
+        limit = self._clock() - SILENCE
+        while self._heard and (len(self._heard) > MOST or next(iter(self._heard.values())).at < limit):
+            self._forget(next(iter(self._heard)))
+        while self._asked and next(iter(self._asked.values())) < self._clock() - ASK_AGAIN:
+            self._asked.popitem(last=False)
+
+    def _ask_soon(self, room_id: str) -> None:
+        if room_id not in self._asked:
+            self._asked[room_id] = self._clock()
+            self._ask(room_id)

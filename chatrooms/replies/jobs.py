@@ -21,9 +21,8 @@ from chatrooms.log.event import Event
 from chatrooms.logs import tell
 from chatrooms.options import Options
 from chatrooms.replies.queue import ReplyQueue
-from chatrooms.replies.remote import ReplyFollower
 from chatrooms.replies.reply import COMPLETE, CUT_SHORT, ERROR, STOPPED, STREAMING, Ending, Reply, StoredReply
-from chatrooms.replies.store import STOP, ReplyStore, Stop
+from chatrooms.replies.store import STOP, ReplyFollower, ReplyStore, Stop
 
 SAVE_INTERVAL = 0.25  # seconds between two writes of what replies have grown by
 FINISH_RETRY = 1.0  # seconds until the end of a reply is written again, when the database is away

@@ -56,7 +56,7 @@ class Server(Parts):
         self.draining = self.hub.draining = True
         if self.ingest is not None:
             await self.ingest.pause()
-        streams = list(self.hub.streams)
+        streams = [stream for stream in self.hub.streams if stream.topic.in_log]  # replies come to their end
         random.shuffle(streams)
         steps = max(1, int(self.options.drain / DRAIN_STEP))
         batch = -(-len(streams) // steps) if streams else 0
@@ -78,7 +78,8 @@ class Server(Parts):
             await asyncio.wait(self._tasks, timeout=LAST_CHORE)  # or the database would go from under one
             self.channels.end("draining")
             for stream in list(self.hub.streams):
-                stream.end("draining", True)
+                if stream.topic.in_log:  # replies end first, and their streams with them
+                    stream.end("draining", True)
         await self.close()
 
     async def _watch_database(self) -> None:

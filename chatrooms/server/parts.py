@@ -13,7 +13,7 @@ from chatrooms.cluster import Lease, Listeners, Nodes
 from chatrooms.cluster.bus import bus_of, intake_of
 from chatrooms.datadir import Folder, stored_secret
 from chatrooms.errors import ConfigError
-from chatrooms.limits import Places, Quotas
+from chatrooms.limits import Quotas
 from chatrooms.log import database_of
 from chatrooms.log.event import CONTROL
 from chatrooms.log.log import Log
@@ -23,8 +23,8 @@ from chatrooms.personal.personal import Personal, PersonalStream
 from chatrooms.replies import store as answers
 from chatrooms.replies.in_rooms import RoomReplies, RunningReplies
 from chatrooms.replies.jobs import Replies
-from chatrooms.replies.queue import ReplyRights
 from chatrooms.replies.store import ReplyStore
+from chatrooms.replies.stream import Feeds, ReplyRights, ReplyStream
 from chatrooms.rooms.audit import Acts, Audit
 from chatrooms.rooms.ingest import Ingest
 from chatrooms.rooms.invites import Invites
@@ -163,7 +163,7 @@ class Parts:
             self.replies, self.running_replies, self.rooms, self.messages, self.log, self.quotas
         )
         self.reply_rights = ReplyRights(self.policy, self.messages, self.quotas)
-        self.reply_readers = Places(options.max_streams, options.max_streams_per_user)
+        self.reply_feeds = Feeds(self.hub, self.replies, self.reply_rights)
 
     def _make_tasks(self) -> None:
         self.tasks = Tasks(TaskStore(self.database, self.log, self.lease, self.options))
@@ -178,6 +178,7 @@ class Parts:
             "notifications": partial(NotificationStream, hub, log),
             "session": partial(SessionStream, self.sessions, hub, log),
             "task": partial(TaskStream, self.tasks, hub, log),
+            "reply": partial(ReplyStream, self.reply_feeds),
         }
         self.opener = Opener(hub, log, self.authenticator, self.quotas, families)
         ids, alive = ChannelIds(self.nodes.name, self._secret), partial(is_alive, self.database)
@@ -215,6 +216,7 @@ class Parts:
         closing.push_async_callback(self.outbox.close)
         await self.replies.open(alone)
         closing.push_async_callback(self.room_replies.close)
+        closing.push_async_callback(self.reply_feeds.close)
         closing.push_async_callback(self.replies.close)
         await self.tasks.open(alone)
         closing.push_async_callback(self.tasks.close)
@@ -264,7 +266,8 @@ class Parts:
         self.owners.forget()
         self.authenticator.forget()
         for stream in list(self.hub.streams):
-            stream.end("restored", True, LONGEST_RETRY)
+            if stream.topic.in_log:
+                stream.end("restored", True, LONGEST_RETRY)
 
 
 def check_secret(secret: str, loopback: bool) -> None:

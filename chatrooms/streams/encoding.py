@@ -51,5 +51,9 @@ class Encoding:
         """What a stream says of itself; `retry` and times in milliseconds."""
         return self.block(name, self.signal_data(name, data), id, retry)
 
+    def last(self, data: Mapping[str, object], id: str | None, retry: int | None) -> bytes:
+        """What a stream with a connection of its own ends with: its `closing`."""
+        return self.signal("closing", data, id, retry)
+
 
 NAMED = Encoding()

@@ -59,7 +59,6 @@ class Hub:
         self.streams: dict[Stream, Owner | None] = {}
         self.published = 0
         self.draining = False
-
         self._pulse = Pulse(heartbeat, write_timeout, _tell_expiring, _end_expired)
         self.listen(CONTROL, self._apply)
 
@@ -93,9 +92,13 @@ class Hub:
                     topic.forget()
                 encoding = topic.encoding
                 frame = frames[encoding] = frames.get(encoding) or self.frame(event, encoding)
-                topic.append(frame, event.seq, event.type in encoding.ends)
-                self._tails.note(topic)
-                self._sweep.mark(topic)
+                self.append(topic, frame, event.seq, event.type in encoding.ends)
+
+    def append(self, topic: Topic, frame: bytes, position: int, final: bool = False) -> None:
+        """Gives a topic its next durable frame; nothing follows a `final` one."""
+        topic.append(frame, position, final)
+        self._tails.note(topic)
+        self._sweep.mark(topic)
 
     def _readers_of(self, event: Event) -> Iterable[Topic]:
         """The topics that take an event, each once, whatever number of its names they go by."""
@@ -165,7 +168,8 @@ class Hub:
         if event.type == PURGED:
             until = msgspec.json.decode(event.data)["until"]
             for topic in self._topics.values():
-                topic.forget_until(until)
+                if topic.in_log:
+                    topic.forget_until(until)
 
     # Streams
 
@@ -189,12 +193,13 @@ class Hub:
             topic = self._topics[name] = Topic(name, self._log.head, encoding, read)
         return topic
 
+    def add(self, topic: Topic) -> Topic:
+        """Takes a topic that is not in the log; returns the one of its name, if that is read already."""
+        return self._topics.setdefault(topic.name, topic)
+
     def merged(self, name: str, encoding: Encoding, read: Reader) -> Topic:
         """The merged topic of that name; a new one is held until its sources are known."""
-        topic = self._topics.get(name)
-        if topic is None:
-            topic = self._topics[name] = Topic(name, MAX_SEQ, encoding, read)
-        return topic
+        return self.add(Topic(name, MAX_SEQ, encoding, read))
 
     def add_source(self, topic: Topic, name: str) -> None:
         """Adds a source to a merged topic, which takes its events from now on."""
@@ -217,9 +222,7 @@ class Hub:
     def count_in_tail(self, name: str, position: int) -> int | None:
         """How many events of a topic follow a position, or None when only the log knows."""
         topic = self._topics.get(name)
-        if topic is None or position < topic.floor:
-            return None
-        return topic.count_after(position)
+        return None if topic is None or position < topic.floor else topic.count_after(position)
 
     def open(self, stream: Stream, owner: Owner | None, first: bytes) -> None:
         """Starts a stream: `first` (the head and the first event), then all after its position."""

@@ -14,7 +14,7 @@ import hmac
 import secrets
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from chatrooms.logs import tell
 from chatrooms.streams.stream import Keeper, Stream, only_tls_housekeeping, say_goodbye, tune
@@ -250,6 +250,9 @@ class SharedStream(Stream):
         self._on_writable()
         if self.stalled_at and self.open:
             self._outlet.wait(self)
+
+    def _closing(self, data: Mapping[str, object], id: str | None, retry: int | None) -> bytes:
+        return self.topic.encoding.signal("closing", data, id, retry)
 
     def _send(self, data: bytes) -> int:
         return self._outlet.send(data, self._label) if self.open else -1

@@ -12,6 +12,7 @@ import socket
 import ssl
 import struct
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Protocol
 
@@ -131,8 +132,8 @@ class Stream:
             self._wait_writable()
 
     def write(self, data: bytes) -> None:
-        """Writes bytes that belong to no topic (a head, a heartbeat). A stalled stream skips them."""
-        if self.stalled_at:
+        """Writes bytes that belong to no topic (a head, a heartbeat), if any. A stalled stream skips them."""
+        if self.stalled_at or not data:
             return
         sent = self._send(data)
         if 0 <= sent < len(data):
@@ -162,8 +163,7 @@ class Stream:
         self, reason: str, reconnect: bool, hold: float = 0.0, id: str | None = None, retry: int | None = None
     ) -> None:
         """Says why it ends, in the words of its topic, and closes. `retry` in milliseconds."""
-        data = {"reason": reason, "reconnect": reconnect}
-        self.finish(self.topic.encoding.signal("closing", data, id, retry), hold)
+        self.finish(self._closing({"reason": reason, "reconnect": reconnect}, id, retry), hold)
 
     def end_when_written(self) -> None:
         """Nothing follows what was written: ends when the kernel has all of that."""
@@ -192,6 +192,9 @@ class Stream:
         """Ends the stream after a fault of this program: its reader comes back, to where it was."""
         log.error("a stream failed: %s", described(error))
         tell(self.abandon)
+
+    def _closing(self, data: Mapping[str, object], id: str | None, retry: int | None) -> bytes:
+        return self.topic.encoding.last(data, id, retry)
 
     def _send(self, data: bytes) -> int:
         """How many bytes the kernel took; -1 when the stream has ended."""

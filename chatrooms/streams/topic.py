@@ -84,6 +84,8 @@ class Topic:
         "version",
     )  # fmt: skip
 
+    in_log = True  # whether its positions are those of the log
+
     def __init__(self, name: str, floor: int, encoding: Encoding = NAMED, read: Reader | None = None) -> None:
         self.name = name
         self.encoding = encoding

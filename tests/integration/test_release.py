@@ -9,8 +9,8 @@ from collections import Counter
 import pytest
 
 from chatrooms.personal.personal import MergedTopic
-from chatrooms.replies.reply import Reader as ReplyReader
 from chatrooms.replies.reply import Reply
+from chatrooms.replies.stream import Feed, ReplyStream
 from chatrooms.rooms.presence import Member
 from chatrooms.rooms.rooms import Room
 from chatrooms.streams.channels import Channel
@@ -25,7 +25,7 @@ from tests.helpers.reader import Reader
 
 pytestmark = [pytest.mark.gen_test(timeout=60), pytest.mark.every_engine]
 
-HELD = (Channel, Outlet, Stream, Topic, MergedTopic, LogStream, ReplyReader, Reply, Member, Room)
+HELD = (Channel, Outlet, Stream, Topic, MergedTopic, LogStream, ReplyStream, Feed, Reply, Member, Room)
 TWENTY_DAYS = 20 * 86400
 
 
@@ -76,7 +76,7 @@ def assert_empty(chat: Chat) -> None:
         server.personal.inboxes._inboxes, server.personal.inboxes._unsettled, server.order_log._writing,
         server.replies._running, server.replies._jobs, server.replies._generations, server.replies._orders,
         server.replies._elsewhere._tasks, server.replies._queue._waiting, server.running_replies.told,
-        server.room_replies._tellers, server.reply_readers._taken, server.tasks._running,
+        server.room_replies._tellers, server.reply_feeds._feeds, server.tasks._running,
     ]  # fmt: skip
     assert [found for found in lists if found] == []
 

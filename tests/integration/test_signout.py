@@ -62,7 +62,7 @@ async def test_sign_out_ends_streams_of_every_family(chat: Chat) -> None:
     reply = await Reader.send(chat.port, head.encode() + begun)
     chat.keep(reply)
     assert all(reader.status == 200 for reader in (*readers, reply))
-    assert len(list(chat.server.hub.streams_of(user_id))) == 6
+    assert len(list(chat.server.hub.streams_of(user_id))) == 7
     await chat.post("/api/auth/signout", None, None, headers=bearer(token))
     for reader in readers:
         assert "revoked" in (await reader.rest())[-1].data
