@@ -1,4 +1,4 @@
-"""Rate limits, places, and the quotas of users: what one may do in a time."""
+"""Rate limits, and the quotas of users: what one may do in a time."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from chatrooms.identity import Identity
 from chatrooms.options import Options
 
 REMEMBERED = 20_000  # keys; the least recently used are forgotten first
-FORGOTTEN = 2  # keys, of those that have refilled, with each one that is counted: so they go faster than they come
-FIRST_WAIT = 5.0  # seconds until the next try, when the last free one has failed
-LONGEST_WAIT = 900.0  # however many have failed
-FORGIVEN = 3600.0  # seconds after the last failure and its wait when they count no more
+FORGOTTEN = 2  # refilled keys dropped per counted key, so that they go faster than they come
+FIRST_WAIT = 5.0  # seconds to the next attempt after the last free one has failed
+LONGEST_WAIT = 900.0  # seconds, however many attempts have failed
+FORGIVEN = 3600.0  # seconds after the last failure and its wait until failures are forgotten
 
 
 class RateLimit:
     """At most `rate` in `period` seconds for each key; 0 turns it off.
 
-    A token bucket: a key that was quiet may use all of `rate` at once, then it refills evenly.
+    A token bucket: an idle key may spend all of `rate` at once; then it refills evenly.
     """
 
     def __init__(self, rate: int, period: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -54,7 +54,7 @@ class RateLimit:
 
 
 class Backoff:
-    """After `free` failures in a row for a key, the wait before each next try doubles; 0 turns it off."""
+    """After `free` consecutive failures for a key, the wait before each further attempt doubles; 0 turns it off."""
 
     def __init__(self, free: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._free = free
@@ -62,7 +62,7 @@ class Backoff:
         self._failed: OrderedDict[str, tuple[int, float]] = OrderedDict()
 
     def attempt(self, key: str) -> None:
-        """Counts a try, which has failed until `succeed`. Raises TooMany `rate-limited`, counting nothing."""
+        """Counts an attempt, as failed until `succeed` is called. Raises TooMany `rate-limited`, counting nothing."""
         if not self._free:
             return
         now = self._clock()
@@ -81,7 +81,7 @@ class Backoff:
             raise TooMany("rate-limited", "Too many failed attempts: wait before you try again.", until - now)
 
     def succeed(self, key: str) -> None:
-        """The last try was good: none has failed."""
+        """The last attempt succeeded: earlier failures are forgotten."""
         self._failed.pop(key, None)
 
 
@@ -90,7 +90,7 @@ STREAM_PERIOD = 10.0  # seconds in which `stream-rate` counts
 ROOM_PERIOD = 3600.0
 REPLY_PERIOD = 60.0
 TASK_PERIOD = 10.0
-SIGNOUTS = 60  # of one user in a minute: one whom an embedding program signs in may do so with each request
+SIGNOUTS = 60  # per user and minute: a user signed in by an embedding program may sign out with each request
 EXPORT_PERIOD = 3600.0
 
 
@@ -109,7 +109,7 @@ class Quotas:
         self._exports = RateLimit(options.export_rate, EXPORT_PERIOD)
 
     def write(self, who: Identity, count: int = 1) -> None:
-        """Counts messages of rooms and sessions, their changes, and acts upon rooms: one limit for all of them."""
+        """Counts messages in rooms and sessions, edits and deletions, and moderation: one limit for all of them."""
         self._spend(self._messages, who, count)
 
     def open_stream(self, who: Identity) -> None:
@@ -117,15 +117,15 @@ class Quotas:
         self._spend(self._streams, who)
 
     def refuse_softly(self, who: Identity) -> None:
-        """Counts a refusal that asks to come back: who comes back at once, again and again, gets a hard one."""
+        """Counts a soft refusal: a reader that ignores the retry time and keeps coming back gets a hard one."""
         self._spend(self._refusals, who)
 
     def make_room(self, who: Identity) -> None:
-        """Counts a room that did not exist, or a session that nobody had."""
+        """Counts a new room, or a session that had no owner."""
         self._spend(self._rooms, who)
 
     def join_unmade_room(self, user_id: str) -> None:
-        """Counts a room that a user, not exempt, joins though it does not exist: its row stays all the same."""
+        """Counts a room that a user joins before it exists: its row stays. For users that are not exempt."""
         self._joined.spend(user_id)
 
     def reply(self, who: Identity) -> None:
@@ -133,11 +133,11 @@ class Quotas:
         self._spend(self._replies, who)
 
     def sign_out(self, who: Identity) -> None:
-        """Counts a sign-out: each is kept in mind until its tokens have expired."""
+        """Counts a sign-out: each is remembered until its tokens have expired."""
         self._spend(self._signouts, who)
 
     def change_task(self, who: Identity) -> None:
-        """Counts a task made, or a change of one: each is a commit."""
+        """Counts a new task or a change to one: each is a commit."""
         self._spend(self._tasks, who)
 
     def export(self, who: Identity) -> None:

@@ -1,8 +1,7 @@
-"""The nodes of one database: what they tell each other over the bus.
+"""The nodes that share one database: what they tell each other over the bus, and the leases on their work.
 
-Only news of the moment: that the log has grown, who came and went, what is typed. All of it may be
-lost; the log is looked into once a second, and presence is read again from its table (`rooms/remote.py`).
-And the leases by which a node owns what it works on.
+The bus carries only what is true for the moment: the log has grown, users came and left, somebody is typing.
+Any of it may be lost: each node polls the log once a second and rereads presence from its table (`rooms/remote.py`).
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 class Ring(msgspec.Struct, tag="ring", tag_field="is"):
-    """The log reaches that far."""
+    """The log has grown up to `seq`."""
 
     node: str
     seq: int
@@ -40,7 +39,7 @@ class Say(msgspec.Struct, tag="say", tag_field="is"):
 
 
 class Seen(msgspec.Struct, tag="seen", tag_field="is"):
-    """Who came to that node and who left it, as (roomId, userId, username); `guests` are userIds."""
+    """Members that arrived on a node or left it, as (roomId, userId, username); `guests` are userIds."""
 
     node: str
     come: list[tuple[str, str, str]]
@@ -49,20 +48,20 @@ class Seen(msgspec.Struct, tag="seen", tag_field="is"):
 
 
 class Buried(msgspec.Struct, tag="buried", tag_field="is"):
-    """A node is dead, with all who were there."""
+    """A node has died, and its members are gone."""
 
     node: str
     dead: str
 
 
 class Rows(msgspec.Struct, tag="rows", tag_field="is"):
-    """Another program has inserted rows for the log; told by the database itself."""
+    """Another program has inserted rows for the outbox; sent by the database itself."""
 
     node: str
 
 
 class Ask(msgspec.Struct, tag="ask", tag_field="is"):
-    """That node lacks some of what was said in a room."""
+    """A node missed something in a room and asks to hear it again."""
 
     node: str
     room_id: str
@@ -72,14 +71,14 @@ News = Ring | Say | Seen | Buried | Rows | Ask
 
 
 class Listeners(NamedTuple):
-    """Who is told what comes over the bus.
+    """Callbacks for what arrives over the bus.
 
-    on_frame   gets each ephemeral frame of another node, and its topic
-    on_seen    gets who came to another node and who left it
-    on_dead    gets the name of a node that has died
-    on_rows    is called when another program has written to the outbox
-    on_ask     gets the room, and the node that wants to hear what is going on there
-    on_health  is told when the bus goes away, and when it is back
+    on_frame   an ephemeral frame from another node: its topic and its bytes
+    on_seen    members that arrived on another node or left it
+    on_dead    the name of a node that has died
+    on_rows    another program has written to the outbox
+    on_ask     a room, and the node that asks for its present state
+    on_health  the bus has become unavailable (False) or is back (True)
     """
 
     on_frame: Callable[[str, bytes], None]
@@ -91,7 +90,7 @@ class Listeners(NamedTuple):
 
 
 class Nodes:
-    """What this node tells the others, and hears of them. `name` is new with each life of the process."""
+    """Sends to the other nodes and listens to them. `name` is new each time the process starts."""
 
     def __init__(self, bus: Bus) -> None:
         self.name = secrets.token_hex(6)
@@ -103,7 +102,7 @@ class Nodes:
         self._log = log
         self._listeners = listeners
         await self._bus.open(self.name, self._hear, self._tell_health)
-        log.ring(log.head + 1)  # what was appended before somebody listened here
+        log.ring(log.head + 1)  # events appended before this node was listening
 
     async def close(self) -> None:
         await self._bus.close()
@@ -113,20 +112,20 @@ class Nodes:
         self._send(ALL, Ring(self.name, events[-1].seq))
 
     def send(self, nodes: Sequence[str], topic: str, frame: bytes) -> None:
-        """Gives an ephemeral frame to the readers of a topic on other nodes."""
+        """Sends an ephemeral frame to the readers of a topic on other nodes."""
         for node in nodes:
             self._send(node, Say(self.name, topic, frame.decode()))
 
     def send_seen(self, come: list[tuple[str, str, str]], gone: list[tuple[str, str, str]], guests: list[str]) -> None:
-        """Tells who came to this node, which of those are guests, and who left it."""
+        """Announces members that arrived on this node, the guests among them, and members that left it."""
         self._send(ALL, Seen(self.name, come, gone, guests))
 
     def send_dead(self, node: str) -> None:
-        """Tells that a node is dead."""
+        """Announces that a node is dead."""
         self._send(ALL, Buried(self.name, node))
 
     def ask(self, room_id: str) -> None:
-        """Asks all nodes to say again what is going on in a room."""
+        """Asks all nodes for the present state of a room."""
         self._send(ALL, Ask(self.name, room_id))
 
     def _send(self, channel: str, news: News) -> None:
@@ -136,7 +135,7 @@ class Nodes:
         try:
             news = msgspec.json.decode(message, type=News)
         except msgspec.MsgspecError:
-            log.warning("the bus brought what is not ours")
+            log.warning("ignored a message on the bus that is not from chatrooms")
             return
         if news.node != self.name:
             tell(self._take, news)
@@ -152,7 +151,7 @@ class Nodes:
             self._listeners.on_rows()
         elif isinstance(news, Ask):
             self._listeners.on_ask(news.room_id, news.node)
-        elif news.dead != self.name:  # else it was asleep: it takes a new lease with its next beat
+        elif news.dead != self.name:  # else this node was asleep: its next heartbeat takes a new lease
             self._listeners.on_dead(news.dead)
 
     def _tell_health(self, healthy: bool) -> None:
@@ -162,35 +161,35 @@ class Nodes:
         tell(self._listeners.on_health, healthy)
 
 
-WORK_LEASE = 15.0  # seconds that a node is trusted to live after it was last heard of
+WORK_LEASE = 15.0  # seconds for which a node counts as alive after its last renewal
 LEASE_INTERVAL = WORK_LEASE / 3  # seconds between two renewals
-EVERYBODY = 1 << 53  # milliseconds since 1970 by which all leases have run out
+EVERYBODY = 1 << 53  # milliseconds since 1970: after the expiry of every lease
 
 
 class Lease:
-    """What this process works on is its own for as long as it renews that; `node` is new with each of its lives.
+    """This process's claim on its work, good for as long as it is renewed; `node` is new each time the process starts.
 
-    Rows of work (AI replies, tasks) carry `node` and `lease_until`; any living node ends those whose lease ran out.
+    Rows of work (AI replies, tasks) carry `node` and `lease_until`. Any live node ends those whose lease has expired.
     """
 
     def __init__(self) -> None:
         self.node = secrets.token_hex(8)
 
     def until(self) -> int:
-        """When a lease that is taken or renewed now ends, in milliseconds since 1970."""
+        """When a lease taken or renewed now expires, in milliseconds since 1970."""
         return now_ms() + int(WORK_LEASE * 1000)
 
     def run_out(self, alone: bool) -> int:
-        """Leases that end before that time are void; when no other node can be alive, all of them."""
+        """The time before which leases count as expired: all of them when no other node can be alive."""
         return EVERYBODY if alone else now_ms()
 
 
 async def renew_leases(tx: Transaction, table: str, node: str, lease_until: int) -> None:
-    """Extends the lease of a node on all that it still works on."""
+    """Extends a node's lease on all of its unfinished work."""
     await tx.execute(f"update {table} set lease_until = $1 where node = $2 and ended_at is null", lease_until, node)
 
 
 async def orphans(source: Source, table: str, columns: str, node: str, now: int) -> list[Row]:
-    """Unfinished work of other nodes whose lease ran out before `now`."""
+    """Unfinished work of other nodes whose lease expired before `now`."""
     sql = f"select {columns} from {table} where ended_at is null and lease_until < $1 and node <> $2"
     return await source.fetch(sql, now, node)

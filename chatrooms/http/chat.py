@@ -11,7 +11,8 @@ import msgspec
 from chatrooms import names
 from chatrooms.ai.base import Prompt, Turn
 from chatrooms.errors import BadRequest
-from chatrooms.http.streaming import StreamHandler, given
+from chatrooms.http.openapi import EVENTS, operation
+from chatrooms.http.streaming import STREAM, StreamHandler, given
 from chatrooms.identity import Identity
 from chatrooms.replies.reply import UI_HEADER, Reply
 from chatrooms.replies.stream import NewReply
@@ -72,6 +73,9 @@ class ChatBody(msgspec.Struct, rename="camel"):
         return Prompt(message, turns[-HISTORY:], self.model, self.temperature)
 
 
+BEGINNING = ("forbidden", "banned", "muted", "slow-mode", "too-large", "too-many-replies")
+
+
 class ReplyHandler(StreamHandler):
     """Streams replies. A reader that goes away stops only its own reading."""
 
@@ -93,9 +97,12 @@ class ReplyHandler(StreamHandler):
 
 
 class Chat(ReplyHandler):
-    """Begins a reply and streams it."""
-
+    @operation(
+        {200: EVENTS}, body=ChatBody, example={"message": "What is an event stream?"}, query=("format",),
+        errors=(*BEGINNING, "empty-message", "name-taken"),
+    )  # fmt: skip
     async def post(self) -> None:
+        """Starts a reply and streams it."""
         who = self.identity()
         body = self.body(ChatBody, MAX_BODY)
         prompt = body.prompt()
@@ -112,15 +119,19 @@ class Chat(ReplyHandler):
 
 
 class ChatReply(ReplyHandler):
-    """The rest of a reply, running or ended; or its end."""
-
+    @operation(
+        {200: STREAM, 204: None}, query=("after", "lastEventId", "clientId", "format", "poll"),
+        errors=("not-found", "forbidden", "banned"),
+    )  # fmt: skip
     async def get(self, reply_id: str) -> None:
-        """The chunks after `Last-Event-ID` or `after`, how it ended, and `[DONE]`; or a poll of them."""
+        """Streams the chunks after `Last-Event-ID` or `after`, how the reply ended, and `[DONE]`; or a poll of them."""
         who = await self.stream_identity()
         fields = given(messageId=reply_id, form=self.form(), clientId=self.query("clientId"))
         await self.serve("reply", who, fields)
 
+    @operation({204: None}, errors=("not-found", "not-author", "forbidden", "banned"))
     async def delete(self, reply_id: str) -> None:
+        """Stops a reply; the partial text is kept."""
         who = self.identity()
         reply = await self.server.replies.find(reply_id)
         await self.server.reply_rights.check_stop(who, reply)
@@ -135,9 +146,9 @@ class ChatReply(ReplyHandler):
 
 
 class Regenerate(ReplyHandler):
-    """Begins another reply to the same question, and streams it."""
-
+    @operation({200: EVENTS}, query=("format",), errors=(*BEGINNING, "not-found", "not-author", "conflict"))
     async def post(self, reply_id: str) -> None:
+        """Starts another reply to the same question and streams it."""
         who = self.identity()
         reply = await self.server.replies.find(reply_id)
         await self.server.reply_rights.check_repeat(who, reply)
@@ -152,9 +163,9 @@ class Regenerate(ReplyHandler):
 
 
 class Conversation(ReplyHandler):
-    """The reply that a conversation is getting now, from its beginning: a `useChat` page that resumes."""
-
+    @operation({200: EVENTS, 204: None}, errors=("forbidden", "banned", "not-found"))
     async def get(self, conversation_id: str) -> None:
+        """Streams the running reply of a conversation from its beginning, for `useChat` pages that resume."""
         who = await self.stream_identity()
         reply = self.server.replies.of_conversation(who.user_id, conversation_id)
         if reply is None:

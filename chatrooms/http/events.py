@@ -9,9 +9,10 @@ import msgspec
 from chatrooms import names
 from chatrooms.errors import BadRequest, Problem, Unauthorized
 from chatrooms.http.base import Handler
-from chatrooms.http.streaming import StreamHandler, given, take_socket
+from chatrooms.http.openapi import Number, operation
+from chatrooms.http.streaming import STREAM, StreamHandler, given, take_socket
 from chatrooms.streams.channels import MAX_SUBSCRIPTIONS, Refusal, Subscription
-from chatrooms.streams.opening import Fields
+from chatrooms.streams.opening import MAX_HISTORY, Fields
 
 ROOM, PERSONAL = "room", "personal"
 # What asks for a room's stream, be it empty.
@@ -57,6 +58,15 @@ class EventsBody(StreamBody):
     subscriptions: list[StreamBody] | None = None
 
 
+QUERY = ("roomId", "username", "clientId", "userId", "lastEventId", Number("history", 0, 0, MAX_HISTORY), "poll")
+ERRORS = ("forbidden", "banned", "user-mismatch", "username-mismatch", "name-taken", "conflict")
+
+
+class Added(msgspec.Struct, rename="camel"):
+    stream_id: str
+    keys: list[str]
+
+
 class Subscribing(StreamHandler):
     """What opening a connection and adding to one have in common."""
 
@@ -75,10 +85,15 @@ class Events(Subscribing):
 
     _body = EventsBody()
 
+    @operation({200: STREAM}, query=QUERY, errors=ERRORS)
     async def get(self) -> None:
         """A room's stream; with none of roomId, username, clientId and token the personal one."""
         await self._open_one()
 
+    @operation(
+        {200: STREAM, 204: None}, body=EventsBody, query=QUERY, errors=(*ERRORS, "not-found"), token="optional",
+        example={"subscriptions": [{"key": "a", "roomId": "lobby", "username": "Ada"}]},
+    )  # fmt: skip
     async def post(self) -> None:
         """One stream, of any family, with its fields in the body; or `subscriptions`: several over this connection."""
         try:
@@ -137,6 +152,10 @@ class Events(Subscribing):
 class Subscriptions(Subscribing):
     """Adds to the streams of a connection that POST /events opened."""
 
+    @operation(
+        {202: Added}, body=EventsBody | list[StreamBody], errors=("not-found", "forbidden"),
+        example={"key": "b", "roomId": "kitchen", "username": "Ada"},
+    )  # fmt: skip
     async def post(self, stream_id: str) -> None:
         """Adds one subscription, or a list of them; their first events or `refused` in the stream are the answer.
 
@@ -158,6 +177,7 @@ class Subscriptions(Subscribing):
 class SubscriptionOfKey(Handler):
     """Takes one stream off a connection."""
 
+    @operation({204: None}, errors=("not-found", "forbidden"), token="optional")
     async def delete(self, stream_id: str, key: str) -> None:
         """Ends one subscription; `closing` in the stream tells when.
 

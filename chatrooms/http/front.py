@@ -80,7 +80,7 @@ class Front(SocketServer):
         return TLSWire(tls, backlog=self.backlog, peer=peer)
 
     def _check_deadlines(self) -> None:
-        """Cuts who is late. It goes on after `stop` until the last connection has ended."""
+        """Cuts connections past their deadline. Goes on after `stop` until the last connection has ended."""
         loop = asyncio.get_running_loop()
         for wire in self.streams:
             assert isinstance(wire, Wire)

@@ -9,7 +9,12 @@ import msgspec
 from chatrooms import names
 from chatrooms.errors import BadRequest, Forbidden
 from chatrooms.http.base import Handler
-from chatrooms.http.streaming import StreamHandler, given
+from chatrooms.http.openapi import operation
+from chatrooms.http.streaming import (
+    STREAM,
+    StreamHandler,
+    given,
+)
 from chatrooms.personal.notifications import notification_event
 
 
@@ -22,7 +27,15 @@ class NotificationBody(msgspec.Struct, rename="camel", kw_only=True):
     source_client_id: str | None = None
 
 
+class NotificationId(msgspec.Struct):
+    id: str
+
+
 class NotificationList(Handler):
+    @operation(
+        {201: NotificationId}, body=NotificationBody, errors=("forbidden",),
+        example={"userId": "ada", "type": "client_updated", "data": {"color": "red"}},
+    )  # fmt: skip
     async def post(self) -> None:
         """Tells one user or several something, in one commit."""
         who = self.identity()
@@ -41,9 +54,9 @@ class NotificationList(Handler):
 
 
 class NotificationStream(StreamHandler):
-    """One user's notifications, or those of one session, as they come; with `poll` as JSON at once."""
-
+    @operation({200: STREAM}, query=("session_id", "clientId", "lastEventId", "poll"), errors=("user-mismatch",))
     async def get(self, user_id: str) -> None:
+        """Streams the notifications of a user, or of one of their sessions."""
         who = await self.stream_identity()
         fields = given(userId=user_id, sessionId=self.query("session_id"), clientId=self.query("clientId"))
         await self.serve("notifications", who, fields)

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Generic, Literal, TypeVar
+
 import msgspec
 
 from chatrooms import names
 from chatrooms.errors import Forbidden
 from chatrooms.http.base import SAFE_METHODS
-from chatrooms.http.streaming import SESSION, StreamHandler, given
+from chatrooms.http.openapi import Number, operation
+from chatrooms.http.streaming import SESSION, STREAM, StreamHandler, given
 from chatrooms.identity import Identity
 from chatrooms.sessions.owners import READERS_OF_ALL
-from chatrooms.sessions.sessions import Draft, SessionScope
+from chatrooms.sessions.sessions import SessionDraft, SessionScope
+from chatrooms.sessions.store import SessionMessage
 from chatrooms.streams.opening import MAX_HISTORY, Fields
 
+LIMIT = Number("limit", 50, 1, MAX_HISTORY)
+HISTORY = Number("history", 0, 0, MAX_HISTORY)
 
-class MessageBody(msgspec.Struct, rename="camel"):
+
+class SessionMessageBody(msgspec.Struct, rename="camel"):
     session_id: str | int
     content: str
     is_human: bool | None = None
@@ -26,6 +33,39 @@ class MessageBody(msgspec.Struct, rename="camel"):
 class OwnerBody(msgspec.Struct, rename="camel"):
     user_id: str | int
     with_history: bool = False
+
+
+class PostedSessionMessage(SessionMessage):
+    """A message of a session; `created_at` in ISO 8601, UTC."""
+
+    id: str
+
+
+class SessionMessagePage(msgspec.Struct, rename="camel"):
+    messages: list[PostedSessionMessage]
+    has_more: bool
+
+
+class OwnedSession(msgspec.Struct, rename="camel"):
+    session_id: str
+    user_id: str
+
+
+class StreamCounts(msgspec.Struct, rename="camel"):
+    """The number of streams of each channel that the caller may read."""
+
+    total_connections: int
+    channels: dict[str, int]
+
+
+T = TypeVar("T")
+
+
+class Success(msgspec.Struct, Generic[T]):
+    """The envelope of every response of this family."""
+
+    success: Literal[True]
+    data: T
 
 
 class SessionHandler(StreamHandler):
@@ -44,12 +84,14 @@ class SessionHandler(StreamHandler):
 
 
 class SessionMessages(SessionHandler):
-    """The messages of a session, or of all that the caller may read."""
-
+    @operation(
+        {200: Success[SessionMessagePage]}, query=("sessionId", "robotId", "before", "after", LIMIT),
+        errors=("forbidden",), token="optional",
+    )  # fmt: skip
     async def get(self) -> None:
-        """A page, oldest first: the last ones, those before an id, or those after one."""
+        """Returns the last messages of a session or of all readable ones, or those before or after an id."""
         scope = SessionScope.of(await self.caller(), self.fields())
-        limit = self.number("limit", 50, 1, MAX_HISTORY)
+        limit = self.number(*LIMIT)
         sessions = self.server.sessions
         await sessions.check_read(scope)
         await sessions.claim(scope)
@@ -57,10 +99,15 @@ class SessionMessages(SessionHandler):
         data = {"messages": [msgspec.Raw(message) for message in messages], "hasMore": more}
         self.answer({"success": True, "data": data})
 
+    @operation(
+        {201: Success[PostedSessionMessage]}, body=SessionMessageBody, example={"sessionId": "42", "content": "Hello"},
+        errors=("forbidden", "empty-message"), token="optional",
+    )  # fmt: skip
     async def post(self) -> None:
+        """Posts a message to a session."""
         who = await self.caller()
-        body = self.body(MessageBody)
-        draft = Draft(
+        body = self.body(SessionMessageBody)
+        draft = SessionDraft(
             names.session_id(body.session_id),
             body.content,
             bool(body.is_from_bot),
@@ -73,9 +120,9 @@ class SessionMessages(SessionHandler):
 
 
 class SessionOwner(SessionHandler):
-    """Gives a session to a user, who reads what is said from then on; with `withHistory` also what was said before."""
-
+    @operation({200: Success[OwnedSession]}, body=OwnerBody, example={"userId": "ada"}, errors=("forbidden",))
     async def put(self, session_id: str) -> None:
+        """Assigns a session to a user, who reads it from then on; with `withHistory` also what was said before."""
         who = self.identity()
         if who.role not in READERS_OF_ALL:
             raise Forbidden("forbidden", "Only agent, service and admin may assign sessions.")
@@ -86,18 +133,21 @@ class SessionOwner(SessionHandler):
 
 
 class SessionEvents(SessionHandler):
-    """Streams the messages of a session, or of all; with `poll` as JSON at once."""
-
+    @operation(
+        {200: STREAM}, query=("sessionId", "robotId", "clientId", "lastEventId", HISTORY, "poll"),
+        errors=("forbidden",), token="optional",
+    )  # fmt: skip
     async def get(self) -> None:
+        """Streams the messages of a session, or of all; with `poll` returns them as JSON."""
         who = await self.caller()
         more = given(history=self.query("history"), clientId=self.query("clientId"))
         await self.serve(SESSION, who, {**self.fields(), **more})
 
 
 class Stats(SessionHandler):
-    """How many streams this node has, by channel, as far as the caller may read them."""
-
+    @operation({200: Success[StreamCounts]}, token="optional")
     async def get(self) -> None:
+        """Counts the streams of this node by channel, as far as the caller may read them."""
         who = await self.caller()
         channels = await self.server.stream_stats.counts(who)
         self.answer({"success": True, "data": {"totalConnections": sum(channels.values()), "channels": channels}})

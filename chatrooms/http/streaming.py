@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import socket
 from functools import partial
+from typing import Any
 
+import msgspec
 from tornado.web import RequestHandler
 
 from chatrooms import sse
 from chatrooms.errors import TooMany, Unauthorized, Unavailable
 from chatrooms.http.base import SAFE_METHODS, Handler
+from chatrooms.http.openapi import EVENTS
 from chatrooms.http.tornado_internals import release
 from chatrooms.identity import Identity
 from chatrooms.logs import log_access
@@ -18,6 +21,26 @@ from chatrooms.streams.opening import Fields, MakeStream, StreamKind
 from chatrooms.streams.stream import Stream, say_goodbye
 
 SESSION = "session"  # the family that may be read without a token, where guests are allowed
+
+
+class PolledEvent(msgspec.Struct):
+    """An event of the stream."""
+
+    event: str
+    id: str
+    data: Any
+
+
+class Poll(msgspec.Struct, rename="camel"):
+    """The next events of a stream; the next poll goes on from `last_event_id`, at once if there are `more`."""
+
+    events: list[PolledEvent]
+    more: bool
+    last_event_id: str
+    recovered: bool
+
+
+STREAM = (EVENTS, Poll)  # what a stream that can also be polled answers
 
 
 class StreamHandler(Handler):

@@ -1,6 +1,6 @@
-"""All that is used of Tornado beyond its public interface, each part with its reason.
+"""Everything used of Tornado beyond its public interface, each part with its reason.
 
-setup.cfg allows the versions with which these parts were tried; a test asks whether they are there.
+setup.cfg allows only versions these were tried with, and a test checks that they exist.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from tornado.httputil import HTTPServerRequest
 from tornado.iostream import IOStream
 from tornado.web import RequestHandler
 
-# A handler's method is this one where it has none of its own; Tornado lists only those that HTTP knows.
+# What a handler has for an HTTP method it does not implement: for the Allow header of a 405 and for OpenAPI.
 NOT_IMPLEMENTED = RequestHandler._unimplemented_method
 
 
 def leave_body_alone(request: HTTPServerRequest) -> None:
-    """Keeps Tornado from reading forms: bodies are JSON whatever Content-Type says, so that would only refuse some."""
+    """Keeps Tornado from parsing forms: bodies are JSON whatever Content-Type says, and parsing would refuse some."""
     request._parse_body = _nothing  # type: ignore[method-assign]
 
 
 def release(stream: IOStream) -> socket.socket | None:
-    """Takes the socket out of a detached IOStream, which must neither poll nor close it any more.
+    """Takes the socket out of a detached IOStream, which must no longer poll or close it.
 
-    None when the peer has gone. `detach` gives the IOStream only, and that closes its socket with itself.
+    None when the peer has gone. `detach` returns only the IOStream, which would close the socket.
     """
     sock: socket.socket | None = stream.socket
     if sock is None or stream.closed():
@@ -37,15 +37,15 @@ def release(stream: IOStream) -> socket.socket | None:
 
 
 class MeasuredStream(IOStream):
-    """An IOStream whose buffers can be bounded: Tornado tells of neither."""
+    """An IOStream that tells how full its buffers are, so that they can be bounded."""
 
     @property
     def unread(self) -> int:
-        """Bytes that have come and that nobody has asked for."""
+        """Bytes received and not consumed yet."""
         return self._read_buffer_size
 
     def on_written(self, unsent: int) -> None:
-        """Called after each try to write, with the bytes that the peer has not taken."""
+        """Called after each attempt to write, with the number of bytes the peer has not taken."""
 
     def _handle_write(self) -> None:
         super()._handle_write()
@@ -53,21 +53,21 @@ class MeasuredStream(IOStream):
 
 
 class SocketServer(HTTPServer):
-    """An HTTPServer whose listening sockets are watched by code of ours: its own spins when descriptors run short."""
+    """An HTTPServer with an accept loop of our own: Tornado's spins when file descriptors run short."""
 
     def watch(self, sock: socket.socket, stop: Callable[[], None]) -> None:
-        """Takes a listening socket, to be closed when the server stops; `stop` ends the watching."""
+        """Registers a listening socket, closed when the server stops; `stop` ends its accept loop."""
         self._sockets[sock.fileno()] = sock
         self._handlers[sock.fileno()] = stop
 
     @property
     def streams(self) -> list[IOStream]:
-        """The connections that the server still looks after: not those that were detached."""
+        """The connections the server still serves; detached ones are not among them."""
         return [connection.stream for connection in self._connections]
 
     @property
     def stopped(self) -> bool:
-        """Whether it accepts no more."""
+        """Whether it has stopped accepting."""
         return self._stopped
 
 

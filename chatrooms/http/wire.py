@@ -18,7 +18,7 @@ HEAD_TIMEOUT = 10.0  # seconds from the first byte of a head (or the connection'
 BODY_TIMEOUT = 12.0  # seconds from the end of a head to that of its body
 IDLE_TIMEOUT = 75.0  # seconds without a byte between two requests
 ANSWER_TIMEOUT = 60.0  # seconds in which the peer must take what was written to it, however slowly it reads
-OWED_BYTES = 32 << 20  # of answers that wait for their peers, on all connections; beyond it who owes most is cut
+OWED_BYTES = 32 << 20  # of answers not taken yet, on all connections; beyond it the peer that owes most is cut off
 
 # What Tornado says, bare, to what it cannot read.
 _BARE = b"HTTP/1.1 400 Bad Request\r\n\r\n"
@@ -53,10 +53,10 @@ BODY_TOO_LARGE = refusal(TooLarge("too-large", "The request is too large."))
 
 
 class Backlog:
-    """What has been written to connections and their peers have not taken: at most OWED_BYTES of it in memory.
+    """What was written to connections and their peers have not taken: at most OWED_BYTES of it in memory.
 
-    Who owes most, by address, is cut off first, the answer that waits longest: who reads slowly is not cut off
-    by somebody else who reads nothing. Behind a proxy, which reads for all, they are all one.
+    The address that owes most loses its oldest answer first, so a slow reader is not cut off because of a peer
+    that reads nothing. Behind a proxy, which reads for everybody, all of them count as one address.
     """
 
     def __init__(self) -> None:

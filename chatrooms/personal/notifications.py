@@ -112,7 +112,7 @@ class NotificationStream(LogStream):
     def __init__(self, hub: Hub, log: Log, who: Identity, fields: Fields) -> None:
         user_id, session_id = fields.get("userId", who.user_id), fields.get("sessionId")
         if user_id != who.user_id and not who.trusted:
-            raise Forbidden("user-mismatch", "Only service and admin may read what others are told.")
+            raise Forbidden("user-mismatch", "Only service and admin may read the notifications of others.")
         self._user_id = names.user_id(user_id)
         self._session_id = None if session_id is None else names.session_id(session_id)
         super().__init__(hub, log, who, fields, topic_of_notifications(self._user_id, self._session_id))

@@ -13,6 +13,7 @@ from msgspec import UNSET, UnsetType
 from chatrooms import sse
 from chatrooms.ai.base import Usage
 from chatrooms.log.event import Event
+from chatrooms.logs import tell
 from chatrooms.streams.encoding import Encoding
 
 COMPLETE, STOPPED, ERROR, INTERRUPTED = "complete", "stopped", "error", "interrupted"
@@ -141,7 +142,7 @@ class Reply:
 
     def _tell(self) -> None:
         for on_change in list(self._followers):
-            on_change()
+            tell(on_change)
 
 
 def pieces_of(row: StoredReply) -> list[str]:
@@ -194,7 +195,6 @@ def chunk_of(frame: bytes) -> Chunk | None:
 
 UI_HEADER = "x-vercel-ai-ui-message-stream"
 UI_VERSION = "v1"
-ENDINGS = 3  # events that an ending has at most
 END = 10**9  # the position of a reader that has all of a reply, its ending included
 LAST_EVENT = "done"
 

@@ -229,11 +229,6 @@ class ReplyFollower:
         self._known: WeakValueDictionary[str, FollowedReply] = WeakValueDictionary()
         self._tasks: dict[FollowedReply, asyncio.Task[None]] = {}
 
-    @property
-    def following(self) -> int:
-        """How many replies are followed."""
-        return len(self._tasks)
-
     def reply(self, row: StoredReply) -> Reply:
         """The reply of a row that is still `streaming`."""
         reply = self._known.get(row.id)

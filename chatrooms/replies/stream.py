@@ -18,7 +18,7 @@ from chatrooms.identity import Identity
 from chatrooms.limits import Quotas
 from chatrooms.log.event import Event
 from chatrooms.replies.jobs import Replies
-from chatrooms.replies.reply import END, ENDINGS, ERROR, FORMS, LAST_EVENT, Ending, Form, Reply
+from chatrooms.replies.reply import END, ERROR, FORMS, LAST_EVENT, Ending, Form, Reply
 from chatrooms.rooms.messages import Messages
 from chatrooms.rooms.policy import Policy
 from chatrooms.rooms.rules import Rank
@@ -50,7 +50,7 @@ class ReplyTopic(Topic):
 
     def append(self, frame: bytes, seq: int, final: bool = False) -> None:
         super().append(frame, seq, final)
-        if seq <= END - ENDINGS and len(self._entries) > 2 * KEPT:
+        if len(self._entries) > 2 * KEPT:
             self._drop_before(KEPT)
 
 
@@ -89,15 +89,13 @@ class Feed:
         self._given = max(self._given, len(reply.pieces))
         if reply.ending is not None and not self._ended:
             self._ended = True
+            for stream in self._hub.readers(self.topic.name):  # those that are ahead wait for no more than this
+                stream.cursor = min(stream.cursor, self.topic.end)
             for event in self.form.endings(reply.ending, bool(reply.pieces)):
                 self._give(event)
 
     def _give(self, event: Event) -> None:
-        frame = self.form.event(event, self.form.id("", event.seq))
-        self._hub.append(self.topic, frame, event.seq, event.type in self.form.ends)
-        if event.seq > END - ENDINGS:  # readers that are ahead wait for no more than the ending
-            for stream in self._hub.readers(self.topic.name):
-                stream.cursor = min(stream.cursor, self.topic.end - 1)
+        self._hub.append(self.topic, self._hub.frame(event, self.form), event.seq, event.type in self.form.ends)
 
 
 async def read(reply: Reply, form: Form, after: int, limit: int) -> tuple[Sequence[Event], int]:
@@ -132,7 +130,7 @@ class ReplyRights:
         assert reply.row.room_id is not None
         rules = await self._policy.of(reply.row.room_id, who.user_id)
         if rules.rank(who) < Rank.MODERATOR:
-            raise Forbidden("not-author", "Only who asked or a moderator may do that.")
+            raise Forbidden("not-author", "Only its author or a moderator may do that.")
 
     async def check_repeat(self, who: Identity, reply: Reply) -> None:
         """As `check_stop`; in a room one must be allowed to write, too."""

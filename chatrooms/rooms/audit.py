@@ -25,14 +25,14 @@ class ActPage(NamedTuple):
 
 
 class Audit:
-    """Reads what the log has of acts. Access is the caller's to check."""
+    """Reads acts from the log. The caller checks access."""
 
     def __init__(self, database: Database, log: Log) -> None:
         self._database = database
         self._log = log
 
     async def page(self, room_id: str, before: str, limit: int) -> ActPage:
-        """The last acts in a room, or those before an id. Raises BadRequest for an id that is none."""
+        """The last acts in a room, or those before an id. Raises BadRequest for an invalid id."""
         seq = self._seq(before) if before else self._log.head + 1
         rows = await acts_before(self._database, audit_topic(room_id), seq, limit + 1)
         acts = [identified(data.encode(), event_id(self._log.epoch, seq)) for seq, data in rows[:limit]]
@@ -45,13 +45,13 @@ class Audit:
         return position.seq
 
 
-# Given the rules as they are in the transaction: checks, then changes, and says what was done.
-# None: nothing had to be changed, so there is nothing to tell.
+# Gets the rules as they are in the transaction; checks, changes, and returns what was done.
+# None: nothing had to change, so there is nothing to announce.
 RuleChange = Callable[[Transaction, Rules], Awaitable[Act | None]]
 
 
 class Acts:
-    """The one way in which the rules of rooms change. An act counts as a message of its user."""
+    """The one way to change the rules of rooms. An act counts as a message of its user."""
 
     def __init__(self, log: Log, quotas: Quotas, options: Options, clock: Callable[[], float] = time.time) -> None:
         self._log = log
@@ -64,7 +64,7 @@ class Acts:
         return int(self._clock() * 1000)
 
     async def run(self, who: Identity, room_id: str, needed: Rank, change: RuleChange, user_id: str = "") -> None:
-        """Runs a change for somebody who has the rank it needs; returns when it is durable and obeyed.
+        """Runs a change for a caller of at least the rank it needs; returns when it is durable and applied.
 
         `user_id` is whom it is about, if anybody: the rules that the change is given are those for both.
         Raises Forbidden, TooMany, Unavailable, and what the change raises.
@@ -79,7 +79,7 @@ class Acts:
         await self._append(who, command)
 
     async def run_anywhere(self, who: Identity, change: Callable[[Transaction], Awaitable[Act | None]]) -> None:
-        """Runs a change that finds out and checks by itself which room it is about."""
+        """Runs a change that itself determines its room and checks the caller's rights."""
 
         async def command(tx: Transaction) -> list[Event]:
             return await self._done(tx, await change(tx))

@@ -38,15 +38,15 @@ from chatrooms.rooms.moderation import slowed, slowed_turn
 from chatrooms.rooms.rooms import topic_of
 from chatrooms.rooms.rules import Act, Rank, Rules
 
-KNOWN_ROOMS = 10_000  # rooms remembered to be in the database
+KNOWN_ROOMS = 10_000  # rooms known to be in the database
 QUOTABLE = 2000  # messages after one among which answers may quote it: twice what the offline assistant reads
-PAGE_BYTES = 256 << 10  # of messages in one page of history: who reads it slowly keeps it in memory
-PAGES_AT_ONCE = 8  # read from the database; others wait before they are
-MAX_EDITS = 100  # of one message: each edit rewrites those before it
+PAGE_BYTES = 256 << 10  # of messages in one page of history: a slow reader keeps it in memory
+PAGES_AT_ONCE = 8  # pages read from the database concurrently
+MAX_EDITS = 100  # per message: each edit rewrites the earlier ones
 
 
 class Answers(Protocol):
-    """The rows of AI replies, which change with the messages that they answer or have become."""
+    """The rows of AI replies, which change with the messages they answer or have become."""
 
     async def answers_to(self, source: Source, question: int, /) -> list[tuple[str, bool]]:
         """The replies to a message: (id, whether it is still being written) each."""
@@ -58,7 +58,7 @@ class Answers(Protocol):
         """Replaces the text of a reply that has ended."""
 
 
-Quotes = Callable[[str, str, str], bool]  # whether an answer quotes somebody (username) with a text
+Quotes = Callable[[str, str, str], bool]  # (answer, username, text): whether the answer quotes that
 
 
 class Messages:
@@ -97,7 +97,7 @@ class Messages:
         return [Posted(self._with_id(done.event.data, done.event.seq), done.repeated) for done in appended]
 
     async def take_turn(self, who: Identity, room_id: str, rules: Rules) -> None:
-        """Counts as a message what has one written by others, as a question to the assistant does.
+        """Counts a request that causes a message, such as a question to the assistant, as a message.
 
         Raises TooMany `slow-mode`, Unavailable.
         """
@@ -106,15 +106,15 @@ class Messages:
             await self._log.append((), slowed_turn(room_id, who.user_id, pace, now_ms()))
 
     def check(self, who: Identity, room_id: str, draft: Draft) -> None:
-        """Raises BadRequest or TooLarge for what `post` would not write."""
+        """Raises BadRequest or TooLarge if `post` would."""
         self._event(who, "", room_id, draft)
 
     async def edit(self, who: Identity, room_id: str, message_id: str, text: str) -> bytes:
-        """Replaces the text of a message; returns the message as it is now, as JSON.
+        """Replaces the text of a message; returns the new message as JSON.
 
         The old text leaves the log in the same commit. Raises NotFound; Conflict after MAX_EDITS;
-        Forbidden for others than the author, service and admin: a moderator may take words away,
-        not put them into a mouth.
+        Forbidden for anybody but the author, service and admin: a moderator may remove words, not put them into
+        somebody's mouth.
         """
         seq = self._seq(message_id)
         text = names.message_text(text, self._max_bytes)
@@ -171,7 +171,7 @@ class Messages:
         return running
 
     async def _erase(self, tx: Transaction, who: Identity, seq: int, message: RoomMessage) -> list[Event]:
-        """Takes the text of a message out of the log, and tells of it."""
+        """Removes the text of a message from the log; returns the events that announce it."""
         message.message, message.deleted_at = "", now_ms()
         await rewrite_message(tx, seq, ERASED, msgspec.json.encode(message))
         await self._rewrite_reply(tx, message)
@@ -181,7 +181,7 @@ class Messages:
         return [changed, *self._recorded("message-deleted", who, message, seq)]
 
     async def find(self, room_id: str, message_id: str) -> RoomMessage | None:
-        """A message as it is now; None for one that is not there, or not any more."""
+        """A message in its present form; None if it does not exist or was deleted."""
         position = parse_id(message_id)
         if position is None or position.epoch != self._log.epoch:
             return None
@@ -213,7 +213,7 @@ class Messages:
         return MessagePage(messages, has_more)
 
     def forget_rooms(self) -> None:
-        """Rooms that were in the database may not be there any more."""
+        """The database has lost events: rooms in it may be gone."""
         self._known.clear()
 
     def _event(self, who: Identity, username: str, room_id: str, draft: Draft) -> Event:
@@ -231,14 +231,14 @@ class Messages:
         return Event(type, encoded, (topic_of(room_id),), ref=seq)
 
     def _recorded(self, action: str, who: Identity, message: RoomMessage, seq: int) -> list[Event]:
-        """The record of what was done to somebody else's message."""
+        """The audit record of an act on somebody else's message."""
         if message.user_id == who.user_id:
             return []
         id = event_id(self._log.epoch, seq)
         return [Act(message.room_id, action, who.user_id, now_ms(), message.user_id, message_id=id).record()]
 
     async def _owned(self, tx: Transaction, who: Identity, room_id: str, seq: int, others: bool) -> RoomMessage:
-        """A message that `who` may edit: an own one, or with `others` anybody's."""
+        """A message that `who` may edit: their own, or anybody's with `others`."""
         message = await self._message(tx, room_id, seq)
         if (message.user_id != who.user_id or message.is_from_bot) and not others:
             raise _not_author()
@@ -252,7 +252,7 @@ class Messages:
         return decoded(data)
 
     def _seq(self, message_id: str) -> int:
-        """The seq of a message's id. Raises NotFound for what is none of ours."""
+        """The seq of a message id. Raises NotFound for anything else."""
         position = parse_id(message_id)
         if position is None or position.epoch != self._log.epoch:
             raise _no_message()
@@ -282,7 +282,7 @@ class Messages:
         return identified(data, event_id(self._log.epoch, seq))
 
     async def _rewrite_reply(self, tx: Transaction, message: RoomMessage) -> None:
-        """A reply says no more than its message does."""
+        """Makes the reply behind a message say what the message says."""
         if message.is_from_bot and message.message_id is not None:
             await self._answers.rewrite_reply(tx, message.message_id, message.message)
 

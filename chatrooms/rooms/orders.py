@@ -1,7 +1,7 @@
-"""Orders about streams that another node may have: replaced, left, extended.
+"""Orders about streams on other nodes: replaced, left, extended.
 
-Each is a durable event of the topic `control`, which every node obeys: nothing is sticky, and no bus
-can lose it. Where a node knows that nobody of that user is elsewhere, none is written.
+Each is a durable event of the topic `control`, which every node applies: no request has to reach a particular
+node, and no bus can lose one. None is written when the user is on no other node.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ from chatrooms.streams.hub import Hub, closing
 REPLACED = "stream-replaced"
 LEFT = "client-left"
 EXTENDED = "streams-extended"
-ORDERS = 60  # to leave or to extend, of one user in ORDER_PERIOD: each is a row of the log
+ORDERS = 60  # to leave or extend, per user in ORDER_PERIOD: each is a row of the log
 ORDER_PERIOD = 10.0  # seconds
 
 log = logging.getLogger(__name__)
 
 
 class StreamOrder(msgspec.Struct, rename="camel", omit_defaults=True):
-    """Which streams, and by which node it was given; times in seconds since 1970."""
+    """Which streams it is about, and which node gave it. Times are in seconds since 1970."""
 
     node: str
     user_id: str
     client_id: str
     room_id: str = ""
     session: str = ""
-    username: str = ""  # of who is no guest
+    username: str = ""  # empty for guests
     expires_at: float = 0.0
     given_at: float = 0.0
 
 
 class OrderLog:
-    """Writes the orders of this node."""
+    """Writes this node's orders to the log."""
 
     def __init__(self, log: Log, node: str) -> None:
         self.node = node
@@ -54,7 +54,7 @@ class OrderLog:
         await self._log.append([Event(type, msgspec.json.encode(order), (CONTROL,))])
 
     def replaced(self, room_id: str, user_id: str, client_id: str) -> None:
-        """A stream was opened here by somebody who is elsewhere, too: there, the same one ends."""
+        """Ends the same client's stream on other nodes, now that it has one here."""
         order = StreamOrder(self.node, user_id, client_id, room_id, given_at=time.time())
         writing = asyncio.create_task(self._try_to_write(REPLACED, order))
         self._writing.add(writing)
@@ -63,12 +63,12 @@ class OrderLog:
     async def _try_to_write(self, type: str, order: StreamOrder) -> None:
         try:
             await self.write(type, order)
-        except Exception as error:  # the old stream ends when its peer is found gone
+        except Exception as error:  # the old stream ends once its peer is found to be gone
             log.debug("an order was not written: %s", error)
 
 
 class Orders:
-    """Lets streams be left and extended on whatever node they are, and applies the orders of other nodes."""
+    """Ends and extends streams on whatever node they are, and applies the orders of other nodes."""
 
     def __init__(self, orders: OrderLog, hub: Hub, rooms: Rooms) -> None:
         self._orders = orders
@@ -78,14 +78,14 @@ class Orders:
         self._rate = RateLimit(ORDERS, ORDER_PERIOD)
 
     async def leave(self, room_id: str, user_id: str, client_id: str) -> None:
-        """Ends that client's streams in a room, on whatever node. Raises TooMany, Unavailable."""
+        """Ends a client's streams in a room, on whatever node. Raises TooMany, Unavailable."""
         self._rooms.leave(room_id, user_id, client_id)
         if self._rooms.is_elsewhere(user_id, room_id):
             self._rate.spend(user_id)
             await self._orders.write(LEFT, StreamOrder(self._node, user_id, client_id, room_id))
 
     async def extend(self, who: Identity, client_id: str) -> bool:
-        """Lets the streams of a user's client live as long as its new token; false when there are none.
+        """Extends the streams of a user's client to the expiry of its new token; false when there are none.
 
         Raises TooMany, Unavailable.
         """
@@ -101,7 +101,7 @@ class Orders:
         return found
 
     def apply(self, event: Event) -> None:
-        """Does what another node has ordered; to be called with each control event."""
+        """Applies an order of another node; to be called with each event of the topic `control`."""
         if event.type not in (REPLACED, LEFT, EXTENDED):
             return
         order = msgspec.json.decode(event.data, type=StreamOrder)
@@ -109,7 +109,7 @@ class Orders:
             return
         if event.type == REPLACED:
             stream = self._hub.stream_of(topic_of(order.room_id), order.user_id, order.client_id)
-            # One that was opened here since then is the newer one.
+            # A stream opened here since then is the newer one.
             if stream is not None and stream.opened_at < order.given_at:
                 stream.finish(closing("replaced", False))
         elif event.type == LEFT:

@@ -1,4 +1,4 @@
-"""Rooms: who is in them, and the streams that read them."""
+"""Rooms: their members, and the streams that read them."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ from chatrooms.streams.resume import Start, start_of
 from chatrooms.streams.stream import Stream
 
 TYPING_INTERVAL = 2.0  # seconds between two `typing` events of one user
-SETTLING = 10.0  # seconds after the start in which who resumes was here before it
+SETTLING = 10.0  # seconds after the start in which a resuming reader counts as having been here before
 
 
 class RoomListeners(NamedTuple):
-    """Who is told what happens in rooms; `state` gives whole events that tell a newcomer what is going on there."""
+    """Callbacks for what happens in rooms; `state` returns whole events that show a newcomer what is going on."""
 
     state: Callable[[str], bytes] = lambda room_id: b""
-    # The room, who it is, and whether they came to this node (True) or left it.
+    # The room, the member, and whether it arrived on this node (True) or left it.
     on_presence: Callable[[str, Key, bool], None] = lambda room_id, key, here: None
-    # A stream opens: the user, the room, and whether the user is above its rules.
+    # A stream has opened: the user, the room, and whether the user is exempt from its rules.
     on_joined: Callable[[str, str, bool], None] = lambda user_id, room_id, trusted: None
-    # The room, user and client of a new stream whose user is on other nodes, too.
+    # The room, user and client of a new stream whose user is also on other nodes.
     on_replaced: Callable[[str, str, str], None] = lambda room_id, user_id, client_id: None
-    # What is told to readers on other nodes: the nodes, the topic, the frame.
+    # An ephemeral for readers on other nodes: the nodes, the topic, the frame.
     on_ephemeral: Callable[[Sequence[str], str, bytes], None] = lambda nodes, topic, frame: None
 
 
 class Room:
-    """A room that somebody is in."""
+    """A room with members."""
 
     def __init__(self, rooms: Rooms, room_id: str) -> None:
         self._rooms = rooms
@@ -50,17 +50,17 @@ class Room:
         )
 
     def announce(self, frame: bytes) -> None:
-        """Tells the streams that are open now."""
+        """Sends an ephemeral frame to the open streams."""
         self._rooms.hub.send_ephemeral(topic_of(self.room_id), frame)
 
     def snapshot(self) -> bytes:
-        """What tells the present state to who may have missed ephemerals."""
+        """The present state, for readers that may have missed ephemerals."""
         return self.presence.snapshot() + self._rooms.ephemeral_state(self.room_id)
 
     def stream_ended(self, stream: Stream, hold: float) -> None:
         assert isinstance(stream.member, Member)
         if self._rooms.hub.draining:
-            return  # they will be back in another process: nobody is told that they left
+            return  # they reconnect to another process: nobody is told that they left
         self.presence.release(stream.member, hold + self._rooms.leave_grace)
 
     def _report(self, key: Key, here: bool) -> None:
@@ -71,7 +71,7 @@ class Room:
 
 
 class Rooms:
-    """All rooms of this process, and what may be asked of them."""
+    """All rooms of this process."""
 
     def __init__(
         self, hub: Hub, log: Log, messages: MessageQueries, options: Options, listeners: RoomListeners
@@ -103,7 +103,7 @@ class Rooms:
         return start.resumes and 0 < start.position <= self._first_head and time.monotonic() < self._settled
 
     async def start_of(self, room_id: str, asked: str, history: int) -> Start:
-        """Where a reader starts; without a position that can be resumed, before the last `history` messages."""
+        """Where a reader starts: without a position to resume from, before the last `history` messages."""
         start = await start_of(self.log, self.hub, topic_of(room_id), asked)
         if history and not start.resumes:
             first = await self._messages.nth_last(topic_of(room_id), history)
@@ -126,38 +126,38 @@ class Rooms:
             room.presence.leave(member)
 
     def expel(self, room_id: str, user_ids: Iterable[str], last: bytes) -> None:
-        """Ends streams with that last event and presence, at once, of those users.
+        """Ends the streams of those users with that last event, and their presence at once.
 
-        Trusted readers stay: they are above the rules of rooms.
+        Trusted readers stay: the rules of rooms do not apply to them.
         """
         for user_id in user_ids:
             for stream in self.hub.streams_of(user_id):
                 if stream.topic.name == topic_of(room_id) and not stream.trusted:
                     stream.finish(last)
-            presence = self.find_presence(room_id)  # with its last member the room goes
+            presence = self.find_presence(room_id)  # the room goes with its last member
             if presence is not None:
                 presence.expel(user_id)
 
     def users_in(self, room_id: str) -> set[str]:
-        """Those who are in a room, on whatever node."""
+        """The users in a room, on any node."""
         presence = self.find_presence(room_id)
         return presence.users() if presence else set()
 
     def typing(self, room_id: str, who: Identity, username: str) -> None:
-        """Tells a room that somebody is typing. Raises TooMany when told less than 2 s ago."""
+        """Tells a room that a user is typing. Raises TooMany within 2 s of the last time."""
         self._typing.spend(f"{room_id}/{who.user_id}")
         data = {"roomId": room_id, "userId": who.user_id, "username": username, **as_guest(who.guest)}
         self.send_ephemeral(room_id, sse.encode(msgspec.json.encode(data), "typing"))
 
     def send_ephemeral(self, room_id: str, frame: bytes) -> None:
-        """Gives an ephemeral frame to the readers of a room, on whatever node."""
+        """Sends an ephemeral frame to the readers of a room, on any node."""
         room = self._live.get(room_id)
         if room is not None:
             room.announce(frame)
             self.on_ephemeral(list(room.presence.nodes), topic_of(room_id), frame)
 
     def extend(self, who: Identity, client_id: str) -> int:
-        """Lets the streams of a user's client live as long as its new token; returns how many there are."""
+        """Extends the streams of a user's client to the expiry of its new token; returns how many there are."""
         streams = [s for s in self.hub.streams_of(who.user_id) if s.client_id == client_id]
         for stream in streams:
             stream.session = who.session
@@ -184,16 +184,16 @@ class Rooms:
         return room.presence.page(after, limit) if room else []
 
     def described(self, room_id: str, members: Sequence[Key]) -> list[dict[str, object]]:
-        """Members of a room as they are told on the wire."""
+        """Members of a room as sent to clients."""
         room = self._live.get(room_id)
         return room.presence.described(members) if room else []
 
     def live(self, after: str = "") -> list[str]:
-        """The ids of the rooms that somebody is in, in order, after one."""
+        """The ids of rooms with members, in order, after one."""
         return sorted(room_id for room_id in self._live if room_id > after)
 
     def is_live(self, room_id: str) -> bool:
-        """Whether somebody is in a room."""
+        """Whether a room has members."""
         return room_id in self._live
 
     def held_by_others(self, room_id: str, user_id: str) -> bool:
@@ -202,15 +202,15 @@ class Rooms:
         return room is not None and room.presence.count > len(room.presence.find(user_id))
 
     def presences(self) -> list[tuple[str, Presence]]:
-        """The rooms that somebody is in, on whatever node, and who that is."""
+        """The rooms with members on any node, and their presence."""
         return [(room_id, room.presence) for room_id, room in self._live.items()]
 
     def presence_of(self, room_id: str) -> Presence:
-        """Who is in a room; for somebody who enters it in the same step."""
+        """The presence of a room, for a member that enters it in the same step."""
         return self.room(room_id).presence
 
     def find_presence(self, room_id: str) -> Presence | None:
-        """Who is in a room; None for one that nobody is in."""
+        """The presence of a room; None for one without members."""
         room = self._live.get(room_id)
         return room.presence if room else None
 
@@ -222,11 +222,11 @@ class Rooms:
         return presence is not None and presence.is_elsewhere(user_id)
 
     def drop(self, room: Room) -> None:
-        """Forgets a room that nobody is in any more."""
+        """Drops a room that has no members any more."""
         self._live.pop(room.room_id, None)
 
     def room(self, room_id: str) -> Room:
-        """A room, for somebody who enters it in the same step: one without members stays."""
+        """A room, for a member that enters it in the same step: an empty one would stay."""
         room = self._live.get(room_id)
         if room is None:
             room = self._live[room_id] = Room(self, room_id)

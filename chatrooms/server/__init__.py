@@ -11,8 +11,8 @@ from chatrooms.options import Options
 from chatrooms.server.housekeeping import keep_house
 from chatrooms.server.parts import Parts
 
-WATCH = 0.5  # seconds between two looks for what other programs changed
-LAST_CHORE = 5.0  # seconds that a chore of the house may still take when the server stops
+WATCH = 0.5  # seconds between two checks for changes by other programs
+LAST_CHORE = 5.0  # seconds a housekeeping chore may still take when the server stops
 DRAIN_STEP = 0.05  # seconds between two batches of streams that are ended in a drain
 
 log = logging.getLogger(__name__)
@@ -29,9 +29,9 @@ class Server(Parts):
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
-        """Opens the database and begins to serve; harmless when that has happened.
+        """Opens everything and begins to serve; harmless when already started.
 
-        Raises ConfigError; StartFailure or Unavailable when database or bus are away: it may be tried again.
+        Raises ConfigError; StartFailure or Unavailable when the database or the bus does not answer: try again.
         """
         if self.ready:
             return
@@ -50,7 +50,7 @@ class Server(Parts):
         self.ready = True
 
     async def drain(self) -> None:
-        """Tells every stream to come back elsewhere or later, spread over the drain time."""
+        """Asks every reader to reconnect elsewhere or later, spread over the drain time."""
         if not self.ready:
             return
         self.draining = self.hub.draining = True
@@ -70,12 +70,12 @@ class Server(Parts):
             await asyncio.sleep(DRAIN_STEP)
 
     async def stop(self) -> None:
-        """Ends what is left, commits what waits, and lets go of the data folder."""
+        """Ends the remaining streams, commits pending writes, and releases the data folder."""
         if self.ready:
             self.ready = False
             for task in self._tasks:
                 task.cancel()
-            await asyncio.wait(self._tasks, timeout=LAST_CHORE)  # or the database would go from under one
+            await asyncio.wait(self._tasks, timeout=LAST_CHORE)  # or the database would be closed under one
             self.channels.end("draining")
             for stream in list(self.hub.streams):
                 if stream.topic.in_log:  # replies end first, and their streams with them
@@ -83,7 +83,7 @@ class Server(Parts):
         await self.close()
 
     async def _watch_database(self) -> None:
-        """Sees what other programs, such as `chatrooms user disable`, did to the database."""
+        """Notices changes that other programs, such as `chatrooms user disable`, make to the database."""
         while True:
             await asyncio.sleep(WATCH)
             try:

@@ -1,7 +1,7 @@
-"""What a user leaves behind besides messages in rooms, and how it is removed when the account goes.
+"""What a deleted account leaves besides messages in rooms, and how it is removed.
 
-It may be much, so it goes in short steps after the commit that ends the account; the table `erasures` says
-whose steps are not all done, after a crash too.
+There may be a lot of it, so it goes in short steps after the commit that ends the account. The table `erasures`
+names the users whose steps are not all done, so a crash only interrupts them.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ Remove = Callable[[Transaction, Sequence[Row]], Awaitable[None]]
 
 
 async def begin(tx: Transaction, user_id: str) -> None:
-    """Ends the user's memberships, in the commit that ends the account, and notes that the rest is to go."""
+    """Ends the user's memberships in the commit that ends the account, and notes that the rest is to be removed."""
     sql = "insert into erasures (user_id, requested_at) values ($1, $2) on conflict (user_id) do nothing"
     await tx.execute(sql, user_id, now_ms())
     await remove_all(tx, user_id)
 
 
 async def finish_all(database: Database) -> int:
-    """Removes what is left of those whose erasure was begun; says of how many users."""
+    """Completes the erasures that were interrupted; returns of how many users."""
     users = await database.fetch("select user_id from erasures")
     for (user_id,) in users:
         await finish(database, user_id)
@@ -41,12 +41,12 @@ async def finish_all(database: Database) -> int:
 
 
 async def finish(database: Database, user_id: str) -> None:
-    """Removes a user's tasks, private AI replies, notifications, and what their sessions have said since they own them.
+    """Removes a user's tasks, private AI replies, notifications, and their sessions' messages since they own them.
 
-    The sessions stay theirs: nobody else is to read what a back end still says there. What is said from now on
-    stays, too: it may be for the next owner. Raises Unavailable; then the rest is for `finish_all`.
+    The sessions stay assigned to the user: nobody else is to read what a back end still posts there. Messages from
+    now on stay: they may be for the next owner. Raises Unavailable; then `finish_all` does the rest.
     """
-    async with database.appending() as tx:  # one moment, for a session may change hands at any later one
+    async with database.appending() as tx:  # at one moment: a session may change hands at any later one
         last, until_ms = (await extent_of(tx)).head, now_ms()
         sessions = await tx.fetch("select session_id, since from sessions where owner = $1", user_id)
     await store.forget_tasks_of(database, user_id)
@@ -68,7 +68,7 @@ async def _private_replies(user_id: str, tx: Transaction, most: int) -> int:
 
 
 async def _remove_events(database: Database, topic: str, after: int, last: int, remove: Remove, least: int = 1) -> None:
-    """Has the events of a topic after a seq and up to another removed, some at a time."""
+    """Removes the events of a topic after a seq and up to another, some at a time."""
 
     async def step(tx: Transaction, most: int) -> int:
         nonlocal after
@@ -82,7 +82,7 @@ async def _remove_events(database: Database, topic: str, after: int, last: int, 
 
 
 async def _take_out(user_id: str, tx: Transaction, seqs: Sequence[Row]) -> None:
-    """Takes events out of a user's own topics, and out of the log those that are in no other."""
+    """Takes events out of a user's own topics, and out of the log those in no other topic."""
     for (seq,) in seqs:
         topics = {topic for (topic,) in await tx.fetch("select topic from event_topics where seq = $1", seq)}
         theirs = {topic for topic in topics if topic in _own(user_id) or _is_of_session(topic, user_id)}
@@ -94,18 +94,18 @@ async def _take_out(user_id: str, tx: Transaction, seqs: Sequence[Row]) -> None:
 
 
 def _own(user_id: str) -> tuple[str, str]:
-    """The topics that are a user's alone, but for those of their sessions."""
+    """The topics that are a user's alone, apart from those of their sessions."""
     return f"user:{user_id}", f"notify:{user_id}"
 
 
 def _is_of_session(topic: str, user_id: str) -> bool:
-    """Whether a topic is that of a user's notifications of one session; no session's id has a slash."""
+    """Whether a topic is that of a user's notifications of one session. No session id contains a slash."""
     family, _, rest = topic.partition(":")
     return family == "notify-session" and rest.partition("/")[2] == user_id
 
 
 async def _remove_session(database: Database, session_id: str, since: int, last: int, until_ms: int) -> None:
-    """Removes what a session has said after the seq `since` and up to `last`, the end of the log at `until_ms`.
+    """Removes a session's messages after the seq `since` and up to `last`, the end of the log at `until_ms`.
 
     Its rows were taken when their events were made.
     """

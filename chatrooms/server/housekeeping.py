@@ -1,4 +1,4 @@
-"""Housekeeping: what has run out is removed, once an hour, one family of rows after the other."""
+"""Housekeeping: removes what has expired, once an hour, one kind of row after the other."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from chatrooms.tasks.result import Results
 
 DAY_MS = 86_400_000
 INTERVAL = 3600.0  # seconds between two rounds
-RETRY = 60.0  # seconds until what could not be removed is tried again
+RETRY = 60.0  # seconds until a failed chore is tried again
 
 Chore = tuple[str, Callable[[], Awaitable[int | None]]]
 
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 
 class Store(Protocol):
-    """What is kept in order: of a running server, or of one that does not run."""
+    """The database and log to clean: those of a running server, or opened for the purpose."""
 
     @property
     def database(self) -> Database: ...
@@ -41,14 +41,14 @@ class Store(Protocol):
 
 
 class Outcome(NamedTuple):
-    """How many rows of each family were removed, and which families could not be, or not all of them."""
+    """How many rows each chore removed, and which chores failed, wholly or in part."""
 
     removed: dict[str, int]
     failed: list[str]
 
 
 async def keep_house(server: Parts) -> None:
-    """Removes, for ever, what has run out: sign-ins, results, tasks, and all that is past retention."""
+    """Removes what has expired, for as long as the server runs."""
     chores: list[Chore] = [
         ("sign-ins", server.signins.forget_expired),
         ("tickets and revocations", server.authenticator.forget_expired),
@@ -61,7 +61,7 @@ async def keep_house(server: Parts) -> None:
 
 
 def run_out(store: Store, options: Options) -> list[Chore]:
-    """The chores that remove what the options say is kept no longer."""
+    """The chores that remove what the options say is not to be kept."""
     chores = past(store, _days_ago(options.retention)) if options.retention else []
     if options.task_days:
         chores.append(("tasks", partial(tasks.forget_ended_tasks, store.database, _days_ago(options.task_days))))
@@ -69,7 +69,7 @@ def run_out(store: Store, options: Options) -> list[Chore]:
 
 
 def past(store: Store, cutoff: int) -> list[Chore]:
-    """The chores that remove all that was said before `cutoff`, in milliseconds since 1970."""
+    """The chores that remove everything from before `cutoff`, in milliseconds since 1970."""
     return [
         ("AI replies", partial(replies.forget_ended_replies, store.database, cutoff)),
         ("session messages", partial(forget, store.database, cutoff)),
@@ -79,26 +79,26 @@ def past(store: Store, cutoff: int) -> list[Chore]:
 
 
 async def do_chores(chores: Sequence[Chore]) -> Outcome:
-    """Does one after the other; one that fails does not keep the others from being done."""
+    """Runs chores one after the other; a failing one does not stop those after it."""
     outcome = Outcome({}, [])
     for name, chore in chores:
         try:
             outcome.removed[name] = await chore() or 0
         except Exception as error:
             outcome.failed.append(name)
-            log.warning("housekeeping: not all old %s are removed yet: %s", name, error)
+            log.warning("housekeeping: not all old %s were removed: %s", name, error)
     return outcome
 
 
 async def forget_old(store: Store, cutoff: int) -> None:
-    """Removes events and their like from before `cutoff`, in milliseconds since 1970."""
+    """Removes events, replies, session messages and tasks from before `cutoff`, in milliseconds since 1970."""
     await do_chores(past(store, cutoff))
 
 
 async def _forget_events(store: Store, cutoff: int) -> int:
     last = await last_before(store.database, cutoff)
     if await any_between(store.database, store.log.floor, last):
-        # First, or a node whose order is lost with this process would go on telling what was removed.
+        # First: if this process dies after the removal, the other nodes have been told to drop the events.
         await store.log.append([purged(last)])
     removed = await store.log.forget(cutoff)
     if removed:

@@ -63,8 +63,8 @@ class _State(Collector):
 
     def collect(self) -> Iterator[Metric]:
         yield GaugeMetricFamily("chatrooms_streams", "Open streams", len(self._hub.streams))
-        yield GaugeMetricFamily("chatrooms_topics", "Topics that somebody reads", len(self._hub.counts()))
-        yield GaugeMetricFamily("chatrooms_rooms", "Rooms that somebody is in", len(self._rooms.live()))
+        yield GaugeMetricFamily("chatrooms_topics", "Topics with readers", len(self._hub.counts()))
+        yield GaugeMetricFamily("chatrooms_rooms", "Rooms with members", len(self._rooms.live()))
         yield GaugeMetricFamily("chatrooms_shared_connections", "Connections of several streams", self._channels.count)
         yield CounterMetricFamily("chatrooms_events", "Durable events published", self._hub.published)
         yield CounterMetricFamily("chatrooms_deliveries", "Frames written to live streams", self._hub.deliveries)

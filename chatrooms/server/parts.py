@@ -61,7 +61,7 @@ log = logging.getLogger(__name__)
 
 
 class Parts:
-    """All that one server consists of; nothing of it lives in a module, so several fit in one process.
+    """Everything one server consists of. There is no module-level state, so several fit in one process.
 
     Raises ConfigError when the data folder is in use or the secret is too short to be safe.
     """
@@ -78,18 +78,18 @@ class Parts:
         self._closing = AsyncExitStack()
 
     async def open(self) -> None:
-        """Makes and opens everything, or leaves nothing open. Raises ConfigError, Unavailable."""
+        """Builds and opens everything, or leaves nothing open. Raises ConfigError, StartFailure, Unavailable."""
         async with AsyncExitStack() as closing:
             await self._open(closing)
             self._closing = closing.pop_all()
 
     async def close(self) -> None:
-        """Closes everything; what waits to be committed is."""
+        """Closes everything in reverse; pending writes are committed."""
         await self._closing.aclose()
         self._folder.close()
 
     async def _open(self, closing: AsyncExitStack) -> None:
-        """Opens what all stand on, makes the parts without an `await`, says who hears what, and opens the parts."""
+        """Opens the log; builds all parts in one step; subscribes them to `control`; opens them."""
         await self._open_log(closing)
         self._make_rooms()
         self._make_users()
@@ -109,7 +109,7 @@ class Parts:
         closing.push_async_callback(self.database.close)
         self.hub = Hub(options.heartbeat, options.write_timeout, options.max_streams, options.max_streams_per_user)
         self.nodes = Nodes(bus_of(options.bus_url, options.database_url))
-        closing.push_async_callback(self.nodes.close)  # after the log, whose last events are told
+        closing.push_async_callback(self.nodes.close)  # after the log, whose last events are still announced
         self.log = Log(self.database, self.hub.publish, self._tell_health, self.nodes.ring, self._begin_anew)
         await self.log.open()
         closing.push_async_callback(self.log.close)
@@ -123,11 +123,14 @@ class Parts:
         self.running_replies = RunningReplies(self.hub, self.nodes)
         self.order_log = OrderLog(self.log, self.nodes.name)
         self.presence_changes = PresenceChanges()
-        told = RoomListeners(
-            self.running_replies.state_of, self.presence_changes.note if self.database.shared else _nobody,
-            self.memberships.note, self.order_log.replaced, self.nodes.send,
-        )  # fmt: skip
-        self.rooms = Rooms(self.hub, self.log, stored, options, told)
+        listeners = RoomListeners(
+            state=self.running_replies.state_of,
+            on_presence=self.presence_changes.note if self.database.shared else _nobody,
+            on_joined=self.memberships.note,
+            on_replaced=self.order_log.replaced,
+            on_ephemeral=self.nodes.send,
+        )
+        self.rooms = Rooms(self.hub, self.log, stored, options, listeners)
         self.messages = Messages(self.log, stored, self.quotas, options, answers, quotes)
         self.orders = Orders(self.order_log, self.hub, self.rooms)
         self.policy = Policy(self.database, self.rooms)
@@ -186,7 +189,7 @@ class Parts:
         self.channel_orders = ChannelOrders(log, self.channels, ids, self.nodes.name, alive)
 
     def _make_edges(self) -> None:
-        """What ties this server to others, and shows it to those who watch it."""
+        """What connects this server to others, and its metrics."""
         self.remote_presence = RemotePresence(
             self.database, self.nodes, self.rooms, self.presence_changes, self.running_replies.greet
         )
@@ -197,7 +200,7 @@ class Parts:
         self.metrics = Metrics(self.hub, self.log, self.rooms, self.channels, self.replies, self.ingest)
 
     def _listen(self) -> None:
-        """Who is told of the events in `control`, of this node and of others, in this order."""
+        """Subscribes to the topic `control`: each event, of this node and of others, goes to these in this order."""
         for listener in (
             self.orders.apply, self.policy.apply, self.authenticator.apply, self.channel_orders.apply,
             self.memberships.apply, self.personal.inboxes.apply, self.owners.apply, self.sessions.apply,
@@ -229,7 +232,7 @@ class Parts:
             await self.ingest.open()
 
     def _node_listeners(self) -> Listeners:
-        """Who is told what comes over the bus, which nodes of other databases may share."""
+        """Subscriptions to the bus. Nodes of other databases may share it: presence is heard only on a shared one."""
         shared = self.database.shared
         return Listeners(
             on_frame=self.running_replies.on_frame,
@@ -242,11 +245,11 @@ class Parts:
 
     @property
     def healthy(self) -> bool:
-        """Whether database and bus are there."""
+        """Whether both the database and the bus are available."""
         return self.log.healthy and self.nodes.healthy
 
     def _tell_health(self, healthy: bool) -> None:
-        """Streams stay open while the database is away, and say so."""
+        """Streams stay open while the database is unavailable, and say so."""
         self._tell_status(healthy, "The database does not accept writes.")
 
     def _tell_bus_health(self, healthy: bool) -> None:
@@ -258,7 +261,7 @@ class Parts:
         self.hub.broadcast("status", {"degraded": not healthy, "reason": "" if healthy else reason})
 
     def _begin_anew(self) -> None:
-        """The database is not what it was: what was remembered of it is forgotten, and readers come back."""
+        """The database has lost events: drops everything remembered of it and makes readers reconnect."""
         self.hub.forget()
         self.policy.forget_all()
         self.messages.forget_rooms()
@@ -281,4 +284,4 @@ def check_secret(secret: str, loopback: bool) -> None:
 
 
 def _nobody(*_: object) -> None:
-    """Is told, where there is no other node to tell."""
+    """Takes the place of a listener where there are no other nodes."""

@@ -75,7 +75,7 @@ class SessionScope(NamedTuple):
         return filtered(OPEN if self.visits else ALL, self.robot_id)
 
 
-class Draft(NamedTuple):
+class SessionDraft(NamedTuple):
     """What a client wants to say in a session."""
 
     session_id: str
@@ -125,7 +125,7 @@ class Sessions:
 
     # Writing
 
-    async def post(self, who: Identity, draft: Draft) -> bytes:
+    async def post(self, who: Identity, draft: SessionDraft) -> bytes:
         """Writes a message, with its row for other programs, and returns it as JSON when it is durable.
 
         Raises BadRequest, TooLarge, Forbidden, TooMany, Unavailable.
@@ -275,7 +275,7 @@ class SessionStream(LogStream):
     def first(self, start: Start, stream_id: str) -> First:
         scope = self._scope
         what = "all sessions" if scope.session_id is None else f"session {scope.session_id}"
-        told = {"message": f"You read {what}.", "sessionId": scope.session_id, "robotId": scope.robot_id}
+        told = {"message": f"You are reading {what}.", "sessionId": scope.session_id, "robotId": scope.robot_id}
         return First("connected", UNNAMED.signal_data("connected", {**told, **self.described(start, stream_id)}))
 
     async def read(self, after: int, limit: int) -> tuple[Sequence[Event], int]:

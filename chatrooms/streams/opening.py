@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from chatrooms import names
 from chatrooms.errors import BadRequest, Problem
 from chatrooms.identity import Identity
+from chatrooms.limits import Quotas
 from chatrooms.log.event import Event, parse_id
 from chatrooms.log.log import Log
 from chatrooms.streams.encoding import NAMED, Encoding
@@ -31,7 +32,7 @@ MAX_HISTORY = 200  # messages told first on a stream, or in one answer
 
 Fields = Mapping[str, str]  # what a stream is asked for with, by the names of the wire; no field is empty
 MakeStream = Callable[[Topic, int], Stream]  # of a topic, after a position, on whatever connection
-Connect = Callable[[], tuple[MakeStream, bytes] | None]
+Connect = Callable[[], tuple[MakeStream, bytes] | None]  # with a response head; None when the connection is gone
 
 
 class StreamKind(Protocol):
@@ -144,31 +145,23 @@ class LogStream(StreamKind):
         return asked if parse_id(asked) else self.id(self._log.head)
 
 
-class Gate(Protocol):
-    """Knows who has been shut out."""
+class Authenticator(Protocol):
+    """Knows who has been shut out, as `users/authenticator.py` does."""
 
     def check(self, who: Identity) -> None:
         """Raises Unauthorized for a reader that has been shut out."""
 
 
-class Quota(Protocol):
-    """Counts streams. Raises TooMany."""
-
-    def open_stream(self, who: Identity) -> None:
-        """Counts a stream, or a poll."""
-
-    def refuse_softly(self, who: Identity) -> None:
-        """Counts a refusal that asks to come back."""
-
-
 class Opener:
     """Opens streams of all families, and answers polls of them. `families` makes a kind, by the family's name."""
 
-    def __init__(self, hub: Hub, log: Log, gate: Gate, quota: Quota, families: dict[str, Family]) -> None:
+    def __init__(
+        self, hub: Hub, log: Log, authenticator: Authenticator, quotas: Quotas, families: dict[str, Family]
+    ) -> None:  # fmt: skip
         self._hub = hub
         self._log = log
-        self._gate = gate
-        self._quota = quota
+        self._authenticator = authenticator
+        self._quotas = quotas
         self.families = families
         self._replacements = Replacements()
 
@@ -180,15 +173,15 @@ class Opener:
         return make(who, fields)
 
     async def open(self, kind: StreamKind, asked: str, connect: Connect) -> bool:
-        """Opens a stream after the position asked for ("" for none); false when nothing follows that.
+        """Opens a stream after the position asked for ("" for none); false for a reader that has seen the end.
 
         `connect` takes the connection at the last moment, with the response head that is to be written first; it
-        gives None when there is none any more. A stream of the same client ends as `replaced`. Raises Problem.
+        returns None when the connection is gone. A stream of the same client ends as `replaced`. Raises Problem.
         """
         start = await self._start(kind, asked)
         since = await kind.check()
         self._check_place(kind)
-        self._gate.check(kind.who)
+        self._authenticator.check(kind.who)
         if start is None:
             return False
         if self._same(kind) is not None:
@@ -199,13 +192,13 @@ class Opener:
         return True
 
     async def poll(self, kind: StreamKind, asked: str) -> bytes | None:
-        """The JSON answer to a poll; None when nothing follows the position asked for. Raises Problem."""
+        """The JSON answer to a poll; None for a reader that has seen the end. Raises Problem."""
         start = await self._start(kind, asked)
         if start is None:
             return None
         events, reached = await kind.read(start.position, POLL_EVENTS)
         start = start.within(await kind.check(), self._log.head)
-        self._gate.check(kind.who)
+        self._authenticator.check(kind.who)
         kind.enter(start, None)
         events = [event for event in events if event.seq > start.position]
         return page(kind.encoding, self._log.epoch, kind.first(start, ""), start, events, reached)
@@ -215,7 +208,7 @@ class Opener:
 
         A native EventSource gives up for good on any status but 200 (WHATWG, 9.2.3).
         """
-        self._quota.refuse_softly(kind.who)
+        self._quotas.refuse_softly(kind.who)
         data = {"reason": problem.code, "reconnect": True}
         return kind.encoding.signal("closing", data, kind.kept(asked), random.randint(*SOFT_RETRY_MS))
 
@@ -226,7 +219,7 @@ class Opener:
 
     async def _start(self, kind: StreamKind, asked: str) -> Start | None:
         await kind.check()
-        self._quota.open_stream(kind.who)
+        self._quotas.open_stream(kind.who)
         self._check_place(kind)
         return await kind.start(asked)
 

@@ -1,4 +1,4 @@
-"""A task: its state, and the changes that it may go through. Pure.
+"""A task: its state and the changes it may go through. Pure.
 
 States go `pending → running → completed | failed | cancelled`; progress is 0 to 100 and never goes
 back; what has ended does not change any more.
@@ -27,7 +27,7 @@ _SENTENCES = {FAILED: "The task failed.", CANCELLED: "The task was cancelled."}
 
 
 class Task(NamedTuple):
-    """A task as it is. `estimated_time` is in seconds left; times in milliseconds since 1970.
+    """A task in its present state. `estimated_time` is in seconds left; times in milliseconds since 1970.
 
     `node` is the one that runs it; None when a client reports on it.
     """
@@ -49,19 +49,21 @@ class Task(NamedTuple):
 
     @property
     def event(self) -> str:
-        """The name of the event that tells this state."""
+        """The name of the event for this state."""
         return "complete" if self.state == COMPLETED else "error" if self.ended else "progress"
 
     def data(self) -> bytes:
         """The task on the wire (section 8), as JSON."""
         error = UNSET if self.error is None else self.error
         left = None if self.estimated_time is None else _short(self.estimated_time)
-        shown = _Shown(self.task_id, self.title, self.state, _short(self.progress), left, iso(self.updated_at), error)
+        shown = TaskState(
+            self.task_id, self.title, self.state, _short(self.progress), left, iso(self.updated_at), error
+        )
         return msgspec.json.encode(shown)
 
 
 class Change(NamedTuple):
-    """What is told of a task; what is left out stays as it is."""
+    """A reported change; fields left out stay as they are."""
 
     state: str | None = None
     progress: float | None = None
@@ -70,7 +72,7 @@ class Change(NamedTuple):
 
 
 def changed(task: Task, change: Change, now: int) -> Task:
-    """The task after a change. Raises Conflict for one that has ended, or would go back; BadRequest."""
+    """The task after a change. Raises Conflict if it has ended or would go back; BadRequest."""
     if task.ended:
         raise Conflict("conflict", f"The task is {task.state} and can no longer change.")
     state = change.state or task.state
@@ -91,7 +93,9 @@ def changed(task: Task, change: Change, now: int) -> Task:
     return task._replace(state=state, progress=progress, estimated_time=left, error=error, updated_at=now)
 
 
-class _Shown(msgspec.Struct):
+class TaskState(msgspec.Struct):
+    """A task on the wire; `estimated_time` in seconds, `updated_at` in ISO 8601, UTC."""
+
     task_id: str
     title: str
     state: str
@@ -112,7 +116,7 @@ def topic_of(task_id: str) -> str:
 
 
 class TaskEncoding(Encoding):
-    """Each event carries the whole task; after the last of it nothing more comes."""
+    """Each event carries the whole task; nothing follows the last one."""
 
     ends = frozenset({"complete", "error"})
 

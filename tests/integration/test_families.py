@@ -34,6 +34,16 @@ def numbers(family: Family, events: list[Any]) -> list[int]:
     return [number for event in events for number in range(1, 10) if family.tells(event, number)]
 
 
+async def read_a_reply(one: Chat, many: Subscribed, two: Chat | None = None) -> None:
+    """Adds an AI reply in both its forms, by way of another node if one is given, and reads it to its end."""
+    reply = (await one.post("/api/chat/stream", {"message": "Hi"}, OWNER)).headers["X-Message-Id"]
+    asked = {"stream": "reply", "messageId": reply, "token": one.token(OWNER)}
+    await many.add({**asked, "key": "content"}, {**asked, "key": "ui", "form": "ui"}, chat=two)
+    for key in ("content", "ui"):
+        while not any(event.sub == key and event.data == "[DONE]" for event in many.reader.seen):
+            await many.reader.next()
+
+
 @families
 async def test_every_family_is_opened_by_post_and_resumed(chat: Chat, family: Family) -> None:
     """All of what was missed, in order; of a task, its present state."""
@@ -125,6 +135,7 @@ async def test_all_families_share_one_connection(chat: Chat) -> None:
     assert ended == dict.fromkeys(keys[:-1], "token-expired")
     await FAMILIES[5].happen(chat, 9)
     await many.reader.until(lambda event: event.sub == "k5" and FAMILIES[5].tells(event, 9))
+    await read_a_reply(chat, many)
 
 
 async def test_all_families_are_added_by_way_of_another_node(postgres: Postgres) -> None:
@@ -143,8 +154,9 @@ async def test_all_families_are_added_by_way_of_another_node(postgres: Postgres)
             await family.happen(two, 5)
             if not any(event.sub == key and family.tells(event, 5) for event in many.reader.seen):
                 await many.reader.until(lambda event, k=key, f=family: event.sub == k and f.tells(event, 5))  # type: ignore[misc]
+        await read_a_reply(one, many, two)
         rows = await one.server.database.fetch("select data from events where type = 'subscriptions-changed'")
-        assert len(rows) == 1 and str(asked[0]["token"]) not in str(rows[0])
+        assert len(rows) == 2 and "notifications" in str(rows) and str(asked[0]["token"]) not in str(rows)
 
 
 async def test_what_is_over_ends_its_subscription_alone(chat: Chat) -> None:
@@ -185,6 +197,7 @@ DOORS: list[tuple[dict[str, Any], str, str, int, str]] = [
     ({"stream": "session", "sessionId": "s"}, "eve", "user", 403, "forbidden"),
     ({"stream": "session"}, "eve", "user", 403, "forbidden"),
     ({"stream": "session", "sessionId": "s", "history": "x"}, OWNER, "user", 400, "bad-field"),
+    ({"stream": "reply", "messageId": "none"}, OWNER, "user", 404, "not-found"),
     ({"stream": "none"}, OWNER, "user", 400, "bad-field"),
     ({"roomId": "private", "username": "eve"}, "eve", "user", 403, "forbidden"),
 ]
@@ -229,9 +242,11 @@ async def test_without_a_token_only_sessions_are_read(chat: Chat) -> None:
     await prepared(chat)
     asked = [{"key": f"k{n}", "stream": f.name, **f.fields} for n, f in enumerate(FAMILIES)]
     asked += [{"key": "open", "stream": "session", "sessionId": "open"}, {"key": "all", "stream": "session"}]
+    asked += [{"key": "reply", "stream": "reply", "messageId": "x"}]
     many = await Subscribed.open(chat, asked)
     refused = {e.sub: data(e)["code"] for e in many.reader.seen if e.type == "refused"}
-    assert refused == {f"k{n}": "forbidden" if n == 4 else "token-missing" for n in range(len(FAMILIES))}
+    keys = [*(f"k{n}" for n in range(len(FAMILIES))), "reply"]
+    assert refused == {key: "forbidden" if key == "k4" else "token-missing" for key in keys}
     single = await chat.post("/events", {"stream": "session", "sessionId": "open", "poll": 1}, None)
     assert single.data["events"][0]["data"]["sessionId"] == "open"
     foreign = {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"}

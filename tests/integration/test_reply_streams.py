@@ -10,6 +10,7 @@ import pytest
 
 from chatrooms.ai.base import Prompt
 from chatrooms.replies.store import extend_replies
+from chatrooms.replies.stream import KEPT
 from chatrooms.sse import ServerEvent
 from tests.helpers.asking import begin, resume
 from tests.helpers.channel import post_events
@@ -81,7 +82,7 @@ async def test_long_reply_is_whole_for_early_late_and_slow_readers(chat: Chat, p
         await eventually(lambda: paced.pieces.empty())
     (topic,) = [s.topic for s in chat.server.hub.streams][:1]
     await eventually(lambda: any(stream.stalled_at for stream in chat.server.hub.streams))
-    assert topic.size < 8 << 20 and topic.floor > 0
+    assert topic.size < 2 * KEPT * 1000 and topic.floor > 0
     late = asyncio.create_task(chat.get(f"/api/chat/stream/{reply}"))
     resumed = asyncio.create_task((await resume(chat, reply, "3999")).rest())
     paced.say("the end", None)
@@ -245,8 +246,10 @@ async def test_reader_is_replaced_by_the_next_of_its_client(chat: Chat, paced: P
 
 
 async def test_stream_of_a_reply_ends_with_its_token(chat: Chat, paced: Paced) -> None:
-    """Its reader comes back with a new one: no `[DONE]`, for the reply goes on."""
+    """Its reader comes back with a new one: no `[DONE]`, for the reply goes on. A useChat page would not."""
     asking, reply = await begin(chat, {"message": "Hi"})
+    query = {"token": chat.token("alice", ttl=1), "format": "ui-message-stream"}
+    page = await chat.stream(f"/api/chat/stream/{reply}", query)
     short = await chat.stream(f"/api/chat/stream/{reply}", {"token": chat.token("alice", ttl=1)})
     paced.say("Hel")
     events = await short.rest()
@@ -255,6 +258,7 @@ async def test_stream_of_a_reply_ends_with_its_token(chat: Chat, paced: Paced) -
     rest = await resume(chat, reply, short.last_event_id)
     paced.say("lo", None)
     assert Talk(await rest.rest()).text == "lo"
+    assert '"delta":"lo"' in str(await page.rest())
     await asking.rest()
 
 

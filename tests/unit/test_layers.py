@@ -133,6 +133,18 @@ def test_no_circle_of_packages_and_few_floors() -> None:
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_callbacks_are_handed_in(path: Path) -> None:
+    """By constructor: nothing sets `on_something` of another object, where it could not be found from that."""
+    targets = [
+        target
+        for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Assign)
+        for goal in node.targets for target in ast.walk(goal) if isinstance(target, ast.Attribute)
+    ]  # fmt: skip
+    patched = [target for target in targets if target.attr.startswith("on_") and ast.unparse(target.value) != "self"]
+    assert [ast.unparse(target) for target in patched] == []
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_functions_fit_in_a_glance(path: Path) -> None:
     long = [
         f"{node.name}: {node.end_lineno - node.lineno + 1} lines"

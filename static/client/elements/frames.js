@@ -6,11 +6,12 @@ const LATEST_MS = 100;
  * @param {() => void} draw
  */
 export function oncePerFrame(draw) {
-  let frame = null;
+  let frame = 0;
+  /** @type {ReturnType<typeof setTimeout> | null} */
   let timer = null;
   const run = () => {
     cancelAnimationFrame(frame);
-    clearTimeout(timer);
+    if (timer !== null) clearTimeout(timer);
     timer = null;
     draw();
   };

@@ -1,16 +1,18 @@
+/** The box where messages are written. */
+export const COMPOSER = `
 .composer {
   flex: none;
   width: min(calc(var(--measure) + 48px), 100%);
   margin: 0 auto;
-  padding: 0 24px calc(12px + env(safe-area-inset-bottom));
+  padding: 0 var(--gutter, 24px) calc(12px + env(safe-area-inset-bottom));
 }
 
 .typing {
-  min-height: 1.5rem;
+  min-height: 24px;
   padding-left: 4px;
   overflow: hidden;
   color: var(--soft);
-  font-size: 0.83rem;
+  font-size: 0.83em;
   text-overflow: ellipsis;
   white-space: nowrap;
 }
@@ -54,7 +56,7 @@
 .composer-hint {
   padding: 7px 4px 0;
   color: var(--soft);
-  font-size: 0.78rem;
+  font-size: 0.78em;
 }
 
 .composer-closed {
@@ -66,10 +68,10 @@
   border: 1px dashed var(--edge);
   border-radius: 16px;
   color: var(--soft);
-  font-size: 0.94rem;
+  font-size: 0.94em;
 
   p { flex: 1; min-width: 0; }
-  .button { flex: none; }
+  .button { flex: none; font-size: 0.94em; }
 }
 
 .composer-wait {
@@ -78,7 +80,7 @@
   gap: 7px;
   padding: 7px 4px 0;
   color: var(--soft);
-  font-size: 0.83rem;
+  font-size: 0.83em;
   font-variant-numeric: tabular-nums;
   .icon { width: 16px; height: 16px; }
 }
@@ -89,14 +91,17 @@
   gap: 8px;
   padding: 2px 0 4px 4px;
   color: var(--accent);
-  font-size: 0.88rem;
+  font-size: 0.88em;
 
   p { flex: 1; min-width: 0; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
   #editing-text { color: var(--soft); }
   .icon-button { width: 34px; height: 34px; }
 }
 
-@media (max-width: 819px), (hover: none) {
-  .composer { padding: 0 10px calc(10px + env(safe-area-inset-bottom)); }
-  .composer-hint { display: none; }
+@media (max-width: 819px), (hover: none) { .composer-hint { display: none; } }
+:host .composer-hint { display: none; }
+@media (pointer: coarse) {
+  .composer-box textarea { min-height: 44px; padding-block: 10px; }
+  .editing .icon-button { min-width: 44px; min-height: 44px; }
 }
+`;
