@@ -90,16 +90,13 @@ export class Stream extends EventTarget {
     if (prev !== undefined && this.position && prev !== this.position && !known) {
       return this.#line.again(false); // the carrier is further than what came here
     }
-    if (id !== undefined) {
-      this.#remember(id);
-      this.reach(id);
-    }
+    if (id !== undefined) this.reach(id);
     let content = parsed(data);
     if (this.#options.unnamed && type === 'message') {
       type = content.type;
       content = content.data ?? content;
     }
-    if (!known || type === 'system' || type === 'connected') this.#emit(type, content, id);
+    if (!known || type === 'system') this.#emit(type, content, id);
   }
 
   /**
@@ -114,14 +111,10 @@ export class Stream extends EventTarget {
     if (this.#options.last?.includes(type)) this.close('complete');
   }
 
-  /** @param {string} id */
-  #remember(id) {
-    this.#recent.add(id);
-    if (this.#recent.size > RECENT) this.#recent.delete(this.#recent.values().next().value);
-  }
-
   /** Where to go on from here. @param {string} id */
   reach(id) {
+    this.#recent.add(id);
+    if (this.#recent.size > RECENT) this.#recent.delete(this.#recent.values().next().value);
     if (id === this.position) return;
     this.position = id;
     const { storage, clock } = this.#client;
