@@ -24,7 +24,7 @@ from chatrooms.streams.shared import ChannelIds, Outlet, SharedStream, label_of
 from chatrooms.streams.stream import Stream
 from chatrooms.streams.topic import Topic
 
-MAX_SUBSCRIPTIONS = 100  # on one connection, those that are about to be let in included
+MAX_SUBSCRIPTIONS = 20  # on one connection, those that are about to be let in included
 LINGER = 30.0  # seconds that a connection without subscriptions stays open, so that some can be added
 RESERVED = 20  # keys of one connection, kept for the users whose streams were ended without a token
 KEPT = 1.0  # seconds that the member of a stream is expected which gives way to another of its key
