@@ -140,7 +140,7 @@ class ServerProcess:
             process.stderr.close()
 
 
-def token(user_id: str, role: str = "user") -> str:
-    """A token of that user, good for an hour."""
-    claims = {"userId": user_id, "username": user_id, "role": role, "exp": int(time.time()) + 3600}
+def token(user_id: str, role: str = "user", username: str = "", ttl: float = 3600) -> str:
+    """A token of that user, good for `ttl` seconds."""
+    claims = {"userId": user_id, "username": username or user_id, "role": role, "exp": int(time.time() + ttl)}
     return jwt.encode(claims, SECRET, algorithm="HS256")
