@@ -7,7 +7,7 @@ const COLLECT_MS = 50;
 const BEAT_GAP_MS = 100;
 const ROLL_MS = 5000;
 const MOST_MISSED = 3; // roll calls that a tab may leave unanswered
-const MOST_SUBSCRIPTIONS = 100; // of one stream, by the server
+const MOST_SUBSCRIPTIONS = 20; // of one stream, by the server
 
 /**
  * One stream that a tab wants, as it goes over the channel.

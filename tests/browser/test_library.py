@@ -11,15 +11,15 @@ from tornado.httpserver import HTTPServer
 
 from tests.browser.conftest import CHROMIUM, FLAGS, Chromium
 from tests.browser.crowd import Person, all_hear
+from tests.helpers.chat import eventually, within
 from tests.helpers.data import load
 from tests.helpers.devtools import devtools
 from tests.process import ServerProcess
-from tests.wire import eventually, within
 
 CASES: list[dict[str, Any]] = load("wpt_eventsource_cases.json")["cases"]
 FEEDINGS = Path(__file__).parent.parent / "clients" / "library" / "feedings.mjs"
 KILLS = 10
-MOST_ON_ONE = 100  # subscriptions on one connection, by the server
+MOST_ON_ONE = 20  # subscriptions on one connection, by the server
 
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
 

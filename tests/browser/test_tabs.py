@@ -10,9 +10,9 @@ import pytest
 
 from tests.browser.conftest import CHROMIUM, FLAGS
 from tests.browser.crowd import Person, Talk, all_hear
+from tests.helpers.chat import eventually, within
 from tests.helpers.devtools import DevTools, devtools
 from tests.process import ServerProcess
-from tests.wire import eventually, within
 
 TABS = 10
 HOST = "chat.example"

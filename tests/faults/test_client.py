@@ -6,8 +6,8 @@ import asyncio
 
 from chatrooms.client import Client
 from tests.faults.conftest import Serve
+from tests.helpers.chat import Caller, within
 from tests.process import ServerProcess, token
-from tests.wire import Caller, within
 
 KILLS = 10
 WRITERS = 4

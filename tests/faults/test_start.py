@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.chat import Caller, eventually, within
 from tests.helpers.nats import Nats
 from tests.helpers.postgres import CannotRun, Postgres
 from tests.process import ServerProcess
-from tests.wire import Caller, eventually, within
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ async def test_start_waits_for_its_database(tmp_path: Path, database: Postgres) 
         await eventually(lambda: _says(server, "trying again"))
         await asyncio.to_thread(database.start)
         await starting
-        posted = await Caller(server.url, "ann").post("lobby", "hello")
+        posted = await Caller(server.url, "ann").send("lobby", "hello")
         assert posted.status == 201
         assert not server.tracebacks()
     finally:

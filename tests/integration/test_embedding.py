@@ -18,6 +18,7 @@ from chatrooms import Chatrooms, Identity, Note, identify
 from chatrooms.errors import BadRequest, Unauthorized
 from chatrooms.limits import SIGNOUTS
 from tests.helpers.chat import Chat
+from tests.helpers.documents import ROOT
 from tests.helpers.personal import mine
 from tests.helpers.reader import Reader
 
@@ -76,8 +77,7 @@ async def test_mounted_beside_own_handlers(chat: Chat) -> None:
 
 async def test_own_users_read_and_write(chat: Chat, embedded: Chatrooms) -> None:
     """A stream by the own way of authentication, a message by it, and one from own code."""
-    reader = await Reader.open(chat.port, "/events", {"roomId": "lobby", "username": "Alice"}, ALICE)
-    chat.keep(reader)
+    reader = await chat.stream("/events", {"roomId": "lobby", "username": "Alice"}, ALICE)
     assert (await reader.event("system"))["userId"] == "alice"
     posted = await chat.post("/api/rooms/lobby/messages", {"message": "by HTTP"}, None, headers=ALICE)
     assert (posted.status, posted.data["username"]) == (201, "Alice")
@@ -126,8 +126,7 @@ async def test_links_of_other_sites_change_nothing(chat: Chat) -> None:
 
 async def test_notified_from_own_code(chat: Chat, embedded: Chatrooms) -> None:
     """One, several, and by the names that back ends use."""
-    reader = await Reader.open(chat.port, "/api/clients/alice/sse", None, ALICE)
-    chat.keep(reader)
+    reader = await chat.stream("/api/clients/alice/sse", None, ALICE)
     id = await embedded.notify("alice", "timeslot_updated", {"day": "Monday"}, source_client_id="tab")
     event = await reader.event("timeslot_updated")
     assert (event["id"], event["data"], event["sourceClientId"]) == (id, {"day": "Monday"}, "tab")
@@ -142,8 +141,7 @@ async def test_notified_from_own_code(chat: Chat, embedded: Chatrooms) -> None:
 
 async def test_decorated_work_notifies_when_it_is_done(chat: Chat, embedded: Chatrooms) -> None:
     """With what it was called with; not when it raised, and what was done stays done when telling fails."""
-    reader = await Reader.open(chat.port, "/api/clients/alice/sse", None, ALICE)
-    chat.keep(reader)
+    reader = await chat.stream("/api/clients/alice/sse", None, ALICE)
 
     @embedded.notify_task_updated()
     async def rename(task_id: str, name: str, *, user_id: str, session_id: str = "s1") -> str:
@@ -167,8 +165,7 @@ async def test_long_work_is_watched(chat: Chat, embedded: Chatrooms) -> None:
     """By the user whose it is, to its end."""
     async with embedded.tasks.run("Import", user_id="alice") as task:
         path = f"/api/v1/sse/tasks/{task.task_id}/progress"
-        reader = await Reader.open(chat.port, path, None, ALICE)
-        chat.keep(reader)
+        reader = await chat.stream(path, None, ALICE)
         assert (await reader.event("progress"))["state"] == "running"
         await task.progress(40)
         assert (await reader.event("progress"))["progress"] == 40
@@ -185,7 +182,7 @@ async def test_bad_notifications_are_refused(embedded: Chatrooms) -> None:
 
 async def test_the_example_does_what_it_says(tmp_path: Path) -> None:
     """As a process of its own: its user reads the room and is notified of its own code's work."""
-    script = Path(__file__).parents[2] / "examples" / "embedded.py"
+    script = ROOT / "examples" / "embedded.py"
     process = await asyncio.create_subprocess_exec(
         sys.executable, script, "--port", "0", "--data-dir", tmp_path / "data", stdout=asyncio.subprocess.PIPE
     )

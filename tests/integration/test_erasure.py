@@ -221,8 +221,7 @@ async def test_erasure_comes_to_an_end_where_a_session_goes_on(chat: Chat, monke
 async def listening(chat: Chat, user: str) -> Reader:
     """A user's notifications, from the first one on."""
     headers = {"Authorization": f"Bearer {chat.token(user)}", "Last-Event-ID": f"{chat.server.log.epoch}-0"}
-    reader = await Reader.open(chat.port, f"/api/clients/{user}/sse", None, headers)
-    chat.keep(reader)
+    reader = await chat.stream(f"/api/clients/{user}/sse", None, headers)
     return reader
 
 

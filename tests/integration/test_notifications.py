@@ -33,8 +33,7 @@ async def listen(
     headers = {"Authorization": f"Bearer {chat.token(asker or user, role=role)}"}
     if position:
         headers["Last-Event-ID"] = position
-    reader = await Reader.open(chat.port, f"/api/clients/{user}/sse{path}", None, headers)
-    chat.keep(reader)
+    reader = await chat.stream(f"/api/clients/{user}/sse{path}", None, headers)
     return reader
 
 

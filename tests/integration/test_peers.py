@@ -20,9 +20,8 @@ DROP_ALL = struct.pack("=HBBI", 0x06, 0, 0, 0)  # BPF: return 0
 
 def vanish(reader: Reader) -> None:
     """From now on the reader's kernel ignores every packet, as if the cable were cut."""
-    sock: socket.socket = reader._writer.get_extra_info("socket")
     program = ctypes.create_string_buffer(DROP_ALL, len(DROP_ALL))
-    sock.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HL", 1, ctypes.addressof(program)))
+    reader.sock.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HL", 1, ctypes.addressof(program)))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="TCP_INFO and packet filters are Linux's")

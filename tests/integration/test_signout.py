@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
 import time
 from asyncio.subprocess import PIPE
@@ -18,7 +17,6 @@ from chatrooms.users.authenticator import Authenticator
 from tests.helpers.channel import Subscribed, wanted
 from tests.helpers.chat import Chat
 from tests.helpers.personal import mine
-from tests.helpers.reader import Reader
 from tests.integration.test_accounts import ADA, bearer, me, sign_in, sign_up
 
 pytestmark = pytest.mark.every_engine
@@ -49,8 +47,7 @@ async def test_sign_out_ends_streams_of_every_family(chat: Chat) -> None:
     guest = (await chat.post("/api/auth/guest", {"username": "Guest"}, None)).data
     token, user_id = guest["token"], guest["user"]["userId"]
     task = (await chat.post("/api/v1/tasks", {"title": "Import"}, None, headers=bearer(token))).data
-    begun = json.dumps({"message": "Hi", "access_token": token}).encode()
-    head = f"POST /api/chat/stream?token={token} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(begun)}\r\n\r\n"
+    begun = {"message": "Hi", "access_token": token}
     many = await Subscribed.open(chat, [wanted(chat, "a", "den", "Guest", token=token), wanted(chat, "other")])
     readers = [
         await chat.read("lobby", "Guest", token=token),
@@ -59,8 +56,7 @@ async def test_sign_out_ends_streams_of_every_family(chat: Chat) -> None:
         await chat.stream("/api/sse/messages", {"token": token, "sessionId": "1"}),
         await chat.stream(f"/api/v1/sse/tasks/{task['task_id']}/progress", {"token": token}),
     ]
-    reply = await Reader.send(chat.port, head.encode() + begun)
-    chat.keep(reply)
+    reply = await chat.stream("/api/chat/stream", {"token": token}, body=begun)
     assert all(reader.status == 200 for reader in (*readers, reply))
     assert len(list(chat.server.hub.streams_of(user_id))) == 7
     await chat.post("/api/auth/signout", None, None, headers=bearer(token))

@@ -185,3 +185,9 @@ def test_nothing_mutable_lives_in_a_module() -> None:
         and not ast.unparse(node.targets[0] if isinstance(node, ast.Assign) else node.target).lstrip("_").isupper()
     ]  # fmt: skip
     assert found == []
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE.parent / "benchmarks").rglob("*.py")), ids=lambda path: path.stem)
+def test_benchmarks_stand_without_the_tests(path: Path) -> None:
+    """What both need stands in benchmarks/."""
+    assert [name for name in imports(path) if name.partition(".")[0] == "tests"] == []
