@@ -1,10 +1,14 @@
-"""AI replies: what the server adds to the first token, and whether many at once keep up.
+"""AI replies: what the server adds to the first token, whether many at once keep up, and what readers of one cost.
 
     python benchmarks/replies.py [--replies 100] [--rate 50] [--seconds 10]
+    python benchmarks/replies.py --readers 0,1,100,1000 [--runs 3] [--tree ../other] [--seconds 10]
 
 A model server in this process writes a token with its own time in it at a fixed rate; a reader in this
 process takes each token and the time when it came. The chat server runs as a process of its own on
 one core, the other things on another where there is one.
+
+With `--readers` one reply is read by so many at once, over plain sockets of another process. `--tree` names
+another checkout whose server takes turns with this one's. `0` shows what the reply costs by itself.
 """
 
 from __future__ import annotations
@@ -12,17 +16,26 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import multiprocessing
 import os
 import random
+import re
+import select
+import socket
+import statistics
 import sys
 import tempfile
 import time
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.server_process import ServerProcess, token
+from benchmarks.server_process import ROOT, ServerProcess, token
 from chatrooms.client import Client
+
+RATES = {1: 50, 100: 50, 1000: 10}  # tokens a second, by readers: within what one core can do
+WATCHED = 10  # readers, of all that there are, whose tokens' times are looked at
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 
@@ -82,6 +95,98 @@ async def measure(options: argparse.Namespace) -> None:
     upstream.close()
 
 
+async def compare(options: argparse.Namespace) -> None:
+    """Several runs; the servers take turns, and another one begins each run."""
+    trees = [ROOT, *([options.tree.resolve()] if options.tree else [])]
+    shares: dict[tuple[int, Path], list[float]] = {}
+    for run in range(options.runs):
+        for readers in map(int, options.readers.split(",")):
+            for tree in trees[:: 1 if run % 2 else -1]:
+                used, late = await watch(tree, readers, RATES.get(readers, options.rate), options.seconds)
+                tokens = RATES.get(readers, options.rate) * options.seconds
+                shares.setdefault((readers, tree), []).append(share := used / tokens / max(1, readers) * 1e6)
+                print(
+                    f"{tree.name}: {readers} readers: {used:.3f} s, {share:.1f} µs a token and reader; {late}",
+                    flush=True,
+                )
+    for (readers, tree), all_of in shares.items():
+        print(
+            f"{readers} readers, {tree.name}: median {statistics.median(all_of):.1f} µs of {sorted(map(round, all_of))}"
+        )
+
+
+async def watch(tree: Path, readers: int, rate: int, seconds: int) -> tuple[float, str]:
+    """One reply with so many readers: the processor seconds that the server used while it was written."""
+    go = asyncio.Event()
+
+    async def held(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await go.wait()
+        await serve(reader, writer)
+
+    upstream = await asyncio.start_server(held, "127.0.0.1", 0)
+    address = f"http://127.0.0.1:{upstream.sockets[0].getsockname()[1]}/v1"
+    ours, theirs = multiprocessing.Pipe()
+    with tempfile.TemporaryDirectory() as folder:
+        limits = ("--max-streams", "0", "--max-streams-per-user", "0", "--stream-rate", "0")
+        server = ServerProcess(Path(folder), "--ai", "openai", "--ai-base-url", address, *limits)
+        server.script = str(tree / "run.py")
+        with server:
+            pin(server.pid)
+            model = f"{rate}x{seconds}"
+            process = multiprocessing.get_context("spawn").Process(
+                target=read_all, args=(theirs, server.port, model, readers)
+            )
+            process.start()
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(None, ours.recv)
+            before = cpu(server.pid)
+            go.set()
+            late: list[float] = await loop.run_in_executor(None, ours.recv)
+            used = cpu(server.pid) - before
+            process.join()
+            assert not server.tracebacks(), server.tracebacks()
+    upstream.close()
+    return used, shown(late) if late else ""
+
+
+def read_all(pipe: Connection, port: int, model: str, readers: int) -> None:
+    """Asks once, reads the reply on so many sockets, and tells when all are there, and how late tokens came."""
+    body = json.dumps({"message": "go", "model": model}).encode()
+    first = ask(port, f"POST /api/chat/stream HTTP/1.1\r\nContent-Length: {len(body)}\r\n", body)
+    reply = re.search(rb"X-Message-Id: (\S+)", first.recv(4096))[1].decode()  # type: ignore[index]
+    sockets = [first] + [ask(port, f"GET /api/chat/stream/{reply} HTTP/1.1\r\n", b"") for _ in range(readers - 1)]
+    for sock in sockets[1:]:
+        sock.recv(4096)
+    time.sleep(1)
+    pipe.send(None)
+    late: list[float] = []
+    if not readers:
+        first.close()
+        time.sleep(float(model.split("x")[1]) + 1)
+        pipe.send(late)
+        return
+    poll, by_number = select.epoll(), {sock.fileno(): (n, sock) for n, sock in enumerate(sockets)}
+    for number in by_number:
+        poll.register(number, select.EPOLLIN)
+    while by_number:
+        for number, _ in poll.poll():
+            place, sock = by_number[number]
+            data = sock.recv(1 << 16)
+            if place % max(1, readers // WATCHED) == 0:
+                now = time.perf_counter()
+                late += [now - float(sent) for sent in re.findall(rb'"text":"([0-9.]+) ', data)]
+            if b"[DONE]" in data[-40:] or not data:
+                poll.unregister(number)
+                del by_number[number]
+    pipe.send(late)
+
+
+def ask(port: int, head: str, body: bytes) -> socket.socket:
+    sock = socket.create_connection(("127.0.0.1", port))
+    sock.sendall(f"{head}Host: localhost\r\nAuthorization: Bearer {token('one')}\r\n\r\n".encode() + body)
+    return sock
+
+
 def shown(seconds: list[float]) -> str:
     ordered = sorted(seconds)
     at = [ordered[min(len(ordered) - 1, int(len(ordered) * part))] * 1000 for part in (0.5, 0.99, 1)]
@@ -97,9 +202,9 @@ def pin(pid: int) -> None:
 
 
 def cpu(pid: int) -> float:
-    """Processor seconds used by a process so far."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    """Processor seconds used by all threads of a process so far."""
+    threads = Path(f"/proc/{pid}/task").glob("*/schedstat")
+    return sum(int(thread.read_text().split()[0]) for thread in threads) / 1e9
 
 
 if __name__ == "__main__":
@@ -107,4 +212,8 @@ if __name__ == "__main__":
     parser.add_argument("--replies", type=int, default=100)
     parser.add_argument("--rate", type=int, default=50)
     parser.add_argument("--seconds", type=int, default=10)
-    asyncio.run(measure(parser.parse_args()))
+    parser.add_argument("--readers", help="of one reply: numbers, separated by commas")
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--tree", type=Path, help="another checkout, to compare with")
+    options = parser.parse_args()
+    asyncio.run(compare(options) if options.readers else measure(options))

@@ -6,20 +6,21 @@ For programs that it is part of: `from chatrooms import Chatrooms, Note, identif
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from chatrooms.options import VERSION as __version__
+
 if TYPE_CHECKING:
     from chatrooms.app import make_app
     from chatrooms.embed import Chatrooms, identify
+    from chatrooms.identity import Identity
     from chatrooms.personal.notifications import Note
-    from chatrooms.users.tokens import Identity
 
-__version__ = "0.1.0"
-__all__ = ("Chatrooms", "Identity", "Note", "identify", "make_app")
+__all__ = ("Chatrooms", "Identity", "Note", "__version__", "identify", "make_app")
 
 _WHERE = (
     ("Chatrooms", "chatrooms.embed"),
     ("identify", "chatrooms.embed"),
     ("make_app", "chatrooms.app"),
-    ("Identity", "chatrooms.users.tokens"),
+    ("Identity", "chatrooms.identity"),
     ("Note", "chatrooms.personal.notifications"),
 )
 

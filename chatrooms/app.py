@@ -8,7 +8,7 @@ from typing import Any
 
 from tornado.web import Application
 
-from chatrooms.http import auth, chat, events, moderation, pages, personal, rooms, sessions, tasks
+from chatrooms.http import auth, chat, events, messages, moderation, pages, personal, rooms, sessions, tasks
 from chatrooms.http.access import Access
 from chatrooms.http.base import Authenticate, Unknown
 from chatrooms.logs import log_access
@@ -32,18 +32,22 @@ def make_app(*, authenticate: Authenticate | None = None, **options: Any) -> App
 
 
 def application(server: Server, authenticate: Authenticate | None = None) -> Application:
-    """The routes of a server."""
-    routes = [
-        *events.ROUTES, *rooms.ROUTES, *moderation.ROUTES, *personal.ROUTES,
-        *sessions.ROUTES, *auth.ROUTES, *chat.ROUTES, *tasks.ROUTES, *pages.ROUTES,
-        *pages.routes(),
-    ]  # fmt: skip
+    """The application of a server."""
+    found = routes()
     return Application(
-        routes,
+        found,
         default_handler_class=Unknown,
         log_function=log_access,
         server=server,
         authenticate=authenticate,
         access=Access(server.options),
-        reference=pages.Reference(routes),
+        reference=pages.Reference(found),
     )
+
+
+def routes() -> list[tuple[Any, ...]]:
+    """All routes, each a tuple (pattern, handler, …)."""
+    return [
+        *events.ROUTES, *rooms.ROUTES, *messages.ROUTES, *moderation.ROUTES, *personal.ROUTES, *sessions.ROUTES,
+        *auth.ROUTES, *chat.ROUTES, *tasks.ROUTES, *pages.ROUTES, *pages.routes(),
+    ]  # fmt: skip

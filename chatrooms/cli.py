@@ -7,8 +7,8 @@ import sys
 from collections.abc import Sequence
 from pkgutil import resolve_name
 
-from chatrooms import __version__
 from chatrooms.errors import ConfigError, StartFailure, Unavailable
+from chatrooms.options import VERSION
 
 # Each is imported when it is called: a server needs no client, and a client no server.
 COMMANDS = {
@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command; returns its exit status. A bad setting is one line and status 2; what may pass, 1."""
     args = list(sys.argv[1:] if argv is None else argv)
     if args in (["--version"], ["-V"]):
-        print(f"chatrooms {__version__}")
+        print(f"chatrooms {VERSION}")
         return 0
     if not args or args[0] in ("-h", "--help"):
         print(_usage())

@@ -1,4 +1,4 @@
-"""The data folder: one process has it, and it keeps the secret."""
+"""The data folder, held by one process at a time; it keeps the secret."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def stored_secret(data_dir: Path) -> str:
         secret = path.read_text().strip()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"--data-dir: {path}: {error}") from None
-    if not secret:  # a crash between its making and its writing
+    if not secret:  # a crash after creating it and before writing it
         raise ConfigError(f"--data-dir: {path} is empty: remove it, and a new one will be generated")
     return secret
 

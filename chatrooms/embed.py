@@ -11,11 +11,11 @@ from typing import Any
 from chatrooms import names
 from chatrooms.app import make_app
 from chatrooms.http.base import Authenticate
+from chatrooms.identity import Identity
 from chatrooms.personal.notifications import Notifier
 from chatrooms.rooms.message import Draft
 from chatrooms.server import Server
 from chatrooms.tasks.jobs import Tasks
-from chatrooms.users.tokens import Identity
 
 HOUR = 3600.0
 

@@ -7,64 +7,32 @@ are a closed catalogue: a problem with a code that is not listed here cannot be 
 
 from __future__ import annotations
 
-CODES = frozenset(
-    {
-        # 400: what was sent cannot be read
-        "bad-request",
-        "bad-json",
-        "bad-field",
-        "bad-id",
-        "empty-message",
-        # 401
-        "token-missing",
-        "token-invalid",
-        "token-expired",
-        "token-revoked",
-        "refresh-invalid",
-        "ticket-invalid",
+# The codes of answers, by their HTTP status. 429 and 503 have Retry-After; 500 should never be seen.
+STATUSES: dict[int, tuple[str, ...]] = {
+    400: ("bad-request", "bad-json", "bad-field", "bad-id", "empty-message"),
+    401: (
+        "token-missing", "token-invalid", "token-expired", "token-revoked", "refresh-invalid", "ticket-invalid",
         "credentials-invalid",
-        # 403
-        "forbidden",
-        "user-mismatch",
-        "username-mismatch",
-        "guests-off",
-        "account-disabled",
-        "not-author",
-        "banned",
-        "muted",
-        "bad-host",
-        "bad-origin",
-        # 404, 405, 409, 413, 415, 416
-        "not-found",
-        "method-not-allowed",
-        "replaced-too-often",
-        "too-many-subscriptions",
-        "conflict",
-        "name-taken",
-        "too-large",
-        "unsupported-media-type",
-        "bad-range",
-        # 429 and 503, both with Retry-After
-        "rate-limited",
-        "slow-mode",
-        "too-many-streams",
-        "too-many-replies",
-        "too-many-tasks",
-        "full",
-        "draining",
-        "unavailable",
-        # of replies, told in their stream
-        "ai-unreachable",
-        "ai-rejected",
-        "ai-busy",
-        "ai-failed",
-        "ai-cut",
-        "ai-timeout",
-        "interrupted",
-        # 500, which should never be seen
-        "internal",
-    }
-)
+    ),
+    403: (
+        "forbidden", "user-mismatch", "username-mismatch", "guests-off", "account-disabled", "not-author", "banned",
+        "muted", "bad-host", "bad-origin",
+    ),
+    404: ("not-found",),
+    405: ("method-not-allowed",),
+    409: ("replaced-too-often", "too-many-subscriptions", "conflict", "name-taken"),
+    413: ("too-large",),
+    415: ("unsupported-media-type",),
+    416: ("bad-range",),
+    429: ("rate-limited", "slow-mode", "too-many-streams", "too-many-replies", "too-many-tasks"),
+    500: ("internal",),
+    503: ("full", "draining", "unavailable"),
+}  # fmt: skip
+
+# Of replies, told in their stream.
+REPLY_CODES = ("ai-unreachable", "ai-rejected", "ai-busy", "ai-failed", "ai-cut", "ai-timeout", "interrupted")
+
+CODES = frozenset((*REPLY_CODES, *(code for codes in STATUSES.values() for code in codes)))
 
 
 class Problem(Exception):

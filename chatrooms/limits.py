@@ -1,26 +1,26 @@
-"""Rate limits."""
+"""Rate limits, and the quotas of users: what one may do in a time."""
 
 from __future__ import annotations
 
 import time
-from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections import OrderedDict
+from collections.abc import Callable
 
-from chatrooms.errors import TooMany, Unavailable
+from chatrooms.errors import TooMany
+from chatrooms.identity import Identity
+from chatrooms.options import Options
 
 REMEMBERED = 20_000  # keys; the least recently used are forgotten first
-FORGOTTEN = 2  # keys, of those that have refilled, with each one that is counted: so they go faster than they come
-FIRST_WAIT = 5.0  # seconds until the next try, when the last free one has failed
-LONGEST_WAIT = 900.0  # however many have failed
-FORGIVEN = 3600.0  # seconds after the last failure and its wait when they count no more
-FULL_RETRY = 5.0  # seconds, for who finds all places taken
+FORGOTTEN = 2  # refilled keys dropped per counted key, so that they go faster than they come
+FIRST_WAIT = 5.0  # seconds to the next attempt after the last free one has failed
+LONGEST_WAIT = 900.0  # seconds, however many attempts have failed
+FORGIVEN = 3600.0  # seconds after the last failure and its wait until failures are forgotten
 
 
 class RateLimit:
     """At most `rate` in `period` seconds for each key; 0 turns it off.
 
-    A token bucket: a key that was quiet may use all of `rate` at once, then it refills evenly.
+    A token bucket: an idle key may spend all of `rate` at once; then it refills evenly.
     """
 
     def __init__(self, rate: int, period: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -54,7 +54,7 @@ class RateLimit:
 
 
 class Backoff:
-    """After `free` failures in a row for a key, the wait before each next try doubles; 0 turns it off."""
+    """After `free` consecutive failures for a key, the wait before each further attempt doubles; 0 turns it off."""
 
     def __init__(self, free: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._free = free
@@ -62,7 +62,7 @@ class Backoff:
         self._failed: OrderedDict[str, tuple[int, float]] = OrderedDict()
 
     def attempt(self, key: str) -> None:
-        """Counts a try, which has failed until `succeed`. Raises TooMany `rate-limited`, counting nothing."""
+        """Counts an attempt, as failed until `succeed` is called. Raises TooMany `rate-limited`, counting nothing."""
         if not self._free:
             return
         now = self._clock()
@@ -81,33 +81,69 @@ class Backoff:
             raise TooMany("rate-limited", "Too many failed attempts: wait before you try again.", until - now)
 
     def succeed(self, key: str) -> None:
-        """The last try was good: none has failed."""
+        """The last attempt succeeded: earlier failures are forgotten."""
         self._failed.pop(key, None)
 
 
-class Places:
-    """At most `most` at once, and `most_per_key` for each key; 0 turns a limit off."""
+MESSAGE_PERIOD = 10.0  # seconds in which `message-rate` counts
+STREAM_PERIOD = 10.0  # seconds in which `stream-rate` counts
+ROOM_PERIOD = 3600.0
+REPLY_PERIOD = 60.0
+TASK_PERIOD = 10.0
+SIGNOUTS = 60  # per user and minute: a user signed in by an embedding program may sign out with each request
+EXPORT_PERIOD = 3600.0
 
-    def __init__(self, most: int, most_per_key: int) -> None:
-        self._most = most
-        self._most_per_key = most_per_key
-        self._taken: Counter[str] = Counter()
 
-    @contextmanager
-    def one_of(self, key: str) -> Iterator[None]:
-        """Holds a place. Raises Unavailable `full`, TooMany `too-many-streams`."""
-        self.check(key)
-        self._taken[key] += 1
-        try:
-            yield
-        finally:
-            self._taken[key] -= 1
-            if not self._taken[key]:
-                del self._taken[key]
+class Quotas:
+    """Counts by user; service and admin are exempt. All methods raise TooMany."""
 
-    def check(self, key: str) -> None:
-        """Raises what `one_of` would."""
-        if self._most and self._taken.total() >= self._most:
-            raise Unavailable("full", "The server is full.", FULL_RETRY)
-        if self._most_per_key and self._taken[key] >= self._most_per_key:
-            raise TooMany("too-many-streams", "This user has too many open streams.", FULL_RETRY)
+    def __init__(self, options: Options) -> None:
+        self._messages = RateLimit(options.message_rate, MESSAGE_PERIOD)
+        self._streams = RateLimit(options.streams_a_period, STREAM_PERIOD)
+        self._refusals = RateLimit(options.streams_a_period, STREAM_PERIOD)
+        self._rooms = RateLimit(options.room_rate, ROOM_PERIOD)
+        self._joined = RateLimit(options.room_rate, ROOM_PERIOD)
+        self._replies = RateLimit(options.replies_a_minute, REPLY_PERIOD)
+        self._signouts = RateLimit(SIGNOUTS, 60.0)
+        self._tasks = RateLimit(options.task_rate, TASK_PERIOD)
+        self._exports = RateLimit(options.export_rate, EXPORT_PERIOD)
+
+    def write(self, who: Identity, count: int = 1) -> None:
+        """Counts messages in rooms and sessions, edits and deletions, and moderation: one limit for all of them."""
+        self._spend(self._messages, who, count)
+
+    def open_stream(self, who: Identity) -> None:
+        """Counts a stream, or a poll."""
+        self._spend(self._streams, who)
+
+    def refuse_softly(self, who: Identity) -> None:
+        """Counts a soft refusal: a reader that ignores the retry time and keeps coming back gets a hard one."""
+        self._spend(self._refusals, who)
+
+    def make_room(self, who: Identity) -> None:
+        """Counts a new room, or a session that had no owner."""
+        self._spend(self._rooms, who)
+
+    def join_unmade_room(self, user_id: str) -> None:
+        """Counts a room that a user joins before it exists: its row stays. For users that are not exempt."""
+        self._joined.spend(user_id)
+
+    def reply(self, who: Identity) -> None:
+        """Counts a reply to be generated."""
+        self._spend(self._replies, who)
+
+    def sign_out(self, who: Identity) -> None:
+        """Counts a sign-out: each is remembered until its tokens have expired."""
+        self._spend(self._signouts, who)
+
+    def change_task(self, who: Identity) -> None:
+        """Counts a new task or a change to one: each is a commit."""
+        self._spend(self._tasks, who)
+
+    def export(self, who: Identity) -> None:
+        """Counts an export: each reads a whole room."""
+        self._spend(self._exports, who)
+
+    def _spend(self, limit: RateLimit, who: Identity, cost: int = 1) -> None:
+        if not who.trusted:
+            limit.spend(who.user_id, cost)

@@ -17,7 +17,7 @@ from typing import ParamSpec
 
 from tornado.web import RequestHandler
 
-# These log SQL with its values, every turn of the loop, whole requests with their headers.
+# These would log SQL with its values, every turn of the loop, and whole requests with their headers.
 NOISY = ("aiosqlite", "asyncio", "asyncpg", "nats", "httpx", "httpcore", "httpx2", "hpack")
 LEFT_OUT = "…"
 
@@ -26,7 +26,7 @@ _SECRETS = re.compile(
       \b eyJ [\w-]{4,} (?: \. [\w-]* ){1,4}                       # a JWT, whole or cut
     | (?<= [?&;] ) (?: token | access_token | refresh_token | ticket | password | secret | key | api_key )
       = [^&\s"'<>]+                                              # in a query
-    | (?<= /api/streams/ ) [^/\s"]+                               # who knows a stream's id may end its parts
+    | (?<= /api/streams/ ) [^/\s"]+                               # a stream's id is enough to end its parts
     | \b (?: authorization | proxy-authorization | cookie | set-cookie | x-api-key ) ["']? \s* [:=,] [^\r\n]+
     | \b (?: bearer | basic ) \s+ [^\s"']+
     | ["'] (?: \w*token | ticket | \w*password | secret ) ["'] \s* : \s* (?: "[^"]*" | '[^']*' )
@@ -43,7 +43,7 @@ def redact(text: str) -> str:
 
 
 def _without_values(record: logging.LogRecord) -> bool:
-    """Leaves out what a peer sent: Tornado quotes malformed headers, Authorization among them."""
+    """Drops what a peer sent: Tornado quotes malformed headers, Authorization among them."""
     if record.name.startswith("tornado") and isinstance(record.args, tuple):
         record.args = tuple(LEFT_OUT if isinstance(value, str | bytes | Exception) else value for value in record.args)
     return True
@@ -108,7 +108,7 @@ log = logging.getLogger(__name__)
 
 
 def tell(listener: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
-    """Calls a listener; a fault in it is logged, and whoever calls goes on."""
+    """Calls a listener; an exception in it is logged, and the caller continues."""
     try:
         listener(*args, **kwargs)
     except Exception as error:

@@ -28,6 +28,7 @@ from chatrooms.kinds import (
     words,
 )
 
+VERSION = "0.1.0"
 ENV_PREFIX = "CHATROOMS_"
 
 
@@ -105,7 +106,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("room-rate", whole, 500, "rooms and sessions one user may create in an hour; service and admin are exempt"),
     Option("max-rooms-per-user", whole, 1000, "rooms one user may have joined; service and admin are exempt"),
     Option("presence-limit", whole, 200, "members above which a room no longer announces each join and leave"),
-    Option("message-rate", whole, 120, "messages per user in 10 s; service and admin are exempt"),
+    Option("message-rate", whole, 120, "messages and moderation per user in 10 s; service and admin are exempt"),
     Option("max-message-bytes", whole, 16_384, "size of one message in UTF-8 bytes"),
     Option("retention", seconds, 0.0, "days to keep events, replies, session messages and finished tasks; 0: forever"),
     Option(

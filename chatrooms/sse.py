@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import codecs
 import re
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 MAX_RETRY_DIGITS = 15  # of a reconnection time that is read; int() raises beyond 4300
 
@@ -21,15 +21,6 @@ HEADERS = (
     ("Connection", "keep-alive"),
     ("X-Content-Type-Options", "nosniff"),
 )
-
-
-class Encoding(Protocol):
-    """How the events of a family of streams look on the wire: `encode`, or another one of its shape."""
-
-    def __call__(
-        self, data: bytes, event: str | None = None, id: str | None = None, retry: int | None = None, /
-    ) -> bytes:
-        """One event block."""
 
 
 def head(extra: tuple[tuple[str, str], ...] = ()) -> bytes:

@@ -13,11 +13,11 @@ from typing import NamedTuple
 from chatrooms import options
 from chatrooms.datadir import Folder, lock
 from chatrooms.errors import ConfigError
-from chatrooms.housekeeping import Outcome, do_chores, run_out
 from chatrooms.log import FILE, database_of
 from chatrooms.log.backup import copy, put_back
 from chatrooms.log.database import Database
 from chatrooms.log.log import Log
+from chatrooms.server.housekeeping import Outcome, do_chores, run_out
 
 
 def backup(argv: Sequence[str]) -> int:

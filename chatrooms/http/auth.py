@@ -6,18 +6,20 @@ import re
 import secrets
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from chatrooms import names
 from chatrooms.errors import BadRequest, NotFound
 from chatrooms.http.base import COOKIE, SAFE_METHODS, Handler
-from chatrooms.rooms.presence import as_guest
+from chatrooms.http.openapi import operation
+from chatrooms.identity import Identity
 from chatrooms.users.authenticator import TICKET_TTL
 from chatrooms.users.passwords import KNOWN, Caller
 from chatrooms.users.signins import SignedIn
-from chatrooms.users.tokens import Identity
 
 DEVICE_COOKIE = "chatrooms_device"  # lets nobody in; only guesses of others do not lock out who has it
 DEVICE_BYTES = 16
+PASSWORD = "correct horse"  # in examples
 
 _DEVICE = re.compile(r"[\w-]{22}\Z", re.ASCII)
 
@@ -42,7 +44,7 @@ class RefreshBody(msgspec.Struct, rename="camel"):
     refresh_token: str
 
 
-class ClientBody(msgspec.Struct, rename="camel"):
+class ExtendBody(msgspec.Struct, rename="camel"):
     client_id: str
 
 
@@ -53,6 +55,54 @@ class PasswordBody(msgspec.Struct, rename="camel"):
 
 class DeleteBody(msgspec.Struct):
     password: str
+
+
+class User(msgspec.Struct, rename="camel"):
+    """A user; only guests without an account have `guest`."""
+
+    user_id: str
+    username: str | None
+    role: str
+    guest: bool | UnsetType = UNSET
+
+
+class CurrentUser(User, kw_only=True):
+    """The user of a token, which expires at `expires_at`, in milliseconds since 1970."""
+
+    expires_at: int
+
+
+class Tokens(msgspec.Struct, rename="camel"):
+    """A sign-in; `token` is good for `expires_in` seconds."""
+
+    token: str
+    refresh_token: str
+    expires_in: int
+    user: User
+
+
+class TokenPair(msgspec.Struct):
+    access_token: str
+    refresh_token: str
+
+
+class SignInTokens(Tokens):
+    """A sign-in whose tokens also stand in `data`, where clients of other servers look for them."""
+
+    data: TokenPair
+
+
+class OneUseTicket(msgspec.Struct, rename="camel"):
+    """A ticket, good for `expires_in` seconds."""
+
+    ticket: str
+    expires_in: int
+
+
+class Expiry(msgspec.Struct, rename="camel"):
+    """When the streams end, in milliseconds since 1970."""
+
+    expires_at: int
 
 
 class _AuthHandler(Handler):
@@ -99,15 +149,23 @@ class _EntryHandler(_AuthHandler):
 
 
 class Guest(_EntryHandler):
+    @operation(
+        {201: Tokens}, body=GuestBody, example={"username": "Ada"}, errors=("guests-off", "name-taken"),
+        token="none",
+    )  # fmt: skip
     async def post(self) -> None:
+        """Signs in a guest."""
         body = self.body(GuestBody)
         self.answer(_tokens(await self.server.accounts.guest(body.username, self.address)), 201)
 
 
 class SignUp(_EntryHandler):
-    """A new account; with a guest's token that guest becomes it."""
-
+    @operation(
+        {201: Tokens}, body=SignUpBody, example={"username": "Ada", "email": "ada@example.org", "password": PASSWORD},
+        errors=("name-taken", "conflict", "credentials-invalid"), token="optional",
+    )  # fmt: skip
     async def post(self) -> None:
+        """Creates an account; a guest that sends its token in the header keeps its userId."""
         body = self.body(SignUpBody)
         accounts = self.server.accounts
         made = await accounts.sign_up(body.username, body.email, body.password, self.address, self._guest())
@@ -120,9 +178,12 @@ class SignUp(_EntryHandler):
 
 
 class SignIn(_EntryHandler):
-    """Signs in by name or email; sets the cookie for pages."""
-
+    @operation(
+        {200: SignInTokens}, body=SignInBody, example={"username": "Ada", "password": PASSWORD},
+        errors=("credentials-invalid", "account-disabled"), token="none",
+    )  # fmt: skip
     async def post(self) -> None:
+        """Signs in by name or email, and sets the cookie for pages."""
         body = self.body(SignInBody)
         name = body.email or body.username
         if not name:
@@ -131,19 +192,26 @@ class SignIn(_EntryHandler):
         signed_in = await self.server.accounts.sign_in(name, body.password, caller)
         self.set_token_cookie(signed_in.token)
         self.keep_device(caller)
-        # The second shape is where clients of other servers look for it.
-        data = {"access_token": signed_in.token, "refresh_token": signed_in.refresh_token}
-        self.answer({**_tokens(signed_in), "data": data})
+        one = _tokens(signed_in)
+        pair = TokenPair(one.token, one.refresh_token)
+        self.answer(SignInTokens(one.token, one.refresh_token, one.expires_in, one.user, pair))
 
 
 class Refresh(_EntryHandler):
+    @operation(
+        {200: Tokens}, body=RefreshBody, example={"refreshToken": "q5Zc1vJ8"},
+        errors=("refresh-invalid",), token="none",
+    )  # fmt: skip
     async def post(self) -> None:
+        """Renews a sign-in; a refresh token gives the same successor until that one has been used."""
         body = self.body(RefreshBody)
         self.give(await self.server.signins.refresh(body.refresh_token))
 
 
 class SignOut(_AuthHandler):
+    @operation({204: None})
     async def post(self) -> None:
+        """Signs out: the tokens of this sign-in are refused from now on, and its streams end."""
         who = self.identity()
         self.server.quotas.sign_out(who)
         await self.server.signins.end(who.session, who.user_id, who.expires_at)
@@ -152,28 +220,31 @@ class SignOut(_AuthHandler):
 
 
 class Ticket(_AuthHandler):
-    """A one-use ticket, so that no token stands in a stream's URL."""
-
+    @operation({201: OneUseTicket})
     async def post(self) -> None:
+        """Issues a one-use ticket for a stream, so that no token stands in its URL."""
         who = self.identity()
-        self.answer({"ticket": await self.server.authenticator.ticket(who), "expiresIn": TICKET_TTL}, 201)
+        self.answer(OneUseTicket(await self.server.authenticator.ticket(who), TICKET_TTL), 201)
 
 
 class Extend(_AuthHandler):
-    """Keeps the streams of a client open until its fresh token expires."""
-
+    @operation({200: Expiry}, body=ExtendBody, example={"clientId": "tab-1"}, errors=("not-found",))
     async def post(self) -> None:
+        """Keeps the streams of a client open until its fresh token expires."""
         who = self.identity()
-        client_id = names.client_id(self.body(ClientBody).client_id)
+        client_id = names.client_id(self.body(ExtendBody).client_id)
         if not await self.server.orders.extend(who, client_id):
             raise NotFound("not-found", "This clientId has no open stream.")
-        self.answer({"expiresAt": int(who.expires_at * 1000)})
+        self.answer(Expiry(int(who.expires_at * 1000)))
 
 
 class Password(_AuthHandler):
-    """Changes the password; every other sign-in of the account ends."""
-
+    @operation(
+        {200: Tokens}, body=PasswordBody, example={"currentPassword": PASSWORD, "newPassword": "a longer horse"},
+        errors=("credentials-invalid", "account-disabled", "not-found"),
+    )  # fmt: skip
     async def post(self) -> None:
+        """Changes the password; every other sign-in of the account ends."""
         who = self.identity()
         body = self.body(PasswordBody)
         caller = self.caller()
@@ -183,32 +254,31 @@ class Password(_AuthHandler):
 
 
 class Me(_AuthHandler):
-    """Who the token says you are; DELETE removes the account."""
-
+    @operation({200: CurrentUser})
     async def get(self) -> None:
+        """Returns the user of the token."""
         who = self.identity()
-        user = _user(who.user_id, who.username, who.role, who.guest)
-        self.answer({**user, "expiresAt": int(who.expires_at * 1000)})
+        expires_at = int(who.expires_at * 1000)
+        self.answer(CurrentUser(who.user_id, who.username, who.role, _marked(who.guest), expires_at=expires_at))
 
+    @operation(
+        {204: None}, body=DeleteBody, example={"password": PASSWORD}, errors=("credentials-invalid", "not-found")
+    )
     async def delete(self) -> None:
+        """Deletes the account and its data; its messages in rooms stay."""
         who = self.identity()
         await self.server.accounts.delete(who, self.body(DeleteBody).password)
         self.clear_cookie(COOKIE, path="/", httponly=True, samesite="Lax")
         self.set_status(204)
 
 
-def _tokens(signed_in: SignedIn) -> dict[str, object]:
-    return {
-        "token": signed_in.token,
-        "refreshToken": signed_in.refresh_token,
-        "expiresIn": signed_in.expires_in,
-        "user": _user(signed_in.user_id, signed_in.username, signed_in.role, signed_in.guest),
-    }
+def _tokens(one: SignedIn) -> Tokens:
+    user = User(one.user_id, one.username, one.role, _marked(one.guest))
+    return Tokens(one.token, one.refresh_token, one.expires_in, user)
 
 
-def _user(user_id: str, username: str | None, role: str, guest: bool) -> dict[str, object]:
-    """A user; `guest` is there when it is one."""
-    return {"userId": user_id, "username": username, "role": role, **as_guest(guest)}
+def _marked(guest: bool) -> bool | UnsetType:
+    return True if guest else UNSET
 
 
 ROUTES = [

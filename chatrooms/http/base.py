@@ -16,10 +16,11 @@ from tornado.web import Application, HTTPError, RequestHandler
 from chatrooms import body, names
 from chatrooms.errors import BadRequest, Problem, StartFailure, Unauthorized, Unavailable
 from chatrooms.http.access import Access
+from chatrooms.http.tornado_internals import NOT_IMPLEMENTED, leave_body_alone
+from chatrooms.identity import Identity
 from chatrooms.logs import printable
-from chatrooms.rooms.admission import check_free
+from chatrooms.rooms.stream import check_free
 from chatrooms.server import Server
-from chatrooms.users.tokens import Identity
 
 COOKIE = "chatrooms_token"
 NOTHING = "default-src 'none'; frame-ancestors 'none'"  # the policy of what is no page
@@ -34,8 +35,6 @@ _STATUS_PROBLEMS = {
     413: ("too-large", "The request is too large."),
 }
 _INTERNAL = ("internal", "Something went wrong on the server.")
-
-_NOT_HERE = RequestHandler._unimplemented_method
 
 log = logging.getLogger(__name__)
 
@@ -53,8 +52,7 @@ class Handler(RequestHandler):
     _own: Identity | None = None  # who asks, as the program says that this server is part of
 
     def __init__(self, application: Application, request: HTTPServerRequest, **settings: Any) -> None:
-        # Bodies are JSON whatever Content-Type says: Tornado's reading of forms only refuses some.
-        request._parse_body = _nothing  # type: ignore[method-assign]
+        leave_body_alone(request)
         super().__init__(application, request, **settings)
 
     @property
@@ -208,7 +206,7 @@ class Handler(RequestHandler):
 
     def _methods(self) -> list[str]:
         """What may be done here."""
-        mine = [name for name in self.SUPPORTED_METHODS if getattr(type(self), name.lower()) != _NOT_HERE]
+        mine = [name for name in self.SUPPORTED_METHODS if getattr(type(self), name.lower()) != NOT_IMPLEMENTED]
         return sorted(mine)
 
     def _problem(self, code: str, sentence: str, retry_after: float | None = None) -> None:
@@ -236,7 +234,3 @@ class Unknown(Handler):
         await super().prepare()
         if self.request.method != "OPTIONS":
             raise HTTPError(404)
-
-
-def _nothing() -> None:
-    pass

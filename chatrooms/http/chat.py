@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
-import re
-from typing import Annotated, cast
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Annotated
 
 import msgspec
-from tornado.http1connection import HTTP1Connection
-from tornado.iostream import StreamClosedError
 
-from chatrooms import names, sse
+from chatrooms import names
 from chatrooms.ai.base import Prompt, Turn
-from chatrooms.errors import BadRequest, Problem
-from chatrooms.http.base import Handler
-from chatrooms.replies.forms import UI_HEADER, Content, Form, UIMessages
-from chatrooms.replies.reply import ERROR, Ending, Reader, Reply
-from chatrooms.streams.stream import tune
-from chatrooms.users.tokens import Identity
+from chatrooms.errors import BadRequest
+from chatrooms.http.openapi import EVENTS, operation
+from chatrooms.http.streaming import STREAM, StreamHandler, given
+from chatrooms.identity import Identity
+from chatrooms.replies.reply import UI_HEADER, Reply
+from chatrooms.replies.stream import NewReply
 
 HISTORY = 10  # the last entries that count
 ROLES = ("user", "assistant", "system")
 MAX_BODY = 1 << 20  # a `useChat` page sends the whole conversation each time
-
-_INDEX = re.compile(r"-?[0-9]{1,9}\Z", re.ASCII)
 
 ConversationId = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
 
@@ -77,142 +73,41 @@ class ChatBody(msgspec.Struct, rename="camel"):
         return Prompt(message, turns[-HISTORY:], self.model, self.temperature)
 
 
-TICK = 1.0  # seconds between two looks at the clock and the authenticator
+BEGINNING = ("forbidden", "banned", "muted", "slow-mode", "too-large", "too-many-replies")
 
 
-class ReplyHandler(Handler):
+class ReplyHandler(StreamHandler):
     """Streams replies. A reader that goes away stops only its own reading."""
 
-    _reader: Reader | None = None
-    _gone = False
+    def position_asked(self) -> str:
+        return ""
 
-    def wants_ui_messages(self) -> bool:
-        """Whether the client asks for the AI SDK's form, by header or by `?format=ui-message-stream`."""
-        return UI_HEADER in self.request.headers or self.query("format") == "ui-message-stream"
+    def polls(self) -> bool:
+        return False
 
-    def on_connection_close(self) -> None:
-        self._gone = True
-        if self._reader is not None:
-            self._reader.wake()
+    def form(self, ui: bool = False) -> str:
+        """How a reply is to be written: `ui`, the AI SDK's form, may be asked for by header or query, too."""
+        ui = ui or UI_HEADER in self.request.headers or self.query("format") == "ui-message-stream"
+        return "ui" if ui else "content"
 
-    async def stream(self, who: Identity, reply: Reply, index: int = 0, ui: bool = False) -> None:
-        """Writes the chunks from an index on as they come, how it ended, and `[DONE]`.
-
-        Raises TooMany or Unavailable when there are too many readers.
-        """
-        form = UIMessages(reply) if ui else Content(reply)
-        with self.server.reply_readers.one_of(who.user_id), Reader(reply, index) as reader:
-            self._reader = reader
-            for name, value in (*sse.HEADERS, *form.headers, ("X-Message-Id", reply.id)):
-                self.set_header(name, value)
-            try:
-                await self._write_all(who, reader, form)
-            except (StreamClosedError, TimeoutError):
-                self._connection.close()
-            finally:
-                self._reader = None  # or the handler, which Tornado lets go of late, keeps the text
-
-    async def _write_all(self, who: Identity, reader: Reader, form: Form) -> None:
-        sock = self._connection.stream.socket
-        if sock is not None:
-            tune(sock, self.server.options.write_timeout)
-        await self._send(form.opening())
-        ending = await self._write_chunks(who, reader, form)
-        self.write(form.ending(ending))
-        self.finish()
-
-    async def _write_chunks(self, who: Identity, reader: Reader, form: Form) -> Ending:
-        """Writes until there is no more; returns how it ended, for this reader."""
-        reply, position = reader.reply, 0
-        clock = _Clock(reader, self.server.options.heartbeat)
-        try:
-            while not reader.done:
-                if clock.ticked():
-                    self.server.authenticator.check(who)
-                    await self.server.reply_rights.check_read(who, reply)
-                    self._put(form.heartbeat() if clock.beats() else b"")
-                if reply.position and reply.position != position:
-                    position = reply.position
-                    self._put(form.queued(position))
-                await self._send(self._chunks(reader, form))
-                if not reader.behind and not reader.done:
-                    await reader.wait()
-        except Problem as problem:  # signed out or banned meanwhile
-            return Ending(ERROR, code=problem.code, sentence=problem.sentence)
-        finally:
-            clock.stop()
-        assert reply.ending is not None
-        return reply.ending
-
-    def _chunks(self, reader: Reader, form: Form) -> bytes:
-        first = reader.index
-        return b"".join([form.chunk(first + n, text) for n, text in enumerate(reader.take())])
-
-    def _put(self, frame: bytes) -> None:
-        if frame:
-            self.write(frame)
-
-    async def _send(self, frame: bytes) -> None:
-        """Writes, and waits while the reader does not read; raises StreamClosedError, TimeoutError."""
-        if self._gone:
-            raise StreamClosedError
-        self._put(frame)
-        if self._write_buffer or not self._headers_written:
-            written = self.flush()
-            if not written.done():
-                await asyncio.wait_for(written, self.server.options.write_timeout or None)
-
-    @property
-    def _connection(self) -> HTTP1Connection:
-        return cast(HTTP1Connection, self.request.connection)
-
-
-class _Clock:
-    """Wakes a reader every TICK, and says when a heartbeat is due (`every` seconds; 0: never)."""
-
-    def __init__(self, reader: Reader, every: float) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._reader = reader
-        self._every = every
-        self._next_beat = self._loop.time() + every
-        self._ticked = False
-        self._arm()
-
-    def ticked(self) -> bool:
-        """Whether a tick has passed since the last call."""
-        ticked, self._ticked = self._ticked, False
-        return ticked
-
-    def beats(self) -> bool:
-        if not self._every or self._loop.time() < self._next_beat:
-            return False
-        self._next_beat += self._every
-        return True
-
-    def stop(self) -> None:
-        self._timer.cancel()
-
-    def _arm(self) -> None:
-        self._timer = self._loop.call_later(min(TICK, self._every or TICK), self._tick)
-
-    def _tick(self) -> None:
-        self._ticked = True
-        self._reader.wake()
-        self._arm()
+    async def begin(self, who: Identity, begin: Callable[[], Awaitable[Reply]], ui: bool = False) -> None:
+        """Begins a reply and streams it over this connection."""
+        self.server.quotas.reply(who)
+        await self.open(NewReply(self.server.reply_feeds, who, {"form": self.form(ui)}, begin))
 
 
 class Chat(ReplyHandler):
-    """Begins a reply and streams it."""
-
+    @operation(
+        {200: EVENTS}, body=ChatBody, example={"message": "What is an event stream?"}, query=("format",),
+        errors=(*BEGINNING, "empty-message", "name-taken"),
+    )  # fmt: skip
     async def post(self) -> None:
+        """Starts a reply and streams it."""
         who = self.identity()
         body = self.body(ChatBody, MAX_BODY)
         prompt = body.prompt()
         name = self.username(who, body.username, None)
-        ui = body.messages is not None or self.wants_ui_messages()
-        self.server.quotas.reply(who)
-        self.server.reply_readers.check(who.user_id)  # before a reply begins that nobody would read
-        await self.stream(who, await self._begin(who, name, body, prompt), ui=ui)
+        await self.begin(who, partial(self._begin, who, name, body, prompt), body.messages is not None)
 
     async def _begin(self, who: Identity, name: str, body: ChatBody, prompt: Prompt) -> Reply:
         conversation = body.conversation_id or body.id
@@ -224,58 +119,59 @@ class Chat(ReplyHandler):
 
 
 class ChatReply(ReplyHandler):
-    """The rest of a reply, running or ended; or its end."""
-
+    @operation(
+        {200: STREAM, 204: None}, query=("after", "lastEventId", "clientId", "format", "poll"),
+        errors=("not-found", "forbidden", "banned"),
+    )  # fmt: skip
     async def get(self, reply_id: str) -> None:
+        """Streams the chunks after `Last-Event-ID` or `after`, how the reply ended, and `[DONE]`; or a poll of them."""
         who = await self.stream_identity()
-        reply = await self.server.replies.find(reply_id)
-        await self.server.reply_rights.check_read(who, reply)
-        await self.stream(who, reply, self._index(), self.wants_ui_messages())
+        fields = given(messageId=reply_id, form=self.form(), clientId=self.query("clientId"))
+        await self.serve("reply", who, fields)
 
+    @operation({204: None}, errors=("not-found", "not-author", "forbidden", "banned"))
     async def delete(self, reply_id: str) -> None:
+        """Stops a reply; the partial text is kept."""
         who = self.identity()
         reply = await self.server.replies.find(reply_id)
         await self.server.reply_rights.check_stop(who, reply)
         await self.server.replies.stop(reply, who.username or who.user_id)
         self.set_status(204)
 
-    def _index(self) -> int:
-        """The first index wanted: the AI SDK's form has no indexes and always begins at the beginning."""
-        after = self.request.headers.get("Last-Event-ID") or self.query("after") or "-1"
-        if not _INDEX.match(after):
-            raise BadRequest("bad-field", "after must be the index of a chunk.")
-        return 0 if self.wants_ui_messages() else max(0, int(after) + 1)
+    def position_asked(self) -> str:
+        return StreamHandler.position_asked(self) or self.query("after")
+
+    def polls(self) -> bool:
+        return StreamHandler.polls(self)
 
 
 class Regenerate(ReplyHandler):
-    """Begins another reply to the same question, and streams it."""
-
+    @operation({200: EVENTS}, query=("format",), errors=(*BEGINNING, "not-found", "not-author", "conflict"))
     async def post(self, reply_id: str) -> None:
+        """Starts another reply to the same question and streams it."""
         who = self.identity()
         reply = await self.server.replies.find(reply_id)
         await self.server.reply_rights.check_repeat(who, reply)
-        self.server.quotas.reply(who)
-        self.server.reply_readers.check(who.user_id)
+        await self.begin(who, partial(self._again, who, reply))
+
+    async def _again(self, who: Identity, reply: Reply) -> Reply:
         name = who.username or who.user_id
-        if reply.row.room_id is None:
-            prompt = self.server.replies.asked(reply)
-            again = await self.server.replies.start(who, name, prompt, reply.row.conversation_id)
-        else:
-            again = await self.server.room_replies.again(who, name, reply)
-        await self.stream(who, again, ui=self.wants_ui_messages())
+        if reply.row.room_id is not None:
+            return await self.server.room_replies.again(who, name, reply)
+        prompt = self.server.replies.asked(reply)
+        return await self.server.replies.start(who, name, prompt, reply.row.conversation_id)
 
 
 class Conversation(ReplyHandler):
-    """The reply that a conversation is getting now, from its beginning: a `useChat` page that resumes."""
-
+    @operation({200: EVENTS, 204: None}, errors=("forbidden", "banned", "not-found"))
     async def get(self, conversation_id: str) -> None:
+        """Streams the running reply of a conversation from its beginning, for `useChat` pages that resume."""
         who = await self.stream_identity()
         reply = self.server.replies.of_conversation(who.user_id, conversation_id)
         if reply is None:
             self.set_status(204)
-            return
-        await self.server.reply_rights.check_read(who, reply)
-        await self.stream(who, reply, ui=True)
+        else:
+            await self.serve("reply", who, {"messageId": reply.id, "form": "ui"})
 
 
 ROUTES = [

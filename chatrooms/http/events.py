@@ -1,22 +1,22 @@
-"""Room streams and the personal one: GET /events, and POST /events with the same in its body (sections 3 and 6)."""
+"""GET /events: room streams and the personal one. POST /events: those of all families (sections 3 and 6)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 import msgspec
 
 from chatrooms import names
-from chatrooms.errors import BadRequest, Problem, TooMany, Unauthorized, Unavailable
+from chatrooms.errors import BadRequest, Problem, Unauthorized
 from chatrooms.http.base import Handler
-from chatrooms.http.personal import ROOM_FORM, OwnStream
-from chatrooms.http.streaming import refuse_softly, stream_head, take_socket
-from chatrooms.rooms.attendee import Attendee, JoinRequest
+from chatrooms.http.openapi import Number, operation
+from chatrooms.http.streaming import STREAM, StreamHandler, given, take_socket
 from chatrooms.streams.channels import MAX_SUBSCRIPTIONS, Refusal, Subscription
-from chatrooms.streams.resume import Start
-from chatrooms.streams.stream import Stream
-from chatrooms.users.tokens import Identity
+from chatrooms.streams.opening import MAX_HISTORY, Fields
+
+ROOM, PERSONAL = "room", "personal"
+# What asks for a room's stream, be it empty.
+ROOM_FORM = frozenset({"roomId", "username", "clientId", "token"})
 
 Text = str | int | None  # programs send numbers as they are, and null for what they have not
 
@@ -35,11 +35,20 @@ class StreamBody(msgspec.Struct, rename="camel"):
     last_event_id: str | None = None
     history: Text = None
     poll: Text | bool = None
+    stream: str | None = None
+    session_id: Text = None
+    robot_id: Text = None
+    task_id: str | None = None
+    message_id: str | None = None
+    form: str | None = None
 
-    def request(self) -> JoinRequest:
-        return JoinRequest(
-            self.room_id or "", self.username or "", self.client_id or "", _text(self.user_id),
-            self.last_event_id or "", _text(self.history),
+    def fields(self) -> Fields:
+        """What the stream is asked for with."""
+        return given(
+            roomId=_text(self.room_id), username=_text(self.username), clientId=_text(self.client_id),
+            userId=_text(self.user_id), history=_text(self.history), sessionId=_text(self.session_id),
+            robotId=_text(self.robot_id), taskId=_text(self.task_id), messageId=_text(self.message_id),
+            form=_text(self.form),
         )  # fmt: skip
 
 
@@ -49,67 +58,67 @@ class EventsBody(StreamBody):
     subscriptions: list[StreamBody] | None = None
 
 
-class Subscribing(Handler):
+QUERY = ("roomId", "username", "clientId", "userId", "lastEventId", Number("history", 0, 0, MAX_HISTORY), "poll")
+ERRORS = ("forbidden", "banned", "user-mismatch", "username-mismatch", "name-taken", "conflict")
+
+
+class Added(msgspec.Struct, rename="camel"):
+    stream_id: str
+    keys: list[str]
+
+
+class Subscribing(StreamHandler):
     """What opening a connection and adding to one have in common."""
 
     async def subscription(self, body: StreamBody) -> Subscription:
         """Who wants what; who cannot be let in is told so in the stream."""
+        family, token = body.stream or ROOM, body.token or body.access_token or ""
+        wanted = Subscription(body.key, family, body.fields(), body.last_event_id or "", None)
         try:
-            who = await self._subscriber(body)
+            return wanted._replace(who=await self.reader(family, body.ticket or "", token))
         except Problem as problem:
-            return Subscription(body.key, body.request(), None, Refusal.of(problem))
-        return Subscription(body.key, body.request(), who)
-
-    async def _subscriber(self, body: StreamBody) -> Identity:
-        if body.ticket:
-            return await self.server.authenticator.redeem(body.ticket)
-        token = body.token or body.access_token
-        return self.server.authenticator.verify(token) if token else self.identity()
+            return wanted._replace(refusal=Refusal.of(problem))
 
 
-class Events(Subscribing, OwnStream):
+class Events(Subscribing):
     """Opens a room's stream, or answers a poll; by POST also several streams over one connection."""
 
     _body = EventsBody()
 
+    @operation({200: STREAM}, query=QUERY, errors=ERRORS)
     async def get(self) -> None:
         """A room's stream; with none of roomId, username, clientId and token the personal one."""
-        await self._open_one(self._by_query())
+        await self._open_one()
 
+    @operation(
+        {200: STREAM, 204: None}, body=EventsBody, query=QUERY, errors=(*ERRORS, "not-found"), token="optional",
+        example={"subscriptions": [{"key": "a", "roomId": "lobby", "username": "Ada"}]},
+    )  # fmt: skip
     async def post(self) -> None:
-        """The same with its fields in the body, or `subscriptions`: several streams over this connection."""
+        """One stream, of any family, with its fields in the body; or `subscriptions`: several over this connection."""
         try:
             self._body = self.body(EventsBody)
         except Problem as problem:
             self.identity()  # 401 comes before 400
             raise problem
         if self._body.subscriptions is None:
-            await self._open_one(self._by_query()._replace(**_given(self._body.request())))
+            await self._open_one()
         else:
             await self._open_several(self._body.subscriptions)
 
-    async def _open_one(self, request: JoinRequest) -> None:
-        who = await self.stream_identity()
-        if self._asks_for_personal():
-            await self.serve_personal(who, request.user_id)
-            return
-        request = request._replace(position=self._asked())
-        admission = self.server.admission
-        attendee = admission.attendee(who, request)
-        try:
-            start = await admission.start(who, attendee, request)
-            if self._polls():
-                await self._poll(who, attendee, start)
-                return
-            await admission.admit(who, attendee)
-        except (TooMany, Unavailable) as problem:
-            if not request.position:
-                raise
-            self._refuse_softly(who, request.position, problem)
-            return
-        sock = take_socket(self)
-        if sock is not None:
-            self.server.rooms.open(partial(Stream, self.server.hub, sock), attendee, start, stream_head(self))
+    async def _open_one(self) -> None:
+        family = self._body.stream or (PERSONAL if self._asks_for_personal() else ROOM)
+        who = await self.reader(family, self._credential("ticket"))
+        query = given(
+            roomId=self.query("roomId"), username=self.query("username"), clientId=self.query("clientId"),
+            userId=self.query("userId"), history=self.query("history"),
+        )  # fmt: skip
+        await self.serve(family, who, {**query, **self._form(family), **self._body.fields()})
+
+    def _form(self, family: str) -> Fields:
+        """That of a personal stream by `access_token`, unless it says so itself; polls have names."""
+        unnamed = family == PERSONAL and self._credential("access_token") and not self.polls()
+        return {"form": "unnamed"} if unnamed else {}
 
     async def _open_several(self, bodies: Sequence[StreamBody]) -> None:
         if not bodies:
@@ -117,15 +126,10 @@ class Events(Subscribing, OwnStream):
         check_keys(bodies)
         self.server.channels.check_open()
         wanted = [await self.subscription(body) for body in bodies]
-        sock = take_socket(self)
+        id, sock = self.server.channels.new_id(), take_socket(self)
         if sock is not None:
-            self.server.channels.open(sock, stream_head(self), wanted)
-
-    async def _poll(self, who: Identity, attendee: Attendee, start: Start) -> None:
-        await self.server.policy.readable(who, attendee.room_id)
-        page = await self.server.rooms.poll(attendee, start)
-        await self.server.policy.readable(who, attendee.room_id)  # by the rights at delivery
-        self.answer(page)
+            named = (("X-Stream-Id", id), ("Access-Control-Expose-Headers", "X-Stream-Id"))
+            self.server.channels.open(id, sock, self.stream_head(*named), wanted)
 
     def _asks_for_personal(self) -> bool:
         """Whether the request names no room and nobody to be there."""
@@ -133,34 +137,27 @@ class Events(Subscribing, OwnStream):
         named = (body.room_id, body.username, body.client_id, body.token)
         return all(field is None for field in named) and not ROOM_FORM & self.request.query_arguments.keys()
 
-    def _asked(self) -> str:
+    def position_asked(self) -> str:
+        """The position asked for: the header's, else the body's, else the query's, else none."""
         return self.request.headers.get("Last-Event-ID", "") or self._body.last_event_id or self.query("lastEventId")
+
+    def polls(self) -> bool:
+        return (_text(self._body.poll) or self.query("poll")) in ("1", "true", "True")
 
     def _credential(self, name: str) -> str:
         given: str | None = getattr(self._body, name)
         return given or super()._credential(name)
 
-    def _by_query(self) -> JoinRequest:
-        return JoinRequest(
-            self.query("roomId"), self.query("username"), self.query("clientId"), self.query("userId"),
-            self.query("lastEventId"), self.query("history"),
-        )  # fmt: skip
-
-    def _polls(self) -> bool:
-        return (_text(self._body.poll) or self.query("poll")) in ("1", "True", "true")
-
-    def _refuse_softly(self, who: Identity, asked: str, problem: Problem) -> None:
-        """To a stream that comes back only; a poll asks again by itself."""
-        if self._polls():
-            raise problem
-        refuse_softly(self, who, asked, problem)
-
 
 class Subscriptions(Subscribing):
     """Adds to the streams of a connection that POST /events opened."""
 
+    @operation(
+        {202: Added}, body=EventsBody | list[StreamBody], errors=("not-found", "forbidden"),
+        example={"key": "b", "roomId": "kitchen", "username": "Ada"},
+    )  # fmt: skip
     async def post(self, stream_id: str) -> None:
-        """Adds one subscription, or a list of them; `system` or `refused` in the stream is the answer.
+        """Adds one subscription, or a list of them; their first events or `refused` in the stream are the answer.
 
         A key in use is replaced by its own user only.
         """
@@ -180,6 +177,7 @@ class Subscriptions(Subscribing):
 class SubscriptionOfKey(Handler):
     """Takes one stream off a connection."""
 
+    @operation({204: None}, errors=("not-found", "forbidden"), token="optional")
     async def delete(self, stream_id: str, key: str) -> None:
         """Ends one subscription; `closing` in the stream tells when.
 
@@ -212,11 +210,6 @@ def check_keys(bodies: Sequence[StreamBody]) -> None:
 
 def _text(value: Text | bool) -> str:
     return "" if value is None else str(value)
-
-
-def _given(request: JoinRequest) -> dict[str, str]:
-    """The fields of a request that are there."""
-    return {name: value for name, value in request._asdict().items() if value}
 
 
 ROUTES = [

@@ -12,7 +12,6 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from tornado.http1connection import HTTP1ServerConnection
-from tornado.httpserver import HTTPServer
 from tornado.httputil import (
     HTTPConnection,
     HTTPHeaders,
@@ -25,6 +24,7 @@ from tornado.netutil import ssl_wrap_socket
 from tornado.web import Application
 
 from chatrooms.http.access import counted, parsed
+from chatrooms.http.tornado_internals import SocketServer
 from chatrooms.http.wire import BODY_TOO_LARGE, HEAD_TOO_LARGE, TARGET_TOO_LONG, Backlog, TLSWire, Wire
 from chatrooms.streams.stream import tune
 
@@ -35,10 +35,10 @@ MAX_BODY = 2 << 20  # bytes; each route has its own lower bound
 CHECK_INTERVAL = 1.0  # seconds between two looks at the deadlines
 
 
-class Front(HTTPServer):
+class Front(SocketServer):
     """An HTTP server for an application, with a deadline for every part of a request.
 
-    Streams leave it when they begin (`detach.py`), and are not concerned.
+    Streams leave it when they begin (`take_socket`), and are not concerned.
     """
 
     def initialize(  # type: ignore[override]
@@ -51,8 +51,7 @@ class Front(HTTPServer):
 
     def add_sockets(self, sockets: Iterable[socket.socket]) -> None:
         for sock in sockets:
-            self._sockets[sock.fileno()] = sock
-            self._handlers[sock.fileno()] = Acceptor(sock, self._handle_connection).stop
+            self.watch(sock, Acceptor(sock, self._take).stop)
         if self._timer is None:
             self._check_deadlines()
 
@@ -63,7 +62,7 @@ class Front(HTTPServer):
         wire.await_request()
         return _Guard(super().start_request(server_conn, request_conn), wire)
 
-    def _handle_connection(self, connection: socket.socket, address: Any) -> None:
+    def _take(self, connection: socket.socket, address: Any) -> None:
         try:
             tune(connection, self._write_timeout)
             wire = self._wire(connection, address)
@@ -81,13 +80,12 @@ class Front(HTTPServer):
         return TLSWire(tls, backlog=self.backlog, peer=peer)
 
     def _check_deadlines(self) -> None:
-        """Cuts who is late. It goes on after `stop` until the last connection has ended."""
+        """Cuts connections past their deadline. Goes on after `stop` until the last connection has ended."""
         loop = asyncio.get_running_loop()
-        for connection in list(self._connections):
-            wire = connection.stream
+        for wire in self.streams:
             assert isinstance(wire, Wire)
             wire.check(loop.time())
-        if self._stopped and not self._connections:
+        if self.stopped and not self.streams:
             self._timer = None
         else:
             self._timer = loop.call_later(CHECK_INTERVAL, self._check_deadlines)

@@ -5,15 +5,21 @@ from __future__ import annotations
 from typing import Annotated
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from chatrooms import names
 from chatrooms.http.base import Handler
+from chatrooms.http.openapi import Number, operation
+from chatrooms.http.rooms import READING, RoomHandler
 from chatrooms.log.event import MAX_SEQ
 from chatrooms.rooms.invites import Invite
-from chatrooms.rooms.rules import BAN, MUTE, Rank
+from chatrooms.rooms.rules import BAN, MUTE, Act, Rank
 
 MAX_PAGE = 200
 MAX_SECONDS = 10 * 365 * 86_400  # of a ban or mute that ends
+RESTRICTED = Number("limit", MAX_PAGE, 1, MAX_PAGE)
+ENTRIES = Number("limit", 50, 1, MAX_PAGE)
+ACTING = (*READING, "bad-request", "conflict")
 
 
 class UserBody(msgspec.Struct, rename="camel"):
@@ -24,85 +30,105 @@ class SecondsBody(msgspec.Struct):
     seconds: Annotated[float, msgspec.Meta(gt=0, le=MAX_SECONDS)] | None = None
 
 
-class Kick(Handler):
-    """Takes somebody out of a room."""
+class Restricted(msgspec.Struct, rename="camel"):
+    """A ban or mute of a user; `until` in milliseconds since 1970, null if it does not end."""
 
+    user_id: str
+    until: int | None
+
+
+class RestrictedHere(Restricted):
+    room_id: str
+
+
+class RestrictionPage(msgspec.Struct, rename="camel"):
+    """Either `bans` or `mutes`, by userId."""
+
+    has_more: bool
+    bans: list[Restricted] | UnsetType = UNSET
+    mutes: list[Restricted] | UnsetType = UNSET
+
+
+class AuditEntry(Act, kw_only=True):
+    """An act of moderation; times in milliseconds since 1970. Fields that do not apply are absent."""
+
+    id: str
+
+
+class AuditPage(msgspec.Struct, rename="camel"):
+    entries: list[AuditEntry]
+    has_more: bool
+
+
+class Kick(RoomHandler):
+    @operation({204: None}, body=UserBody, example={"userId": "bob"}, errors=ACTING)
     async def post(self, room_id: str) -> None:
-        who = self.identity()
-        room_id = names.room_id(room_id)
-        await self.server.policy.ruled(who, room_id, Rank.MODERATOR)
+        """Kicks a user: their streams of the room and their membership end."""
+        who, room_id = await self.ruled(room_id)
         user_id = names.user_id(self.body(UserBody).user_id)
         await self.server.moderation.kick(who, room_id, user_id)
         self.set_status(204)
 
 
-class RestrictionList(Handler):
-    """Who is banned or muted."""
-
+class RestrictionList(RoomHandler):
     def initialize(self, kind: str) -> None:
         self.kind = kind
 
+    @operation({200: RestrictionPage}, query=("after", RESTRICTED), errors=READING)
     async def get(self, room_id: str) -> None:
-        who = self.identity()
-        room_id = names.room_id(room_id)
-        await self.server.policy.ruled(who, room_id, Rank.MODERATOR)
-        limit = self.number("limit", MAX_PAGE, 1, MAX_PAGE)
+        """Lists bans or mutes by userId; `after` is the last userId of the previous page."""
+        _, room_id = await self.ruled(room_id)
+        limit = self.number(*RESTRICTED)
         after = self.query("after")
         after = names.user_id(after) if after else ""
         page = await self.server.moderation.page(room_id, self.kind, after, limit + 1)
-        listed = [{"userId": user_id, "until": until} for user_id, until in page[:limit]]
-        self.answer({f"{self.kind}s": listed, "hasMore": len(page) > limit})
+        listed = [Restricted(*row) for row in page[:limit]]
+        self.answer(RestrictionPage(len(page) > limit, **{f"{self.kind}s": listed}))
 
 
-class Restriction(Handler):
-    """One user's ban or mute."""
-
+class Restriction(RoomHandler):
     def initialize(self, kind: str) -> None:
         self.kind = kind
 
+    @operation({200: RestrictedHere}, body=SecondsBody, example={"seconds": 3600}, errors=ACTING)
     async def put(self, room_id: str, user_id: str) -> None:
-        who = self.identity()
-        room_id = names.room_id(room_id)
-        await self.server.policy.ruled(who, room_id, Rank.MODERATOR)
+        """Bans or mutes a user, without end unless `seconds` is given."""
+        who, room_id = await self.ruled(room_id)
         user_id = names.user_id(user_id)
         body = self.body(SecondsBody) if self.request.body else SecondsBody()
         until = await self.server.moderation.restrict(who, room_id, self.kind, user_id, body.seconds)
-        self.answer({"roomId": room_id, "userId": user_id, "until": until})
+        self.answer(RestrictedHere(user_id, until, room_id))
 
+    @operation({204: None}, errors=ACTING)
     async def delete(self, room_id: str, user_id: str) -> None:
-        who = self.identity()
-        room_id = names.room_id(room_id)
-        await self.server.policy.ruled(who, room_id, Rank.MODERATOR)
+        """Lifts a ban or mute."""
+        who, room_id = await self.ruled(room_id)
         await self.server.moderation.lift(who, room_id, self.kind, names.user_id(user_id))
         self.set_status(204)
 
 
-class Moderator(Handler):
-    """One user's right to moderate."""
-
+class Moderator(RoomHandler):
+    @operation({204: None}, errors=ACTING)
     async def put(self, room_id: str, user_id: str) -> None:
-        who = self.identity()
-        room_id = names.room_id(room_id)
-        await self.server.policy.ruled(who, room_id, Rank.OWNER)
+        """Makes a user a moderator."""
+        who, room_id = await self.ruled(room_id, Rank.OWNER)
         await self.server.moderation.promote(who, room_id, names.user_id(user_id))
         self.set_status(204)
 
+    @operation({204: None}, errors=ACTING)
     async def delete(self, room_id: str, user_id: str) -> None:
-        who = self.identity()
-        room_id = names.room_id(room_id)
-        await self.server.policy.ruled(who, room_id, Rank.OWNER)
+        """Makes a moderator an ordinary member again."""
+        who, room_id = await self.ruled(room_id, Rank.OWNER)
         await self.server.moderation.demote(who, room_id, names.user_id(user_id))
         self.set_status(204)
 
 
-class AuditLog(Handler):
-    """What was done in a room, newest first."""
-
+class AuditLog(RoomHandler):
+    @operation({200: AuditPage}, query=("before", ENTRIES), errors=READING)
     async def get(self, room_id: str) -> None:
-        who = self.identity()
-        room_id = names.room_id(room_id)
-        await self.server.policy.ruled(who, room_id, Rank.MODERATOR)
-        limit = self.number("limit", 50, 1, MAX_PAGE)
+        """Returns the audit log of a room, newest first; `before` is the last id of the previous page."""
+        _, room_id = await self.ruled(room_id)
+        limit = self.number(*ENTRIES)
         page = await self.server.audit.page(room_id, self.query("before"), limit)
         more = b"true" if page.has_more else b"false"
         self.answer(b'{"entries":[' + b",".join(page.acts) + b'],"hasMore":' + more + b"}")
@@ -123,69 +149,93 @@ class AcceptBody(msgspec.Struct):
     invite: str
 
 
-class InviteList(Handler):
-    async def get(self, room_id: str) -> None:
-        who = self.identity()
-        room_id = names.room_id(room_id)
-        await self.server.policy.ruled(who, room_id, Rank.MODERATOR)
-        invites = await self.server.invites.of_room(room_id)
-        self.answer({"invites": [_described(invite) for invite in invites]})
+class MadeInvite(msgspec.Struct, rename="camel"):
+    """A new invite, whose text is shown only here. Times in milliseconds since 1970."""
 
+    invite: str
+    invite_id: str
+    expires_at: int
+
+
+class ListedInvite(msgspec.Struct, rename="camel"):
+    """A valid invite; `uses` is how many are left, null for any number."""
+
+    invite_id: str
+    created_by: str
+    created_at: int
+    expires_at: int
+    uses: int | None
+
+
+class Invites(msgspec.Struct):
+    invites: list[ListedInvite]
+
+
+class JoinedRoom(msgspec.Struct, rename="camel"):
+    room_id: str
+
+
+class InviteList(RoomHandler):
+    @operation({200: Invites}, errors=READING)
+    async def get(self, room_id: str) -> None:
+        """Lists the valid invites to a room."""
+        _, room_id = await self.ruled(room_id)
+        invites = await self.server.invites.of_room(room_id)
+        self.answer(Invites([_described(invite) for invite in invites]))
+
+    @operation(
+        {201: MadeInvite}, body=InviteBody, example={"expiresIn": 86_400, "uses": 1},
+        errors=(*READING, "not-found", "conflict"),
+    )  # fmt: skip
     async def post(self, room_id: str) -> None:
-        who = self.identity()
-        room_id = names.room_id(room_id)
-        await self.server.policy.ruled(who, room_id, Rank.MODERATOR)
+        """Creates an invite, by default for a week and any number of uses."""
+        who, room_id = await self.ruled(room_id)
         body = self.body(InviteBody) if self.request.body else InviteBody()
         made = await self.server.invites.create(who, room_id, body.expires_in, body.uses)
-        self.answer({"invite": made.invite, "inviteId": made.invite_id, "expiresAt": made.expires_at}, 201)
+        self.answer(MadeInvite(*made), 201)
 
 
-class OneInvite(Handler):
+class OneInvite(RoomHandler):
+    @operation({204: None}, errors=(*READING, "not-found"))
     async def delete(self, room_id: str, invite_id: str) -> None:
-        who = self.identity()
-        room_id = names.room_id(room_id)
-        await self.server.policy.ruled(who, room_id, Rank.MODERATOR)
+        """Revokes an invite."""
+        who, room_id = await self.ruled(room_id)
         await self.server.invites.revoke(who, room_id, invite_id)
         self.set_status(204)
 
 
 class Accept(Handler):
+    @operation(
+        {200: JoinedRoom}, body=AcceptBody, example={"invite": "q5Zc1vJ8"},
+        errors=(*READING, "not-found", "conflict"),
+    )  # fmt: skip
     async def post(self) -> None:
+        """Accepts an invite: makes the caller a member of its room."""
         who = self.identity()
         invite = self.body(AcceptBody).invite
-        self.answer({"roomId": await self.server.invites.accept(who, invite)})
+        self.answer(JoinedRoom(await self.server.invites.accept(who, invite)))
 
 
-class Membership(Handler):
-    """The caller's own membership of a room."""
-
+class Membership(RoomHandler):
+    @operation({204: None}, errors=(*READING, "conflict"))
     async def put(self, room_id: str) -> None:
         """Joins a room that the caller may read: its events are in the personal stream from now on."""
-        who = self.identity()
-        room_id = names.room_id(room_id)
-        await self.server.policy.readable(who, room_id)
+        who, room_id = await self.readable(room_id)
         self.server.quotas.open_stream(who)
         await self.server.memberships.join(who, room_id)
         self.set_status(204)
 
+    @operation({204: None}, errors=(*READING, "conflict"))
     async def delete(self, room_id: str) -> None:
         """Ends the caller's membership: its events are in the personal stream no more."""
-        who = self.identity()
-        room_id = names.room_id(room_id)
-        await self.server.policy.readable(who, room_id)
+        who, room_id = await self.readable(room_id)
         await self.server.invites.leave(who, room_id)
         await self.server.memberships.leave(who, room_id)
         self.set_status(204)
 
 
-def _described(invite: Invite) -> dict[str, object]:
-    return {
-        "inviteId": invite.invite_id,
-        "createdBy": invite.created_by,
-        "createdAt": invite.created_at,
-        "expiresAt": invite.expires_at,
-        "uses": invite.uses,
-    }
+def _described(one: Invite) -> ListedInvite:
+    return ListedInvite(one.invite_id, one.created_by, one.created_at, one.expires_at, one.uses)
 
 
 ROUTES = [

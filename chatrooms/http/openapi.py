@@ -1,32 +1,27 @@
-"""The OpenAPI document, read off the routes and their handlers, so that it cannot drift.
-
-What a method takes is what its code asks for: `self.body(Shape)`, `self.query("name")`,
-`self.number("name", …)`, `self.identity()`, in itself or in the helpers that it calls.
-"""
+"""The OpenAPI document, built from the operations that handler methods declare with `@operation`."""
 
 from __future__ import annotations
 
-import ast
 import inspect
 import re
-import textwrap
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from http.client import responses
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import msgspec
-from tornado.web import RequestHandler
 
-from chatrooms import __version__
-from chatrooms.errors import CODES
+from chatrooms.errors import CODES, STATUSES
+from chatrooms.http.tornado_internals import NOT_IMPLEMENTED
+from chatrooms.options import VERSION
 
-METHODS = ("get", "post", "put", "patch", "delete")
-STREAMED = frozenset({"take_socket", "write_reply"})  # who calls these answers with an event stream
-SIGNED_IN = frozenset({"identity", "stream_identity"})
+METHODS = ("get", "post", "put", "patch", "delete")  # HEAD is a GET without its body, OPTIONS a preflight
+EVENTS = "text/event-stream"
 REF = "#/components/schemas/{name}"
 
 _GROUP = re.compile(r"\((?:\?P<\w+>)?[^()]*\)")
 
 Json = dict[str, Any]
+Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 class Problem(msgspec.Struct):
@@ -36,77 +31,185 @@ class Problem(msgspec.Struct):
     code: str
 
 
-class Asked(NamedTuple):
-    """One call in a handler's code: its name, its arguments, and the function it stands in."""
+class Number(NamedTuple):
+    """A whole number in the query, its default and bounds: the arguments of `Handler.number`."""
 
     name: str
-    arguments: Sequence[ast.expr]
-    function: Any
+    default: int
+    least: int
+    most: int
 
-    def value(self, index: int) -> Any:
-        """An argument, when it is a constant or a name of the module; else None."""
-        node = self.arguments[index] if index < len(self.arguments) else None
-        if isinstance(node, ast.Constant):
-            return node.value
-        return self.function.__globals__.get(node.id) if isinstance(node, ast.Name) else None
+
+class Operation(NamedTuple):
+    """What one method of a handler takes and returns.
+
+    answers  by status: the type of the JSON body, a media type, a tuple of several, or None for no body
+    body     the type of the request's JSON body
+    example  such a body
+    query    the query parameters it reads
+    errors   the error codes beside those that follow from the other fields
+    token    whether it needs a token
+    """
+
+    answers: Mapping[int, Any]
+    body: Any = None
+    example: Any = None
+    query: Sequence[str | Number] = ()
+    errors: Sequence[str] = ()
+    token: Literal["needed", "optional", "none"] = "needed"
+
+    @property
+    def shapes(self) -> list[Any]:
+        """The types of its bodies."""
+        told = [kind for status in self.answers for kind in self.kinds(status) if not isinstance(kind, str)]
+        return told if self.body is None else [self.body, *told]
+
+    @property
+    def streams(self) -> bool:
+        """Whether it returns an event stream."""
+        return any(EVENTS in self.kinds(status) for status in self.answers)
+
+    def kinds(self, status: int) -> tuple[Any, ...]:
+        """The types and media types that the body of an answer may have."""
+        kind = self.answers[status]
+        return kind if isinstance(kind, tuple) else () if kind is None else (kind,)
+
+
+class Call(NamedTuple):
+    """A method of a route. `path` has the names of its parameters in braces."""
+
+    method: str
+    path: str
+    names: Sequence[str]
+    operation: Operation
+    text: str
+    tag: str
+
+    @property
+    def codes(self) -> set[str]:
+        """The codes of all its errors."""
+        one = self.operation
+        found = {*one.errors, "bad-host", "draining", "unavailable"}
+        if one.token != "none":
+            found |= {"token-missing", "token-invalid", "token-expired", "token-revoked", "bad-origin"}
+        if self.method != "get":
+            found |= {"bad-origin", "rate-limited"}
+        if self.names or one.query or one.body:
+            found |= {"bad-field", "bad-id"}
+        if one.body:
+            found |= {"bad-json", "too-large", "unsupported-media-type"}
+        if one.streams:
+            found |= {"ticket-invalid", "too-many-streams", "replaced-too-often", "full", "rate-limited"}
+        return found
+
+
+def operation(answers: Mapping[int, Any], **declared: Any) -> Callable[[Method], Method]:
+    """Declares what a handler's method does; its docstring is the description. Takes the fields of `Operation`."""
+
+    def declare(method: Method) -> Method:
+        method.operation = Operation(answers, **declared)  # type: ignore[attr-defined]
+        return method
+
+    return declare
+
+
+def calls(routes: Sequence[tuple[Any, ...]]) -> Iterator[Call]:
+    """The calls of these routes, each a tuple (pattern, handler, …)."""
+    for pattern, handler, *_ in routes:
+        for name in METHODS:
+            method = getattr(handler, name)
+            if method is not NOT_IMPLEMENTED:
+                path, names = _path(pattern, method)
+                tag = handler.__module__.rpartition(".")[2]
+                yield Call(name, path, names, method.operation, inspect.cleandoc(method.__doc__), tag)
 
 
 def document(routes: Sequence[tuple[Any, ...]]) -> Json:
-    """The OpenAPI 3.1 document of these routes: (pattern, handler, …) each."""
-    found = [
-        (pattern, handler, method, list(_calls(handler, getattr(handler, method), set())))
-        for pattern, handler, *_ in routes for method in METHODS if implements(handler, method)
-    ]  # fmt: skip
-    shapes = list(dict.fromkeys([Problem, *(body for *_, calls in found for body in _bodies(calls))]))
+    """The OpenAPI 3.1 document of these routes."""
+    found = list(calls(routes))
+    shapes = list(dict.fromkeys([Problem, *(shape for call in found for shape in call.operation.shapes)]))
     references, schemas = msgspec.json.schema_components(shapes, ref_template=REF)
     schemas["Problem"]["properties"]["code"]["enum"] = sorted(CODES)
-    by_shape = dict(zip(shapes, references, strict=True))
+    writer = _Writer(dict(zip(shapes, references, strict=True)), schemas)
     paths: Json = {}
-    for pattern, handler, method, calls in found:
-        path, names = _path(pattern, _parameter_names(getattr(handler, method)))
-        operation = _operation(handler, method, names, calls, by_shape)
-        paths.setdefault(path, {})[method] = {"operationId": method + re.sub(r"\W+", "-", path), **operation}
-    return {
-        "openapi": "3.1.0",
-        "info": {"title": "chatrooms", "version": __version__},
-        "paths": paths,
-        "components": {"schemas": schemas, "responses": _RESPONSES, "securitySchemes": _SCHEMES},
-    }
+    for call in found:
+        paths.setdefault(call.path, {})[call.method] = writer.operation(call)
+    components = {"schemas": schemas, "responses": writer.problems, "securitySchemes": _SCHEMES}
+    info = {"title": "chatrooms", "version": VERSION}
+    return {"openapi": "3.1.0", "info": info, "paths": paths, "components": components}
 
 
-def implements(handler: type[RequestHandler], method: str) -> bool:
-    """Whether a handler has that method, and not only Tornado's 405."""
-    return getattr(handler, method) is not RequestHandler._unimplemented_method
+class _Writer:
+    """Turns calls into JSON; `problems` collects the error responses that they share."""
+
+    def __init__(self, by_shape: Mapping[Any, Json], schemas: Mapping[str, Json]) -> None:
+        self._by_shape = by_shape
+        self._schemas = schemas
+        self.problems: Json = {"Problem": _problem("What is wrong; 429 and 503 have Retry-After.", {})}
+
+    def operation(self, call: Call) -> Json:
+        one = call.operation
+        summary, _, more = call.text.partition("\n")
+        told: Json = {
+            "operationId": call.method + re.sub(r"\W+", "-", call.path), "summary": summary,
+            "description": more.strip(), "tags": [call.tag], "parameters": _parameters(call),
+        }  # fmt: skip
+        if one.body is not None:
+            content = {"schema": self._by_shape[one.body], "example": one.example}
+            needed = isinstance(one.body, type) and any(field.required for field in msgspec.structs.fields(one.body))
+            told["requestBody"] = {"required": needed, "content": {"application/json": content}}
+        told["responses"] = {str(status): self._answer(status, one) for status in one.answers}
+        for status, codes in STATUSES.items():
+            if ours := sorted(call.codes & set(codes)):
+                told["responses"][str(status)] = self._problem(status, ours)
+        told["responses"]["default"] = {"$ref": "#/components/responses/Problem"}
+        if one.token != "none":
+            schemes = [name for name in _SCHEMES if name != "ticket" or one.streams]
+            told["security"] = [{name: []} for name in schemes] + ([{}] if one.token == "optional" else [])
+        return told
+
+    def _answer(self, status: int, one: Operation) -> Json:
+        content: Json = {kind: {} for kind in one.kinds(status) if isinstance(kind, str)}
+        for kind in one.kinds(status):
+            if not isinstance(kind, str):
+                content["application/json"] = self._json(kind)
+        return {"description": responses[status], **({"content": content} if content else {})}
+
+    def _json(self, kind: Any) -> Json:
+        return {"schema": self._by_shape[kind], "example": self._sample(self._by_shape[kind])}
+
+    def _sample(self, schema: Json, name: str = "") -> Any:
+        """An example of a schema: its required fields, with the values of _SAMPLES."""
+        if "$ref" in schema:
+            return self._sample(self._schemas[schema["$ref"].rpartition("/")[2]])
+        if schema.get("type") == "object" and "properties" in schema:
+            return {field: self._sample(schema["properties"][field], field) for field in schema["required"]}
+        if schema.get("type") == "array":
+            return [self._sample(schema["items"], name)]
+        if "enum" in schema:
+            return schema["enum"][0]
+        return _TIME if name.endswith("At") and schema["type"] == "integer" else _SAMPLES[name]
+
+    def _problem(self, status: int, codes: Sequence[str]) -> Json:
+        """A reference to the response of this status with one of these codes."""
+        name = f"{status}.{'.'.join(codes)}"
+        if name not in self.problems:
+            self.problems[name] = _problem(f"{responses[status]}: {', '.join(codes)}.", {"enum": codes})
+        return {"$ref": f"#/components/responses/{name}"}
 
 
-def _operation(
-    handler: type[RequestHandler], method: str, names: Sequence[str], calls: Sequence[Asked], by_shape: dict[type, Json]
-) -> Json:
-    operation: Json = {
-        "summary": _summary(handler, method),
-        "tags": [handler.__module__.rpartition(".")[2]],
-        "parameters": [_parameter("path", name, {"type": "string"}, True) for name in names] + _asked(calls),
-        "responses": {**_answers(calls), "default": {"$ref": "#/components/responses/Problem"}},
-    }
-    for body in _bodies(calls):
-        operation["requestBody"] = {"content": {"application/json": {"schema": by_shape[body]}}}
-    if any(call.name in SIGNED_IN for call in calls):
-        operation["security"] = [{scheme: []} for scheme in _SCHEMES]
-    return operation
+def _problem(description: str, code: Json) -> Json:
+    schema: Json = {"$ref": REF.format(name="Problem"), **({"properties": {"code": code}} if code else {})}
+    return {"description": description, "content": {"application/json": {"schema": schema}}}
 
 
-def _summary(handler: type[RequestHandler], method: str) -> str:
-    """The first line of the method's docstring, else of the handler's own, else the handler's name."""
-    text = getattr(handler, method).__doc__ or handler.__dict__.get("__doc__")
-    return text.splitlines()[0] if text else re.sub(r"(?<=[a-z])(?=[A-Z])", " ", handler.__name__)
-
-
-def _path(pattern: str, names: Sequence[str]) -> tuple[str, list[str]]:
-    """A route's path with the names of its groups in braces, and these names."""
-    rest, shown = iter(names), []
+def _path(pattern: str, method: Any) -> tuple[str, list[str]]:
+    """A route's path with the names of its parameters in braces, and these names."""
+    rest = iter(method.__code__.co_varnames[1 : method.__code__.co_argcount])
+    shown: list[str] = []
 
     def place(group: re.Match[str]) -> str:
-        name = next(rest)
+        name = re.sub(r"_(\w)", lambda match: match[1].upper(), next(rest))
         if group[0].endswith(">)"):  # it matches nothing
             return ""
         shown.append(name)
@@ -115,89 +218,42 @@ def _path(pattern: str, names: Sequence[str]) -> tuple[str, list[str]]:
     return _GROUP.sub(place, pattern), shown
 
 
-def _parameter_names(method: Any) -> list[str]:
-    """The arguments of a method that come from the path, as the contract writes them."""
-    named = [
-        name for name, parameter in inspect.signature(method).parameters.items()
-        if name not in ("self", "include_body") and parameter.kind is parameter.POSITIONAL_OR_KEYWORD
-    ]  # fmt: skip
-    return [re.sub(r"_(\w)", lambda match: match[1].upper(), name) for name in named]
+def _parameters(call: Call) -> list[Json]:
+    found = [_parameter("path", name, {"type": "string"}, _SAMPLES.get(name)) for name in call.names]
+    for one in call.operation.query:
+        if isinstance(one, Number):
+            bounds = {"type": "integer", "default": one.default, "minimum": one.least, "maximum": one.most}
+            found.append(_parameter("query", one.name, bounds))
+        else:
+            found.append(_parameter("query", one, {"type": "string"}))
+    if call.operation.streams and call.method == "get":
+        found.append(_parameter("header", "Last-Event-ID", {"type": "string"}))
+    return found
 
 
-def _calls(handler: type[RequestHandler], function: Any, seen: set[str]) -> Iterator[Asked]:
-    """All calls in a function of a handler, and in what it calls of the handler."""
-    if not function.__module__.startswith("chatrooms"):
-        return
-    for node in ast.walk(_source(function)):
-        if not isinstance(node, ast.Call):
-            continue
-        own = isinstance(node.func, ast.Attribute) and ast.unparse(node.func.value) == "self"
-        name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-        yield Asked(name, node.args, function)
-        helper = getattr(handler, name, None) if own else None
-        if inspect.isfunction(helper) and name not in seen and name not in SIGNED_IN:
-            seen.add(name)
-            yield from _calls(handler, helper, seen)
+def _parameter(place: str, name: str, schema: Json, example: Any = None) -> Json:
+    shown = {} if example is None else {"example": example}
+    return {"name": name, "in": place, "required": place == "path", "schema": schema, **shown}
 
 
-def _source(function: Any) -> ast.AST:
-    return ast.parse(textwrap.dedent(inspect.getsource(function)))
-
-
-def _bodies(calls: Sequence[Asked]) -> list[type]:
-    return [call.value(0) for call in calls if call.name == "body" and isinstance(call.value(0), type)]
-
-
-def _asked(calls: Sequence[Asked]) -> list[Json]:
-    """The parameters that are read from the query, and the one header that says where to go on."""
-    found: dict[str, Json] = {}
-    for call in calls:
-        name = call.value(0)
-        if call.name == "number" and isinstance(name, str):
-            bounds = {"default": call.value(1), "minimum": call.value(2), "maximum": call.value(3)}
-            known = {key: bound for key, bound in bounds.items() if bound is not None}
-            found[name] = _parameter("query", name, {"type": "integer", **known}, False)
-        elif call.name == "query" and isinstance(name, str):
-            found.setdefault(name, _parameter("query", name, {"type": "string"}, False))
-        elif call.name == "get" and name == "Last-Event-ID":
-            found[name] = _parameter("header", name, {"type": "string"}, False)
-    return list(found.values())
-
-
-def _parameter(place: str, name: str, schema: Json, required: bool) -> Json:
-    return {"name": name, "in": place, "required": required, "schema": schema}
-
-
-def _answers(calls: Sequence[Asked]) -> Json:
-    """The statuses that a method answers with when nothing is wrong."""
-    if any(call.name in STREAMED for call in calls):
-        return {"200": {"description": "An event stream.", "content": {"text/event-stream": {}}}}
-    given = [
-        (node, call.function) for call in calls if call.name in _STATUS_PLACES
-        for node in call.arguments[_STATUS_PLACES[call.name] :][:1]
-    ]  # fmt: skip
-    statuses = sorted({status for node, function in given for status in _successes(node, function)}) or [200]
-    return {str(status): {"description": "Done."} for status in statuses}
-
-
-def _successes(node: ast.expr, function: Any) -> Iterator[int]:
-    """The constants from 200 to 299 in an expression, or in the function that it calls."""
-    named = isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
-    called = function.__globals__.get(node.func.id) if named else None  # type: ignore[attr-defined]
-    for inner in ast.walk(_source(called) if inspect.isfunction(called) else node):
-        if isinstance(inner, ast.Constant) and isinstance(inner.value, int) and 200 <= inner.value < 300:
-            yield inner.value
-
-
-_STATUS_PLACES = {"answer": 1, "give": 1, "set_status": 0}  # which argument is the status
-_RESPONSES: Json = {
-    "Problem": {
-        "description": "What is wrong; 429 and 503 have Retry-After.",
-        "content": {"application/json": {"schema": {"$ref": REF.format(name="Problem")}}},
-    }
-}
 _SCHEMES: Json = {
     "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
     "token": {"type": "apiKey", "in": "query", "name": "token"},
     "cookie": {"type": "apiKey", "in": "cookie", "name": "chatrooms_token"},
+    "ticket": {"type": "apiKey", "in": "query", "name": "ticket"},
 }
+_TIME, _LATER, _ISO = 1_767_225_600_000, 1_767_226_500_000, "2026-01-01T00:00:00.000Z"
+_ID, _SECRET = "k3v9-42", "q5Zc1vJ8"
+# The values in examples, by the names of fields and parameters.
+_SAMPLES: Json = {
+    "roomId": "lobby", "userId": "ada", "username": "Ada", "clientId": "tab-1", "title": "Lobby", "role": "user",
+    "private": False, "slowMode": 0, "onlineCount": 1, "hasMore": False, "more": False, "recovered": True,
+    "id": _ID, "messageId": _ID, "lastEventId": _ID, "message": "Hello", "content": "Hello", "timestamp": _TIME,
+    "createdAt": _ISO, "expiresAt": _LATER, "until": _LATER, "updated_at": _ISO, "expiresIn": 900,
+    "token": "eyJhbGciOi…", "access_token": "eyJhbGciOi…", "refreshToken": _SECRET, "refresh_token": _SECRET,
+    "ticket": _SECRET, "invite": _SECRET, "inviteId": "i7", "uses": 1, "createdBy": "ada", "actorId": "ada",
+    "action": "banned", "event": "room-message", "data": {"color": "red"}, "streamId": _SECRET, "key": "a", "keys": "a",
+    "replyId": "r8", "conversationId": "c1", "sessionId": "42", "robotId": None, "intent": None, "isHuman": True,
+    "isFromBot": False, "totalConnections": 1, "channels": {"room:lobby": 1}, "status": "ok", "path": "index.html",
+    "taskId": "import-7", "task_id": "import-7", "state": "running", "progress": 40, "estimated_time": 30,
+}  # fmt: skip

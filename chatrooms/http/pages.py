@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import html
 import os
+import re
 from collections.abc import Iterator, Sequence
+from functools import cached_property
+from html import escape
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +16,20 @@ import msgspec
 from tornado.web import HTTPError, StaticFileHandler
 
 from chatrooms.errors import Forbidden, Unavailable
-from chatrooms.http import openapi
 from chatrooms.http.base import Handler
-from chatrooms.metrics import CONTENT_TYPE
+from chatrooms.http.openapi import Json, document, operation
+from chatrooms.server.metrics import CONTENT_TYPE
 
 POLICY = (
     "default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+
+_CODE = re.compile(r"`([^`]+)`")
+_BOUNDS = {"minimum": "from", "maximum": "to", "maxLength": "at most", "default": "default"}
+
+
+VENDOR = "vendor/"  # third-party libraries, in folders that name the version
 
 
 class Page(Handler, StaticFileHandler):
@@ -34,12 +43,21 @@ class Page(Handler, StaticFileHandler):
         self.set_header("Cache-Control", "no-cache")
         self.set_header("Content-Security-Policy", POLICY)
 
+    def set_extra_headers(self, path: str) -> None:
+        if path.startswith(VENDOR):
+            self.set_header("Cache-Control", "public, max-age=31536000, immutable")
+
     def validate_absolute_path(self, root: str, absolute_path: str) -> str | None:
         if "\0" in absolute_path or not os.path.realpath(absolute_path).startswith(os.path.realpath(root) + os.sep):
             raise HTTPError(404)
         if not os.path.isfile(absolute_path):
             raise HTTPError(404)
         return absolute_path
+
+    @operation({200: "*/*", 206: "*/*", 304: None}, errors=("not-found", "bad-range"), token="none")
+    async def get(self, path: str, include_body: bool = True) -> None:
+        """A file of the demo."""
+        await super().get(path, include_body)
 
 
 def static_folder() -> Path:
@@ -58,29 +76,35 @@ def routes() -> list[tuple[Any, ...]]:
 
 
 class Index(Page):
-    """The page itself."""
-
+    @operation({200: "text/html", 206: "text/html", 304: None}, token="none")
     async def get(self, path: str, include_body: bool = True) -> None:
+        """The page of the demo."""
         await super().get("index.html", include_body)
 
     async def head(self, path: str) -> None:
         await self.get(path, include_body=False)
 
 
-class Health(Handler):
-    """The process answers."""
+class Condition(msgspec.Struct):
+    """`status` is `ok` or `ready`."""
 
+    status: str
+
+
+class Health(Handler):
     async def prepare(self) -> None:
         self.access.check_host(self.request)
 
+    @operation({200: Condition}, token="none")
     async def get(self) -> None:
-        self.answer({"status": "ok"})
+        """Answers as long as the process does."""
+        self.answer(Condition("ok"))
 
 
 class Ready(Handler):
-    """Whether new work should be sent here."""
-
+    @operation({200: Condition}, token="none")
     async def get(self) -> None:
+        """Tells whether new requests should be sent here."""
         if self.server.draining:
             raise Unavailable("draining", "The server is stopping.", 5)
         try:
@@ -91,44 +115,36 @@ class Ready(Handler):
             healthy = self.server.healthy
         if not healthy:
             raise Unavailable("unavailable", "The database does not answer.", 5)
-        self.answer({"status": "ready"})
+        self.answer(Condition("ready"))
 
 
 class MetricsText(Handler):
-    """For scrapers on this machine, and admins."""
-
+    @operation({200: CONTENT_TYPE}, errors=("forbidden",), token="optional")
     async def get(self) -> None:
+        """Metrics in Prometheus' text format, for scrapers on this machine and for admins."""
         if not self.access.local(self.request) and self.identity().role != "admin":
             raise Forbidden("forbidden", "Metrics are for this machine and for admins.")
         self.set_header("Content-Type", CONTENT_TYPE)
         self.finish(self.server.metrics.text())
 
 
-STYLE = "/static/css/reference.css"
-
-
 class Reference:
-    """The document of an application's routes; made once, when it is first asked for."""
+    """The OpenAPI document of an application and its page, each built when first requested."""
 
     def __init__(self, routes: Sequence[tuple[Any, ...]]) -> None:
         self._routes = routes
-        self._made: asyncio.Task[tuple[bytes, bytes]] | None = None
 
-    async def json(self) -> bytes:
-        return (await self._both())[0]
+    @cached_property
+    def document(self) -> Json:
+        return document(self._routes)
 
-    async def page(self) -> bytes:
-        return (await self._both())[1]
+    @cached_property
+    def json(self) -> bytes:
+        return msgspec.json.encode(self.document)
 
-    async def _both(self) -> tuple[bytes, bytes]:
-        if self._made is None:
-            # In a thread: it reads all handlers' code, which takes longer than the event loop may be held.
-            self._made = asyncio.create_task(asyncio.to_thread(self._make))
-        return await asyncio.shield(self._made)
-
-    def _make(self) -> tuple[bytes, bytes]:
-        document = openapi.document(self._routes)
-        return msgspec.json.encode(document), "".join(_page(document)).encode()
+    @cached_property
+    def page(self) -> str:
+        return "".join(_page(self.document))
 
 
 class _ReferenceHandler(Handler):
@@ -142,73 +158,126 @@ class _ReferenceHandler(Handler):
 
 
 class Document(_ReferenceHandler):
-    """The OpenAPI document."""
-
+    @operation({200: "application/json"}, token="none")
     async def get(self) -> None:
-        self.answer(await self.reference.json())
+        """This document."""
+        self.answer(await asyncio.to_thread(lambda: self.reference.json))  # the first time it takes 15 ms
 
 
 class Docs(_ReferenceHandler):
-    """The same, to be read."""
-
     def set_default_headers(self) -> None:
         super().set_default_headers()
         self.set_header("Content-Security-Policy", POLICY)
 
+    @operation({200: "text/html"}, token="none")
     async def get(self) -> None:
-        page = await self.reference.page()
+        """This document as a page."""
         self.set_header("Content-Type", "text/html; charset=utf-8")
-        self.finish(page)
+        self.finish(await asyncio.to_thread(lambda: self.reference.page))
 
 
-def _page(document: dict[str, Any]) -> Iterator[str]:
+def _page(told: Json) -> Iterator[str]:
+    """The parts of the document's page: plain HTML without a script."""
+    calls = [(path, *one) for path, methods in told["paths"].items() for one in methods.items()]
+    groups = {tag: list(some) for tag, some in groupby(calls, lambda one: one[2]["tags"][0])}
     yield f"""<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>chatrooms: the calls</title>
-<link rel="stylesheet" href="{STYLE}">
+<link rel="stylesheet" href="/static/css/reference.css">
 <main>
 <h1>The calls</h1>
-<p>Version {html.escape(document["info"]["version"])}. For programs: <a href="/api/openapi.json">openapi.json</a>.</p>
+<p>Version {escape(told["info"]["version"])}. For programs: <a href="/api/openapi.json">openapi.json</a>.</p>
+<nav>{" ".join(f'<a href="#{tag}">{tag}</a>' for tag in (*groups, "types"))}</nav>
 """
-    for path, operations in document["paths"].items():
-        for method, operation in operations.items():
-            yield from _operation(path, method, operation, document["components"]["schemas"])
+    for tag, some in groups.items():
+        yield f'<h2 id="{tag}">{tag}</h2>\n'
+        for path, method, call in some:
+            yield from _operation(f"{method.upper()} {path}", call, told["components"])
+    yield '<h2 id="types">types</h2>\n'
+    for name, schema in told["components"]["schemas"].items():
+        yield f'<section>\n<h3 id="{name}"><code>{name}</code></h3>\n<p>{_text(schema.get("description", ""))}</p>\n'
+        yield from _table(("field", "kind", "required"), list(_fields(schema)))
+        yield "</section>\n"
     yield "</main>\n</html>\n"
 
 
-def _operation(path: str, method: str, operation: dict[str, Any], schemas: dict[str, Any]) -> Iterator[str]:
-    yield f"<section>\n<h2><code>{method.upper()} {html.escape(path)}</code></h2>\n"
-    token = " Needs a token." if "security" in operation else ""
-    yield f"<p>{html.escape(operation['summary'])}{token}</p>\n"
-    rows = [(p["name"], p["in"], p["schema"], p["required"]) for p in operation["parameters"]]
-    if "requestBody" in operation:
-        name = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
-        required = schemas[name].get("required", [])
-        rows += [(field, "body", shape, field in required) for field, shape in schemas[name]["properties"].items()]
+def _operation(name: str, call: Json, components: Json) -> Iterator[str]:
+    yield f"<section>\n<h3><code>{escape(name)}</code></h3>\n"
+    yield f"<p>{_text(call['summary'])} {_text(call['description'])}"
+    yield "</p>\n" if {} in call.get("security", [{}]) else " Needs a token.</p>\n"
+    rows = [
+        (f"<code>{escape(one['name'])}</code>", one["in"], _kind(one["schema"]), _yes(one["required"]))
+        for one in call["parameters"]
+    ]  # fmt: skip
+    if "requestBody" in call:
+        body = call["requestBody"]["content"]["application/json"]
+        kinds = body["schema"].get("anyOf", [body["schema"]])
+        named = next(one["$ref"].rpartition("/")[2] for one in kinds if "$ref" in one)
+        rows += [(field, "body", kind, needed) for field, kind, needed in _fields(components["schemas"][named])]
+    yield from _table(("name", "in", "kind", "required"), rows)
+    if "requestBody" in call:
+        yield from _example("Example of the body", body)
+    problems = []
+    for status, told in call["responses"].items():
+        if "$ref" not in told:
+            yield from _answer(status, told)
+        elif status != "default":
+            found = components["responses"][told["$ref"].rpartition("/")[2]]["content"]["application/json"]["schema"]
+            problems.append((status, f"<code>{', '.join(found['properties']['code']['enum'])}</code>"))
+    yield from ("<details><summary>Errors</summary>\n", *_table(("error", "code"), problems), "</details>\n")
+    yield "</section>\n"
+
+
+def _answer(status: str, told: Json) -> Iterator[str]:
+    kinds = told.get("content", {})
+    shown = [_kind(content["schema"]) if "schema" in content else escape(kind) for kind, content in kinds.items()]
+    yield f"<p>Answers {status}: {' or '.join(shown) or escape(told['description'])}</p>\n"
+    for content in kinds.values():
+        yield from _example(f"Example of a {status}", content)
+
+
+def _fields(schema: Json) -> Iterator[tuple[str, str, str]]:
+    """The name and kind of each field of an object, and whether it is required."""
+    for name, kind in schema.get("properties", {}).items():
+        yield f"<code>{escape(name)}</code>", _kind(kind), _yes(name in schema.get("required", ()))
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
     if rows:
-        yield "<table>\n<tr><th>name<th>in<th>kind<th>required</tr>\n"
-        for field, place, shape, required in rows:
-            yield f"<tr><td><code>{html.escape(field)}</code><td>{place}<td>{html.escape(_kind(shape))}"
-            yield f"<td>{'yes' if required else ''}</tr>\n"
+        yield "<table>\n<tr>" + "".join(f"<th>{head}" for head in heads) + "</tr>\n"
+        yield from ("<tr>" + "".join(f"<td>{cell}" for cell in row) + "</tr>\n" for row in rows)
         yield "</table>\n"
-    answers = ", ".join(status for status in operation["responses"] if status != "default")
-    yield f"<p>Answers {answers}.</p>\n</section>\n"
 
 
-def _kind(schema: dict[str, Any]) -> str:
+def _example(title: str, content: Json) -> Iterator[str]:
+    if "example" in content:
+        shown = msgspec.json.format(msgspec.json.encode(content["example"])).decode()
+        yield f"<details><summary>{title}</summary><pre>{escape(shown)}</pre></details>\n"
+
+
+def _kind(schema: Json) -> str:
     """A schema in a few words."""
     if "anyOf" in schema:
         return " or ".join(_kind(inner) for inner in schema["anyOf"])
     if "$ref" in schema:
-        return str(schema["$ref"]).rpartition("/")[2]
-    words = [f"list of {_kind(schema['items'])}" if "items" in schema else str(schema.get("type", "any"))]
+        name = schema["$ref"].rpartition("/")[2]
+        return f'<a href="#{name}">{name}</a>'
+    if "items" in schema:
+        return f"list of {_kind(schema['items'])}"
+    words = [str(schema.get("type", "any"))]
     words += [f"{text} {schema[key]}" for key, text in _BOUNDS.items() if key in schema]
-    return ", ".join(words)
+    return escape(", ".join(words))
 
 
-_BOUNDS = {"minimum": "from", "maximum": "to", "maxLength": "at most", "default": "default"}
+def _text(text: str) -> str:
+    """A sentence as HTML, with code between backticks."""
+    return _CODE.sub(r"<code>\1</code>", escape(text))
+
+
+def _yes(holds: bool) -> str:
+    return "yes" if holds else ""
 
 
 ROUTES = [

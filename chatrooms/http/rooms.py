@@ -1,4 +1,4 @@
-"""Rooms and their messages (section 3)."""
+"""Rooms and their members (section 3)."""
 
 from __future__ import annotations
 
@@ -12,41 +12,20 @@ from msgspec import UNSET, UnsetType
 from chatrooms import names
 from chatrooms.errors import BadRequest, TooMany
 from chatrooms.http.base import Handler
-from chatrooms.rooms.message import Draft, Posted
+from chatrooms.http.openapi import Number, operation
+from chatrooms.identity import Identity
 from chatrooms.rooms.presence import Key
-from chatrooms.rooms.rules import Rules
-from chatrooms.rooms.settings import Change
-from chatrooms.users.tokens import Identity
+from chatrooms.rooms.rules import Rank, Rules
+from chatrooms.rooms.settings import SettingsChange
 
-MAX_BATCH = 500
-MAX_BATCH_BYTES = 1 << 20
 MAX_PAGE = 200
 MAX_SLOW_MODE = 86_400  # seconds
+ROOMS = MEMBERS = Number("limit", 100, 1, MAX_PAGE)
+READING = ("forbidden", "banned")  # the codes of rooms that one may not read
+WRITING = (*READING, "muted")
 
 
-class PostBody(msgspec.Struct, rename="camel"):
-    message: str
-    client_message_id: str | None = None
-    username: str | None = None
-    client_id: str | None = None
-
-
-class BatchItem(msgspec.Struct, rename="camel"):
-    message: str
-    client_message_id: str | None = None
-
-
-class BatchBody(msgspec.Struct, rename="camel"):
-    messages: list[BatchItem]
-    username: str | None = None
-    client_id: str | None = None
-
-
-class EditBody(msgspec.Struct):
-    message: str
-
-
-class ClientBody(msgspec.Struct, rename="camel"):
+class LeaveBody(msgspec.Struct, rename="camel"):
     client_id: str
 
 
@@ -61,52 +40,128 @@ class SettingsBody(msgspec.Struct, rename="camel"):
     title: str | UnsetType | None = UNSET
 
 
+class RoomSummary(msgspec.Struct, rename="camel"):
+    room_id: str
+    online_count: int
+    private: bool
+    title: str | None
+
+
+class RoomPage(msgspec.Struct, rename="camel"):
+    rooms: list[RoomSummary]
+    has_more: bool
+
+
+class Room(msgspec.Struct, rename="camel"):
+    """The settings of a room, and the caller's `role` in it; `slow_mode` in seconds."""
+
+    room_id: str
+    private: bool
+    title: str | None
+    slow_mode: float
+    role: str
+
+
+class Member(msgspec.Struct, rename="camel"):
+    """A member of a room; only guests without an account have `guest`."""
+
+    user_id: str
+    username: str
+    guest: bool | UnsetType = UNSET
+
+
+class RoomDetails(Room, kw_only=True):
+    """A room and its members; `members_truncated` is set if not all of them are listed."""
+
+    online_count: int
+    members: list[Member]
+    members_truncated: bool | UnsetType = UNSET
+
+
+class MemberPage(msgspec.Struct, rename="camel"):
+    """A page of members; `next` is the `after` of the next page."""
+
+    members: list[Member]
+    online_count: int
+    has_more: bool
+    next: str | UnsetType = UNSET
+
+
+class RoomHandler(Handler):
+    """A call about a room. Each method below raises Unauthorized, BadRequest or Forbidden."""
+
+    async def readable(self, room_id: str) -> tuple[Identity, str]:
+        """The caller, who may read the room, and the room's id."""
+        who, room_id = self.identity(), names.room_id(room_id)
+        await self.server.policy.readable(who, room_id)
+        return who, room_id
+
+    async def ruled(self, room_id: str, rank: Rank = Rank.MODERATOR) -> tuple[Identity, str]:
+        """The caller, who has this rank in the room, and the room's id."""
+        who, room_id = self.identity(), names.room_id(room_id)
+        await self.server.policy.ruled(who, room_id, rank)
+        return who, room_id
+
+    async def writable(self, room_id: str) -> tuple[Identity, str, Rules]:
+        """The caller, who may write in the room, the room's id and its rules."""
+        who, room_id = self.identity(), names.room_id(room_id)
+        return who, room_id, await self.server.policy.writable(who, room_id)
+
+
 class RoomList(Handler):
+    @operation({200: RoomPage}, query=("after", ROOMS))
     async def get(self) -> None:
+        """Lists the rooms that the caller may read, by id; `after` is the last id of the previous page."""
         who = self.identity()
-        limit = self.number("limit", 100, 1, MAX_PAGE)
+        limit = self.number(*ROOMS)
         after = self.query("after")
         ids = await self.server.directory.page(who, names.room_id(after) if after else "", limit + 1)
         rooms = [await self._listed(id) for id in ids[:limit]]
-        self.answer({"rooms": rooms, "hasMore": len(ids) > limit})
+        self.answer(RoomPage(rooms, len(ids) > limit))
 
-    async def _listed(self, room_id: str) -> dict[str, object]:
+    async def _listed(self, room_id: str) -> RoomSummary:
         rules = await self.server.policy.of(room_id)
-        online = self.server.rooms.online(room_id)
-        return {"roomId": room_id, "onlineCount": online, "private": rules.private, "title": rules.title}
+        return RoomSummary(room_id, self.server.rooms.online(room_id), rules.private, rules.title)
 
 
 class RoomInfo(Handler):
+    @operation({200: RoomDetails}, errors=("not-found", "banned"))
     async def get(self, room_id: str) -> None:
+        """Returns a room and its members."""
         who = self.identity()
         room_id = names.room_id(room_id)
         rules = await self.server.directory.find(who, room_id)
         members = self.server.rooms.members(room_id, None, MAX_PAGE)
         online = self.server.rooms.online(room_id)
         listed = self.server.rooms.described(room_id, members)
-        info = {**described(who, room_id, rules), "onlineCount": online, "members": listed}
+        info = {**msgspec.to_builtins(described(who, room_id, rules)), "onlineCount": online, "members": listed}
         if online > len(members):
             info["membersTruncated"] = True
         self.answer(info)
 
+    @operation(
+        {200: Room, 201: Room}, body=SettingsBody, example={"title": "The lobby", "slowMode": 2.5},
+        errors=(*READING, "conflict"),
+    )  # fmt: skip
     async def put(self, room_id: str) -> None:
+        """Creates a room, whose owner is the caller, or changes its settings."""
         who = self.identity()
         room_id = names.room_id(room_id)
         rules = await self.server.policy.readable(who, room_id)
         self.server.room_settings.check(who, room_id, rules)
         body = self.body(SettingsBody) if self.request.body else SettingsBody()
         title = names.title(body.title) if body.title else None if body.title is not UNSET else UNSET
-        wanted = Change(body.private, body.slow_mode, title)
+        wanted = SettingsChange(body.private, body.slow_mode, title)
         done = await self.server.room_settings.change(who, room_id, wanted)
         self.answer(described(who, room_id, done.rules), 201 if done.created else 200)
 
 
-class MemberList(Handler):
+class MemberList(RoomHandler):
+    @operation({200: MemberPage}, query=("after", MEMBERS), errors=READING)
     async def get(self, room_id: str) -> None:
-        who = self.identity()
-        room_id = names.room_id(room_id)
-        await self.server.policy.readable(who, room_id)
-        limit = self.number("limit", 100, 1, MAX_PAGE)
+        """Lists the members of a room; `after` is the `next` of the previous page."""
+        _, room_id = await self.readable(room_id)
+        limit = self.number(*MEMBERS)
         after = _decoded(self.query("after"))
         page = self.server.rooms.members(room_id, after, limit + 1)
         members = page[:limit]
@@ -120,74 +175,14 @@ class MemberList(Handler):
         self.answer(answer)
 
 
-class Posting(Handler):
-    """Posts messages; those to the assistant are answered in the room."""
-
-    async def answer_mentions(self, who: Identity, name: str, room_id: str, posted: list[Posted]) -> None:
-        new = [one.data for one in posted if not one.repeated]
-        await self.server.room_replies.consider(who, name, room_id, new)
-
-
-class MessageList(Posting):
-    async def get(self, room_id: str) -> None:
-        who = self.identity()
-        room_id = names.room_id(room_id)
-        await self.server.policy.readable(who, room_id)
-        limit = self.number("limit", 50, 1, MAX_PAGE)
-        page = await self.server.messages.history(room_id, self.query("before"), self.query("after"), limit)
-        messages = b",".join(page.messages)
-        more = b"true" if page.has_more else b"false"
-        self.answer(b'{"messages":[' + messages + b'],"hasMore":' + more + b"}")
-
+class Typing(RoomHandler):
+    @operation(
+        {204: None}, body=TypingBody, example={"clientId": "tab-1"},
+        errors=(*WRITING, "name-taken"),
+    )  # fmt: skip
     async def post(self, room_id: str) -> None:
-        who = self.identity()
-        room_id = names.room_id(room_id)
-        rules = await self.server.policy.writable(who, room_id)
-        body = self.body(PostBody)
-        name = self.username(who, body.username, body.client_id)
-        drafts = [Draft(body.message, body.client_message_id)]
-        (posted,) = await self.server.messages.post(who, name, room_id, drafts, rules)
-        await self.answer_mentions(who, name, room_id, [posted])
-        self.answer(posted.data, 200 if posted.repeated else 201)
-
-
-class Batch(Posting):
-    async def post(self, room_id: str) -> None:
-        who = self.identity()
-        room_id = names.room_id(room_id)
-        rules = await self.server.policy.writable(who, room_id)
-        body = self.body(BatchBody, MAX_BATCH_BYTES)
-        if not 1 <= len(body.messages) <= MAX_BATCH:
-            raise BadRequest("bad-field", f"messages must have 1 to {MAX_BATCH} entries.")
-        name = self.username(who, body.username, body.client_id)
-        drafts = [Draft(item.message, item.client_message_id) for item in body.messages]
-        posted = await self.server.messages.post(who, name, room_id, drafts, rules)
-        await self.answer_mentions(who, name, room_id, posted)
-        self.answer(b'{"messages":[' + b",".join(p.data for p in posted) + b"]}", _status(posted))
-
-
-class Message(Handler):
-    async def patch(self, room_id: str, message_id: str) -> None:
-        who = self.identity()
-        room_id = names.room_id(room_id)
-        await self.server.policy.writable(who, room_id)
-        body = self.body(EditBody)
-        self.answer(await self.server.messages.edit(who, room_id, message_id, body.message))
-
-    async def delete(self, room_id: str, message_id: str) -> None:
-        who = self.identity()
-        room_id = names.room_id(room_id)
-        rules = await self.server.policy.readable(who, room_id)
-        for reply_id in await self.server.messages.delete(who, room_id, message_id, rules):
-            await self.server.replies.stop_by_id(reply_id, who.username or who.user_id)
-        self.set_status(204)
-
-
-class Typing(Handler):
-    async def post(self, room_id: str) -> None:
-        who = self.identity()
-        room_id = names.room_id(room_id)
-        await self.server.policy.writable(who, room_id)
+        """Tells the room that the caller is typing, at most once in 2 seconds."""
+        who, room_id, _ = await self.writable(room_id)
         body = self.body(TypingBody) if self.request.body else TypingBody()
         name = self.username(who, body.username, body.client_id)
         try:
@@ -197,30 +192,19 @@ class Typing(Handler):
         self.set_status(204)
 
 
-class Leave(Handler):
+class Leave(RoomHandler):
+    @operation({204: None}, body=LeaveBody, example={"clientId": "tab-1"}, errors=READING)
     async def post(self, room_id: str) -> None:
-        who = self.identity()
-        room_id = names.room_id(room_id)
-        await self.server.policy.readable(who, room_id)
-        body = self.body(ClientBody)
+        """Leaves a room at once, without the grace period of a lost connection."""
+        who, room_id = await self.readable(room_id)
+        body = self.body(LeaveBody)
         await self.server.orders.leave(room_id, who.user_id, names.client_id(body.client_id))
         self.set_status(204)
 
 
-def described(who: Identity, room_id: str, rules: Rules) -> dict[str, object]:
-    """A room as its rules have it; `role` is that of the caller in the room."""
+def described(who: Identity, room_id: str, rules: Rules) -> Room:
     role = rules.rank_of(who.user_id).name.lower()
-    return {
-        "roomId": room_id,
-        "private": rules.private,
-        "title": rules.title,
-        "slowMode": rules.slow_mode,
-        "role": role,
-    }
-
-
-def _status(posted: list[Posted]) -> int:
-    return 200 if all(p.repeated for p in posted) else 201
+    return Room(room_id, rules.private, rules.title, rules.slow_mode, role)
 
 
 def _encoded(key: Key) -> str:
@@ -241,9 +225,6 @@ ROUTES = [
     (r"/api/rooms", RoomList),
     (r"/api/rooms/([^/]+)", RoomInfo),
     (r"/api/rooms/([^/]+)/members", MemberList),
-    (r"/api/rooms/([^/]+)/messages", MessageList),
-    (r"/api/rooms/([^/]+)/messages/batch", Batch),
-    (r"/api/rooms/([^/]+)/messages/([^/]+)", Message),
     (r"/api/rooms/([^/]+)/typing", Typing),
     (r"/api/rooms/([^/]+)/leave", Leave),
 ]

@@ -1,49 +1,120 @@
-"""What handlers that open streams share: the position asked for, the response head, soft refusals."""
+"""What handlers that open streams share: the position asked for, the connection taken, soft refusals, polls."""
 
 from __future__ import annotations
 
-import random
 import socket
+from functools import partial
+from typing import Any
 
-from tornado.iostream import IOStream
+import msgspec
 from tornado.web import RequestHandler
 
 from chatrooms import sse
-from chatrooms.errors import Problem
-from chatrooms.http.base import Handler
-from chatrooms.log.event import event_id, parse_id
+from chatrooms.errors import TooMany, Unauthorized, Unavailable
+from chatrooms.http.base import SAFE_METHODS, Handler
+from chatrooms.http.openapi import EVENTS
+from chatrooms.http.tornado_internals import release
+from chatrooms.identity import Identity
 from chatrooms.logs import log_access
-from chatrooms.streams.encoding import NAMED, Encoding
-from chatrooms.streams.stream import say_goodbye
-from chatrooms.users.tokens import Identity
+from chatrooms.sessions.owners import visitor
+from chatrooms.streams.opening import Fields, MakeStream, StreamKind
+from chatrooms.streams.stream import Stream, say_goodbye
 
-SOFT_RETRY_MS = (5000, 15000)  # a soft refusal asks to come back after this, at random
-
-
-def position_asked(handler: Handler) -> str:
-    """The position asked for: the header's, else the query's, else none."""
-    return handler.request.headers.get("Last-Event-ID", "") or handler.query("lastEventId")
+SESSION = "session"  # the family that may be read without a token, where guests are allowed
 
 
-def refuse_softly(handler: Handler, who: Identity, asked: str, problem: Problem, encoding: Encoding = NAMED) -> None:
-    """A refusal that passes, told as a stream that ends; to who does not wait, raises TooMany.
+class PolledEvent(msgspec.Struct):
+    """An event of the stream."""
 
-    `asked` is the position that the reader came with, which it keeps. A native EventSource gives up
-    for good on any status but 200 (WHATWG, 9.2.3).
-    """
-    handler.server.quotas.refuse_softly(who)
-    log = handler.server.log
-    id = asked if parse_id(asked) else event_id(log.epoch, log.head)
-    data = {"reason": problem.code, "reconnect": True}
-    frame = encoding.signal("closing", data, id, random.randint(*SOFT_RETRY_MS))
-    sock = take_socket(handler)
-    if sock is not None:
-        say_last(sock, stream_head(handler) + frame)
+    event: str
+    id: str
+    data: Any
 
 
-def stream_head(handler: Handler) -> bytes:
-    """The response head of a stream, with what CORS asks for."""
-    return sse.head(tuple(handler.access.cors_headers(handler.request)))
+class Poll(msgspec.Struct, rename="camel"):
+    """The next events of a stream; the next poll goes on from `last_event_id`, at once if there are `more`."""
+
+    events: list[PolledEvent]
+    more: bool
+    last_event_id: str
+    recovered: bool
+
+
+STREAM = (EVENTS, Poll)  # what a stream that can also be polled answers
+
+
+class StreamHandler(Handler):
+    """Opens streams, by themselves or as polls."""
+
+    async def serve(self, family: str, who: Identity, fields: Fields) -> None:
+        """Opens the stream of a family, or answers a poll. Raises what refuses it, softly to a reader that comes back.
+
+        204 for a reader that has seen the end: nothing else makes a native EventSource stop.
+        """
+        await self.open(self.server.opener.kind(family, who, fields))
+
+    async def open(self, kind: StreamKind) -> None:
+        """The same with a kind of one's own."""
+        asked, polls = self.position_asked(), self.polls()
+        try:
+            if polls:
+                over = await self._poll(kind, asked)
+            else:
+                over = not await self.server.opener.open(kind, asked, lambda: self._connect(kind))
+        except (TooMany, Unavailable) as problem:
+            if polls or not asked:
+                raise
+            last = self.server.opener.refuse_softly(kind, asked, problem)
+            sock = take_socket(self)
+            if sock is not None:
+                say_last(sock, self.stream_head(*kind.headers) + last)
+            return
+        if over:
+            self.set_status(204)
+
+    def position_asked(self) -> str:
+        """The position asked for: the header's, else the query's, else none."""
+        return self.request.headers.get("Last-Event-ID", "") or self.query("lastEventId")
+
+    def polls(self) -> bool:
+        """Whether the answer is to be JSON, at once."""
+        return self.query("poll") in ("1", "true", "True")
+
+    def stream_head(self, *more: tuple[str, str]) -> bytes:
+        """The response head of a stream, with what CORS asks for."""
+        return sse.head((*more, *self.access.cors_headers(self.request)))
+
+    async def reader(self, family: str, ticket: str = "", token: str = "") -> Identity:
+        """Who asks for a stream, by a ticket or token of its own or else as the call says; sessions may be visited.
+
+        Raises Unauthorized; Forbidden, also for a write of a foreign page without a token.
+        """
+        if ticket:
+            return await self.server.authenticator.redeem(ticket)
+        try:
+            return self.server.authenticator.verify(token) if token else self.identity()
+        except Unauthorized as problem:
+            if problem.code != "token-missing" or family != SESSION or not self.server.options.guests:
+                raise
+        if self.request.method not in SAFE_METHODS:
+            self.access.check_origin(self.request)
+        return visitor(self.access.address(self.request))
+
+    async def _poll(self, kind: StreamKind, asked: str) -> bool:
+        """Whether nothing follows, and so nothing was answered."""
+        page = await self.server.opener.poll(kind, asked)
+        if page is not None:
+            self.answer(page)
+        return page is None
+
+    def _connect(self, kind: StreamKind) -> tuple[MakeStream, bytes] | None:
+        sock = take_socket(self)
+        return None if sock is None else (partial(Stream, self.server.hub, sock), self.stream_head(*kind.headers))
+
+
+def given(**fields: str) -> Fields:
+    """The fields of a request that are there."""
+    return {name: value for name, value in fields.items() if value}
 
 
 def take_socket(handler: RequestHandler) -> socket.socket | None:
@@ -54,19 +125,7 @@ def take_socket(handler: RequestHandler) -> socket.socket | None:
     handler.set_status(200)
     log_access(handler)
     handler.on_finish()
-    stream = handler.detach()
-    return _release(stream)
-
-
-def _release(stream: IOStream) -> socket.socket | None:
-    """Makes the IOStream let go of its socket: it must neither poll nor close it any more."""
-    sock: socket.socket | None = stream.socket
-    if sock is None or stream.closed():
-        return None
-    stream.io_loop.remove_handler(sock)
-    stream.socket = None  # type: ignore[assignment]
-    stream._closed = True
-    return sock
+    return release(handler.detach())
 
 
 def say_last(sock: socket.socket, data: bytes) -> None:

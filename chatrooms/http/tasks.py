@@ -12,16 +12,18 @@ from msgspec import UNSET, UnsetType
 from tornado.iostream import StreamClosedError
 
 from chatrooms import names
-from chatrooms.errors import BadRequest, Conflict, Forbidden, Problem, TooMany, Unavailable
+from chatrooms.errors import BadRequest, Conflict, Forbidden, Problem
 from chatrooms.http.base import Handler
-from chatrooms.http.streaming import position_asked, refuse_softly, say_last, stream_head, take_socket
-from chatrooms.log.event import MAX_SEQ, event_id
+from chatrooms.http.openapi import Number, operation
+from chatrooms.http.rooms import READING, RoomHandler
+from chatrooms.http.streaming import STREAM, StreamHandler, given
+from chatrooms.log.event import MAX_SEQ
 from chatrooms.tasks.export import FORMATS
 from chatrooms.tasks.result import StoredResult
-from chatrooms.tasks.task import COMPLETED, STATES, TASK, Change, Task
-from chatrooms.users.tokens import Identity
+from chatrooms.tasks.task import COMPLETED, STATES, Change, TaskState
 
 MAX_PAGE = 200
+LIMIT = Number("limit", 50, 1, MAX_PAGE)
 
 Percent = Annotated[float, msgspec.Meta(ge=0, le=100)]
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=MAX_SEQ)]
@@ -40,9 +42,13 @@ class ChangeBody(msgspec.Struct):
     error: str | None = None
 
 
-class TaskList(Handler):
-    """A user's tasks."""
+class TaskPage(msgspec.Struct, rename={"has_more": "hasMore"}):
+    tasks: list[TaskState]
+    has_more: bool
 
+
+class TaskList(Handler):
+    @operation({200: TaskPage}, query=("user_id", "state", "after", LIMIT), errors=("user-mismatch",))
     async def get(self) -> None:
         """Tasks, newest first; `user_id` is for agents and above, others see their own."""
         who = self.identity()
@@ -54,12 +60,16 @@ class TaskList(Handler):
             _check_state(state)
         if after:
             names.task_id(after)
-        limit = self.number("limit", 50, 1, MAX_PAGE)
+        limit = self.number(*LIMIT)
         tasks = await self.server.tasks.page(names.user_id(user_id), after, state, limit + 1)
         more = b"true" if len(tasks) > limit else b"false"
         listed = b",".join(task.data() for task in tasks[:limit])
         self.answer(b'{"tasks":[' + listed + b'],"hasMore":' + more + b"}")
 
+    @operation(
+        {201: TaskState}, body=TaskBody, example={"title": "Import"},
+        errors=("user-mismatch", "conflict", "too-many-tasks"),
+    )  # fmt: skip
     async def post(self) -> None:
         """Makes a task; its owner is the caller, or for service and admin whom `user_id` names."""
         who = self.identity()
@@ -75,13 +85,17 @@ class TaskList(Handler):
 
 
 class OneTask(Handler):
-    """A task."""
-
+    @operation({200: TaskState}, errors=("forbidden", "not-found"))
     async def get(self, task_id: str) -> None:
+        """Returns a task."""
         who = self.identity()
         task = await self.server.tasks.readable(who, names.task_id(task_id))
         self.answer(task.data())
 
+    @operation(
+        {200: TaskState}, body=ChangeBody, example={"state": "running", "progress": 40, "estimated_time": 30},
+        errors=("forbidden", "not-found", "conflict"),
+    )  # fmt: skip
     async def patch(self, task_id: str) -> None:
         """Changes a task: `state` cancelled ends one that the server runs, on whatever node."""
         who = self.identity()
@@ -96,38 +110,15 @@ class OneTask(Handler):
         self.answer(task.data())
 
 
-class Progress(Handler):
-    """The progress of a task: its state at once, then each change; `complete` or `error` is the last."""
-
+class Progress(StreamHandler):
+    @operation({200: STREAM, 204: None}, query=("clientId", "lastEventId", "poll"), errors=("forbidden", "not-found"))
     async def get(self, task_id: str) -> None:
-        who = await self.stream_identity()
-        task_id = names.task_id(task_id)
-        asked = position_asked(self)
-        try:
-            self.server.quotas.open_stream(who)
-            self.server.hub.check_room_for(who.user_id)
-            task, position = await self.server.tasks.present(who, task_id)
-            self.server.hub.check_room_for(who.user_id)  # again: others came while it was read
-        except (TooMany, Unavailable) as problem:
-            if not asked:
-                raise
-            refuse_softly(self, who, asked, problem, TASK)
-            return
-        self.server.authenticator.check(who)  # again: it may have been shut out meanwhile
-        if task.ended and asked == event_id(self.server.log.epoch, position):
-            self.set_status(204)  # it has seen the end: nothing else makes a native EventSource stop
-            return
-        self._write(who, task, position)
+        """Streams the progress of a task: its state at once, then each change; `complete` or `error` is the last.
 
-    def _write(self, who: Identity, task: Task, position: int) -> None:
-        streams, head = self.server.task_streams, stream_head(self)
-        sock = take_socket(self)
-        if sock is None:
-            return
-        if task.ended:
-            say_last(sock, head + streams.first(task, position))
-        else:
-            streams.open(sock, who, task, position, head)
+        204 to a reader that has seen the last one.
+        """
+        who = await self.stream_identity()
+        await self.serve("task", who, given(taskId=task_id, clientId=self.query("clientId")))
 
 
 def _check_state(state: str) -> None:
@@ -168,17 +159,24 @@ class ExportBody(msgspec.Struct):
     format: Literal["jsonl", "html"] = "jsonl"
 
 
-class Export(Handler):
-    """Writes the messages of a room to a file, as a task."""
+class StartedTask(msgspec.Struct):
+    task_id: str
 
+
+class Export(RoomHandler):
+    @operation(
+        {202: StartedTask}, body=ExportBody, example={"format": "jsonl"}, errors=(*READING, "too-many-tasks", "full")
+    )
     async def post(self, room_id: str) -> None:
-        who = self.identity()
-        room_id = names.room_id(room_id)
-        await self.server.policy.readable(who, room_id)
+        """Starts a task that writes the messages of a room to a file."""
+        who, room_id = await self.readable(room_id)
         body = self.body(ExportBody) if self.request.body else ExportBody()
         self.server.quotas.export(who)
         task = await self.server.exports.start(who, room_id, body.format)
         self.answer({"task_id": task.task_id}, 202)
+
+
+FILES = tuple(form.media_type for form in FORMATS.values())
 
 
 class Download(Handler):
@@ -191,6 +189,9 @@ class Download(Handler):
         if self._taken is not None and not self._taken.done():
             self._taken.set_exception(StreamClosedError())
 
+    @operation(
+        {200: FILES, 206: FILES}, errors=(*READING, "not-found", "conflict", "bad-range", "ticket-invalid"),
+    )  # fmt: skip
     async def get(self, task_id: str) -> None:
         """A file, for who may see the task and read the room; `Range` asks for a part of it."""
         who = await self.stream_identity()

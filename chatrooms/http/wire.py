@@ -9,15 +9,16 @@ from http.client import responses
 from typing import Any
 
 import msgspec
-from tornado.iostream import IOStream, SSLIOStream, UnsatisfiableReadError
+from tornado.iostream import SSLIOStream, UnsatisfiableReadError
 
 from chatrooms.errors import BadRequest, Problem, TooLarge
+from chatrooms.http.tornado_internals import MeasuredStream
 
 HEAD_TIMEOUT = 10.0  # seconds from the first byte of a head (or the connection's begin) to its last
 BODY_TIMEOUT = 12.0  # seconds from the end of a head to that of its body
 IDLE_TIMEOUT = 75.0  # seconds without a byte between two requests
 ANSWER_TIMEOUT = 60.0  # seconds in which the peer must take what was written to it, however slowly it reads
-OWED_BYTES = 32 << 20  # of answers that wait for their peers, on all connections; beyond it who owes most is cut
+OWED_BYTES = 32 << 20  # of answers not taken yet, on all connections; beyond it the peer that owes most is cut off
 
 # What Tornado says, bare, to what it cannot read.
 _BARE = b"HTTP/1.1 400 Bad Request\r\n\r\n"
@@ -52,10 +53,10 @@ BODY_TOO_LARGE = refusal(TooLarge("too-large", "The request is too large."))
 
 
 class Backlog:
-    """What has been written to connections and their peers have not taken: at most OWED_BYTES of it in memory.
+    """What was written to connections and their peers have not taken: at most OWED_BYTES of it in memory.
 
-    Who owes most, by address, is cut off first, the answer that waits longest: who reads slowly is not cut off
-    by somebody else who reads nothing. Behind a proxy, which reads for all, they are all one.
+    The address that owes most loses its oldest answer first, so a slow reader is not cut off because of a peer
+    that reads nothing. Behind a proxy, which reads for everybody, all of them count as one address.
     """
 
     def __init__(self) -> None:
@@ -93,7 +94,7 @@ class Backlog:
         self._total += bytes
 
 
-class Wire(IOStream):
+class Wire(MeasuredStream):
     """A connection that says in JSON what is wrong, and that has a deadline while it is read.
 
     refusal   what is said instead of Tornado's bare 400
@@ -134,7 +135,7 @@ class Wire(IOStream):
 
     def check(self, now: float) -> None:
         """Cuts the connection when its time is over."""
-        if self.idle and self._read_buffer_size:
+        if self.idle and self.unread:
             self.idle = False
             self.deadline = now + HEAD_TIMEOUT
         if now >= min(self.deadline, self.owes_by):
@@ -143,13 +144,12 @@ class Wire(IOStream):
     def write(self, data: bytes | memoryview) -> asyncio.Future[None]:
         return super().write(self.refusal if data == _BARE else data)
 
-    def _handle_write(self) -> None:
-        super()._handle_write()
-        if not self._write_buffer:
+    def on_written(self, unsent: int) -> None:
+        if not unsent:
             self.owes_by = math.inf
         elif self.owes_by == math.inf:
             self.owes_by = asyncio.get_running_loop().time() + ANSWER_TIMEOUT
-        self._backlog.note(self, 0 if self.closed() else len(self._write_buffer))
+        self._backlog.note(self, unsent)
 
     def close(self, exc_info: Any = False) -> None:
         self._backlog.note(self, 0)

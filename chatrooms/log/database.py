@@ -16,7 +16,7 @@ Row = tuple[Any, ...]
 
 
 class Source(Protocol):
-    """What can be asked: the database, or a transaction in it."""
+    """What can be queried: the database, or a transaction in it."""
 
     async def fetch(self, sql: str, *args: object) -> list[Row]:
         """The rows of a query."""
@@ -32,7 +32,7 @@ class Transaction(Source, Protocol):
         """Runs one statement for each row."""
 
     async def insert(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-        """Adds rows to a table, in the fastest way that the engine has for so many."""
+        """Adds rows to a table in the engine's fastest way for so many."""
 
 
 class Database(Source, Protocol):
@@ -44,10 +44,10 @@ class Database(Source, Protocol):
     shared: bool
 
     async def open(self) -> None:
-        """Connects, and makes or upgrades the schema. Raises ConfigError; StartFailure when it is away."""
+        """Connects, and creates or upgrades the schema. Raises ConfigError; StartFailure when it does not answer."""
 
     async def close(self) -> None:
-        """Lets go of it, after the transaction under way."""
+        """Closes it after the transaction in progress."""
 
     def transaction(self) -> AbstractAsyncContextManager[Transaction]:
         """A write transaction: committed on leaving, rolled back on an exception.
@@ -56,7 +56,7 @@ class Database(Source, Protocol):
         """
 
     def appending(self) -> AbstractAsyncContextManager[Transaction]:
-        """The transaction in which the log appends: nobody else appends from its begin to its end.
+        """The transaction in which the log appends: nobody else appends until it ends.
 
         Also for whatever else changes a table that commands of appends write; in short steps. A command
         of `Log.append` shares its commit with others, where there is a log.

@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 import msgspec
 
-CONTROL = "control"  # the topic of orders that every node obeys: revoke, kick, rules changed
+CONTROL = "control"  # the topic of orders that every node applies: revoke, kick, rules changed
 MAX_SEQ = 2**53 - 1  # the largest integer that JavaScript holds exactly
 
-PURGED = "log-purged"  # the order to forget what was read of the log: its text is about to go
+PURGED = "log-purged"  # the order to drop cached events of the log: they are about to be removed
 
 _ID = re.compile(r"([0-9a-z]{1,16})-(0|[1-9][0-9]{0,15})\Z", re.ASCII)
 
@@ -45,7 +45,7 @@ class Position(NamedTuple):
 
 
 def purged(until: int = MAX_SEQ) -> Event:
-    """The order to every node to drop what its tails have of events up to that seq, before they are removed."""
+    """The order to every node to drop events up to that seq from its tails, before they are removed."""
     return Event(PURGED, msgspec.json.encode({"until": until}), (CONTROL,))
 
 
@@ -55,7 +55,7 @@ def event_id(epoch: str, seq: int) -> str:
 
 
 def parse_id(text: str) -> Position | None:
-    """The position that an id names, or None when it is none of ours."""
+    """The position that an id names; None for anything else."""
     match = _ID.match(text)
     if match is None or int(match[2]) > MAX_SEQ:
         return None

@@ -16,7 +16,7 @@ Command = Callable[[Transaction], Awaitable[Sequence[Event]]]
 
 
 class Appended(NamedTuple):
-    """What became of an event: the one in the log, and whether it had been there before."""
+    """The outcome for an event: the one in the log, and whether it was already there."""
 
     event: Event
     repeated: bool
@@ -35,7 +35,7 @@ class Job:
 
 
 class Waiting:
-    """Jobs that wait for a commit; `events` is what they count for."""
+    """Jobs waiting for a commit; `events` is how many events they count as."""
 
     def __init__(self) -> None:
         self._jobs: deque[Job] = deque()
@@ -49,7 +49,7 @@ class Waiting:
         self.events += size_of(job)
 
     def take(self, most: int) -> list[Job]:
-        """The next of them, until they count for so many events."""
+        """The next jobs, up to that many events."""
         taken, size = [], 0
         while self._jobs and size < most:
             taken.append(self._jobs.popleft())
@@ -78,7 +78,7 @@ class Group:
     async def run(self, tx: Transaction, job: Job) -> list[Appended] | Problem:
         events = job.events
         if job.command is not None:
-            # A command must find what stands before it: a deletion erases an edit of the same group.
+            # A command must see what precedes it: a deletion erases an edit in the same group.
             await self.insert(tx)
             try:
                 events = [*events, *await job.command(tx)]
@@ -87,7 +87,7 @@ class Group:
         return [self._add(event) for event in events]
 
     async def insert(self, tx: Transaction) -> None:
-        """Writes what was added since the last call."""
+        """Writes the events added since the last call."""
         events, self._inserted = self.added[self._inserted :], len(self.added)
         if not events:
             return
@@ -108,13 +108,13 @@ class Group:
 
 
 def size_of(job: Job) -> int:
-    """What a job counts for: a command makes about one event."""
+    """How many events a job counts as: a command makes about one."""
     return max(1, len(job.events))
 
 
 def answer(job: Job, outcome: list[Appended] | Problem) -> None:
-    """Tells a caller what became of its append."""
-    if job.future.done():  # the caller went away
+    """Gives a caller the outcome of its append."""
+    if job.future.done():  # the caller has gone
         return
     if isinstance(outcome, Problem):
         job.future.set_exception(outcome)

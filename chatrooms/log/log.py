@@ -3,8 +3,8 @@
 Appends that arrive while one commit is under way go together in the next. A caller is answered, and the event
 handed to its readers, only after the commit: nobody sees an event that a crash can take back.
 
-Where other nodes append to the same log, each node takes from it what it lacks, in order: when it is
-rung for, before an append of its own (it sees the head under the lock), and once a second.
+Where other nodes append to the same log, each node reads the events it has missed, in order: when it is
+rung, before an append of its own (it sees the head under the lock), and once a second.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from chatrooms.log.retention import Extent, between, extent_of, new_epoch, remov
 from chatrooms.logs import described, tell
 
 MAX_GROUP = 512  # events in one commit
-PROBE = 1.0  # seconds between two looks at a database that failed
+PROBE = 1.0  # seconds between two probes of a failed database
 MAX_WAITING = 20_000  # events waiting for a commit; beyond it a write is refused, not queued
-LOOK = 1.0  # seconds between two looks for what other nodes have appended
-PAGE = 500  # events of other nodes taken at once; with more to take, none is appended
+LOOK = 1.0  # seconds between two checks for events of other nodes
+PAGE = 500  # events of other nodes read at once; nothing is appended while more are missing
 ERASED = "erased"
 
 Listener = Callable[[Sequence[Event]], None]
@@ -34,7 +34,7 @@ HealthListener = Callable[[bool], None]
 _READ = """
 select e.seq, e.type, e.data, e.ref from event_topics t join events e on e.seq = t.seq
 where t.topic = $1 and t.seq > $2 and t.seq <= $3 and e.type <> 'erased' order by t.seq limit $4"""
-# The limit stands inside, so that no more rows are looked at, erased ones included.
+# The limit is inside, so that no more rows than that are scanned, erased ones included.
 _COUNT = """
 select count(*), coalesce(sum(case when type = 'erased' then 1 else 0 end), 0) from (
   select e.type from event_topics t join events e on e.seq = t.seq
@@ -44,11 +44,11 @@ log = logging.getLogger(__name__)
 
 
 class _FarBehind(Exception):
-    """Others have appended more than can be taken while the log is locked."""
+    """Other nodes have appended more than can be read while the log is locked."""
 
 
 class _OtherLife(Exception):
-    """The log in the database is not the one that was read so far: it has shrunk, or is of another epoch."""
+    """The log in the database is not the one read so far: it has shrunk or has another epoch."""
 
 
 class Log:
@@ -62,12 +62,13 @@ class Log:
 
     def __init__(
         self, database: Database, listener: Listener, on_health: HealthListener = lambda healthy: None,
-        on_append: Listener = lambda events: None,
+        on_append: Listener = lambda events: None, on_renewal: Callable[[], None] = lambda: None,
     ) -> None:  # fmt: skip
         self._database = database
         self._listener = listener
         self._on_health = on_health
         self._on_append = on_append
+        self._on_renewal = on_renewal
         self._probe: asyncio.Task[None] | None = None
         self._waiting = Waiting()
         self._wake = asyncio.Event()
@@ -75,13 +76,12 @@ class Log:
         self._looking: asyncio.Task[None] | None = None
         self._looked: asyncio.Future[None] | None = None
         self._closing = False
-        self.on_renewal: Callable[[], None] = lambda: None
         self.epoch = ""
         self.head = 0
         self.floor = 0
 
     async def open(self) -> None:
-        """Reads where the log stands, and starts to write."""
+        """Reads the extent of the log and starts the writer."""
         async with self._database.appending() as tx:
             await tx.execute("insert into meta values ('epoch', $1) on conflict (name) do nothing", new_epoch())
             self.head, self.floor, self.epoch = await extent_of(tx)
@@ -90,7 +90,7 @@ class Log:
             self._looking = asyncio.create_task(self._look_now_and_then())
 
     async def close(self) -> None:
-        """Commits what is waiting and stops."""
+        """Commits waiting appends and stops."""
         self._closing = True
         if self._looking is not None:
             self._looking.cancel()
@@ -102,7 +102,7 @@ class Log:
 
     @property
     def healthy(self) -> bool:
-        """Whether the last write that was tried went through."""
+        """Whether the last attempt to write succeeded."""
         return self._probe is None
 
     async def append(self, events: Sequence[Event], command: Command | None = None) -> list[Appended]:
@@ -123,13 +123,13 @@ class Log:
         return await job.future
 
     def ring(self, seq: int) -> None:
-        """Somebody says that the log reaches that far: what is missing here is taken soon."""
+        """The log is said to reach that far: events missing here are read soon."""
         if seq > self.head and self._looked is None and self._database.shared and not self._closing:
             self._looked = asyncio.get_running_loop().create_future()
             self._wake.set()
 
     async def reach(self, position: Position) -> None:
-        """Returns when this node has taken all up to a position, if it is one of this log.
+        """Returns when this node has read everything up to a position, if it is one of this log.
 
         Raises Unavailable when the database does not say.
         """
@@ -153,7 +153,7 @@ class Log:
         return most if looked_at == most else int(looked_at - erased)
 
     def knows(self, position: Position) -> bool:
-        """Whether all that followed that position is still there to be read."""
+        """Whether everything after that position can still be read."""
         return position.epoch == self.epoch and self.floor <= position.seq <= self.head
 
     async def forget(self, before_ms: int) -> int:
@@ -179,13 +179,13 @@ class Log:
                 return
 
     async def _look_now_and_then(self) -> None:
-        """A wake-up may be lost: this is how late its events can be."""
+        """A ring may be lost: this bounds how late its events can be."""
         while True:
             await asyncio.sleep(LOOK)
             self.ring(self.head + 1)
 
     async def _look(self) -> None:
-        """Takes what other nodes have appended, if somebody has rung, and tells who waits for that."""
+        """Reads what other nodes have appended, if somebody has rung, and wakes callers that wait for it."""
         looked, self._looked = self._looked, None
         if looked is None:
             return
@@ -194,7 +194,7 @@ class Log:
         except Exception as error:
             log.warning("what others have appended cannot be read: %s", error)
             looked.set_exception(Unavailable("unavailable", "The database does not answer right now.", 1))
-            looked.exception()  # may be nobody's business
+            looked.exception()  # nobody may be waiting
             self._fell_ill()
         else:
             looked.set_result(None)
@@ -206,7 +206,7 @@ class Log:
             await self._begin_anew()
 
     async def _begin_anew(self) -> None:
-        """Goes on where the database ends, in a new epoch: no position from before means anything any more."""
+        """Continues where the database ends, in a new epoch: earlier positions are void."""
         async with self._database.appending() as tx:
             extent = await renewed(tx, self.epoch, self.head)
         if extent.epoch != self.epoch:
@@ -215,17 +215,17 @@ class Log:
                 "epoch %s begins, readers start anew", extent.head, self.head, extent.epoch,
             )  # fmt: skip
             self.head, self.floor, self.epoch = extent
-            tell(self.on_renewal)
+            tell(self._on_renewal)
 
     async def _take(self, source: Source, extent: Extent) -> None:
-        """Hands what other nodes have appended to the listener, a page at a time."""
+        """Hands events of other nodes to the listener, a page at a time."""
         if extent.head < self.head or extent.epoch != self.epoch:
             raise _OtherLife
         self.floor = extent.floor
         while self.head < extent.head:
             end = min(extent.head, self.head + PAGE)
             events = await between(source, self.head, end)
-            # From here on there is no await: what is read of the log ends where its readers are.
+            # No await from here on: reads of the log end where its listeners are.
             self.head = end
             if events:
                 tell(self._listener, events)
@@ -249,7 +249,7 @@ class Log:
                     continue
                 log.error("append failed: %s", described(error))
                 self._fail(batch, Unavailable("unavailable", "The database did not take the write.", retry_after=1))
-            except asyncio.CancelledError:  # the loop is about to end: nobody is left waiting for an answer
+            except asyncio.CancelledError:  # the loop is ending: leave no caller waiting
                 for job in chain(batch, *batches):
                     job.future.cancel()
                 raise
@@ -257,7 +257,7 @@ class Log:
                 self._tell(batch, group)
 
     def _tell(self, jobs: list[Job], group: Group) -> None:
-        """What is committed is told, whatever happens: a second try would append it again.
+        """Announces what was committed, whatever happens: a second attempt would append it again.
 
         Nothing has been awaited since the commit, and nothing is here: head, readers and callers agree.
         """
@@ -280,7 +280,7 @@ class Log:
             self._probe = asyncio.create_task(self._wait_until_well())
 
     async def _wait_until_well(self) -> None:
-        """Tries a write now and then, so that recovery is seen when nobody posts."""
+        """Tries a write now and then, so that recovery is noticed even if nobody posts."""
         while True:
             await asyncio.sleep(PROBE)
             try:
@@ -312,7 +312,7 @@ class Log:
         return group
 
     async def _meet(self, tx: Transaction) -> None:
-        """Under the lock: takes what other nodes have appended, so that this node's events come after."""
+        """Under the lock: reads events of other nodes, so that this node's come after them."""
         extent = await extent_of(tx)
         if extent.head - self.head > PAGE:
             raise _FarBehind

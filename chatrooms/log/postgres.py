@@ -3,7 +3,7 @@
 All write transactions run under an advisory lock, taken before anything is read: one for the log,
 one for all else. So what is written here behaves as on SQLite, whatever the number of nodes. Each
 lock is taken in a statement of its own: under READ COMMITTED the next one sees all that was
-committed by who had the lock before.
+committed by the previous holder of the lock.
 
 Nobody takes both, and each table is written under one of them only: that of the log has the events
 and all that the commands of appends write (rooms, tasks, replies, sign-ins, …), the other one what
@@ -30,12 +30,12 @@ from asyncpg import exceptions
 from chatrooms.errors import ConfigError, StartFailure, Unavailable
 from chatrooms.log.database import Row, Transaction, inserting, migrations
 
-POOL_SIZE = 8  # connections of one node, besides the one that appends
-FEW = 24  # rows that are inserted one by one; for more a copy takes half of the time
+POOL_SIZE = 8  # connections per node, besides the one that appends
+FEW = 24  # rows inserted one by one; beyond it COPY takes half the time
 LOCK_TIMEOUT = 2.0  # seconds
-IDLE_TIMEOUT = 2.0  # seconds that a transaction may do nothing
+IDLE_TIMEOUT = 2.0  # seconds for which a transaction may be idle
 CONNECT_TIMEOUT = 5.0
-COMMAND_TIMEOUT = 10.0  # seconds for one statement: finds out dead connections, too
+COMMAND_TIMEOUT = 10.0  # seconds for one statement; detects dead connections, too
 TURN_TIMEOUT = 5.0  # seconds to wait for a connection of the pool, or for the append before
 ROLLBACK_TIMEOUT = 2.0
 UPGRADE_TIMEOUT = 3600.0  # seconds for one migration, or to wait for the node that upgrades: indexes of large tables
@@ -45,9 +45,9 @@ IDLE_CONNECTION = 300.0  # seconds until a connection that nobody uses is closed
 LOG_LOCK = 0x63686174_00000001
 WRITE_LOCK = 0x63686174_00000002
 MIGRATION_LOCK = 0x63686174_00000003
-RING_LOCK = 0x63686174_00000004  # of who rings for the outbox, in migration 0005
+RING_LOCK = 0x63686174_00000004  # held while ringing for the outbox, in migration 0005
 
-# What says that the server, not the statement, is at fault: it may work when tried again.
+# Errors of the server, not of the statement: a retry may succeed.
 _AWAY = (
     exceptions.PostgresConnectionError,
     exceptions.OperatorInterventionError,
@@ -67,7 +67,7 @@ log = logging.getLogger(__name__)
 
 
 class _Connection(asyncpg.Connection):  # type: ignore[misc]
-    """One that goes back to the pool as it is: nothing here changes its state."""
+    """A connection returned to the pool as it is: nothing here changes its state."""
 
     def get_reset_query(self) -> str:
         return ""
@@ -84,7 +84,7 @@ class PostgreSQL:
         self._turn = asyncio.Lock()
 
     async def open(self) -> None:
-        """Connects, and makes or upgrades the schema. Raises ConfigError; StartFailure when it is away."""
+        """Connects, and creates or upgrades the schema. Raises ConfigError; StartFailure when it does not answer."""
         try:
             await self._migrate()
             self._pool = await asyncpg.create_pool(
@@ -97,7 +97,7 @@ class PostgreSQL:
             raise kind(f"cannot open the database: {error or type(error).__name__}") from None
 
     async def close(self) -> None:
-        """Closes all connections, after the transactions under way."""
+        """Closes all connections after the transactions in progress."""
         async with self._turn:
             await _end(self._appender)
         try:
@@ -212,18 +212,18 @@ async def _end(connection: asyncpg.Connection | None) -> None:
 
 @contextmanager
 def _mapped() -> Iterator[None]:
-    """Raises Unavailable for what the server is to blame for."""
+    """Raises Unavailable for errors of the server."""
     try:
         yield
     except _AWAY as error:
-        if isinstance(error, ValueError):  # asyncpg's word for an argument of a wrong type
+        if isinstance(error, ValueError):  # asyncpg raises it for an argument of a wrong type
             raise
         log.warning("the database fails: %s", error or type(error).__name__)
         raise Unavailable("unavailable", "The database does not answer right now.", retry_after=1) from error
 
 
 def _settings() -> dict[str, Any]:
-    """How each connection is made."""
+    """The settings of every connection."""
     return {
         "timeout": CONNECT_TIMEOUT,
         "command_timeout": COMMAND_TIMEOUT,

@@ -1,4 +1,4 @@
-"""Removing what is old, in steps that each hold a lock for milliseconds; between them posts go first.
+"""Removal of old rows, in steps that each hold a lock for milliseconds; between them posts go first.
 
 Each step commits by itself: what was removed before a restart or a failure stays removed, and the next
 round goes on from there.
@@ -20,9 +20,9 @@ FIRST_STEP = 50  # rows
 LEAST_EVENTS = 200  # removed in one step
 LEAST_ROWS = 20  # of other tables, which may be large
 LARGEST_STEP = 2000  # rows
-STEP_TIME = 0.005  # seconds that the work of a step may take: steps grow and shrink towards it
+STEP_TIME = 0.005  # seconds of work per step: steps grow and shrink towards it
 PAUSE = 0.01  # seconds between two steps, at least
-PART = 4  # times as long as the step took: how long a pause follows it
+PART = 4  # the pause after a step is this many times as long as the step
 
 Step = Callable[[Transaction, int], Awaitable[int]]
 
@@ -60,7 +60,7 @@ async def remove_before(database: Database, table: str, key: str, at: str, befor
 
     The names are never a caller's from outside.
     """
-    after = 0  # or each step would pass what PostgreSQL has yet to clean up of those before
+    after = 0  # or each step would scan rows that PostgreSQL has yet to vacuum after earlier ones
     finding = f"select {key}, {at} from {table} where {at} >= $1 and {at} < $2 order by {at} limit $3"
 
     async def step(tx: Transaction, most: int) -> int:
@@ -83,7 +83,7 @@ async def last_before(source: Source, before_ms: int) -> int:
 
 
 async def any_between(source: Source, after: int, last: int) -> bool:
-    """Whether there is an event after a seq and up to another, but for orders to forget such."""
+    """Whether there is an event after a seq and up to another, apart from orders to drop such events."""
     sql = "select 1 from events where seq > $1 and seq <= $2 and type <> $3 limit 1"
     return bool(await source.fetch(sql, after, last, PURGED))
 
@@ -121,7 +121,7 @@ async def _remove_events(tx: Transaction, floor: int, last: int, most: int) -> t
     return count, end
 
 
-# The last event of the log may have been removed (of a task, by retention): its number is not given again.
+# The last event of the log may have been removed (of a task, by retention): its seq is not used again.
 _HEAD = """
 select (select max(seq) from events), (select max(seq) from log_mark),
 (select cast(value as bigint) from meta where name = 'floor'), (select value from meta where name = 'epoch')"""
@@ -130,7 +130,7 @@ _TOPICS_BETWEEN = "select seq, topic from event_topics where seq > $1 and seq <=
 
 
 class Extent(NamedTuple):
-    """How far the log reaches: the last seq that was given, and the last that retention has removed; its epoch."""
+    """The extent of the log: the last seq assigned, the last one removed by retention, and the epoch."""
 
     head: int
     floor: int
@@ -138,7 +138,7 @@ class Extent(NamedTuple):
 
 
 async def extent_of(source: Source) -> Extent:
-    """How far the log reaches in the database, or in a transaction in it."""
+    """The extent of the log, as the database or a transaction in it sees it."""
     ((last, mark, floor, epoch),) = await source.fetch(_HEAD)
     return Extent(max(last or 0, mark or 0, floor or 0), floor or 0, epoch)
 
@@ -149,7 +149,7 @@ def new_epoch() -> str:
 
 
 async def renewed(tx: Transaction, epoch: str, head: int) -> Extent:
-    """How far the log reaches, under its lock; in a new epoch when it ends before what a node has had of this one.
+    """The extent of the log, under its lock; in a new epoch if it ends before what a node has read of this one.
 
     So after a failover to a replica that lacked the last events: numbers are given a second time, and only the
     epoch tells the new events from those that readers have.
@@ -162,7 +162,7 @@ async def renewed(tx: Transaction, epoch: str, head: int) -> Extent:
 
 
 async def between(source: Source, after: int, last: int) -> list[Event]:
-    """All events after a seq, up to and with the last; erased ones excepted."""
+    """All events after a seq, up to and including the last, except erased ones."""
     topics: dict[int, list[str]] = {}
     for seq, topic in await source.fetch(_TOPICS_BETWEEN, after, last):
         topics.setdefault(seq, []).append(topic)

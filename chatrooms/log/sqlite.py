@@ -21,12 +21,12 @@ _Statement = tuple[str, list[dict[str, object]]]
 T = TypeVar("T")
 
 BUSY_TIMEOUT = 5.0  # seconds to wait for another program's write lock on an SQLite file
-TURN_TIMEOUT = 5.0  # seconds to wait for the writes of this process that came before
+TURN_TIMEOUT = 5.0  # seconds to wait for earlier writes of this process
 
 WAL_LOOK = 2.0  # seconds between two copies of the write-ahead log into the file
-WAL_AGE = 30.0  # seconds that what was deleted may stand in it
-WAL_PAGES = 8_000  # beyond which it begins anew
-MOST_WAL_PAGES = 25_600  # beyond which a commit copies it, because nobody else could
+WAL_AGE = 30.0  # seconds for which deleted text may remain in it
+WAL_PAGES = 8_000  # beyond which it is restarted
+MOST_WAL_PAGES = 25_600  # beyond which a commit copies it, because nothing else could
 
 log = logging.getLogger(__name__)
 
@@ -75,11 +75,11 @@ class SQLite:
         except (sqlite3.ProgrammingError, ValueError) as error:
             if not self._closed:
                 raise
-            raise _away(error) from error  # whoever asked was overtaken by the end
+            raise _away(error) from error  # the database was closed meanwhile
 
     async def changed_elsewhere(self) -> bool:
         """Whether another program has committed since the last call."""
-        # Seen from the connection that writes, only others change this number.
+        # Seen from the writing connection, only other programs change this number.
         ((version,),) = await _fetch(self._writer, "pragma data_version", ())
         before, self._version = self._version, version
         return bool(before != version)
@@ -105,11 +105,11 @@ class SQLite:
             self._turn.release()
 
     def appending(self) -> AbstractAsyncContextManager[Transaction]:
-        """The same: there is one writer, and one process."""
+        """The same: there is one writer and one process."""
         return self.transaction()
 
     async def _keep_wal_short(self) -> None:
-        """Takes the write-ahead log into the file, where deleted text is overwritten, beside the writes."""
+        """Copies the write-ahead log into the file, where deleted text is overwritten, alongside the writes."""
         emptied = time.monotonic()
         while True:
             await asyncio.sleep(WAL_LOOK)
@@ -119,12 +119,12 @@ class SQLite:
                     if not pages or await self._begin_wal("truncate"):
                         emptied = time.monotonic()
                 elif pages > WAL_PAGES:
-                    await self._begin_wal("passive")  # what is not cut off need not grow again
+                    await self._begin_wal("passive")  # a log that is not truncated need not grow again
             except Exception as error:  # tried again at the next look
                 log.debug("the write-ahead log is not emptied yet: %s", error)
 
     async def _begin_wal(self, how: str) -> bool:
-        """Lets the log begin anew; false when another program reads or writes just now. Raises Unavailable."""
+        """Restarts the log; false if another program is reading or writing. Raises Unavailable."""
         await asyncio.to_thread(_copy_back, self._path)  # what came meanwhile, or the lock is held for it
         await self._take_turn()
         try:
@@ -142,7 +142,7 @@ class SQLite:
 
     async def _connect(self) -> _Connection:
         connection = _Connection(partial(sqlite3.connect, self._path, BUSY_TIMEOUT, isolation_level=None), 64)
-        # Or a server that nobody closed would keep its process from ending.
+        # Or a server left open would keep its process from ending.
         connection._thread.daemon = True
         await connection
         for pragma in (
@@ -164,7 +164,7 @@ class SQLite:
 
 
 class _Connection(aiosqlite.Connection):
-    """Takes whole pieces of work into aiosqlite's thread: each way there and back costs a turn of the loop."""
+    """Runs whole pieces of work in aiosqlite's thread: each round trip costs a turn of the loop."""
 
     async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         result: T = await self._execute(work, self._conn)  # type: ignore[no-untyped-call]
@@ -200,7 +200,7 @@ class _SQLiteTransaction:
             await self._run(lambda connection: connection.execute("commit"))
 
     async def roll_back(self) -> None:
-        """Takes everything back. A commit that failed (disk full) may have done so by itself."""
+        """Rolls back. A failed commit (disk full) may already have done so."""
         if self._begun:
             with suppress(sqlite3.OperationalError):
                 await self._connection.run(lambda connection: connection.execute("rollback"))
@@ -250,7 +250,7 @@ async def _fetch(connection: aiosqlite.Connection, sql: str, args: Sequence[obje
 
 
 def _away(error: Exception) -> Exception:
-    """What callers are told: to come back; but for a mistake in a statement, which stays what it is."""
+    """Unavailable, for callers to retry; except for a mistake in a statement, which stays what it is."""
     if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR:
         return error
     log.warning("the database fails: %s", error or "its writes take too long")

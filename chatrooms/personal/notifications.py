@@ -13,12 +13,15 @@ import msgspec
 
 from chatrooms import names
 from chatrooms.clock import now_ms
-from chatrooms.errors import BadRequest, TooLarge
+from chatrooms.errors import BadRequest, Forbidden, TooLarge
+from chatrooms.identity import Identity
 from chatrooms.log.event import Event, event_id
+from chatrooms.log.log import Log
 from chatrooms.options import Options
 from chatrooms.rooms.memberships import topic_of_user
-from chatrooms.streams.reading import Common, Reading
-from chatrooms.users.tokens import Identity
+from chatrooms.streams.hub import Hub
+from chatrooms.streams.opening import Fields, LogStream
+from chatrooms.streams.resume import Start
 
 MAX_USERS = 1000  # told by one notification
 
@@ -88,10 +91,10 @@ def _encoded(data: object, max_bytes: int) -> msgspec.Raw:
 
 
 class Notifications:
-    """Appends notifications, and begins readings of them. Who may is the caller's to check."""
+    """Appends notifications. Who may is the caller's to check."""
 
-    def __init__(self, common: Common, options: Options) -> None:
-        self.common = common
+    def __init__(self, log: Log, options: Options) -> None:
+        self._log = log
         self.max_bytes: int = options.max_message_bytes
 
     async def send(self, events: Sequence[Event]) -> list[str]:
@@ -99,27 +102,28 @@ class Notifications:
 
         Raises Unavailable.
         """
-        done = await self.common.log.append(events)
-        return [event_id(self.common.log.epoch, one.event.seq) for one in done]
-
-    def reading(self, who: Identity, client_id: str, user_id: str, session_id: str | None) -> NotificationReading:
-        return NotificationReading(self, who, client_id, user_id, session_id)
+        done = await self._log.append(events)
+        return [event_id(self._log.epoch, one.event.seq) for one in done]
 
 
-class NotificationReading(Reading):
-    """A wish to read a user's notifications: all, or those of one session."""
+class NotificationStream(LogStream):
+    """A wish to read a user's notifications: all, or those of one session. Raises Forbidden, then BadRequest."""
 
-    def __init__(
-        self, notifications: Notifications, who: Identity, client_id: str, user_id: str, session_id: str | None
-    ) -> None:
-        name = topic_of_notifications(user_id, session_id)
-        super().__init__(notifications.common, who, client_id, name)
-        self._user_id = user_id
-        self._session_id = session_id
+    def __init__(self, hub: Hub, log: Log, who: Identity, fields: Fields) -> None:
+        user_id, session_id = fields.get("userId", who.user_id), fields.get("sessionId")
+        if user_id != who.user_id and not who.trusted:
+            raise Forbidden("user-mismatch", "Only service and admin may read the notifications of others.")
+        self._user_id = names.user_id(user_id)
+        self._session_id = None if session_id is None else names.session_id(session_id)
+        super().__init__(hub, log, who, fields, topic_of_notifications(self._user_id, self._session_id))
 
-    def described(self) -> dict[str, Any]:
+    async def check(self) -> int:
+        return 0  # they are the reader's own, or the reader is trusted
+
+    def described(self, start: Start, stream_id: str) -> dict[str, Any]:
         session = {} if self._session_id is None else {"sessionId": self._session_id}
-        return {"message": f"Notifications of {self._user_id}.", "userId": self._user_id, **session}
+        told = {"message": f"Notifications of {self._user_id}.", "userId": self._user_id, **session}
+        return {**told, **super().described(start, stream_id)}
 
 
 P = ParamSpec("P")

@@ -9,10 +9,11 @@ from typing import Any
 
 import msgspec
 
-from chatrooms import sse
 from chatrooms.clock import now_ms
+from chatrooms.errors import BadRequest, Forbidden
+from chatrooms.identity import Identity
 from chatrooms.log.database import Database
-from chatrooms.log.event import CONTROL, Event, identified
+from chatrooms.log.event import Event, identified
 from chatrooms.log.log import Log
 from chatrooms.logs import described
 from chatrooms.rooms.joined import Inbox, Joined, count, read, rooms_of
@@ -20,39 +21,40 @@ from chatrooms.rooms.memberships import JOINED, LEFT, Membership, topic_of_user
 from chatrooms.rooms.presence import as_guest
 from chatrooms.rooms.rooms import Rooms, topic_of
 from chatrooms.rooms.rules import RULES_CHANGED, Act
-from chatrooms.streams.encoding import Encoding
+from chatrooms.streams.encoding import NAMED, Encoding
 from chatrooms.streams.hub import Hub
-from chatrooms.streams.reading import Common, Reading
+from chatrooms.streams.opening import Fields, LogStream
+from chatrooms.streams.resume import Start
 from chatrooms.streams.stream import Stream
 from chatrooms.streams.topic import Reader, Topic
-from chatrooms.users.tokens import Identity
 
 _Fields = dict[str, msgspec.Raw]
 
 
-class Unnamed:
+class Unnamed(Encoding):
     """Event blocks without a name."""
 
-    ends: frozenset[str] = frozenset()
+    named = False
 
-    def event(self, event: Event, id: str) -> bytes:
+    def data(self, event: Event, id: str) -> bytes:
         """`room-message` becomes `{"type": "new_message", "message": {…}, "chat_id"}`."""
         data = identified(event.data, id)
         fields = msgspec.json.decode(data, type=_Fields)
         told: dict[str, object] = {"type": event.type, **fields}
         if event.type == "room-message":
             told = {"type": "new_message", "message": msgspec.Raw(data), "chat_id": fields["roomId"]}
-        return sse.encode(msgspec.json.encode(told), None, id)
+        return msgspec.json.encode(told)
 
-    def signal(self, name: str, data: Mapping[str, object], id: str | None = None, retry: int | None = None) -> bytes:
+    def signal_data(self, name: str, data: Mapping[str, object]) -> bytes:
         """`system` becomes `connection_confirmed`, by the names used here; `heartbeat` becomes `ping`."""
         told = {"type": "ping" if name == "heartbeat" else name, **data}
         if name == "system":
             told = _confirmed(data)
-        return sse.encode(msgspec.json.encode(told), None, id, retry)
+        return msgspec.json.encode(told)
 
 
 UNNAMED = Unnamed()
+_FORMS = {"named": NAMED, "unnamed": UNNAMED}
 
 
 def _confirmed(data: Mapping[str, object]) -> dict[str, object]:
@@ -93,7 +95,6 @@ class Inboxes:
         self._inboxes: dict[str, dict[str, MergedTopic]] = {}  # by user and name of the topic
         self._unsettled: dict[MergedTopic, None] = {}
         self._settling: asyncio.Task[None] | None = None
-        hub.listen(CONTROL, self._apply)
 
     def close(self) -> None:
         if self._settling is not None:
@@ -112,7 +113,7 @@ class Inboxes:
 
     def released(self, topic: Topic, user_id: str) -> None:
         """A stream of a topic has ended: with its last one goes the inbox."""
-        if topic.streams:
+        if self._hub.readers(topic.name):
             return
         mine = self._inboxes.get(user_id, {})
         inbox = mine.pop(topic.name, None)
@@ -159,7 +160,8 @@ class Inboxes:
             self._hub.release(inbox.topic, {*sources, inbox.asked.topic})
             self._unsettled.pop(inbox, None)
 
-    def _apply(self, event: Event) -> None:
+    def apply(self, event: Event) -> None:
+        """Changes the sources of topics when somebody joins or leaves a room, or may read it no more."""
         if event.type in (JOINED, LEFT):
             self._move(Membership.of(event), event.type == JOINED)
         elif event.type == RULES_CHANGED:
@@ -200,40 +202,50 @@ def name_of(who: Identity, encoding: Encoding) -> str:
 
 
 class Personal:
-    """Begins readings of personal streams."""
+    """The personal streams of this process; told when one ends."""
 
-    def __init__(self, common: Common, database: Database, rooms: Rooms) -> None:
-        self.common = common
+    def __init__(self, hub: Hub, log: Log, database: Database, rooms: Rooms) -> None:
+        self.hub = hub
+        self.log = log
         self.database = database
         self.rooms = rooms
-        self.inboxes = Inboxes(common.hub, common.log, database)
+        self.inboxes = Inboxes(hub, log, database)
 
     def close(self) -> None:
         self.inboxes.close()
 
-    def reading(self, who: Identity, client_id: str, encoding: Encoding) -> PersonalReading:
-        return PersonalReading(self, who, client_id, encoding)
+    def stream_ended(self, stream: Stream, hold: float) -> None:
+        self.inboxes.released(stream.topic, stream.user_id)
 
 
-class PersonalReading(Reading):
-    """One user's wish to read all that is theirs."""
+class PersonalStream(LogStream):
+    """A wish to read all that is the reader's own, in the `form` named or unnamed. Raises Forbidden, BadRequest."""
 
-    def __init__(self, personal: Personal, who: Identity, client_id: str, encoding: Encoding) -> None:
-        super().__init__(personal.common, who, client_id, name_of(who, encoding), encoding)
+    def __init__(self, personal: Personal, who: Identity, fields: Fields) -> None:
+        if fields.get("userId", who.user_id) != who.user_id:
+            raise Forbidden("user-mismatch", "userId is not the one of the token.")
+        encoding = _FORMS.get(fields.get("form", "named"))
+        if encoding is None:
+            raise BadRequest("bad-field", f"form must be one of {', '.join(_FORMS)}.")
+        super().__init__(personal.hub, personal.log, who, fields, name_of(who, encoding), encoding)
         self._personal = personal
         self._asked = inbox_of(who)
         self._joined: list[Joined] = []
 
-    async def begin(self, asked: str) -> None:
-        await super().begin(asked)
+    async def check(self) -> int:
+        return 0  # it is the reader's own
+
+    async def start(self, asked: str) -> Start | None:
+        start = await super().start(asked)
         rooms = await rooms_of(self._personal.database, self.who.user_id, self.who.trusted)
         self._joined = [room for room in rooms if room.readable]
+        return start
 
     def topic(self) -> Topic:
         return self._personal.inboxes.topic(self.who, self.encoding)
 
-    def stream_ended(self, stream: Stream, hold: float) -> None:
-        self._personal.inboxes.released(stream.topic, self.who.user_id)
+    def enter(self, start: Start, stream: Stream | None) -> Personal:
+        return self._personal
 
     async def read(self, after: int, limit: int) -> tuple[Sequence[Event], int]:
         return await read(self._personal.database, self._asked, after, self._log.head, limit)
@@ -241,7 +253,7 @@ class PersonalReading(Reading):
     async def count(self, after: int, most: int) -> int:
         return await count(self._personal.database, self._asked, after, self._log.head, most)
 
-    def described(self) -> dict[str, Any]:
+    def described(self, start: Start, stream_id: str) -> dict[str, Any]:
         name = self.who.username or self.who.user_id
         return {
             "message": f"Welcome, {name}. You are in {len(self._joined)} rooms.",
@@ -249,6 +261,7 @@ class PersonalReading(Reading):
             "username": name,
             **as_guest(self.who.guest),
             "rooms": [self._described(room) for room in self._joined],
+            **super().described(start, stream_id),
         }
 
     def _described(self, room: Joined) -> dict[str, Any]:

@@ -1,10 +1,16 @@
-"""AI replies in rooms: asked by `@ai`, told to everybody as they are written."""
+"""AI replies in rooms: asked by `@ai`, told to everybody as they are written, on every node.
+
+The bus may lose a chunk, and a reader may come in the middle: so the text so far of what other nodes write is kept,
+and they are asked for it again when a chunk does not follow the one before.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import re
 import secrets
+import time
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -12,46 +18,72 @@ import msgspec
 from msgspec import UNSET
 
 from chatrooms.ai.base import Line, Prompt, Scene
+from chatrooms.cluster import Nodes
 from chatrooms.errors import NotFound, Problem
-from chatrooms.log.event import event_id, parse_id
+from chatrooms.identity import Identity
+from chatrooms.limits import Quotas
+from chatrooms.log.event import Event, event_id, parse_id
 from chatrooms.log.log import Log
 from chatrooms.replies.jobs import Replies, check_ended
-from chatrooms.replies.remote import RemoteReplies
-from chatrooms.replies.reply import Chunk, Ending, Reader, Reply, frame_of
+from chatrooms.replies.reply import Chunk, Ending, Reply, chunk_of, frame_of
 from chatrooms.rooms.message import RoomMessage
 from chatrooms.rooms.messages import Messages
 from chatrooms.rooms.rooms import Rooms, topic_of
-from chatrooms.users.quotas import Quotas
-from chatrooms.users.tokens import Identity
+from chatrooms.streams.hub import Hub
 
 INTERVAL = 1 / 23  # seconds between two chunks of a reply: with the last one at most 25 in a second
 PAGE = 200  # messages that are read at once
 NAMED = 100  # members that a provider is told of
+MOST = 1000  # replies whose text is kept
+SILENCE = 15.0  # seconds after which a reply is forgotten: the lease of a dead node; one that paused is asked for
+ASK_AGAIN = 1.0  # seconds until a room is asked for again
 
 _MENTION = re.compile(r"\A\s*@ai(?![\w-])[:,]?\s*", re.IGNORECASE)
 
 
-class RoomReplies:
-    """Starts replies in rooms and tells the rooms of them.
+class RunningReplies:
+    """What rooms have been told of the replies that are being written, on this node and on others.
 
-    `told` is how far a room has been told of each running reply: who comes later gets that at once.
-    `ask` asks the other nodes to say again what is going on in a room.
+    `told` is how many pieces of each reply of this node its room has: newcomers get those at once.
     """
 
+    def __init__(self, hub: Hub, nodes: Nodes) -> None:
+        self.told: dict[Reply, int] = {}
+        self._hub = hub
+        self._nodes = nodes
+        self._elsewhere = RemoteReplies(hub, nodes.ask)
+
+    def state_of(self, room_id: str) -> bytes:
+        """A chunk with `reset` for each running reply of a room, on whatever node: the text so far."""
+        return b"".join([frame_of(chunk) for chunk in (*self._resets(room_id), *self._elsewhere.resets(room_id))])
+
+    def greet(self, room_id: str, node: str) -> None:
+        """Gives the text so far to a node that has just got readers of a room, or missed some of it."""
+        for chunk in self._resets(room_id):
+            self._nodes.send([node], topic_of(room_id), frame_of(chunk))
+
+    def on_frame(self, topic: str, frame: bytes) -> None:
+        """Takes an ephemeral frame of another node to the readers here, unless some before it was lost."""
+        if self._elsewhere.follows(frame):
+            self._hub.send_ephemeral(topic, frame)
+
+    def _resets(self, room_id: str) -> list[Chunk]:
+        return [_reset(reply, told) for reply, told in self.told.items() if reply.row.room_id == room_id]
+
+
+class RoomReplies:
+    """Starts replies in rooms, and tells the rooms of them."""
+
     def __init__(
-        self, replies: Replies, rooms: Rooms, messages: Messages, log: Log, quotas: Quotas,
-        ask: Callable[[str], None] = lambda room_id: None,
-    ) -> None:  # fmt: skip
+        self, replies: Replies, running: RunningReplies, rooms: Rooms, messages: Messages, log: Log, quotas: Quotas
+    ) -> None:
         self._replies = replies
         self._rooms = rooms
         self._messages = messages
         self._log = log
         self._quotas = quotas
-        self._told: dict[Reply, int] = {}
-        self._elsewhere = RemoteReplies(rooms.hub, ask)
+        self._told = running.told
         self._tellers: set[asyncio.Task[None]] = set()
-        replies.on_start, replies.on_end = self._begin, self._end
-        rooms.ephemeral_state = self.state_of
 
     async def consider(self, who: Identity, name: str, room_id: str, posted: Sequence[bytes]) -> None:
         """Answers those new messages that are for the assistant; each is a `room-message` as JSON.
@@ -74,7 +106,9 @@ class RoomReplies:
     async def ask(self, who: Identity, name: str, room_id: str, prompt: Prompt, conversation_id: str | None) -> Reply:
         """Begins a reply in a room that no message of it asked for."""
         scene = self._scene(room_id, name, None)
-        return await self._replies.start(who, name, prompt._replace(scene=scene), conversation_id, room_id)
+        return await self._replies.start(
+            who, name, prompt._replace(scene=scene), conversation_id, room_id, watcher=self
+        )
 
     async def again(self, who: Identity, name: str, reply: Reply) -> Reply:
         """A new reply to what an ended one answered, in its room.
@@ -91,24 +125,6 @@ class RoomReplies:
             raise NotFound("not-found", "The question has been deleted.")
         return await self._start(who, name, row.room_id, question.message, row.question)
 
-    def state_of(self, room_id: str) -> bytes:
-        """A chunk with `reset` for each running reply of a room, on whatever node: the text so far."""
-        return b"".join([frame_of(chunk) for chunk in (*self._resets(room_id), *self._elsewhere.resets(room_id))])
-
-    def greet(self, room_id: str, node: str) -> None:
-        """Gives the text so far to a node that has just got readers of a room, or lacks some of it."""
-        for chunk in self._resets(room_id):
-            self._rooms.on_ephemeral([node], topic_of(room_id), frame_of(chunk))
-
-    def on_message(self, topic: str, frame: bytes) -> None:
-        """Takes an ephemeral frame of another node to the readers here, unless some before it was lost."""
-        if self._elsewhere.follows(frame):
-            self._rooms.hub.send_ephemeral(topic, frame)
-
-    def _resets(self, room_id: str) -> list[Chunk]:
-        replies = self._replies.in_room(room_id)
-        return [_reset(reply, self._told[reply]) for reply in replies if reply in self._told]
-
     async def _answer(self, who: Identity, name: str, room_id: str, message: _Posted) -> None:
         position = parse_id(message.id)
         assert position is not None
@@ -116,7 +132,7 @@ class RoomReplies:
 
     async def _start(self, who: Identity, name: str, room_id: str, text: str, question: int) -> Reply:
         prompt = Prompt(_MENTION.sub("", text, count=1), scene=self._scene(room_id, name, question))
-        return await self._replies.start(who, name, prompt, None, room_id, question)
+        return await self._replies.start(who, name, prompt, None, room_id, question, self)
 
     def _scene(self, room_id: str, name: str, question: int | None) -> Scene:
         members = [username for _, username in self._rooms.members(room_id, None, NAMED)]
@@ -144,13 +160,14 @@ class RoomReplies:
 
     # Telling
 
-    def _begin(self, reply: Reply) -> None:
+    def on_start(self, reply: Reply) -> None:
+        """Begins to tell the room of a reply."""
         self._told[reply] = 0
         task = asyncio.create_task(self._tell(reply))
         self._tellers.add(task)
         task.add_done_callback(self._tellers.discard)
 
-    def _end(self, reply: Reply, ending: Ending) -> None:
+    def on_end(self, reply: Reply, ending: Ending) -> None:
         """The last chunk: what the room was not told yet, and how it ended. Its index is one more."""
         told = self._told.pop(reply)
         chunk = _chunk(reply, told, len(reply.pieces), len(reply.pieces))
@@ -159,21 +176,23 @@ class RoomReplies:
 
     async def _tell(self, reply: Reply) -> None:
         """Tells the room of a reply while it is written: what came since the last chunk, in one."""
-        position = 0
-        with Reader(reply) as reader:
+        changed, position = asyncio.Event(), 0
+        reply.enter(changed.set)
+        try:
             while reply in self._told:
-                await reader.wait()
-                if reply in self._told and (reader.behind or reply.position != position):
+                await changed.wait()
+                changed.clear()
+                if reply in self._told and (self._told[reply] < len(reply.pieces) or reply.position != position):
                     position = reply.position
-                    self._tell_more(reader)
+                    self._tell_more(reply)
                     await asyncio.sleep(INTERVAL)
+        finally:
+            reply.leave(changed.set)
 
-    def _tell_more(self, reader: Reader) -> None:
-        reply, start = reader.reply, reader.index
-        while reader.behind:
-            reader.take()
-        self._told[reply] = reader.index
-        self._announce(_chunk(reply, start, reader.index, reader.index - 1))
+    def _tell_more(self, reply: Reply) -> None:
+        start, end = self._told[reply], len(reply.pieces)
+        self._told[reply] = end
+        self._announce(_chunk(reply, start, end, end - 1))
 
     def _announce(self, chunk: Chunk) -> None:
         self._rooms.send_ephemeral(chunk.room_id, frame_of(chunk))
@@ -198,3 +217,83 @@ def _reset(reply: Reply, told: int) -> Chunk:
     chunk = _chunk(reply, 0, told, told - 1)
     chunk.reset = True
     return chunk
+
+
+class RemoteReply:
+    """The text so far of one reply, its last chunk, and when that came."""
+
+    __slots__ = ("at", "last", "parts")
+
+    def __init__(self) -> None:
+        self.parts: list[str] = []
+        self.at = 0.0
+        self.last = Chunk("", "", "", -1, 0)
+
+    def reset(self) -> Chunk:
+        """A chunk with all of it."""
+        self.parts = ["".join(self.parts)]
+        return msgspec.structs.replace(self.last, chunk=self.parts[0], start=0, reset=True)
+
+
+class RemoteReplies:
+    """Keeps what was heard. `ask` asks the other nodes to say again what is going on in a room."""
+
+    def __init__(self, hub: Hub, ask: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
+        self._hub = hub
+        self._ask = ask
+        self._clock = clock
+        self._heard: OrderedDict[str, RemoteReply] = OrderedDict()
+        self._asked: OrderedDict[str, float] = OrderedDict()
+
+    def follows(self, frame: bytes) -> bool:
+        """Takes a frame of another node; false for a chunk that would leave a gap: all of it is asked for."""
+        chunk = chunk_of(frame)
+        if chunk is None:
+            return True
+        if chunk.is_final:  # the message itself follows, whole
+            self._forget(chunk.message_id)
+            return True
+        self._forget_old()
+        heard = self._heard.get(chunk.message_id) or RemoteReply()
+        if chunk.reset is True:
+            heard.parts = []
+        elif chunk.start != heard.last.index + 1:
+            self._ask_soon(chunk.room_id)
+            return False
+        heard.parts.append(chunk.chunk)
+        heard.last, heard.at = chunk, self._clock()
+        if not self._of(chunk.room_id):
+            self._hub.listen(topic_of(chunk.room_id), self._see)
+        self._heard[chunk.message_id] = heard
+        self._heard.move_to_end(chunk.message_id)
+        return True
+
+    def resets(self, room_id: str) -> list[Chunk]:
+        """A chunk with all that was heard, for each running reply of a room."""
+        self._forget_old()
+        return [heard.reset() for heard in self._of(room_id)]
+
+    def _see(self, event: Event) -> None:
+        """A reply whose message is in the room is not being written any more, whatever was heard of it."""
+        if event.type == "room-message" and b'"isFromBot":true' in event.data:
+            self._forget(msgspec.json.decode(event.data, type=RoomMessage).message_id or "")
+
+    def _of(self, room_id: str) -> list[RemoteReply]:
+        return [heard for heard in self._heard.values() if heard.last.room_id == room_id]
+
+    def _forget(self, message_id: str) -> None:
+        heard = self._heard.pop(message_id, None)
+        if heard is not None and not self._of(heard.last.room_id):
+            self._hub.unlisten(topic_of(heard.last.room_id), self._see)
+
+    def _forget_old(self) -> None:
+        limit = self._clock() - SILENCE
+        while self._heard and (len(self._heard) > MOST or next(iter(self._heard.values())).at < limit):
+            self._forget(next(iter(self._heard)))
+        while self._asked and next(iter(self._asked.values())) < self._clock() - ASK_AGAIN:
+            self._asked.popitem(last=False)
+
+    def _ask_soon(self, room_id: str) -> None:
+        if room_id not in self._asked:
+            self._asked[room_id] = self._clock()
+            self._ask(room_id)

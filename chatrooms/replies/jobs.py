@@ -8,23 +8,21 @@ import re
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable
 from contextlib import aclosing
-from typing import cast
+from typing import Protocol, cast
 
 import msgspec
 
 from chatrooms.ai.base import Prompt, Provider, ProviderError, Turn, Usage, fitting
-from chatrooms.cluster.leases import LEASE_INTERVAL
+from chatrooms.cluster import LEASE_INTERVAL
 from chatrooms.errors import Conflict, NotFound, TooLarge, Unavailable
+from chatrooms.identity import Identity
 from chatrooms.log.event import Event
 from chatrooms.logs import tell
 from chatrooms.options import Options
 from chatrooms.replies.queue import ReplyQueue
-from chatrooms.replies.remote import ReplyFollower
 from chatrooms.replies.reply import COMPLETE, CUT_SHORT, ERROR, STOPPED, STREAMING, Ending, Reply, StoredReply
-from chatrooms.replies.store import STOP, ReplyStore, Stop
-from chatrooms.users.tokens import Identity
+from chatrooms.replies.store import STOP, ReplyFollower, ReplyStore, Stop
 
 SAVE_INTERVAL = 0.25  # seconds between two writes of what replies have grown by
 FINISH_RETRY = 1.0  # seconds until the end of a reply is written again, when the database is away
@@ -43,11 +41,20 @@ class Ask(msgspec.Struct):
     history: list[Turn] = []
 
 
+class Watcher(Protocol):
+    """Who follows a reply from its beginning: its room. What these raise is logged, and changes nothing."""
+
+    def on_start(self, reply: Reply) -> None:
+        """It has no piece yet."""
+
+    def on_end(self, reply: Reply, ending: Ending) -> None:
+        """Its last piece is there; its message is not written yet."""
+
+
 class Replies:
     """The replies of this process: begun, found, stopped, asked again. Rights are the caller's to check.
 
-    `on_start` is called with each reply in a room, before its first piece, and `on_end` after its last
-    one, before its message is written. `ended` counts by state, `tokens` what providers said that
+    `ended` counts by state, `tokens` what providers said that
     replies cost.
     """
 
@@ -63,8 +70,6 @@ class Replies:
         self._orders: dict[str, Ending] = {}
         self._ticking: asyncio.Task[None] | None = None
         self._closing = False
-        self.on_start: Callable[[Reply], None] = lambda reply: None
-        self.on_end: Callable[[Reply, Ending], None] = lambda reply, ending: None
         self.ended: Counter[str] = Counter()
         self.tokens = 0
 
@@ -102,10 +107,6 @@ class Replies:
         """A running reply. Raises KeyError."""
         return self._running[reply_id]
 
-    def in_room(self, room_id: str) -> list[Reply]:
-        """The running replies of a room."""
-        return [reply for reply in self._running.values() if reply.row.room_id == room_id]
-
     def of_conversation(self, user_id: str, conversation_id: str) -> Reply | None:
         """The newest running reply of a user's conversation."""
         wanted = (user_id, conversation_id)
@@ -114,7 +115,7 @@ class Replies:
 
     async def start(
         self, who: Identity, name: str, prompt: Prompt, conversation_id: str | None,
-        room_id: str | None = None, question: int | None = None,
+        room_id: str | None = None, question: int | None = None, watcher: Watcher | None = None,
     ) -> Reply:  # fmt: skip
         """Begins to generate a reply, for `question` of a room (a message's seq) or for the prompt alone.
 
@@ -131,9 +132,9 @@ class Replies:
         )  # fmt: skip
         await self._store.add(row)
         reply = self._running[row.id] = Reply(row)
-        if room_id is not None:
-            tell(self.on_start, reply)
-        self._jobs[row.id] = asyncio.create_task(self._run(reply, prompt))
+        if watcher is not None:
+            tell(watcher.on_start, reply)
+        self._jobs[row.id] = asyncio.create_task(self._run(reply, prompt, watcher))
         return reply
 
     async def find(self, reply_id: str) -> Reply:
@@ -197,7 +198,7 @@ class Replies:
 
     # The job
 
-    async def _run(self, reply: Reply, prompt: Prompt) -> None:
+    async def _run(self, reply: Reply, prompt: Prompt, watcher: Watcher | None) -> None:
         """Generates a reply, writes its end, and then tells it."""
         generation = self._generations[reply.id] = asyncio.create_task(self._generate(reply, prompt))
         if reply.id in self._orders:  # stopped before it could begin
@@ -206,16 +207,16 @@ class Replies:
         ending = self._orders.pop(reply.id, CUT_SHORT) if generation.cancelled() else generation.result()
         del self._generations[reply.id]
         try:
-            await self._finish(reply, ending)
+            await self._finish(reply, ending, watcher)
         finally:
             reply.end(ending)  # whatever went wrong: its readers do not wait for ever
             del self._running[reply.id], self._jobs[reply.id]
             self._orders.pop(reply.id, None)
 
-    async def _finish(self, reply: Reply, ending: Ending) -> None:
+    async def _finish(self, reply: Reply, ending: Ending, watcher: Watcher | None) -> None:
         self.ended[ending.state] += 1
-        if reply.row.room_id is not None:
-            tell(self.on_end, reply, ending)
+        if watcher is not None:
+            tell(watcher.on_end, reply, ending)
         while True:
             try:
                 await self._store.finish(reply.written(ending), reply.usage)

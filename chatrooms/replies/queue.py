@@ -7,14 +7,9 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from chatrooms.errors import Forbidden, NotFound, TooMany
+from chatrooms.errors import TooMany
 from chatrooms.options import Options
 from chatrooms.replies.reply import Reply
-from chatrooms.rooms.messages import Messages
-from chatrooms.rooms.policy import Policy
-from chatrooms.rooms.rules import Rank
-from chatrooms.users.quotas import Quotas
-from chatrooms.users.tokens import Identity
 
 RETRY_AFTER = 5.0  # seconds, for who finds the queue full
 
@@ -77,45 +72,3 @@ class ReplyQueue:
                 self._waiting.pop(reply).set_result(None)
         for place, reply in enumerate(self._waiting, 1):
             reply.queue(place)
-
-
-class ReplyRights:
-    """A private reply is its author's; one in a room is read by the room, and ended by its moderators too."""
-
-    def __init__(self, policy: Policy, messages: Messages, quotas: Quotas) -> None:
-        self._policy = policy
-        self._messages = messages
-        self._quotas = quotas
-
-    async def check_read(self, who: Identity, reply: Reply) -> None:
-        """Raises NotFound for private replies of others, Forbidden for those in rooms closed to one."""
-        if reply.row.room_id is not None:
-            await self._policy.readable(who, reply.row.room_id)
-        elif reply.row.user_id != who.user_id and not who.trusted:
-            raise NotFound("not-found", "There is no such reply.")
-
-    async def check_stop(self, who: Identity, reply: Reply) -> None:
-        """Raises NotFound; Forbidden for others than the author and moderators."""
-        await self.check_read(who, reply)
-        if reply.row.user_id == who.user_id or who.trusted:
-            return
-        assert reply.row.room_id is not None
-        rules = await self._policy.of(reply.row.room_id, who.user_id)
-        if rules.rank(who) < Rank.MODERATOR:
-            raise Forbidden("not-author", "Only its author or a moderator may do that.")
-
-    async def check_repeat(self, who: Identity, reply: Reply) -> None:
-        """As `check_stop`; in a room one must be allowed to write, too."""
-        await self.check_stop(who, reply)
-        if reply.row.room_id is not None:
-            await self.check_ask(who, reply.row.room_id)
-
-    async def check_ask(self, who: Identity, room_id: str) -> None:
-        """Lets somebody have the assistant speak in a room: that counts as a message of theirs.
-
-        Raises Forbidden for those who may not write there; TooMany `slow-mode`, and for too many new rooms.
-        """
-        rules = await self._policy.writable(who, room_id)
-        await self._messages.take_turn(who, room_id, rules)
-        if not rules.stored:
-            self._quotas.make_room(who)

@@ -1,10 +1,10 @@
-"""One AI reply: its pieces so far, its state, and the readers that follow it."""
+"""One AI reply: its pieces so far, its state, whom to tell when it grows, and the forms in which it is read."""
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -12,11 +12,11 @@ from msgspec import UNSET, UnsetType
 
 from chatrooms import sse
 from chatrooms.ai.base import Usage
+from chatrooms.log.event import Event
+from chatrooms.logs import tell
+from chatrooms.streams.encoding import Encoding
 
 COMPLETE, STOPPED, ERROR, INTERRUPTED = "complete", "stopped", "error", "interrupted"
-BATCH_CHARACTERS = 32 << 10  # that a reader is given at once
-
-
 STREAMING = "streaming"
 
 
@@ -72,7 +72,7 @@ class Reply:
         self.position = 0
         self.stored = 0
         self.unread_at = time.monotonic()
-        self._readers: set[Reader] = set()
+        self._followers: Counter[Callable[[], None]] = Counter()
 
     @classmethod
     def ended(cls, row: StoredReply) -> Reply:
@@ -91,7 +91,7 @@ class Reply:
 
     @property
     def readers(self) -> int:
-        return len(self._readers)
+        return self._followers.total()
 
     def add(self, piece: str) -> None:
         self.pieces.append(piece)
@@ -124,67 +124,25 @@ class Reply:
             text=self.text, lengths=lengths_of(self.pieces),
         )  # fmt: skip
 
-    def enter(self, reader: Reader) -> None:
-        self._readers.add(reader)
+    def enter(self, on_change: Callable[[], None]) -> None:
+        """One more reader. `on_change` is called once at each change, however many readers gave it."""
+        self._followers[on_change] += 1
         self.unread_at = 0.0
 
-    def leave(self, reader: Reader) -> None:
-        self._readers.discard(reader)
-        if not self._readers:
+    def leave(self, on_change: Callable[[], None]) -> None:
+        """Takes back what `enter` did."""
+        self._followers[on_change] -= 1
+        self._followers += Counter()  # drops the zeros
+        if not self._followers:
             self.unread_at = time.monotonic()
 
+    def touch(self) -> None:
+        """Somebody has looked at it, who is no reader."""
+        self.unread_at = self.unread_at and time.monotonic()
+
     def _tell(self) -> None:
-        for reader in self._readers:
-            reader.wake()
-
-
-class Reader:
-    """One reader of a reply; use it as a context manager. `index` is that of the next piece it wants."""
-
-    def __init__(self, reply: Reply, index: int = 0) -> None:
-        self.reply = reply
-        self.index = index
-        self._woken = False
-        self._waiter: asyncio.Future[None] | None = None
-
-    def __enter__(self) -> Reader:
-        self.reply.enter(self)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.reply.leave(self)
-
-    def take(self) -> Sequence[str]:
-        """The next pieces, up to BATCH_CHARACTERS; `index` moves behind them."""
-        pieces, size, end = self.reply.pieces, 0, self.index
-        while end < len(pieces) and size < BATCH_CHARACTERS:
-            size += len(pieces[end])
-            end += 1
-        taken, self.index = pieces[self.index : end], max(self.index, end)
-        return taken
-
-    @property
-    def behind(self) -> bool:
-        """Whether there are pieces to take."""
-        return self.index < len(self.reply.pieces)
-
-    @property
-    def done(self) -> bool:
-        """Whether the reply has ended and all of it was taken."""
-        return self.reply.ending is not None and self.index >= len(self.reply.pieces)
-
-    def wake(self) -> None:
-        """Lets `wait` return, now or when it is called."""
-        self._woken = True
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
-
-    async def wait(self) -> None:
-        """Returns when there is something to look at since the last call."""
-        if not self._woken:
-            self._waiter = asyncio.get_running_loop().create_future()
-            await self._waiter
-        self._woken = False
+        for on_change in list(self._followers):
+            tell(on_change)
 
 
 def pieces_of(row: StoredReply) -> list[str]:
@@ -233,3 +191,126 @@ def chunk_of(frame: bytes) -> Chunk | None:
     for event in sse.Parser().feed(frame) if frame.startswith(b"event: bot-chunk\n") else ():
         return msgspec.json.decode(event.data, type=Chunk)
     return None
+
+
+UI_HEADER = "x-vercel-ai-ui-message-stream"
+UI_VERSION = "v1"
+END = 10**9  # the position of a reader that has all of a reply, its ending included
+LAST_EVENT = "done"
+
+_REVOKED = Ending(ERROR, code="token-revoked", sentence="This sign-in has ended: sign in again.")
+
+
+class Form(Encoding):
+    """How replies look on the wire: the form of section 4, one `content` event a chunk with its index as id.
+
+    A position is the number of chunks that a reader has, so that of the next one's index.
+    """
+
+    ends = frozenset({LAST_EVENT})
+    headers: tuple[tuple[str, str], ...] = ()
+
+    def id(self, epoch: str, position: int) -> str:
+        return str(position - 1)
+
+    def data(self, event: Event, id: str) -> bytes:
+        return event.data
+
+    def event(self, event: Event, id: str) -> bytes:
+        if event.type == LAST_EVENT:
+            return sse.encode(b"[DONE]")
+        named = event.type == "content"
+        return sse.encode(event.data, "content", id) if named else sse.encode(event.data)
+
+    def signal(self, name: str, data: Mapping[str, object], id: str | None = None, retry: int | None = None) -> bytes:
+        """A heartbeat or a closing; nothing else is news to somebody who reads a reply."""
+        if name not in ("heartbeat", "closing"):
+            return b""
+        return sse.encode(msgspec.json.encode({"type": name, **data}), name, id, retry)
+
+    def last(self, data: Mapping[str, object], id: str | None, retry: int | None) -> bytes:
+        """A reader that shall not come back is told of an error, and `[DONE]`."""
+        if data["reconnect"]:
+            return self.signal("closing", data, id, retry)
+        reason = str(data["reason"])
+        ended = Ending(ERROR, code=reason, sentence=f"The stream was ended: {reason}.")
+        return self.ending(_REVOKED if reason == "revoked" else ended)
+
+    def opening(self, reply: Reply) -> bytes:
+        """What a reader is told first."""
+        return self.queued(reply)
+
+    def queued(self, reply: Reply) -> bytes:
+        """Its place in the queue, if it waits."""
+        data = {"type": "queued", "position": reply.position, "messageId": reply.id}
+        return _unnamed(data) if reply.position else b""
+
+    def chunk(self, reply: Reply, index: int) -> Event:
+        data = {
+            "type": "content", "text": reply.pieces[index], "messageId": reply.id,
+            "conversationId": reply.row.conversation_id, "index": index,
+        }  # fmt: skip
+        return Event("content", msgspec.json.encode(data), (), seq=index + 1)
+
+    def endings(self, ending: Ending, begun: bool) -> list[Event]:
+        """All that follows the last chunk, if there was one (`begun`)."""
+        parts = [Event("message", msgspec.json.encode(part), ()) for part in self._parts(ending, begun)]
+        parts.append(Event(LAST_EVENT, b'"[DONE]"', ()))
+        for before_end, part in enumerate(reversed(parts)):
+            part.seq = END - before_end
+        return parts
+
+    def ending(self, ending: Ending, begun: bool = False) -> bytes:
+        """The same as bytes."""
+        return b"".join([self.event(event, "") for event in self.endings(ending, begun)])
+
+    def _parts(self, ending: Ending, begun: bool) -> list[dict[str, str]]:
+        if ending.state == COMPLETE:
+            return []
+        if ending.state == STOPPED:
+            return [{"type": "stopped", "by": ending.by}]
+        return [{"type": "error", "code": ending.code, "message": ending.sentence}]
+
+
+class UIMessages(Form):
+    """The UI message stream of the AI SDK, protocol v1, which `useChat` reads; it always begins at the beginning.
+
+    start, text-start, text-delta …, text-end, finish (or error, or abort), `[DONE]`.
+    """
+
+    headers = ((UI_HEADER, UI_VERSION),)
+
+    def event(self, event: Event, id: str) -> bytes:
+        begins = event.type == "content" and event.seq == 1
+        start = _unnamed({"type": "text-start", "id": "text"}) if begins else b""
+        return start + (sse.encode(b"[DONE]") if event.type == LAST_EVENT else sse.encode(event.data))
+
+    def signal(self, name: str, data: Mapping[str, object], id: str | None = None, retry: int | None = None) -> bytes:
+        part = {"type": f"data-{name}", "data": data, "transient": True}
+        return _unnamed(part, retry) if name in ("heartbeat", "closing") else b""
+
+    def opening(self, reply: Reply) -> bytes:
+        return _unnamed({"type": "start", "messageId": reply.id}) + self.queued(reply)
+
+    def queued(self, reply: Reply) -> bytes:
+        data = {"type": "data-queued", "data": {"position": reply.position}, "transient": True}
+        return _unnamed(data) if reply.position else b""
+
+    def chunk(self, reply: Reply, index: int) -> Event:
+        data = {"type": "text-delta", "id": "text", "delta": reply.pieces[index]}
+        return Event("content", msgspec.json.encode(data), (), seq=index + 1)
+
+    def _parts(self, ending: Ending, begun: bool) -> list[dict[str, str]]:
+        last = {"type": "error", "errorText": ending.sentence}
+        if ending.state == COMPLETE:
+            last = {"type": "finish", "finishReason": "stop"}
+        elif ending.state == STOPPED:
+            last = {"type": "abort", "reason": f"stopped by {ending.by}"}
+        return [{"type": "text-end", "id": "text"}, last] if begun else [last]
+
+
+FORMS: Mapping[str, Form] = {"content": Form(), "ui": UIMessages()}
+
+
+def _unnamed(data: Mapping[str, object], retry: int | None = None) -> bytes:
+    return sse.encode(msgspec.json.encode(data), None, None, retry)

@@ -1,25 +1,40 @@
-"""Where replies are durable: their rows, and in a room the message that they become."""
+"""Where replies are durable: their rows, in a room the message that they become, and what other nodes write there."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from weakref import WeakValueDictionary
 
 import msgspec
 
 from chatrooms.clock import now_ms
-from chatrooms.cluster import leases
-from chatrooms.cluster.leases import Lease
+from chatrooms.cluster import Lease, orphans, renew_leases
 from chatrooms.log.database import Database, Row, Source, Transaction
 from chatrooms.log.event import CONTROL, Event
 from chatrooms.log.log import Log
 from chatrooms.log.retention import remove_before
-from chatrooms.replies.reply import CUT_SHORT, ERROR, INTERRUPTED, STOPPED, STREAMING, Reply, StoredReply, lengths_of
+from chatrooms.replies.reply import (
+    CUT_SHORT,
+    DELETED,
+    ERROR,
+    INTERRUPTED,
+    STOPPED,
+    STREAMING,
+    Reply,
+    StoredReply,
+    lengths_of,
+)  # fmt: skip
 from chatrooms.rooms.message import RoomMessage, add_room, key_of_reply, message_row
 from chatrooms.rooms.rooms import topic_of
 
 BOT_ID = "assistant"
 BOT_NAME = "Assistant"
 STOP = "reply-stopped"
+LOOK_INTERVAL = 0.25  # seconds between two looks at a row of another node, which is written as often
+
+log = logging.getLogger(__name__)
 
 
 class Stop(msgspec.Struct, rename="camel"):
@@ -63,7 +78,7 @@ class ReplyStore:
 
     async def renew(self) -> None:
         async def command(tx: Transaction) -> list[Event]:
-            await leases.renew_leases(tx, "replies", self._lease.node, self._lease.until())
+            await renew_leases(tx, "replies", self._lease.node, self._lease.until())
             return []
 
         await self._log.append((), command)
@@ -163,7 +178,7 @@ async def finish_reply(tx: Transaction, row: StoredReply, usage: tuple[int, int]
 
 async def orphaned_replies(database: Database, node: str, now: int) -> list[StoredReply]:
     """Running replies of other nodes whose lease ran out before `now`."""
-    return [_stored(row) for row in await leases.orphans(database, "replies", _COLUMNS, node, now)]
+    return [_stored(row) for row in await orphans(database, "replies", _COLUMNS, node, now)]
 
 
 async def rewrite_reply(tx: Transaction, reply_id: str, text: str) -> None:
@@ -192,3 +207,59 @@ async def forget_ended_replies(database: Database, before: int) -> int:
 
 def _stored(row: Row) -> StoredReply:
     return StoredReply(*row)
+
+
+class FollowedReply(Reply):
+    """A reply that grows while somebody reads it: `follow` is called when a reader comes."""
+
+    def __init__(self, row: StoredReply, follow: Callable[[FollowedReply], None]) -> None:
+        super().__init__(row)
+        self.follow = follow
+
+    def enter(self, on_change: Callable[[], None]) -> None:
+        super().enter(on_change)
+        self.follow(self)
+
+
+class ReplyFollower:
+    """One look at a row serves all readers of it here."""
+
+    def __init__(self, store: ReplyStore) -> None:
+        self._store = store
+        self._known: WeakValueDictionary[str, FollowedReply] = WeakValueDictionary()
+        self._tasks: dict[FollowedReply, asyncio.Task[None]] = {}
+
+    def reply(self, row: StoredReply) -> Reply:
+        """The reply of a row that is still `streaming`."""
+        reply = self._known.get(row.id)
+        if reply is None:
+            reply = self._known[row.id] = FollowedReply(row, self._follow)
+        reply.grow(row)
+        return reply
+
+    def close(self) -> None:
+        for task in self._tasks.values():
+            task.cancel()
+
+    def _follow(self, reply: FollowedReply) -> None:
+        if reply not in self._tasks and reply.ending is None:
+            self._tasks[reply] = asyncio.create_task(self._look_again(reply))
+
+    async def _look_again(self, reply: FollowedReply) -> None:
+        try:
+            while reply.ending is None and reply.readers:
+                await asyncio.sleep(LOOK_INTERVAL)
+                await self._look(reply)
+        finally:
+            # In the step that found no reader: the next one has it followed again.
+            del self._tasks[reply]
+
+    async def _look(self, reply: Reply) -> None:
+        try:
+            row = await self._store.find(reply.id)
+            if row is None:
+                reply.end(DELETED)
+            else:
+                reply.grow(row)
+        except Exception as error:  # the database is away
+            log.debug("a reply cannot be followed: %s", type(error).__name__)

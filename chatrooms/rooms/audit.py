@@ -7,18 +7,17 @@ from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 from chatrooms.errors import BadRequest
-from chatrooms.limits import RateLimit
+from chatrooms.identity import Identity
+from chatrooms.limits import Quotas
 from chatrooms.log.database import Database, Transaction
 from chatrooms.log.event import Event, event_id, identified, parse_id
 from chatrooms.log.log import Log
 from chatrooms.options import Options
 from chatrooms.rooms.memberships import follow
-from chatrooms.rooms.messages import RATE_PERIOD
 from chatrooms.rooms.rules import Act, Rank, Rules, acts_before, audit_topic, rules_of
-from chatrooms.users.tokens import Identity
 
 
-class Page(NamedTuple):
+class ActPage(NamedTuple):
     """Some acts as JSON, newest first, and whether there are older ones."""
 
     acts: list[bytes]
@@ -26,18 +25,18 @@ class Page(NamedTuple):
 
 
 class Audit:
-    """Reads what the log has of acts. Access is the caller's to check."""
+    """Reads acts from the log. The caller checks access."""
 
     def __init__(self, database: Database, log: Log) -> None:
         self._database = database
         self._log = log
 
-    async def page(self, room_id: str, before: str, limit: int) -> Page:
-        """The last acts in a room, or those before an id. Raises BadRequest for an id that is none."""
+    async def page(self, room_id: str, before: str, limit: int) -> ActPage:
+        """The last acts in a room, or those before an id. Raises BadRequest for an invalid id."""
         seq = self._seq(before) if before else self._log.head + 1
         rows = await acts_before(self._database, audit_topic(room_id), seq, limit + 1)
         acts = [identified(data.encode(), event_id(self._log.epoch, seq)) for seq, data in rows[:limit]]
-        return Page(acts, len(rows) > limit)
+        return ActPage(acts, len(rows) > limit)
 
     def _seq(self, id: str) -> int:
         position = parse_id(id)
@@ -46,17 +45,17 @@ class Audit:
         return position.seq
 
 
-# Given the rules as they are in the transaction: checks, then changes, and says what was done.
-# None: nothing had to be changed, so there is nothing to tell.
-Change = Callable[[Transaction, Rules], Awaitable[Act | None]]
+# Gets the rules as they are in the transaction; checks, changes, and returns what was done.
+# None: nothing had to change, so there is nothing to announce.
+RuleChange = Callable[[Transaction, Rules], Awaitable[Act | None]]
 
 
 class Acts:
-    """The one way in which the rules of rooms change. `message-rate` bounds the acts of one user, too."""
+    """The one way to change the rules of rooms. An act counts as a message of its user."""
 
-    def __init__(self, log: Log, options: Options, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, log: Log, quotas: Quotas, options: Options, clock: Callable[[], float] = time.time) -> None:
         self._log = log
-        self._rate = RateLimit(options.message_rate, RATE_PERIOD)
+        self._quotas = quotas
         self._most_rooms: int = options.max_rooms_per_user
         self._clock = clock
 
@@ -64,8 +63,8 @@ class Acts:
         """Milliseconds since 1970."""
         return int(self._clock() * 1000)
 
-    async def run(self, who: Identity, room_id: str, needed: Rank, change: Change, user_id: str = "") -> None:
-        """Runs a change for somebody who has the rank it needs; returns when it is durable and obeyed.
+    async def run(self, who: Identity, room_id: str, needed: Rank, change: RuleChange, user_id: str = "") -> None:
+        """Runs a change for a caller of at least the rank it needs; returns when it is durable and applied.
 
         `user_id` is whom it is about, if anybody: the rules that the change is given are those for both.
         Raises Forbidden, TooMany, Unavailable, and what the change raises.
@@ -80,7 +79,7 @@ class Acts:
         await self._append(who, command)
 
     async def run_anywhere(self, who: Identity, change: Callable[[Transaction], Awaitable[Act | None]]) -> None:
-        """Runs a change that finds out and checks by itself which room it is about."""
+        """Runs a change that itself determines its room and checks the caller's rights."""
 
         async def command(tx: Transaction) -> list[Event]:
             return await self._done(tx, await change(tx))
@@ -88,8 +87,7 @@ class Acts:
         await self._append(who, command)
 
     async def _append(self, who: Identity, command: Callable[[Transaction], Awaitable[list[Event]]]) -> None:
-        if not who.trusted:
-            self._rate.spend(who.user_id)
+        self._quotas.write(who)
         await self._log.append((), command)
 
     async def _done(self, tx: Transaction, act: Act | None) -> list[Event]:

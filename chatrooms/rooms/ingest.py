@@ -1,8 +1,8 @@
 """Messages that other programs publish, over NATS: validated as POST does, appended once, delivered.
 
-Their publisher is a trusted back end, as one with a token of role `service`: it says who wrote a message,
-and is above rates and the rules of rooms. With an `id` a message is there once, however often it comes
-and to whichever node, as with a clientMessageId.
+The publisher is a trusted back end, like one with a token of role `service`: it names the author of a message
+and is exempt from rates and the rules of rooms. A message with an `id` is stored once, however often and to
+whichever node it comes, as with a clientMessageId.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ import msgspec
 from chatrooms import body, names
 from chatrooms.cluster.bus.base import Answer, Intake
 from chatrooms.errors import BadRequest, Problem, Unavailable
+from chatrooms.identity import Identity
 from chatrooms.logs import described, tell
 from chatrooms.rooms.message import Draft, Posted
 from chatrooms.rooms.messages import Messages
 from chatrooms.rooms.rules import Rules
-from chatrooms.users.tokens import Identity
 
-HELD = 2000  # messages that wait for the database; what comes then is refused
-TOGETHER = 500  # that are appended at once
-RETRY = 0.5  # seconds until what the database did not take is tried again
-COMPLAIN = 10.0  # seconds between two lines of the log about messages that were not taken
-PATIENCE = 5.0  # seconds that what waits may take when the server stops
+HELD = 2000  # messages waiting for the database; further ones are refused
+TOGETHER = 500  # messages appended at once
+RETRY = 0.5  # seconds until a failed append is tried again
+COMPLAIN = 10.0  # seconds between two log lines about messages not taken
+PATIENCE = 5.0  # seconds for waiting messages when the server stops
 OUTCOMES = ("taken", "repeated", "refused", "lost")
 
 OnPosted = Callable[[Identity, str, str, Sequence[bytes]], Awaitable[None]]
@@ -51,7 +51,7 @@ class Published(msgspec.Struct, rename="camel"):
 
 
 class Waiting(NamedTuple):
-    """A message that was found good, and who wants to hear what became of it."""
+    """A valid message and the callback that answers its publisher."""
 
     who: Identity
     username: str
@@ -61,7 +61,7 @@ class Waiting(NamedTuple):
 
 
 class Ingest:
-    """Takes messages one after the other, in the order in which they came to this node.
+    """Takes messages one after the other, in the order in which they reached this node.
 
     `outcomes` counts what became of them: `taken`, `repeated`, `refused` as bad, `lost` because too many
     waited for the database, the server stopped without it, or a fault of this program.
@@ -79,16 +79,16 @@ class Ingest:
         self.outcomes = Counter(dict.fromkeys(OUTCOMES, 0))
 
     async def open(self) -> None:
-        """Begins to take. Raises StartFailure when NATS cannot be reached."""
+        """Starts taking messages. Raises StartFailure when NATS cannot be reached."""
         self._worker = asyncio.create_task(self._work())
         await self._intake.open(self._take)
 
     async def pause(self) -> None:
-        """Leaves what is published from now on to other nodes."""
+        """Stops taking messages: other nodes get what is published from now on."""
         await self._intake.pause()
 
     async def close(self) -> None:
-        """Appends what waits, if the database takes it soon, and lets go."""
+        """Appends waiting messages, if the database accepts them soon, and disconnects."""
         await self.pause()
         worker, self._worker = self._worker, None
         if worker is not None:
@@ -111,7 +111,7 @@ class Ingest:
         self._wake.set()
 
     def _read(self, data: bytes, answer: Answer) -> Waiting:
-        """Raises BadRequest, TooLarge, UnsupportedMediaType for what POST would refuse."""
+        """Raises BadRequest, TooLarge or UnsupportedMediaType where POST would."""
         published = body.parse(data, "application/json", Published)
         room = published.room_id if published.room_id is not None else published.chat_id
         room_id = names.room_id(None if room is None else str(room))
@@ -119,7 +119,7 @@ class Ingest:
         if isinstance(published.user_id, int) and abs(published.user_id) >= 1 << 53:
             raise BadRequest("bad-field", "userId is beyond 2^53: send it as text.")
         name = user_id if published.username is None else names.username(published.username)
-        # One of its own where none is given: a commit without an answer is tried again.
+        # An id of our own if none is given: an append whose outcome is unknown is repeated.
         draft = Draft(published.message, secrets.token_urlsafe(12) if published.id is None else str(published.id))
         who = Identity(user_id, name, "service", float("inf"), "")
         self._messages.check(who, room_id, draft)
@@ -131,7 +131,7 @@ class Ingest:
                 await self._wake.wait()
                 self._wake.clear()
             together = list(islice(self._waiting, TOGETHER))
-            # All begin to append in this order and go into one commit; the room's rules are not asked.
+            # All start in this order and go into one commit; the rules of rooms do not apply.
             done = await asyncio.gather(*[self._append(one) for one in together])
             for one, settled in reversed([(self._waiting.popleft(), settled) for settled in done]):
                 if not settled:
@@ -140,7 +140,7 @@ class Ingest:
                 await asyncio.sleep(RETRY)
 
     async def _append(self, one: Waiting) -> bool:
-        """Whether something became of it; false while the database is away."""
+        """False while the database is unavailable: the message is to be tried again."""
         try:
             (posted,) = await self._messages.post(one.who, one.username, one.room_id, [one.draft], Rules())
         except Unavailable:
@@ -148,7 +148,7 @@ class Ingest:
         except Problem as problem:
             self._refuse("refused", problem, one.answer)
             return True
-        except Exception as error:  # tried again, it would hold up all that follow
+        except Exception as error:  # a retry would hold up all later messages
             self._fail(error, one.answer)
             return True
         self.outcomes["repeated" if posted.repeated else "taken"] += 1

@@ -1,4 +1,4 @@
-"""Invites: how people become members of a room, and how they cease to be."""
+"""Invites: how users become members of a room, and how they leave it."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import secrets
 from typing import NamedTuple
 
 from chatrooms.errors import Conflict, NotFound
+from chatrooms.identity import Identity
 from chatrooms.log.database import Database, Row, Source, Transaction
 from chatrooms.rooms.audit import Acts
 from chatrooms.rooms.rules import Act, Rank, Rules, remove_member, rules_of, set_member
-from chatrooms.users.tokens import Identity
 
 INVITE_BYTES = 24  # 192 random bits
-MAX_INVITES = 100  # that can be used, of one room at the same time
+MAX_INVITES = 100  # usable invites per room
 
 
 class Made(NamedTuple):
-    """A new invite: the only time that its text is seen. `expires_at` in milliseconds since 1970."""
+    """A new invite, the only time its text is shown. `expires_at` in milliseconds since 1970."""
 
     invite: str
     invite_id: str
@@ -25,14 +25,14 @@ class Made(NamedTuple):
 
 
 class Invites:
-    """Makes invites, takes them, and lets members go. All methods raise TooMany and Unavailable."""
+    """Creates and accepts invites, and lets members leave. All methods raise TooMany and Unavailable."""
 
     def __init__(self, acts: Acts, database: Database) -> None:
         self._acts = acts
         self._database = database
 
     async def create(self, who: Identity, room_id: str, expires_in: float, uses: int | None) -> Made:
-        """An invite good for that many seconds and uses (None: any number).
+        """An invite valid for that many seconds and uses (None: any number).
 
         Raises Forbidden for others than owner and moderators; NotFound for a room that nobody made;
         Conflict when there are too many.
@@ -55,7 +55,7 @@ class Invites:
         return made
 
     async def accept(self, who: Identity, text: str) -> str:
-        """Makes the bearer a member; returns the room's id. A member does not use an invite up.
+        """Makes the bearer a member; returns the room's id. An existing member does not use the invite up.
 
         Raises NotFound for an invite that is unknown, expired, used up, or older than the bearer's last
         kick; Forbidden for the banned.
@@ -83,14 +83,14 @@ class Invites:
         return room_id
 
     async def of_room(self, room_id: str) -> list[Invite]:
-        """The invites of a room that can be used, newest first."""
+        """The usable invites of a room, newest first."""
         return await invites_of(self._database, room_id, self._acts.now())
 
     async def revoke(self, who: Identity, room_id: str, invite_id: str) -> None:
-        """Takes an invite back. Raises Forbidden for others than owner and moderators; NotFound."""
+        """Revokes an invite. Raises Forbidden for anybody but owner and moderators; NotFound."""
 
         async def change(tx: Transaction, _: Rules) -> Act:
-            # Ids of ours are ASCII, and what is no UTF-8 the database would not take.
+            # Our ids are ASCII, and the database would reject what is not UTF-8.
             if not invite_id.isascii() or not await revoke_invite(tx, room_id, invite_id):
                 raise NotFound("not-found", "There is no such invite.")
             return Act(room_id, "invite-revoked", who.user_id, self._acts.now(), invite_id=invite_id)
@@ -98,7 +98,7 @@ class Invites:
         await self._acts.run(who, room_id, Rank.MODERATOR, change)
 
     async def leave(self, who: Identity, room_id: str) -> None:
-        """Ends one's own membership; of a private room the streams end, too. Harmless for who is none.
+        """Ends the caller's membership; in a private room their streams end, too. Harmless for non-members.
 
         Raises Conflict for the owner.
         """
@@ -123,7 +123,7 @@ def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-MAX_KICKS = 10_000  # kept in mind of one room; then the oldest give way
+MAX_KICKS = 10_000  # remembered per room; beyond it the oldest are dropped
 
 _COLUMNS = "hash, invite_id, room_id, created_by, created_at, expires_at, uses"
 
@@ -156,7 +156,7 @@ async def use_invite(tx: Transaction, hash: str) -> None:
 
 
 async def invites_of(source: Source, room_id: str, now: int) -> list[Invite]:
-    """The invites of a room that can be used, newest first."""
+    """The usable invites of a room, newest first."""
     sql = (
         f"select {_COLUMNS} from room_invites where room_id = $1 and expires_at > $2 "
         "and (uses is null or uses > 0) order by created_at desc, invite_id"
@@ -165,18 +165,18 @@ async def invites_of(source: Source, room_id: str, now: int) -> list[Invite]:
 
 
 async def revoke_invite(tx: Transaction, room_id: str, invite_id: str) -> bool:
-    """Whether there was such an invite."""
+    """False if there was no such invite."""
     sql = "delete from room_invites where room_id = $1 and invite_id = $2 returning 1"
     return bool(await tx.fetch(sql, room_id, invite_id))
 
 
 async def forget_ended_invites(tx: Transaction, room_id: str, now: int) -> None:
-    """Removes the invites of a room that nobody can use any more."""
+    """Removes the expired and used-up invites of a room."""
     await tx.execute("delete from room_invites where room_id = $1 and (expires_at <= $2 or uses <= 0)", room_id, now)
 
 
 async def note_kick(tx: Transaction, room_id: str, user_id: str, now: int) -> None:
-    """Keeps in mind that a user was put out, for as long as there are invites to the room from before."""
+    """Remembers that a user was removed from a room, for as long as earlier invites to it are usable."""
     await tx.execute("delete from room_kicks where room_id = $1 and until <= $2", room_id, now)
     await tx.execute(
         "insert into room_kicks (room_id, user_id, kicked_at, until) "
@@ -192,7 +192,7 @@ async def note_kick(tx: Transaction, room_id: str, user_id: str, now: int) -> No
 
 
 async def kicked_since(tx: Transaction, invite: Invite, user_id: str) -> bool:
-    """Whether a user was put out of the room after an invite to it was made."""
+    """Whether a user was removed from the room after an invite to it was created."""
     sql = "select 1 from room_kicks where room_id = $1 and user_id = $2 and kicked_at >= $3"
     return bool(await tx.fetch(sql, invite.room_id, user_id, invite.created_at))
 

@@ -1,4 +1,4 @@
-"""Queries about memberships: who has joined which room, and the events that are theirs for it."""
+"""Queries about memberships, and about the events that reach a user through them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from chatrooms.log.event import Event
 from chatrooms.log.group import event_of
 from chatrooms.log.retention import extent_of
 
-FIRST_SPAN = 1000  # of the log, looked through at once
-GROWTH = 8  # of the span, where there was little to be found,
-MOST_SPAN = 32_000  # up to that: much may follow where there was little
-MAX_PAIRS = 250  # that join at once
+FIRST_SPAN = 1000  # seqs of the log searched by one query
+GROWTH = 8  # factor by which the span grows where little was found,
+MOST_SPAN = 32_000  # up to this: a dense part may follow a sparse one
+MAX_PAIRS = 250  # pairs joined by one transaction
 
 Pair = tuple[str, str]  # user id, room id
 
@@ -61,7 +61,7 @@ union all select a.user_id, a.room_id, 'unmade' from asked a
 
 
 class Joined(NamedTuple):
-    """A room that a user has joined; `readable` by the rights as they are now."""
+    """A room that a user has joined; `readable` under the present rules."""
 
     room_id: str
     title: str | None
@@ -70,7 +70,7 @@ class Joined(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """What is known of users that are to join rooms.
+    """What the database says about users that are to join rooms.
 
     Those who have joined, those who may not read the room unless they are above its rules, those whose
     room nobody has made; and how many rooms each user has joined.
@@ -83,7 +83,7 @@ class Asked(NamedTuple):
 
 
 class Inbox(NamedTuple):
-    """Whose events are asked for: those of the rooms that a user has joined, and of a topic of its own.
+    """Which events to read: those of the rooms a user has joined, and of a topic of the user's own.
 
     `trusted` readers are above the rules of rooms.
     """
@@ -100,9 +100,9 @@ async def rooms_of(source: Source, user_id: str, trusted: bool) -> list[Joined]:
 
 
 async def read(source: Source, inbox: Inbox, after: int, head: int, limit: int) -> tuple[list[Event], int]:
-    """The next events of an inbox after a seq, up to `head`, and up to where they are all."""
+    """The next events of an inbox after a seq and up to `head`, and the seq up to which they are complete."""
     found: list[Event] = []
-    span = FIRST_SPAN  # no more is sorted at once, however far behind the reader is
+    span = FIRST_SPAN  # bounds what one query sorts, however far behind the reader is
     while after < head and len(found) < limit:
         last, wanted = min(head, after + span), limit - len(found)
         rows = await source.fetch(_READ, inbox.user_id, int(inbox.trusted), inbox.topic, after, last, wanted)
@@ -119,7 +119,7 @@ async def count(source: Source, inbox: Inbox, after: int, head: int, most: int) 
 
 
 async def look_up(tx: Transaction, pairs: Collection[Pair], now: int) -> Asked:
-    """What stands against users (at most MAX_PAIRS) joining rooms; `now` in milliseconds since 1970."""
+    """What keeps users (at most MAX_PAIRS) from joining rooms; `now` in milliseconds since 1970."""
     places = ", ".join(f"(${2 * n + 2}, ${2 * n + 3})" for n in range(len(pairs)))
     rows = await tx.fetch(_LOOKED_UP.format(places=places), now, *(part for pair in pairs for part in pair))
     found: dict[str, set[Pair]] = {"joined": set(), "unmade": set(), "banned": set(), "private": set()}
@@ -133,7 +133,7 @@ async def look_up(tx: Transaction, pairs: Collection[Pair], now: int) -> Asked:
 
 
 async def add(tx: Transaction, pairs: Sequence[Pair], now: int) -> None:
-    """Makes users join rooms, which they have not, from here on; `now` in milliseconds since 1970."""
+    """Adds memberships that do not exist yet, from the present head on; `now` in milliseconds since 1970."""
     if pairs:
         head = (await extent_of(tx)).head
         rows = [(*pair, head, now) for pair in pairs]
@@ -141,7 +141,7 @@ async def add(tx: Transaction, pairs: Sequence[Pair], now: int) -> None:
 
 
 async def remove(tx: Transaction, user_id: str, room_id: str) -> bool:
-    """Ends a membership; whether there was one."""
+    """Ends a membership; false if there was none."""
     sql = "delete from memberships where user_id = $1 and room_id = $2 returning user_id"
     return bool(await tx.fetch(sql, user_id, room_id))
 

@@ -1,8 +1,8 @@
-"""A membership: a user has joined a room, durably; that they are there is presence. Pure.
+"""Memberships: a user has joined a room durably; being there at the moment is presence.
 
-It begins with the first stream of the room, by asking for it, or by an invite; it ends by asking for
-that, by a kick or a ban. Joining and leaving are events of the user's own topic, and of `control`,
-because every node keeps in mind what its personal streams carry.
+A membership begins with the first stream of the room, on request, or with an invite; it ends on request, or by a
+kick or ban. Joining and leaving are events of the user's own topic and of `control`, because every node keeps
+track of the rooms its personal streams carry.
 """
 
 from __future__ import annotations
@@ -16,15 +16,14 @@ import msgspec
 
 from chatrooms.clock import now_ms
 from chatrooms.errors import Conflict, Problem
+from chatrooms.identity import Identity
+from chatrooms.limits import Quotas
 from chatrooms.log.database import Transaction
 from chatrooms.log.event import CONTROL, Event
 from chatrooms.log.log import Log
 from chatrooms.options import Options
 from chatrooms.rooms.joined import MAX_PAIRS, Asked, Pair, add, look_up, remove
 from chatrooms.rooms.rules import Act, forbidden
-from chatrooms.streams.hub import Hub
-from chatrooms.users.quotas import Quotas
-from chatrooms.users.tokens import Identity
 
 JOINED = "room-joined"
 LEFT = "room-left"
@@ -47,12 +46,12 @@ class Membership(msgspec.Struct, rename="camel", omit_defaults=True):
 
 
 def joined(user_id: str, room_id: str) -> Event:
-    """Tells that a user has joined a room."""
+    """The event that a user has joined a room."""
     return _event(JOINED, Membership(room_id, user_id, now_ms()))
 
 
 def left(user_id: str, room_id: str, reason: str) -> Event:
-    """Tells that a user has left a room, or was made to."""
+    """The event that a user has left a room or was removed from it."""
     return _event(LEFT, Membership(room_id, user_id, now_ms(), reason))
 
 
@@ -61,24 +60,24 @@ def _event(type: str, membership: Membership) -> Event:
 
 
 def topic_of_user(user_id: str) -> str:
-    """The topic of what is a user's alone."""
+    """The topic of a user's own events."""
     return f"user:{user_id}"
 
 
-KNOWN = 100_000  # memberships kept in mind
-WAITING = 10_000  # joins that wait to be written; more are left to the next stream of that room
-RETRY = 1.0  # seconds until joins that could not be written are tried again
+KNOWN = 100_000  # memberships remembered
+WAITING = 10_000  # joins waiting to be written; beyond it, the next stream of the room tries again
+RETRY = 1.0  # seconds until failed joins are tried again
 
-# Acts upon a room that end a membership; the names are also the reasons told.
+# Acts that end a membership; their names are also the reasons sent to clients.
 _ENDS = ("left", "kicked", "banned")
 
 log = logging.getLogger(__name__)
 
 
 class Memberships:
-    """Joins and leaves. A join that is known costs nothing, one that is not waits for the next group."""
+    """Joins and leaves. A known join costs nothing; a new one waits for the next commit."""
 
-    def __init__(self, hub: Hub, log: Log, quotas: Quotas, options: Options) -> None:
+    def __init__(self, log: Log, quotas: Quotas, options: Options) -> None:
         self._log = log
         self._quotas = quotas
         self._most: int = options.max_rooms_per_user
@@ -87,18 +86,17 @@ class Memberships:
         self._writer: asyncio.Task[None] | None = None
         self._closing = False
         self._left = 0  # how often somebody has left a room
-        hub.listen(CONTROL, self._apply)
 
     async def close(self) -> None:
-        """Writes what waits, if the database takes it."""
+        """Writes pending joins, if the database accepts them."""
         self._closing = True
         if self._writer is not None:
             await self._writer
 
     def note(self, user_id: str, room_id: str, trusted: bool) -> None:
-        """A user has opened a stream of a room: it is joined soon, if it was not, and if `join` would let it.
+        """A user has opened a stream of a room: joins it soon, unless already joined, if `join` would.
 
-        Who opens does not wait.
+        The stream does not wait for it.
         """
         pair = (user_id, room_id)
         if pair in self._known or pair in self._waiting or self._closing or len(self._waiting) >= WAITING:
@@ -120,7 +118,7 @@ class Memberships:
                 raise refused[pair]
 
     async def leave(self, who: Identity, room_id: str) -> None:
-        """Leaves a room; harmless for who had not joined it. Raises Unavailable."""
+        """Leaves a room; harmless if it was not joined. Raises Unavailable."""
 
         async def command(tx: Transaction) -> list[Event]:
             there = await remove(tx, who.user_id, room_id)
@@ -144,7 +142,7 @@ class Memberships:
         self._writer = None
 
     async def _join(self, pairs: Mapping[Pair, bool]) -> Mapping[Pair, Problem]:
-        """Joins users to rooms; `pairs` says of each whether it is exempt. Returns those who may not, and why."""
+        """Joins users to rooms; `pairs` says whether each is exempt. Returns those refused, and why."""
         refused: dict[Pair, Problem] = {}
         before: set[Pair] = set()
         left_then = 0
@@ -169,14 +167,14 @@ class Memberships:
             return [joined(*pair) for pair in new]
 
         await self._log.append((), command)
-        # Who joined is remembered by the event. Who had joined already, unless somebody has left since.
+        # New joins are remembered by their event. Earlier ones here, unless somebody has left since.
         if left_then == self._left:
             for pair in before:
                 self._remember(pair)
         return refused
 
     def _check(self, pair: Pair, exempt: bool, asked: Asked) -> None:
-        """Raises Forbidden, Conflict, TooMany for who may not join."""
+        """Raises Forbidden, Conflict or TooMany if the user may not join."""
         if exempt:
             return
         if pair in asked.barred:
@@ -187,10 +185,11 @@ class Memberships:
             self._quotas.join_unmade_room(pair[0])
 
     def forget(self) -> None:
-        """The database is not what it was: who has joined is asked anew."""
+        """The database has lost events: memberships are looked up again."""
         self._known.clear()
 
-    def _apply(self, event: Event) -> None:
+    def apply(self, event: Event) -> None:
+        """Notes joins and leaves on any node."""
         if event.type not in (JOINED, LEFT):
             return
         membership = Membership.of(event)
@@ -208,9 +207,9 @@ class Memberships:
 
 
 async def follow(tx: Transaction, act: Act, most: int) -> list[Event]:
-    """What an act upon a room means for the membership of whom it is about, in the act's own transaction.
+    """Changes the membership of the user an act is about, in the act's own transaction; returns the events.
 
-    Who has joined `most` rooms (0: any number) may be let into another, but does not join it.
+    A user who has joined `most` rooms (0: any number) may be admitted to another, but does not join it.
     """
     if act.user_id is None:
         return []

@@ -1,4 +1,4 @@
-"""A message of a room: as the log keeps it, as somebody wants to say it, and pages of them. Pure."""
+"""A message of a room: as stored, as a draft, and in pages; and the queries for it."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ class RoomMessage(msgspec.Struct, rename="camel", omit_defaults=True):
 
 
 class Draft(NamedTuple):
-    """What a client wants to say; `client_message_id` makes saying it again harmless."""
+    """A message to be posted; `client_message_id` makes retries harmless."""
 
     text: str
     client_message_id: str | None
 
 
 class Posted(NamedTuple):
-    """A message in the log as JSON, and whether it had been there before."""
+    """A message in the log as JSON, and whether it was already there."""
 
     data: bytes
     repeated: bool
 
 
-class Page(NamedTuple):
+class MessagePage(NamedTuple):
     """Some messages as JSON, oldest first, and whether there are more in the direction asked."""
 
     messages: list[bytes]
@@ -68,7 +68,7 @@ def fitting(messages: list[bytes], most: int) -> list[bytes]:
 
 _OF_ROOM = "from event_topics t join events e on e.seq = t.seq where t.topic = $1 and e.type = 'room-message'"
 
-# What is too much is left in the database: answers wait in memory for whoever asks.
+# Text beyond the limit stays in the database: answers are held in memory until they are read.
 _PAGE = f"""
 select seq, case when sum(length(data)) over (order by seq {{order}}) - length(data) < $4 then data end
 from (select e.seq, e.data {_OF_ROOM} and t.seq {{beyond}} $2 order by t.seq {{order}} limit $3) as page
@@ -76,7 +76,7 @@ order by seq {{order}}"""
 
 
 class MessageQueries:
-    """What is asked of the log about messages. A row is (seq, data)."""
+    """Queries for messages. A row is (seq, data)."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -90,7 +90,7 @@ class MessageQueries:
         return await self._database.fetch(_PAGE.format(beyond=">", order="asc"), topic, seq, limit, most)
 
     async def part(self, topic: str, after: int, last: int, limit: int) -> list[Row]:
-        """The next events of a topic after a seq and up to another, oldest first: for who reads all of them.
+        """The next events of a topic after a seq and up to another, oldest first: for reading all of them.
 
         Rows are (seq, data); data is None for what is no message. The few seqs are found first: a join of
         both tables makes PostgreSQL read one of them from its beginning for each part.
@@ -108,7 +108,7 @@ class MessageQueries:
 
 
 async def add_room(tx: Transaction, room_id: str, created_at: int) -> None:
-    """Notes a room at its first message; `created_at` in milliseconds since 1970."""
+    """Stores a room at its first message; `created_at` in milliseconds since 1970."""
     sql = "insert into rooms (room_id, created_at) values ($1, $2) on conflict (room_id) do nothing"
     await tx.execute(sql, room_id, created_at)
 
@@ -118,21 +118,21 @@ async def has_room(tx: Transaction, room_id: str) -> bool:
 
 
 async def message_row(tx: Transaction, topic: str, seq: int) -> bytes | None:
-    """The data of a message of that topic, or None when it is not there (any more)."""
+    """The data of a message of that topic; None if it does not exist (any more)."""
     sql = f"select e.data {_OF_ROOM} and t.seq = $2"
     rows = await tx.fetch(sql, topic, seq)
     return rows[0][0].encode() if rows else None
 
 
 async def message_of_reply(tx: Transaction, reply_id: str) -> tuple[int, bytes] | None:
-    """The message that an AI reply became, as (seq, data); None for one that is not there (any more)."""
+    """The message that an AI reply became, as (seq, data); None if it does not exist (any more)."""
     sql = "select seq, data from events where key = $1 and type = 'room-message'"
     rows = await tx.fetch(sql, key_of_reply(reply_id))
     return (rows[0][0], rows[0][1].encode()) if rows else None
 
 
 async def replies_after(tx: Transaction, topic: str, seq: int, most: int) -> list[tuple[int, bytes]]:
-    """Those of the next messages after a seq, at most so many, that AI replies became, as (seq, data)."""
+    """The AI replies among the next `most` messages after a seq, as (seq, data)."""
     some = f"select e.seq, e.data {_OF_ROOM} and t.seq > $2 order by t.seq limit $3"
     rows = await tx.fetch(
         f"""select seq, data from ({some}) as some_of_it where data like '%"isFromBot":true%'""", topic, seq, most
@@ -146,7 +146,7 @@ def key_of_reply(reply_id: str) -> str:
 
 
 async def rewrite_message(tx: Transaction, seq: int, type: str, data: bytes) -> None:
-    """Replaces an event in the log itself: what it said before is gone."""
+    """Replaces an event in the log itself: its old text is gone."""
     await tx.execute("update events set type = $1, data = $2 where seq = $3", type, data.decode(), seq)
 
 

@@ -1,9 +1,9 @@
-"""The policy: the rules of rooms, at hand in memory.
+"""The policy: the rules of rooms, cached in memory.
 
-Asked at every request, so it reads from the database once a room and user and remembers (bounded); once
-a room, where nobody is its member, banned or muted. Every change comes as an event of the topic
-`control`, this node's own changes too: it makes the policy forget whom it is about, or the room, and
-ends the streams that have lost their right, in the step in which the change becomes visible.
+Every request needs them, so they are read from the database once per room and user and then remembered (bounded);
+once per room where nobody is a member, banned or muted. Every change, this node's own included, arrives as an
+event of the topic `control`: the policy forgets the user or the room concerned and ends the streams that have
+lost their right, in the same step in which the change becomes visible.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from collections.abc import Callable, Iterable, Mapping
 import msgspec
 
 from chatrooms.errors import Unavailable
+from chatrooms.identity import Identity
 from chatrooms.log.database import Database
-from chatrooms.log.event import CONTROL, Event
+from chatrooms.log.event import Event
 from chatrooms.rooms.rooms import Rooms
 from chatrooms.rooms.rules import RULES_CHANGED, Act, Rank, Rules, rules_of
 from chatrooms.streams.hub import closing
-from chatrooms.users.tokens import Identity
 
-REMEMBERED = 30_000  # rules at hand: of a room for a user, or of one without people for all
+REMEMBERED = 30_000  # cached rules: of a room for one user, or for all users of a room without members, bans and mutes
 ABOUT_INVITES = ("invited", "invite-revoked")  # acts that change no rules
-ANYBODY = ""  # in place of the user, where the rules are the same for all
+ANYBODY = ""  # stands for the user where the rules are the same for all
 
 log = logging.getLogger(__name__)
 
@@ -34,8 +34,8 @@ log = logging.getLogger(__name__)
 class Policy:
     """Says who may do what in a room.
 
-    Between the return of `of`, `readable` or `writable` and the caller's next `await` the answer
-    stays true: who opens a stream in that time opens it under the rules as they are.
+    An answer of `of`, `readable` or `writable` stays true until the caller's next `await`: a stream opened before
+    that is opened under the current rules.
     """
 
     def __init__(self, database: Database, rooms: Rooms, clock: Callable[[], float] = time.time) -> None:
@@ -45,29 +45,28 @@ class Policy:
         self._rules: OrderedDict[str, dict[str, Rules]] = OrderedDict()  # by room and user
         self._size = 0
         self._reading: dict[str, dict[str, asyncio.Task[None]]] = {}
-        rooms.hub.listen(CONTROL, self._apply)
 
     async def of(self, room_id: str, user_id: str = ANYBODY) -> Rules:
-        """The rules of a room as they are now, with what they say of one user. Raises Unavailable."""
+        """The current rules of a room, including those about one user. Raises Unavailable."""
         while (rules := _known(self._rules.get(room_id, {}), user_id)) is None:
             await self._read_once(room_id, user_id)
         self._rules.move_to_end(room_id)
         return rules
 
     async def readable(self, who: Identity, room_id: str) -> Rules:
-        """The rules of a room that somebody may read. Raises Forbidden."""
+        """The rules of a room, for a caller that may read it. Raises Forbidden."""
         rules = await self.of(room_id, who.user_id)
         rules.check_read(who, self._now())
         return rules
 
     async def writable(self, who: Identity, room_id: str) -> Rules:
-        """The rules of a room that somebody may write in. Raises Forbidden."""
+        """The rules of a room, for a caller that may write in it. Raises Forbidden."""
         rules = await self.of(room_id, who.user_id)
         rules.check_write(who, self._now())
         return rules
 
     async def ruled(self, who: Identity, room_id: str, rank: Rank) -> Rules:
-        """The rules of a room in which somebody has that rank at least. Raises Forbidden."""
+        """The rules of a room, for a caller of at least that rank in it. Raises Forbidden."""
         rules = await self.readable(who, room_id)
         rules.check_rank(who, rank)
         return rules
@@ -76,7 +75,7 @@ class Policy:
         return (await self.of(room_id, who.user_id)).may_read(who, self._now())
 
     async def _read_once(self, room_id: str, user_id: str) -> None:
-        """Reads the rules of a room for a user; who asks meanwhile waits for the same answer."""
+        """Reads the rules of a room for a user; concurrent callers wait for the same query."""
         reading = self._reading.setdefault(room_id, {})
         task = reading.get(user_id)
         if task is None:
@@ -110,7 +109,7 @@ class Policy:
                 del self._rules[oldest]
 
     def forget_all(self) -> None:
-        """What was read may be wrong, and what is being read now, too."""
+        """Drops the cache; what is being read at the moment is not cached either."""
         self._reading.clear()
         self._rules.clear()
         self._size = 0
@@ -125,7 +124,8 @@ class Policy:
             self._rules[room_id] = left
         return known
 
-    def _apply(self, event: Event) -> None:
+    def apply(self, event: Event) -> None:
+        """Forgets the rules that an act has changed, and ends the streams that lost their right."""
         if event.type != RULES_CHANGED:
             return
         act = msgspec.json.decode(event.data, type=Act)
@@ -141,7 +141,10 @@ class Policy:
             self._close_to_strangers(act, known)
 
     def _close_to_strangers(self, act: Act, before: Mapping[str, Rules]) -> None:
-        """A room has become private. Who is not at hand is asked to come back, as a member may."""
+        """Ends the streams of non-members of a room that has become private.
+
+        Users whose rank is not cached are asked to reconnect, since they may be members.
+        """
         strangers, unknown = [], []
         for user_id in self._rooms.users_in(act.room_id) - {act.actor_id}:
             rules = _known(before, user_id)
@@ -157,13 +160,13 @@ class Policy:
 
 
 def _known(by_user: Mapping[str, Rules], user_id: str) -> Rules | None:
-    """The rules of a room for a user, among those at hand."""
+    """The cached rules of a room for a user."""
     rules = by_user.get(ANYBODY)
     return by_user.get(user_id) if rules is None or rules.peopled else rules
 
 
 def _changed(rules: Rules, act: Act) -> Rules:
-    """The rules after a change of settings: who is what in the room stays at hand."""
+    """The cached rules after a change of settings; roles, bans and mutes stay."""
     return msgspec.structs.replace(
         rules,
         stored=True,

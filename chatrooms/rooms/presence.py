@@ -1,7 +1,7 @@
-"""Who is in a room. A member is one (userId, username), however many streams it has.
+"""The members of a room. A member is one (userId, username), however many streams it has.
 
-Presence is not in the log: joins and leaves are ephemerals, and who may have missed some is told
-the present state.
+Presence is not in the log: joins and leaves are ephemerals, and readers that may have missed some get the
+present state.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from chatrooms import sse
 from chatrooms.clock import now_ms
 from chatrooms.lookalikes import skeletons
 
-LISTED = 200  # members that `system` and `presence` name
-CALM = 0.9  # a large room is small again below this part of the limit
+LISTED = 200  # members listed in `system` and `presence`
+CALM = 0.9  # a large room counts as small again below this fraction of the limit
 PRESENCE_INTERVAL = 1.0  # seconds between `presence` events of a large room
-POLL_HOLD = 30.0  # seconds that a poll counts as presence (section 3, poll)
+POLL_HOLD = 30.0  # seconds for which a poll counts as presence (wire contract, section 3)
 
 Key = tuple[str, str]
 
 
 class Member:
-    """One person in one room: its open streams, and the timer of its leaving while it has none.
+    """One person in one room: the number of open streams, and the leave timer while there is none.
 
     here   whether it is in the room on this node
     nodes  the other nodes on which it is, too
@@ -47,26 +47,26 @@ class Member:
         self.polling: asyncio.TimerHandle | None = None
 
     def described(self) -> dict[str, object]:
-        """The member on the wire; `guest` is there when it is one."""
+        """The member as sent to clients; `guest` is present only for guests."""
         user_id, username = self.key
         return {"userId": user_id, "username": username, **as_guest(self.guest)}
 
 
 class Names:
-    """How those who are in rooms and no guests look to a person, counted: no guest may look like them."""
+    """What the names of registered users in rooms look like, counted: no guest may take a name that looks the same."""
 
     def __init__(self) -> None:
         self._seen: Counter[str] = Counter()
 
     def note(self, name: str, here: bool) -> None:
-        """Somebody with that name has come to a room, or left it."""
+        """A user of that name has entered a room (`here`) or left it."""
         for skeleton in skeletons(name):
             self._seen[skeleton] += 1 if here else -1
             if not self._seen[skeleton]:
                 del self._seen[skeleton]
 
     def shows(self, name: str) -> bool:
-        """Whether one of them looks like that name."""
+        """Whether a present name looks like this one."""
         return any(skeleton in self._seen for skeleton in skeletons(name))
 
 
@@ -93,7 +93,7 @@ class Presence:
         self.nodes: Counter[str] = Counter()
         self._elsewhere: Counter[str] = Counter() if elsewhere is None else elsewhere
         self._members: dict[Key, Member] = {}
-        self._by_user: dict[str, tuple[Member, ...]] = {}  # one, unless a user goes by several names
+        self._by_user: dict[str, tuple[Member, ...]] = {}  # one, unless a user uses several names
         self._listed: bytes | None = None
         self._told = b""
         self._large = False
@@ -104,7 +104,7 @@ class Presence:
         return len(self._members)
 
     def enter(self, user_id: str, username: str, returns: bool = False, guest: bool = False) -> Member:
-        """Counts one more stream of that member; the first one is a join.
+        """Counts one more stream of a member; the first one is a join.
 
         One that `returns` to a server that has just started never left, for the others: they are
         told the state instead.
@@ -121,7 +121,7 @@ class Presence:
         return member
 
     def release(self, member: Member, hold: float) -> None:
-        """Counts one stream less; a member without any leaves after `hold` seconds."""
+        """Counts one stream less; a member without streams leaves after `hold` seconds."""
         member.streams -= 1
         if member.streams == 0 and self._members.get(member.key) is member:
             if hold > 0:
@@ -139,14 +139,14 @@ class Presence:
         return member
 
     def end_poll(self, member: Member) -> None:
-        """Takes back what `poll` counted; harmless when there is nothing."""
+        """Undoes what `poll` counted; harmless when there is nothing to undo."""
         if member.polling is not None:
             member.polling.cancel()
             member.polling = None
             self.release(member, 0)
 
     def leave(self, member: Member) -> None:
-        """Removes a member that has no stream, at once."""
+        """Removes a member without streams at once."""
         if member.leaving is not None:
             member.leaving.cancel()
             member.leaving = None
@@ -166,7 +166,7 @@ class Presence:
             self._elsewhere[key[0]] += 1
 
     def leave_elsewhere(self, key: Key, node: str) -> None:
-        """Notes that a member is not on another node any more; it leaves if it is nowhere else."""
+        """Notes that a member has left another node; it leaves the room if it is nowhere else."""
         member = self._members.get(key)
         if member is None or node not in member.nodes:
             return
@@ -198,11 +198,11 @@ class Presence:
         return member is not None and member.guest
 
     def end_guest(self, key: Key) -> None:
-        """A guest has become more, and its streams go on: others are told that it is a guest no longer."""
+        """A guest has signed up while its streams stay open: others learn that it is no longer a guest."""
         self._met(key, False)
 
     def _met(self, key: Key, guest: bool) -> Member | None:
-        """A member that is here already; a guest that has become more is one no longer."""
+        """The member of that key, if there is one; marks a guest that has signed up as a guest no longer."""
         member = self._members.get(key)
         if member is not None and member.guest and not guest:
             member.guest = False
@@ -243,7 +243,7 @@ class Presence:
             self._emptied()
 
     def expel(self, user_id: str) -> None:
-        """Removes at once the members of a user that have no stream."""
+        """Removes a user's members without streams at once."""
         for member in self.find(user_id):
             self.end_poll(member)
             self.leave(member)
@@ -262,7 +262,7 @@ class Presence:
         return heapq.nsmallest(limit, keys)
 
     def described(self, keys: Sequence[Key]) -> list[dict[str, object]]:
-        """Members as they are told on the wire."""
+        """Members as sent to clients."""
         return [self._members[key].described() for key in keys if key in self._members]
 
     def listed(self) -> bytes:
@@ -296,7 +296,7 @@ class Presence:
             self._due = asyncio.get_running_loop().call_later(PRESENCE_INTERVAL, self._tell_state)
 
     def _tell_state(self) -> None:
-        """The state of a large room; its members only when those that are listed have changed."""
+        """Sends the state of a large room, with its members only if the listed ones have changed."""
         self._due = None
         listed = self.listed()
         self._announce(self._presence(b"" if listed == self._told else b"," + listed))
@@ -309,5 +309,5 @@ class Presence:
 
 
 def as_guest(guest: bool) -> dict[str, bool]:
-    """What tells a guest from others, on the wire: there only when it is true."""
+    """The field that marks a guest on the wire; absent for others."""
     return {"guest": True} if guest else {}

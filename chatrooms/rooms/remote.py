@@ -1,10 +1,10 @@
-"""Presence over nodes: who is in which room on the other nodes of a shared database.
+"""Presence across nodes: the members of rooms on the other nodes of a shared database.
 
-Each node writes its own members into a table, and then tells the others over the bus; they hold all
-members in memory, and read the table again when the bus was away, and now and then. The table rather
-than heartbeats with all members: what the bus loses is found again, and a new node has one query to
-make. A node renews its lease each BEAT; one that did not for LEASE is buried by any other, and its
-members leave, but for those who are elsewhere by then.
+Each node writes its own members to a table and then tells the others over the bus. They keep all members in
+memory and reread the table when the bus was unavailable, and now and then. A table rather than heartbeats that
+list all members: whatever the bus loses is found again, and a new node needs one query. A node renews its lease
+every BEAT. One that has not done so for NODE_LEASE is declared dead by any other; its members leave, except
+those that are on another node by then.
 """
 
 from __future__ import annotations
@@ -15,82 +15,100 @@ import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from chatrooms.cluster.nodes import Nodes, Seen
+from chatrooms.cluster import Nodes, Seen
 from chatrooms.log.database import Database, Transaction
 from chatrooms.rooms.presence import Key
 from chatrooms.rooms.rooms import Rooms
 
 BEAT = 1.0  # seconds between two renewals of the lease
-LEASE = 8.0  # longer than the retry of a drain and the grace: who is told to come back has not left
-REFRESH = 30.0  # seconds after which the table is read again, whatever the bus says
-RETRY = 1.0  # seconds until what could not be written is tried again
-AT_ONCE = 2000  # members that are read, or entered, before the event loop gets its turn: a lease must not run out
+NODE_LEASE = (
+    8.0  # seconds; longer than the retry of a drain plus the grace, or readers told to reconnect would seem to leave
+)
+REFRESH = 30.0  # seconds after which the table is reread, whatever the bus says
+RETRY = 1.0  # seconds until a failed write is tried again
+AT_ONCE = 2000  # members read or entered before the event loop gets its turn, so that the lease is renewed in time
 ROOMS_AT_ONCE = 100
 TOLD_AT_ONCE = 50  # members in one message
 
 log = logging.getLogger(__name__)
 
 
-class RemotePresence:
-    """Tells the other nodes who is here, and the rooms of this node who is there.
+class PresenceChanges:
+    """Members that arrived on this node or left it and are not written yet: the latest state of each."""
 
-    `on_arrival` is told of a room and of a node that has just got its first member of it: from that step
-    on it is told what goes on there.
+    def __init__(self) -> None:
+        self._changes: dict[tuple[str, Key], bool] = {}
+        self._changed = asyncio.Event()
+
+    def note(self, room_id: str, key: Key, here: bool) -> None:
+        """A member arrived in a room (`here`) or left it."""
+        self._changes[room_id, key] = here
+        self._changed.set()
+
+    async def take(self) -> dict[tuple[str, Key], bool]:
+        """Waits for changes and takes all of them."""
+        await self._changed.wait()
+        self._changed.clear()
+        changes, self._changes = self._changes, {}
+        return changes
+
+    def put_back(self, changes: dict[tuple[str, Key], bool]) -> None:
+        """Returns changes that could not be written; those noted since are newer."""
+        self._changes = {**changes, **self._changes}
+        self._changed.set()
+
+
+class RemotePresence:
+    """Tells other nodes the members on this one, and the rooms of this node the members on others.
+
+    `on_arrival` gets a room and a node that has just got its first member there: from that step on the node
+    receives the room's ephemerals.
     """
 
     def __init__(
-        self, database: Database, nodes: Nodes, rooms: Rooms, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+        self, database: Database, nodes: Nodes, rooms: Rooms, changes: PresenceChanges,
+        on_arrival: Callable[[str, str], None], clock: Callable[[], float] = time.monotonic,
+    ) -> None:  # fmt: skip
         self._database = database
         self._nodes = nodes
         self._rooms = rooms
         self._clock = clock
-        self._changes: dict[tuple[str, Key], bool] = {}
-        self._changed = asyncio.Event()
+        self._changes = changes
+        self._on_arrival = on_arrival
         self._seen: dict[str, tuple[int, float]] = {}
         self._missing: set[str] = set()
         self._meanwhile: dict[Whereabouts, bool] | None = None
         self._refresh_at = 0.0
         self._tasks: list[asyncio.Task[None]] = []
-        self.on_arrival: Callable[[str, str], None] = lambda room_id, node: None
-        rooms.on_presence = self._note
-        nodes.on_seen, nodes.on_buried = self._hear, self._drop
 
     async def open(self) -> None:
-        """Takes a lease, and learns who is where. Raises Unavailable."""
+        """Takes a lease and reads the members on other nodes. Raises Unavailable."""
         await self._beat()
         self._tasks = [asyncio.create_task(self._keep_beating()), asyncio.create_task(self._keep_writing())]
 
     async def close(self) -> None:
-        """Stops. The lease runs out by itself: members of a node that stops are expected on another."""
+        """Stops. The lease is left to expire: members of a stopping node are expected on another."""
         for task in self._tasks:
             task.cancel()
 
     def refresh(self) -> None:
-        """Something may have been missed."""
+        """Rereads the table with the next beat: something may have been missed."""
         self._refresh_at = 0.0
 
     # This node's members
 
-    def _note(self, room_id: str, key: Key, here: bool) -> None:
-        self._changes[room_id, key] = here
-        self._changed.set()
-
     async def _keep_writing(self) -> None:
         while True:
-            await self._changed.wait()
-            self._changed.clear()
-            changes, self._changes = self._changes, {}
+            changes = await self._changes.take()
             try:
                 await self._write(changes)
             except Exception as error:
                 log.debug("presence is not written: %s", error)
-                self._changes = {**changes, **self._changes}
-                self._changed.set()
+                self._changes.put_back(changes)
                 await asyncio.sleep(RETRY)
 
     async def _write(self, changes: dict[tuple[str, Key], bool]) -> None:
-        """First into the table, then over the bus: who reads the table before hears it after."""
+        """The table first, then the bus: a node that read the table before hears of the change after."""
         come = [(self._of(*place), self._is_guest(*place)) for place, here in changes.items() if here]
         gone = [self._of(*place) for place, here in changes.items() if not here]
         async with self._database.transaction() as tx:
@@ -117,7 +135,7 @@ class RemotePresence:
                 await self._beat()
             except Exception as error:
                 log.debug("the lease is not renewed: %s", error)
-                self._seen.clear()  # without the database nobody can renew: begin to count again
+                self._seen.clear()  # nobody can renew without the database: start counting again
 
     async def _beat(self) -> None:
         async with self._database.transaction() as tx:
@@ -125,51 +143,52 @@ class RemotePresence:
         if not known:
             for room_id, presence in self._rooms.presences():
                 for key in presence.here():
-                    self._note(room_id, key, True)
+                    self._changes.note(room_id, key, True)
         seen = await living_nodes(self._database)
-        await self._bury_dead(seen)
+        await self._remove_dead(seen)
         self._drop_unknown(seen)
         if self._clock() >= self._refresh_at:
             await self._read_all()
             self._refresh_at = self._clock() + REFRESH
 
-    async def _bury_dead(self, seen: dict[str, int]) -> None:
+    async def _remove_dead(self, seen: dict[str, int]) -> None:
         now = self._clock()
         for node, seen_at in seen.items():
             before = self._seen.get(node)
             if before is None or before[0] != seen_at:
                 self._seen[node] = (seen_at, now)
-            elif now - before[1] > LEASE and node != self._nodes.name:
-                await self._bury(node, seen_at)
+            elif now - before[1] > NODE_LEASE and node != self._nodes.name:
+                await self._remove(node, seen_at)
 
-    async def _bury(self, node: str, seen_at: int) -> None:
+    async def _remove(self, node: str, seen_at: int) -> None:
         async with self._database.transaction() as tx:
-            buried = await declare_dead(tx, node, seen_at)
-        if buried:
+            removed = await declare_dead(tx, node, seen_at)
+        if removed:
             log.info("node %s has died", node)
             self._nodes.send_dead(node)
-            self._drop(node)
+            self.drop(node)
 
     def _drop_unknown(self, seen: dict[str, int]) -> None:
-        """Nodes without a lease, twice in a row: that they were buried was not heard here."""
+        """Drops nodes found without a lease twice in a row: this node missed the news of their death."""
         missing = self._others() - seen.keys()
         for node in missing & self._missing:
-            self._drop(node)
+            self.drop(node)
         self._missing = missing
         for node in self._seen.keys() - seen.keys():
             del self._seen[node]
 
-    def _drop(self, node: str) -> None:
+    def drop(self, node: str) -> None:
+        """Removes the members of a node that has died."""
         for _, presence in self._rooms.presences():
             for key in presence.on_node(node):
                 presence.leave_elsewhere(key, node)
 
     def _others(self) -> set[str]:
-        """The other nodes on which somebody is in a room."""
+        """The other nodes that have members."""
         return {node for _, presence in self._rooms.presences() for node in presence.nodes}
 
     async def _read_all(self) -> None:
-        """Makes what this node holds of others what the table has, and what is heard meanwhile, some at a time."""
+        """Makes the members in memory those of the table and of the news received meanwhile, some at a time."""
         self._meanwhile = {}
         try:
             rows = await self._rows()
@@ -185,7 +204,7 @@ class RemotePresence:
             self._meanwhile = None
 
     async def _rows(self) -> dict[Whereabouts, bool]:
-        """All who are on other nodes, by the table, and whether they are guests."""
+        """The members on other nodes according to the table, and whether they are guests."""
         rows: dict[Whereabouts, bool] = {}
         last = Whereabouts("", "", "", "")
         while page := await members_elsewhere(self._database, self._nodes.name, last, AT_ONCE):
@@ -194,7 +213,7 @@ class RemotePresence:
         return rows
 
     async def _held(self) -> list[Whereabouts]:
-        """All who are on other nodes, as this one holds it."""
+        """The members on other nodes according to memory."""
         held: list[Whereabouts] = []
         for number, (room_id, presence) in enumerate(self._rooms.presences()):
             held += [Whereabouts(node, room_id, *key) for node in presence.nodes for key in presence.on_node(node)]
@@ -202,20 +221,21 @@ class RemotePresence:
                 await asyncio.sleep(0)
         return held
 
-    def _hear(self, seen: Seen) -> None:
+    def hear(self, seen: Seen) -> None:
+        """Applies the arrivals and departures of another node."""
         for place in seen.come:
             self._enter(self._heard(Whereabouts(seen.node, *place), True), place[1] in seen.guests)
         for place in seen.gone:
             self._leave(self._heard(Whereabouts(seen.node, *place), False))
 
     def _heard(self, row: Whereabouts, there: bool) -> Whereabouts:
-        """Remembers news while the table is being read: what was read may be older."""
+        """Notes news that arrives while the table is being read: the rows may be older."""
         if self._meanwhile is not None:
             self._meanwhile[row] = there
         return row
 
     def _leave(self, row: Whereabouts) -> None:
-        presence = self._rooms.find_presence(row.room_id)  # who came and left within one write was never told of
+        presence = self._rooms.find_presence(row.room_id)  # one that came and left within a write was never announced
         if presence is not None:
             presence.leave_elsewhere((row.user_id, row.username), row.node)
 
@@ -224,11 +244,11 @@ class RemotePresence:
         arrives = row.node not in presence.nodes
         presence.enter_elsewhere((row.user_id, row.username), row.node, guest)
         if arrives:
-            self.on_arrival(row.room_id, row.node)
+            self._on_arrival(row.room_id, row.node)
 
 
 _NOW = "cast(extract(epoch from clock_timestamp()) * 1000 as bigint)"
-_ASYNCHRONOUS = "set local synchronous_commit = off"  # the nodes that live write again what a crash takes
+_ASYNCHRONOUS = "set local synchronous_commit = off"  # live nodes write again what a crash loses
 
 
 class Whereabouts(NamedTuple):
@@ -241,7 +261,7 @@ class Whereabouts(NamedTuple):
 
 
 async def write_beat(tx: Transaction, node: str) -> bool:
-    """Renews a node's lease; false when it had none, so that what is written of it may be gone."""
+    """Renews a node's lease; false when it had none, so its rows may have been removed."""
     await tx.execute(_ASYNCHRONOUS)
     if await tx.fetch(f"update nodes set seen_at = {_NOW} where node = $1 returning 1", node):
         return True
@@ -250,12 +270,19 @@ async def write_beat(tx: Transaction, node: str) -> bool:
 
 
 async def living_nodes(database: Database) -> dict[str, int]:
-    """When each node was last seen."""
+    """When each node last renewed its lease, by the database's clock; empty where the database is not shared."""
+    if not database.shared:
+        return {}
     return {node: seen_at for node, seen_at in await database.fetch("select node, seen_at from nodes")}
 
 
+async def is_alive(database: Database, node: str) -> bool:
+    """Whether another node of that name shares the database. Raises Unavailable."""
+    return node in await living_nodes(database)
+
+
 async def declare_dead(tx: Transaction, node: str, seen_at: int) -> bool:
-    """Removes a node that has not been seen since; false when it has, or another was quicker."""
+    """Removes a node that has not renewed since `seen_at`; false if it has, or if another node was quicker."""
     if not await tx.fetch("delete from nodes where node = $1 and seen_at = $2 returning 1", node, seen_at):
         return False
     await tx.execute("delete from presence where node = $1", node)
@@ -276,7 +303,7 @@ async def write_presence(
 async def members_elsewhere(
     database: Database, node: str, after: Whereabouts, limit: int
 ) -> list[tuple[Whereabouts, bool]]:
-    """The next who are on other nodes, in order, after one; and whether they are guests."""
+    """The next members on other nodes, in order, after one; and whether they are guests."""
     sql = (
         "select node, room_id, user_id, username, guest from presence where node <> $1 "
         "and (node, room_id, user_id, username) > ($2, $3, $4, $5) order by node, room_id, user_id, username limit $6"

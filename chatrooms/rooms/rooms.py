@@ -1,64 +1,66 @@
-"""Rooms: who is in them, and the streams that read them."""
+"""Rooms: their members, and the streams that read them."""
 
 from __future__ import annotations
 
-import random
-import secrets
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
 import msgspec
 
 from chatrooms import sse
+from chatrooms.identity import Identity
 from chatrooms.limits import RateLimit
-from chatrooms.log.event import event_id
 from chatrooms.log.log import Log
 from chatrooms.options import Options
-from chatrooms.rooms.attendee import Attendee
 from chatrooms.rooms.message import MessageQueries
-from chatrooms.rooms.presence import Key, Names, Presence, as_guest
-from chatrooms.streams.hub import LONGEST_RETRY, Hub, closing
-from chatrooms.streams.resume import POLL_EVENTS, Replacements, Start, page, start_of
+from chatrooms.rooms.presence import Key, Member, Names, Presence, as_guest
+from chatrooms.streams.hub import Hub, closing
+from chatrooms.streams.opening import RETRY_MS
+from chatrooms.streams.resume import Start, start_of
 from chatrooms.streams.stream import Stream
-from chatrooms.streams.topic import Topic
-from chatrooms.users.tokens import Identity
 
 TYPING_INTERVAL = 2.0  # seconds between two `typing` events of one user
-RETRY_MS = (500, int(LONGEST_RETRY * 1000))  # reconnection time told to clients, at random between
-DRAIN_RETRY_MS = (1000, 5000)
-MakeStream = Callable[[Topic, int], Stream]  # of a topic, after a position, on whatever connection
-SETTLING = 10.0  # seconds after the start in which who resumes was here before it
+SETTLING = 10.0  # seconds after the start in which a resuming reader counts as having been here before
+
+
+class RoomListeners(NamedTuple):
+    """Callbacks for what happens in rooms; `state` returns whole events that show a newcomer what is going on."""
+
+    state: Callable[[str], bytes] = lambda room_id: b""
+    # The room, the member, and whether it arrived on this node (True) or left it.
+    on_presence: Callable[[str, Key, bool], None] = lambda room_id, key, here: None
+    # A stream has opened: the user, the room, and whether the user is exempt from its rules.
+    on_joined: Callable[[str, str, bool], None] = lambda user_id, room_id, trusted: None
+    # The room, user and client of a new stream whose user is also on other nodes.
+    on_replaced: Callable[[str, str, str], None] = lambda room_id, user_id, client_id: None
+    # An ephemeral for readers on other nodes: the nodes, the topic, the frame.
+    on_ephemeral: Callable[[Sequence[str], str, bytes], None] = lambda nodes, topic, frame: None
 
 
 class Room:
-    """A room that somebody is in."""
+    """A room with members."""
 
     def __init__(self, rooms: Rooms, room_id: str) -> None:
         self._rooms = rooms
         self.room_id = room_id
         self.presence = Presence(
-            room_id,
-            rooms.presence_limit,
-            self.announce,
-            self._emptied,
-            self._report,
-            rooms.elsewhere,
-            rooms.names.note,
+            room_id, rooms.presence_limit, self.announce, self._emptied, self._report, rooms.elsewhere, rooms.names.note
         )
 
     def announce(self, frame: bytes) -> None:
-        """Tells the streams that are open now."""
+        """Sends an ephemeral frame to the open streams."""
         self._rooms.hub.send_ephemeral(topic_of(self.room_id), frame)
 
     def snapshot(self) -> bytes:
-        """What tells the present state to who may have missed ephemerals."""
+        """The present state, for readers that may have missed ephemerals."""
         return self.presence.snapshot() + self._rooms.ephemeral_state(self.room_id)
 
     def stream_ended(self, stream: Stream, hold: float) -> None:
-        assert stream.member is not None
+        assert isinstance(stream.member, Member)
         if self._rooms.hub.draining:
-            return  # they will be back in another process: nobody is told that they left
+            return  # they reconnect to another process: nobody is told that they left
         self.presence.release(stream.member, hold + self._rooms.leave_grace)
 
     def _report(self, key: Key, here: bool) -> None:
@@ -69,85 +71,45 @@ class Room:
 
 
 class Rooms:
-    """All rooms of this process, and what may be asked of them."""
+    """All rooms of this process."""
 
-    def __init__(self, hub: Hub, log: Log, messages: MessageQueries, options: Options) -> None:
+    def __init__(
+        self, hub: Hub, log: Log, messages: MessageQueries, options: Options, listeners: RoomListeners
+    ) -> None:
         self.hub = hub
         self.leave_grace: float = options.leave_grace
         self.presence_limit: int = options.presence_limit
         self.elsewhere: Counter[str] = Counter()  # by user: in how many rooms, on how many other nodes
-        # What else is going on in a room, for who comes or may have missed some; whole events.
-        self.ephemeral_state: Callable[[str], bytes] = lambda room_id: b""
-        # Who comes to this node, and leaves it; and what is told to the readers on others.
-        self.on_presence: Callable[[str, Key, bool], None] = lambda room_id, key, here: None
-        self.on_replaced: Callable[[Attendee], None] = lambda attendee: None
-        self.on_joined: Callable[[str, str, bool], None] = lambda user_id, room_id, trusted: None
-        self.on_ephemeral: Callable[[list[str], str, bytes], None] = lambda nodes, topic, frame: None
-        self._log = log
+        self.ephemeral_state, self.on_presence, self.on_joined, self.on_replaced, self.on_ephemeral = listeners
+        self.log = log
         self._first_head = log.head
         self._settled = time.monotonic() + SETTLING
         self._messages = messages
-        self._heartbeat: float = options.heartbeat
         self._live: dict[str, Room] = {}
-        self._replacements = Replacements()
         self._typing = RateLimit(1, TYPING_INTERVAL)
         self.names = Names()
 
     # Reading
 
+    @property
+    def retry_ms(self) -> tuple[int, int]:
+        """How long readers are told to wait before they reconnect: within the grace, so that nobody seems to leave."""
+        low, high = RETRY_MS
+        grace = self.leave_grace * 1000
+        return (int(grace / 4), int(grace * 3 / 4)) if 0 < grace <= high else (low, high)
+
+    def returns(self, start: Start) -> bool:
+        """Whether a reader that starts there was here before this process, which has only just started."""
+        return start.resumes and 0 < start.position <= self._first_head and time.monotonic() < self._settled
+
     async def start_of(self, room_id: str, asked: str, history: int) -> Start:
-        """Where a reader starts; without a position that can be resumed, before the last `history` messages."""
-        start = await start_of(self._log, self.hub, topic_of(room_id), asked)
+        """Where a reader starts: without a position to resume from, before the last `history` messages."""
+        start = await start_of(self.log, self.hub, topic_of(room_id), asked)
         if history and not start.resumes:
             first = await self._messages.nth_last(topic_of(room_id), history)
             if first is not None:
                 start = start._replace(position=min(start.position, first - 1))
         return start
-
-    def admit(self, attendee: Attendee) -> None:
-        """Raises Conflict `replaced-too-often` when two pages fight for one clientId."""
-        if self._same(attendee) is not None:
-            self._replacements.count(topic_of(attendee.room_id), attendee.user_id, attendee.client_id)
-
-    def open(self, make: MakeStream, attendee: Attendee, start: Start, head: bytes = b"") -> None:
-        """Opens a stream of a room: announces its member and writes what it lacks.
-
-        `head` is the response head, of a stream that has its connection for itself. A stream of the
-        same client ends as `replaced`.
-        """
-        room = self._room(attendee.room_id)
-        member = room.presence.enter(attendee.user_id, attendee.username, self._returns(start), attendee.guest)
-        old = self._same(attendee)
-        if old is not None:
-            old.finish(closing("replaced", False))
-        if member.nodes:
-            self.on_replaced(attendee)
-        self.on_joined(attendee.user_id, attendee.room_id, attendee.trusted)
-        topic = self.hub.topic(topic_of(attendee.room_id))
-        topic.snapshot = room.snapshot
-        stream = make(topic, start.position)
-        stream.user_id, stream.client_id, stream.member = attendee.user_id, attendee.client_id, member
-        stream.session, stream.expires_at, stream.trusted = attendee.session, attendee.expires_at, attendee.trusted
-        stream.id = stream.id or secrets.token_urlsafe(16)
-        id = event_id(self._log.epoch, start.position)
-        first = sse.encode(self._system(room, attendee, start, stream.id), "system", id, self._retry())
-        self.hub.open(stream, room, head + first + self.ephemeral_state(attendee.room_id))
-
-    async def poll(self, attendee: Attendee, start: Start) -> bytes:
-        """The JSON answer to a poll: `system`, then what follows the start, POLL_EVENTS in all."""
-        room = self._room(attendee.room_id)
-        room.presence.poll(attendee.user_id, attendee.username, attendee.guest)
-        self.on_joined(attendee.user_id, attendee.room_id, attendee.trusted)
-        head = self._log.head
-        events = await self._log.read(topic_of(attendee.room_id), start.position, POLL_EVENTS)
-        system = self._system(room, attendee, start, "")
-        return page(self._log, system, start.position, start.recovered, events, head)
-
-    def check_open(self, attendee: Attendee) -> None:
-        """Raises Unavailable or TooMany when no more streams are taken; one that replaces another is."""
-        self.hub.check_draining()
-        if self._same(attendee) is None:
-            self.hub.check_room_for(attendee.user_id)
 
     # Presence
 
@@ -164,38 +126,38 @@ class Rooms:
             room.presence.leave(member)
 
     def expel(self, room_id: str, user_ids: Iterable[str], last: bytes) -> None:
-        """Ends streams with that last event and presence, at once, of those users.
+        """Ends the streams of those users with that last event, and their presence at once.
 
-        Trusted readers stay: they are above the rules of rooms.
+        Trusted readers stay: the rules of rooms do not apply to them.
         """
         for user_id in user_ids:
             for stream in self.hub.streams_of(user_id):
                 if stream.topic.name == topic_of(room_id) and not stream.trusted:
                     stream.finish(last)
-            presence = self.find_presence(room_id)  # with its last member the room goes
+            presence = self.find_presence(room_id)  # the room goes with its last member
             if presence is not None:
                 presence.expel(user_id)
 
     def users_in(self, room_id: str) -> set[str]:
-        """Those who are in a room, on whatever node."""
+        """The users in a room, on any node."""
         presence = self.find_presence(room_id)
         return presence.users() if presence else set()
 
     def typing(self, room_id: str, who: Identity, username: str) -> None:
-        """Tells a room that somebody is typing. Raises TooMany when told less than 2 s ago."""
+        """Tells a room that a user is typing. Raises TooMany within 2 s of the last time."""
         self._typing.spend(f"{room_id}/{who.user_id}")
         data = {"roomId": room_id, "userId": who.user_id, "username": username, **as_guest(who.guest)}
         self.send_ephemeral(room_id, sse.encode(msgspec.json.encode(data), "typing"))
 
     def send_ephemeral(self, room_id: str, frame: bytes) -> None:
-        """Gives an ephemeral frame to the readers of a room, on whatever node."""
+        """Sends an ephemeral frame to the readers of a room, on any node."""
         room = self._live.get(room_id)
         if room is not None:
             room.announce(frame)
             self.on_ephemeral(list(room.presence.nodes), topic_of(room_id), frame)
 
     def extend(self, who: Identity, client_id: str) -> int:
-        """Lets the streams of a user's client live as long as its new token; returns how many there are."""
+        """Extends the streams of a user's client to the expiry of its new token; returns how many there are."""
         streams = [s for s in self.hub.streams_of(who.user_id) if s.client_id == client_id]
         for stream in streams:
             stream.session = who.session
@@ -208,7 +170,7 @@ class Rooms:
     def username_of(self, user_id: str, client_id: str) -> str | None:
         """The name that a client uses in its stream, if it has one."""
         for stream in self.hub.streams_of(user_id):
-            if stream.client_id == client_id and stream.member is not None:
+            if stream.client_id == client_id and isinstance(stream.member, Member):
                 return stream.member.key[1]
         return None
 
@@ -222,16 +184,16 @@ class Rooms:
         return room.presence.page(after, limit) if room else []
 
     def described(self, room_id: str, members: Sequence[Key]) -> list[dict[str, object]]:
-        """Members of a room as they are told on the wire."""
+        """Members of a room as sent to clients."""
         room = self._live.get(room_id)
         return room.presence.described(members) if room else []
 
     def live(self, after: str = "") -> list[str]:
-        """The ids of the rooms that somebody is in, in order, after one."""
+        """The ids of rooms with members, in order, after one."""
         return sorted(room_id for room_id in self._live if room_id > after)
 
     def is_live(self, room_id: str) -> bool:
-        """Whether somebody is in a room."""
+        """Whether a room has members."""
         return room_id in self._live
 
     def held_by_others(self, room_id: str, user_id: str) -> bool:
@@ -240,15 +202,15 @@ class Rooms:
         return room is not None and room.presence.count > len(room.presence.find(user_id))
 
     def presences(self) -> list[tuple[str, Presence]]:
-        """The rooms that somebody is in, on whatever node, and who that is."""
+        """The rooms with members on any node, and their presence."""
         return [(room_id, room.presence) for room_id, room in self._live.items()]
 
     def presence_of(self, room_id: str) -> Presence:
-        """Who is in a room; for somebody who enters it in the same step, since a room without members stays."""
-        return self._room(room_id).presence
+        """The presence of a room, for a member that enters it in the same step."""
+        return self.room(room_id).presence
 
     def find_presence(self, room_id: str) -> Presence | None:
-        """Who is in a room; None for one that nobody is in."""
+        """The presence of a room; None for one without members."""
         room = self._live.get(room_id)
         return room.presence if room else None
 
@@ -260,51 +222,15 @@ class Rooms:
         return presence is not None and presence.is_elsewhere(user_id)
 
     def drop(self, room: Room) -> None:
-        """Forgets a room that nobody is in any more."""
+        """Drops a room that has no members any more."""
         self._live.pop(room.room_id, None)
 
-    def end(self, stream: Stream, reason: str) -> None:
-        """Ends a stream whose reader should come back, and keeps its member for that time."""
-        retry = random.randint(*DRAIN_RETRY_MS)
-        id = event_id(self._log.epoch, stream.position)
-        stream.end(reason, True, retry / 1000, id, retry)
-
-    def _room(self, room_id: str) -> Room:
+    def room(self, room_id: str) -> Room:
+        """A room, for a member that enters it in the same step: an empty one would stay."""
         room = self._live.get(room_id)
         if room is None:
             room = self._live[room_id] = Room(self, room_id)
         return room
-
-    def _returns(self, start: Start) -> bool:
-        """Whether who starts there was here before this process, which has only just started."""
-        return start.resumes and 0 < start.position <= self._first_head and time.monotonic() < self._settled
-
-    def _same(self, attendee: Attendee) -> Stream | None:
-        return self.hub.stream_of(topic_of(attendee.room_id), attendee.user_id, attendee.client_id)
-
-    def _retry(self) -> int:
-        """Milliseconds until a reconnect: jittered, and within the grace so that nobody seems to leave."""
-        low, high = RETRY_MS
-        if 0 < self.leave_grace * 1000 <= high:
-            low, high = int(self.leave_grace * 250), int(self.leave_grace * 750)
-        return random.randint(low, high)
-
-    def _system(self, room: Room, attendee: Attendee, start: Start, stream_id: str) -> bytes:
-        data = {
-            "message": f"Welcome, {attendee.username}. You are in {attendee.room_id}.",
-            "roomId": attendee.room_id,
-            "userId": attendee.user_id,
-            "username": attendee.username,
-            **as_guest(attendee.guest),
-            "clientId": attendee.client_id,
-            "onlineCount": room.presence.count,
-            "lastEventId": event_id(self._log.epoch, start.position),
-            "recovered": start.recovered,
-            "missed": start.missed,
-            "heartbeat": self._heartbeat,
-            "streamId": stream_id,
-        }
-        return msgspec.json.encode(data)[:-1] + b"," + room.presence.listed() + b"}"
 
 
 def topic_of(room_id: str) -> str:

@@ -1,4 +1,4 @@
-"""The rules of a room: who may read it, write in it and moderate it. Pure.
+"""The rules of a room: who may read it, write in it and moderate it; and their rows.
 
 Times are in milliseconds since 1970. Who bears a token of role `service` or `admin` is above the
 rules of every room.
@@ -12,9 +12,9 @@ from enum import IntEnum
 import msgspec
 
 from chatrooms.errors import Forbidden
+from chatrooms.identity import Identity
 from chatrooms.log.database import Row, Source, Transaction
 from chatrooms.log.event import CONTROL, Event
-from chatrooms.users.tokens import Identity
 
 FOREVER = float("inf")
 
@@ -22,7 +22,7 @@ Until = Mapping[str, float]  # user id to the time when it ends
 
 
 class Rank(IntEnum):
-    """What somebody is in a room. One may act against those of a lower rank only."""
+    """A user's rank in a room. One may act only against users of a lower rank."""
 
     NONE = 0
     MEMBER = 1
@@ -32,7 +32,7 @@ class Rank(IntEnum):
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
-    """The rules of one room for the users that were asked for; the defaults are those of any room.
+    """The rules of one room for the users asked about; the defaults are those of any new room.
 
     stored     whether the room is in the database: somebody made it, or it has had messages; the first
                message changes no rules, so that rules at hand may still say no
@@ -56,7 +56,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
         return Rank.TRUSTED if who.trusted else self.rank_of(who.user_id)
 
     def rank_of(self, user_id: str) -> Rank:
-        """The rank of a user whose token is not known."""
+        """The rank of a user by id, without a token."""
         if user_id == self.owner:
             return Rank.OWNER
         return self.roles.get(user_id, Rank.NONE)
@@ -88,29 +88,29 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
             raise Forbidden("muted", "You are muted in this room.")
 
     def check_rank(self, who: Identity, needed: Rank) -> None:
-        """Raises Forbidden for those below a rank."""
+        """Raises Forbidden for a rank below the needed one."""
         if self.rank(who) < needed:
             raise forbidden()
 
     def pace(self, who: Identity) -> float:
-        """Seconds that must lie between two messages of that user; 0 for moderators."""
+        """The minimum of seconds between two messages of that user; 0 for moderators."""
         return 0.0 if not self.slow_mode or self.rank(who) >= Rank.MODERATOR else self.slow_mode
 
 
 def forbidden() -> Forbidden:
-    """The one refusal that says nothing about the room, not even whether it exists."""
+    """The refusal that says nothing about the room, not even whether it exists."""
     return Forbidden("forbidden", "That is not allowed.")
 
 
 RULES_CHANGED = "room-rules-changed"
 RECORDED = "room-act-recorded"
 
-# Acts that end the streams of whom they are about, with this reason.
+# Acts that end the streams of the user they are about, with this reason.
 _ENDS = ("kicked", "banned", "left")
 
 
 class Act(msgspec.Struct, rename="camel", omit_defaults=True):
-    """Who did what to whom, when, in which room; the rest are details of some acts.
+    """Who did what to whom, when, and in which room; the rest are details of some acts.
 
     `timestamp` and `until` (absent: for ever) are in milliseconds since 1970. The settings are
     those that changed; who left a private room left it with `private`.
@@ -132,26 +132,26 @@ class Act(msgspec.Struct, rename="camel", omit_defaults=True):
     def ends(self) -> str | None:
         """The reason with which the streams of `user_id` in the room end, or None."""
         if self.action == "left" and not self.private:
-            return None  # who is no member may read a public room all the same
+            return None  # a public room may be read without being a member
         return self.action if self.action in _ENDS else None
 
     def order(self) -> Event:
-        """The event that records it and that every node obeys."""
+        """The event that records the act and that every node applies."""
         return Event(RULES_CHANGED, msgspec.json.encode(self), (CONTROL, audit_topic(self.room_id)))
 
     def record(self) -> Event:
-        """The event that only records it."""
+        """The event that only records the act."""
         return Event(RECORDED, msgspec.json.encode(self), (audit_topic(self.room_id),))
 
 
 def audit_topic(room_id: str) -> str:
-    """The topic of what was done to a room."""
+    """The topic of a room's audit log."""
     return f"audit:{room_id}"
 
 
 BAN, MUTE = "ban", "mute"
 
-# Rows are (kind, user, number, seconds, title). As many as the users asked for have, whatever the room's size.
+# Rows are (kind, user, number, seconds, title): only those of the users asked about, whatever the room's size.
 _RULES = """
 select 'room', owner, private, slow_mode, title from rooms where room_id = $1
 union all select 'peopled', '', 0, 0.0, cast(null as text)
@@ -192,7 +192,7 @@ async def rules_of(source: Source, room_id: str, user_id: str, other_id: str = "
 
 
 async def existing(source: Source, room_ids: Sequence[str]) -> set[str]:
-    """Those of the rooms (at most 500) that have had messages, or were made by somebody."""
+    """Which of the rooms (at most 500) are stored: created by somebody, or by their first message."""
     places = ", ".join(f"${n}" for n in range(1, len(room_ids) + 1))
     return {
         room_id
@@ -216,7 +216,7 @@ async def set_room(tx: Transaction, room_id: str, private: bool, title: str | No
 
 
 async def set_member(tx: Transaction, room_id: str, user_id: str, rank: Rank, now: int) -> None:
-    """Makes somebody a member or a moderator."""
+    """Makes a user a member or a moderator."""
     await tx.execute(
         "insert into room_members (room_id, user_id, role, since) values ($1, $2, $3, $4) "
         "on conflict (room_id, user_id) do update set role = excluded.role",
@@ -229,7 +229,7 @@ async def remove_member(tx: Transaction, room_id: str, user_id: str) -> None:
 
 
 async def restrict(tx: Transaction, room_id: str, kind: str, user_id: str, until: int | None) -> None:
-    """Bans or mutes; `until` None is for ever."""
+    """Bans or mutes a user; `until` None means forever."""
     await tx.execute(
         "insert into room_restrictions (room_id, kind, user_id, until) values ($1, $2, $3, $4) "
         "on conflict (room_id, kind, user_id) do update set until = excluded.until",
@@ -243,7 +243,7 @@ async def lift(tx: Transaction, room_id: str, kind: str, user_id: str) -> None:
 
 
 async def restricted(source: Source, room_id: str, kind: str, after: str, limit: int, now: int) -> list[Row]:
-    """The next (user id, until) of those who are banned or muted, in order, after one; None is for ever."""
+    """The next banned or muted users as (user id, until), in order, after one; None means forever."""
     sql = (
         "select user_id, until from room_restrictions where room_id = $1 and kind = $2 and user_id > $3 "
         "and (until is null or until > $4) order by user_id limit $5"
@@ -257,34 +257,8 @@ async def count_restrictions(tx: Transaction, room_id: str) -> int:
 
 
 async def forget_ended(tx: Transaction, room_id: str, now: int) -> None:
-    """Removes the bans and mutes of a room that are over."""
+    """Removes the expired bans and mutes of a room."""
     await tx.execute("delete from room_restrictions where room_id = $1 and until <= $2", room_id, now)
-
-
-async def last_post(tx: Transaction, room_id: str, user_id: str) -> int | None:
-    """When a user last wrote in a room with slow mode, as far as that still counts."""
-    rows = await tx.fetch("select posted_at from slow_posts where room_id = $1 and user_id = $2", room_id, user_id)
-    return int(rows[0][0]) if rows else None
-
-
-async def note_post(tx: Transaction, room_id: str, user_id: str, now: int) -> None:
-    await tx.execute(
-        "insert into slow_posts (room_id, user_id, posted_at) values ($1, $2, $3) "
-        "on conflict (room_id, user_id) do update set posted_at = excluded.posted_at",
-        room_id, user_id, now,
-    )  # fmt: skip
-
-
-async def forget_posts(tx: Transaction, room_id: str, before: int) -> None:
-    """Removes what slow mode does not count any more."""
-    await tx.execute("delete from slow_posts where room_id = $1 and posted_at <= $2", room_id, before)
-
-
-async def known_keys(tx: Transaction, keys: Sequence[str]) -> set[str]:
-    """Those of the keys (at most 500) that are in the log already."""
-    places = ", ".join(f"${n}" for n in range(1, len(keys) + 1))
-    rows = await tx.fetch(f"select key from events where key in ({places})", *keys)
-    return {key for (key,) in rows}
 
 
 async def acts_before(source: Source, topic: str, seq: int, limit: int) -> list[Row]:

@@ -1,4 +1,4 @@
-"""Settings of a room: made by whoever comes first, changed by its owner."""
+"""Settings of a room, created by whoever comes first and changed by its owner; and the list of rooms."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from msgspec import UNSET, UnsetType
 
 from chatrooms.clock import now_ms
 from chatrooms.errors import Forbidden, NotFound
+from chatrooms.identity import Identity
+from chatrooms.limits import Quotas
 from chatrooms.log.database import Database, Transaction
 from chatrooms.rooms import rules as stored
 from chatrooms.rooms.audit import Acts
 from chatrooms.rooms.policy import Policy
 from chatrooms.rooms.rooms import Rooms
 from chatrooms.rooms.rules import Act, Rank, Rules, existing, rooms_for
-from chatrooms.users.quotas import Quotas
-from chatrooms.users.tokens import Identity
 
 
-class Change(NamedTuple):
-    """What is to be changed; UNSET stays as it is. `title` None takes the title away."""
+class SettingsChange(NamedTuple):
+    """What to change; UNSET leaves a setting as it is. `title` None removes the title."""
 
     private: bool | UnsetType = UNSET
     slow_mode: float | UnsetType = UNSET
@@ -30,14 +30,14 @@ class Change(NamedTuple):
 
 
 class Configured(NamedTuple):
-    """The rules after a change, and whether it made the room."""
+    """The rules after a change, and whether it created the room."""
 
     rules: Rules
     created: bool
 
 
 class RoomSettings:
-    """Makes rooms and changes them."""
+    """Creates rooms and changes them."""
 
     def __init__(self, acts: Acts, rooms: Rooms, quotas: Quotas) -> None:
         self._acts = acts
@@ -45,12 +45,12 @@ class RoomSettings:
         self._quotas = quotas
 
     def check(self, who: Identity, room_id: str, rules: Rules) -> None:
-        """Raises Forbidden for who may neither make nor change a room."""
+        """Raises Forbidden if the caller may neither create nor change the room."""
         if rules.stored or self._rooms.held_by_others(room_id, who.user_id):
             rules.check_rank(who, Rank.OWNER)
 
-    async def change(self, who: Identity, room_id: str, wanted: Change) -> Configured:
-        """Changes a room; makes it, with `who` as its owner, when there is none of that name.
+    async def change(self, who: Identity, room_id: str, wanted: SettingsChange) -> Configured:
+        """Changes a room; creates it, with `who` as its owner, if there is none of that name.
 
         A room that has messages, or that others are in, is one: it has no owner, and only service
         and admin change it. Raises Forbidden, TooMany, Unavailable.
@@ -77,13 +77,13 @@ class RoomSettings:
         return outcome
 
 
-def _after(rules: Rules, wanted: Change) -> Rules:
+def _after(rules: Rules, wanted: SettingsChange) -> Rules:
     given = {name: value for name, value in wanted._asdict().items() if value is not UNSET}
     return msgspec.structs.replace(rules, **given)
 
 
 def _act(room_id: str, action: str, who: Identity, now: int, before: Rules, after: Rules) -> Act | None:
-    """What was done: the settings that have changed; None for a room that is as it was."""
+    """The act to record: the settings that changed; None if none did."""
     act = Act(room_id, action, who.user_id, now)
     if after.private != before.private:
         act.private = after.private
@@ -98,7 +98,7 @@ LOOKED_UP = 500  # rooms in one query
 
 
 class Directory:
-    """Lists rooms, and looks one up."""
+    """Lists rooms and looks them up."""
 
     def __init__(self, database: Database, rooms: Rooms, policy: Policy) -> None:
         self._database = database
@@ -106,11 +106,11 @@ class Directory:
         self._policy = policy
 
     async def page(self, who: Identity, after: str, limit: int) -> list[str]:
-        """The next ids of rooms that `who` may read: those in the database, and those that somebody is in."""
+        """The next ids of rooms that `who` may read: stored ones, and ones with members."""
         now = now_ms()
         stored = await rooms_for(self._database, who.user_id, who.trusted, after, limit, now)
         live = self._rooms.live(after)
-        if len(stored) == limit:  # nothing of this page lies after those
+        if len(stored) == limit:  # this page ends with them
             live = live[: bisect_right(live, stored[-1])]
         return sorted({*stored, *await self._not_stored(live, limit)})[:limit]
 
@@ -126,13 +126,13 @@ class Directory:
             if problem.code != "forbidden":
                 raise
             raise _no_room() from None
-        # A room's first message does not change its rules: what is at hand may be older than that.
+        # A room's first message does not change its rules: cached ones may be older than that.
         if not rules.stored and not self._rooms.is_live(room_id) and not await existing(self._database, [room_id]):
             raise _no_room()
         return rules
 
     async def _not_stored(self, room_ids: Sequence[str], limit: int) -> list[str]:
-        """The first of these rooms that are not in the database: they have no rules, so all may read them."""
+        """The first of these rooms that are not in the database: they have no rules, so everybody may read them."""
         found: list[str] = []
         for start in range(0, len(room_ids), LOOKED_UP):
             some = room_ids[start : start + LOOKED_UP]

@@ -1,4 +1,4 @@
-"""The outbox: rows that other programs put into `session_messages` go to the log.
+"""The outbox: moves rows that other programs insert into `session_messages` to the log.
 
 Whoever inserts may hold its transaction open as long as it likes: only what is committed is seen, and a
 row is found by its mark, so none is passed over because an earlier id is committed later. A node looks
@@ -33,10 +33,10 @@ from chatrooms.sessions.store import (
     waiting,
 )
 
-LOOK = 0.5  # seconds between two looks when nobody rings
-PAUSE = 0.02  # seconds between two looks: many small transactions become few appends
-YIELD = 0.2  # seconds left to another node that was faster: both at it only keep the log locked
-FOUND = 1000  # rows found by one look
+LOOK = 0.5  # seconds between two polls when nothing rings
+PAUSE = 0.02  # seconds between two polls: many small transactions become few appends
+YIELD = 0.2  # seconds to back off when another node was faster: two at it only keep the log locked
+FOUND = 1000  # rows found by one poll
 ISO_LENGTH = len("2026-01-31T12:00:00.000Z")
 LONGEST = 262_144  # characters of a row's content, whatever `max-message-bytes` says
 
@@ -44,7 +44,7 @@ log = logging.getLogger(__name__)
 
 
 class Outbox:
-    """Takes the rows of other programs, as they are committed."""
+    """Takes the rows of other programs as they are committed."""
 
     def __init__(self, database: Database, log: Log, owners: Owners, options: Options) -> None:
         self._database = database
@@ -55,7 +55,7 @@ class Outbox:
         self._task: asyncio.Task[None] | None = None
 
     def open(self) -> None:
-        """Begins with what was inserted while no server ran."""
+        """Starts with the rows inserted while no server was running."""
         self._wake.set()
         self._task = asyncio.create_task(self._run())
 
@@ -65,7 +65,7 @@ class Outbox:
             await asyncio.wait([self._task])
 
     def wake(self) -> None:
-        """Somebody has inserted rows, it seems."""
+        """Polls now: rows may have been inserted."""
         self._wake.set()
 
     async def _run(self) -> None:
@@ -78,11 +78,11 @@ class Outbox:
             self._wake.clear()
             try:
                 await self._take_all()
-            except Exception as error:  # the database is away: the rows keep their place
+            except Exception as error:  # the database is unavailable: the rows wait
                 log.debug("the outbox waits: %s", error)
 
     async def _take_all(self) -> None:
-        """Takes what there is, until a look finds nothing more.
+        """Takes rows until a poll finds no more.
 
         Each look begins with the first id, or the rows of one program could change places: those of a
         transaction that was long under way would be found after those of its next one.
@@ -106,7 +106,7 @@ class Outbox:
         return True
 
     async def _take_batch(self, ids: Sequence[int]) -> bool:
-        """Appends these rows, but for those that a program has locked; false when a node has taken them."""
+        """Appends these rows, except those locked by a program; false if another node has taken them."""
         here = False
 
         async def command(tx: Transaction) -> Sequence[Event]:
@@ -126,7 +126,7 @@ class Outbox:
                 messages.append((self._message(row), _owner(row)))
             except Problem as problem:
                 refused.append((row.id, problem.sentence))
-            except Exception as error:  # tried again, it would hold up all that follow
+            except Exception as error:  # a retry would hold up all later rows
                 log.error("row %d of session_messages failed: %s", row.id, described(error))
                 refused.append((row.id, "Something went wrong on the server."))
         if refused:
@@ -142,9 +142,9 @@ class Outbox:
         return events
 
     def _message(self, row: Waiting) -> SessionMessage:
-        """A row as a message. Raises Problem with what is wrong with it."""
+        """A row as a message. Raises Problem if the row is invalid."""
         if len(row.content) > (4 * LONGEST if isinstance(row.content, bytes) else LONGEST):
-            raise TooLarge("too-large", f"The message is longer than {LONGEST} characters.")  # it is here only in part
+            raise TooLarge("too-large", f"The message is longer than {LONGEST} characters.")  # fetched in part
         content = names.message_text(_text(row.content, "content"), self._max_bytes)
         intent, robot = _text(row.intent, "intent"), _text(row.robot_id, "robot_id")
         return SessionMessage(
@@ -154,13 +154,13 @@ class Outbox:
             bool(row.is_human),
             names.intent(intent) if intent else None,
             names.robot_id(robot) if robot else None,
-            # A time that cannot be read is no reason to lose a message.
+            # An unreadable time is no reason to lose a message.
             row.created_at if row.created_at and len(row.created_at) == ISO_LENGTH else iso(now_ms()),
         )
 
 
 def _owner(row: Waiting) -> str | None:
-    """Whose the session is from this row on, if it says so. Raises BadRequest."""
+    """The owner of the session from this row on, if the row names one. Raises BadRequest."""
     owner = _text(row.owner, "owner")
     return names.user_id(owner) if owner else None
 

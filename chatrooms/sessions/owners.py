@@ -1,4 +1,4 @@
-"""Whose the sessions are.
+"""The owners of sessions.
 
 A session belongs to whom a program has given it, or, where `session-claim` is `first`, to the first caller of
 role `user` who opens or writes it. Its owner reads what is said from then on: what was said before may have been
@@ -14,6 +14,8 @@ import msgspec
 
 from chatrooms.clock import now_ms
 from chatrooms.errors import Forbidden
+from chatrooms.identity import Identity
+from chatrooms.limits import Quotas
 from chatrooms.log.database import Database, Transaction
 from chatrooms.log.event import CONTROL, Event, Position
 from chatrooms.log.log import Log
@@ -32,13 +34,11 @@ from chatrooms.sessions.store import (
     take_out,
 )
 from chatrooms.streams.hub import Hub
-from chatrooms.users.quotas import Quotas
-from chatrooms.users.tokens import Identity
 
 CLAIMED = "session-claimed"
-REMEMBERED = 20_000  # owners at hand
+REMEMBERED = 20_000  # owners remembered
 READERS_OF_ALL = ("agent", "service", "admin")
-VISITOR = "visitor"  # the role of who comes without a token
+VISITOR = "visitor"  # the role of readers without a token
 
 
 class Claim(msgspec.Struct, rename="camel"):
@@ -51,19 +51,18 @@ class Claim(msgspec.Struct, rename="camel"):
 
 
 class Owners:
-    """The owners of all sessions, as this node knows them."""
+    """The owners of sessions, as far as this node knows them."""
 
-    def __init__(self, database: Database, log: Log, hub: Hub, quotas: Quotas, options: Options) -> None:
+    def __init__(self, database: Database, log: Log, quotas: Quotas, options: Options) -> None:
         self._database = database
         self._log = log
         self._quotas = quotas
         claim: str | None = options.session_claim
         self._first_come = options.development if claim is None else claim == "first"
         self._known: OrderedDict[str, Owner] = OrderedDict()
-        hub.listen(CONTROL, self._apply)
 
     async def check(self, who: Identity, session_id: str) -> int:
-        """After which seq somebody may read a session. Raises Forbidden.
+        """The seq after which the caller may read a session. Raises Forbidden.
 
         Until the caller's next `await` the answer stays true.
         """
@@ -87,7 +86,7 @@ class Owners:
             await self._log.append((), command)
 
     async def assign(self, session_id: str, user_id: str, past: bool) -> None:
-        """Gives a session to somebody, from now on, or with its `past`. Raises Unavailable."""
+        """Gives a session to a user, from now on or with its `past`. Raises Unavailable."""
 
         async def command(tx: Transaction) -> list[Event]:
             return await self.assigned(tx, session_id, user_id, past)
@@ -95,18 +94,18 @@ class Owners:
         await self._log.append((), command)
 
     async def among(self, session_ids: Collection[str]) -> dict[str, str]:
-        """The userIds of the owners of those sessions that have one; true until the caller's next `await`."""
+        """The userIds of those sessions' owners, if any; true until the caller's next `await`."""
         unknown = [id for id in session_ids if id not in self._known]
         stored = await owners_of(self._database, unknown)
-        # Asked again: one may have been claimed meanwhile.
+        # Checked again: one may have been claimed meanwhile.
         return stored | {id: self._known[id].user_id for id in session_ids if id in self._known}
 
     async def admit(self, tx: Transaction, who: Identity, session_id: str) -> tuple[bool, list[Event]]:
-        """Under the lock of the log: whether the session has an owner, and the claim of a user who finds none.
+        """Under the lock of the log: whether the session has an owner, and a user's claim if it has none.
 
         Raises Forbidden, TooMany.
         """
-        owner = await owner_of(tx, session_id)  # not what is known: this very group may have changed it
+        owner = await owner_of(tx, session_id)  # not the remembered one: this very group may have changed it
         if owner is not None:
             if who.role not in READERS_OF_ALL:
                 check_owner(who, owner.user_id)
@@ -120,7 +119,7 @@ class Owners:
     async def assigned(
         self, tx: Transaction, session_id: str, user_id: str, past: bool, before: int = 0
     ) -> list[Event]:
-        """Under the lock of the log: the change of a session's owner, if it is one.
+        """Under the lock of the log: changes a session's owner; returns the events, none if nothing changes.
 
         `before` counts the events that the same append brings before this one.
         """
@@ -137,11 +136,11 @@ class Owners:
         return [Event(CLAIMED, msgspec.json.encode(Claim(session_id, user_id, shared, since)), (CONTROL,))]
 
     def forget(self) -> None:
-        """The database is not what it was: whose the sessions are is asked anew."""
+        """The database has lost events: owners are looked up again."""
         self._known.clear()
 
     async def _of(self, session_id: str, user_id: str) -> Owner | None:
-        """The owner of a session, as the database has it where it is not `user_id` for all that is known here."""
+        """The owner of a session; asks the database unless it is known to be `user_id`."""
         known = self._known.get(session_id)
         if known is None or known.user_id != user_id:
             stored = await owner_of(self._database, session_id)
@@ -152,11 +151,12 @@ class Owners:
         return self._known.get(session_id)
 
     def _check_free(self, who: Identity) -> None:
-        """Raises Forbidden for a user where sessions without an owner are nobody's to take."""
+        """Raises Forbidden for a user where sessions without an owner cannot be claimed."""
         if who.role == "user" and not self._first_come:
             raise Forbidden("forbidden", "This session has no owner yet: a program has to assign one.")
 
-    def _apply(self, event: Event) -> None:
+    def apply(self, event: Event) -> None:
+        """Notes the new owner of a session, on whatever node it was claimed."""
         if event.type == CLAIMED:
             claim = msgspec.json.decode(event.data, type=Claim)
             self._remember(claim.session_id, Owner(claim.owner, claim.since))
@@ -168,13 +168,13 @@ class Owners:
 
 
 def check_owner(who: Identity, owner: str) -> None:
-    """Raises Forbidden for anybody else."""
+    """Raises Forbidden for anybody but the owner."""
     if who.user_id != owner:
         raise Forbidden("forbidden", "This session belongs to somebody else.")
 
 
 def visitor(address: str) -> Identity:
-    """Who comes without a token, as limits see it: by address. No userId has a NUL."""
+    """A reader without a token, counted by address. No userId contains a NUL."""
     return Identity(f"\0{address}", None, VISITOR, 0.0, "")
 
 
@@ -182,7 +182,7 @@ GLOBAL = "session_messages:global"
 
 
 class StreamStats:
-    """The topics of this node that have readers, by the names of the contract (section 5)."""
+    """The topics with readers on this node, by the names of the wire contract (section 5)."""
 
     def __init__(self, hub: Hub, policy: Policy, owners: Owners) -> None:
         self._hub = hub
@@ -190,7 +190,7 @@ class StreamStats:
         self._owners = owners
 
     async def counts(self, who: Identity) -> dict[str, int]:
-        """The streams of each channel that somebody may read; `admin` sees all. Raises Unavailable."""
+        """The number of streams of each channel the caller may read; `admin` sees all. Raises Unavailable."""
         readers = self._hub.counts()
         seen: Counter[str] = Counter()
         mine = await self._readable(who, {id for name in readers if (id := _session(name))})
@@ -205,7 +205,7 @@ class StreamStats:
         return dict(+seen)
 
     async def _readable(self, who: Identity, session_ids: set[str]) -> set[str]:
-        """Those of the sessions that somebody may read."""
+        """Which of the sessions the caller may read."""
         if who.role in READERS_OF_ALL:
             return session_ids
         owners = await self._owners.among(session_ids)
@@ -220,6 +220,6 @@ class StreamStats:
 
 
 def _session(topic: str) -> str:
-    """The session of a topic, or "" for one that is none's."""
+    """The session of a topic, "" for other topics."""
     name = topic.partition("/")[0]
     return name.removeprefix("session:") if name.startswith("session:") else ""

@@ -6,11 +6,7 @@ change hands at any moment, also by way of another node.
 
 from __future__ import annotations
 
-import random
-import secrets
-import socket
 from collections.abc import Sequence
-from functools import partial
 from typing import NamedTuple
 
 import msgspec
@@ -18,9 +14,10 @@ import msgspec
 from chatrooms import names
 from chatrooms.clock import iso, now_ms
 from chatrooms.errors import BadRequest, Forbidden
-from chatrooms.limits import RateLimit
+from chatrooms.identity import Identity
+from chatrooms.limits import Quotas
 from chatrooms.log.database import Database, Transaction
-from chatrooms.log.event import CONTROL, MAX_SEQ, Event, event_id, identified, parse_id
+from chatrooms.log.event import MAX_SEQ, Event, event_id, identified, parse_id
 from chatrooms.log.log import Log
 from chatrooms.options import Options
 from chatrooms.sessions.owners import CLAIMED, READERS_OF_ALL, VISITOR, Claim, Owners
@@ -35,23 +32,32 @@ from chatrooms.sessions.store import (
     filtered,
     session_topic,
 )
-from chatrooms.streams.hub import LONGEST_RETRY, Hub
-from chatrooms.streams.resume import POLL_EVENTS, Start, page, start_of
+from chatrooms.streams.hub import Hub
+from chatrooms.streams.opening import Fields, LogStream, history_of
+from chatrooms.streams.resume import First, Start, start_of
 from chatrooms.streams.stream import Stream
-from chatrooms.users.tokens import Identity
+from chatrooms.streams.topic import Topic
 
-RATE_PERIOD = 10.0  # seconds in which `message-rate` counts
-RETRY_MS = (500, int(LONGEST_RETRY * 1000))  # reconnection time told to clients, at random between
 SOME = 500  # events looked through at once for those that visitors may read
 LOOKS = 20  # how often, for one answer
 
 
-class Reading(NamedTuple):
-    """What somebody wants to read: a session, or all that they may (None); of one robot, or of any."""
+class SessionScope(NamedTuple):
+    """What somebody may want to read: a session, or all that they may (None); of one robot, or of any."""
 
     who: Identity
     session_id: str | None
     robot_id: str | None
+
+    @classmethod
+    def of(cls, who: Identity, fields: Fields) -> SessionScope:
+        """That of a request with `sessionId` and `robotId`, if it has them. Raises BadRequest."""
+        session_id, robot_id = fields.get("sessionId"), fields.get("robotId")
+        return cls(
+            who,
+            None if session_id is None else names.session_id(session_id),
+            None if robot_id is None else names.robot_id(robot_id),
+        )
 
     @property
     def visits(self) -> bool:
@@ -69,7 +75,7 @@ class Reading(NamedTuple):
         return filtered(OPEN if self.visits else ALL, self.robot_id)
 
 
-class Draft(NamedTuple):
+class SessionDraft(NamedTuple):
     """What a client wants to say in a session."""
 
     session_id: str
@@ -83,53 +89,49 @@ class Draft(NamedTuple):
 class Sessions:
     """All sessions of this process; the owner of their streams."""
 
-    def __init__(self, database: Database, log: Log, hub: Hub, owners: Owners, options: Options) -> None:
+    def __init__(
+        self, database: Database, log: Log, hub: Hub, owners: Owners, quotas: Quotas, options: Options
+    ) -> None:
         self._database = database
         self._log = log
         self._hub = hub
         self._owners = owners
         self._max_bytes: int = options.max_message_bytes
-        self._rate = RateLimit(options.message_rate, RATE_PERIOD)
-        self._heartbeat: float = options.heartbeat
+        self._quotas = quotas
         self._readers: dict[str, dict[Stream, None]] = {}  # by session, or ALL: those who may lose it
-        for family in ("session", "sessions"):
-            hub.encode_as(family, UNNAMED)
-        hub.listen(CONTROL, self._apply)
 
     # Whose they are
 
-    async def check_read(self, reading: Reading) -> int:
+    async def check_read(self, scope: SessionScope) -> int:
         """After which seq somebody may read that. Raises Forbidden.
 
         Until the caller's next `await` the answer stays true.
         """
-        if reading.session_id is not None:
-            return await self._owners.check(reading.who, reading.session_id)
-        if reading.who.role not in (*READERS_OF_ALL, VISITOR):
+        if scope.session_id is not None:
+            return await self._owners.check(scope.who, scope.session_id)
+        if scope.who.role not in (*READERS_OF_ALL, VISITOR):
             raise Forbidden("forbidden", "Give a sessionId: only agent, service and admin may read all sessions.")
         return 0
 
-    async def claim(self, reading: Reading) -> None:
+    async def claim(self, scope: SessionScope) -> None:
         """Makes a user the owner of a session that has none. Raises Forbidden, TooMany, Unavailable."""
-        if reading.session_id is not None:
-            await self._owners.claim(reading.who, reading.session_id)
+        if scope.session_id is not None:
+            await self._owners.claim(scope.who, scope.session_id)
 
     async def assign(self, who: Identity, session_id: str, user_id: str, past: bool) -> None:
         """Gives a session to a user, from now on, or with its `past`. Raises Forbidden, TooMany, Unavailable."""
-        if not who.trusted:
-            self._rate.spend(who.user_id)
+        self._quotas.write(who)
         await self._owners.assign(session_id, user_id, past)
 
     # Writing
 
-    async def post(self, who: Identity, draft: Draft) -> bytes:
+    async def post(self, who: Identity, draft: SessionDraft) -> bytes:
         """Writes a message, with its row for other programs, and returns it as JSON when it is durable.
 
         Raises BadRequest, TooLarge, Forbidden, TooMany, Unavailable.
         """
         names.message_text(draft.content, self._max_bytes)
-        if not who.trusted:
-            self._rate.spend(who.user_id)
+        self._quotas.write(who)
         await check_unlocked(self._database)
         now = now_ms()
         message = SessionMessage(*draft, created_at=iso(now))
@@ -144,32 +146,15 @@ class Sessions:
 
     # Reading
 
-    async def start_of(self, reading: Reading, asked: str, history: int) -> Start:
-        """Where a reader starts who asks for the position `asked` ("" for none), or for the last `history` messages.
+    async def history(self, scope: SessionScope, since: int, until: int, count: int) -> int | None:
+        """The position before the last `count` messages after one seq, up to another; None when there are none."""
+        last = await self._before(scope, since, until + 1, count)
+        return last[-1].seq - 1 if last else None
 
-        Raises Forbidden, Unavailable.
-        """
-        since = await self.check_read(reading)
-        start = within(await start_of(self._log, self._hub, reading.topic, asked), since, self._log.head)
-        if history and not start.resumes:
-            last = await self._before(reading, since, start.position + 1, history)
-            if last:
-                start = start._replace(position=last[-1].seq - 1)
-        return start
-
-    def open(self, sock: socket.socket, reading: Reading, start: Start, head: bytes) -> None:
-        """Makes a socket a stream: `connected`, then what it lacks. `head` is the response head."""
-        who = reading.who
-        topic = self._hub.topic(reading.topic, partial(self._read, reading) if reading.shared else None)
-        stream = Stream(self._hub, sock, topic, start.position)
-        stream.user_id, stream.client_id = who.user_id, secrets.token_urlsafe(9)
-        stream.session, stream.expires_at = who.session, who.expires_at
-        stream.trusted = who.trusted
+    def opened(self, stream: Stream, who: Identity) -> None:
+        """A stream is about to open: it ends when its reader loses the session."""
         if who.role not in READERS_OF_ALL:
             self._readers.setdefault(_place(stream), {})[stream] = None
-        id = event_id(self._log.epoch, start.position)
-        first = UNNAMED.signal("connected", self._connected(reading, start, stream.client_id), id, _retry())
-        self._hub.open(stream, self, head + first)
 
     def stream_ended(self, stream: Stream, hold: float) -> None:
         readers = self._readers.get(_place(stream), {})
@@ -177,38 +162,30 @@ class Sessions:
         if not readers:
             self._readers.pop(_place(stream), None)
 
-    async def poll(self, reading: Reading, start: Start) -> bytes:
-        """The JSON answer to a poll: the events of the stream. Raises Forbidden, Unavailable."""
-        events, reached = await self._read(reading, start.position, POLL_EVENTS)
-        since = await self.check_read(reading)
-        events = [event for event in events if event.seq > since]
-        connected = msgspec.json.encode({"type": "connected", **self._connected(reading, start, "")})
-        return page(self._log, connected, start.position, start.recovered, events, reached, UNNAMED.data)
-
-    async def page(self, reading: Reading, before: str, after: str, limit: int) -> tuple[list[bytes], bool]:
+    async def page(self, scope: SessionScope, before: str, after: str, limit: int) -> tuple[list[bytes], bool]:
         """Some messages as JSON, oldest first, and whether there are more in the direction asked.
 
         Raises BadRequest, Forbidden, Unavailable.
         """
         if before and after:
             raise BadRequest("bad-field", "Give before or after, not both.")
-        since = await self.check_read(reading)
+        since = await self.check_read(scope)
         if after:
-            events, _ = await self._read(reading, max(since, self._position(after)), limit + 1)
+            events, _ = await self.read(scope, max(since, self._position(after)), limit + 1)
         else:
-            events = await self._before(reading, since, self._position(before) if before else MAX_SEQ, limit + 1)
-        since = await self.check_read(reading)  # by the rights at delivery
+            events = await self._before(scope, since, self._position(before) if before else MAX_SEQ, limit + 1)
+        since = await self.check_read(scope)  # by the rights at delivery
         found = [event for event in events if event.seq > since]
         some = found[:limit] if after else found[:limit][::-1]
         return [self._told(event) for event in some], len(found) > limit
 
-    async def _read(self, reading: Reading, after: int, limit: int) -> tuple[Sequence[Event], int]:
+    async def read(self, scope: SessionScope, after: int, limit: int) -> tuple[Sequence[Event], int]:
         """The next events after a seq, and up to where they are all."""
         found: list[Event] = []
         for _ in range(LOOKS):
             head = self._log.head
-            events = await self._log.read(reading.topic, after, limit)
-            found = await self._unowned([*found, *events]) if reading.shared else events
+            events = await self._log.read(scope.topic, after, limit)
+            found = await self._unowned([*found, *events]) if scope.shared else events
             if len(events) < limit and len(found) <= limit:
                 return found, head
             if len(found) >= limit:
@@ -216,14 +193,14 @@ class Sessions:
             after = events[-1].seq
         return found, after
 
-    async def _before(self, reading: Reading, after: int, before: int, limit: int) -> list[Event]:
+    async def _before(self, scope: SessionScope, after: int, before: int, limit: int) -> list[Event]:
         """The events between two seqs, newest first; of those that visitors share as many as LOOKS looks find."""
         before = min(before, self._log.head + 1)
-        if not reading.shared:
-            return await events_before(self._database, reading.topic, after, before, limit)
+        if not scope.shared:
+            return await events_before(self._database, scope.topic, after, before, limit)
         found: list[Event] = []
         for _ in range(LOOKS):
-            some = await events_before(self._database, reading.topic, after, before, SOME)
+            some = await events_before(self._database, scope.topic, after, before, SOME)
             found = await self._unowned([*found, *some])
             if len(some) < SOME or len(found) >= limit:
                 break
@@ -245,21 +222,7 @@ class Sessions:
     def _told(self, event: Event) -> bytes:
         return identified(event.data, event_id(self._log.epoch, event.seq))
 
-    def _connected(self, reading: Reading, start: Start, client_id: str) -> dict[str, object]:
-        what = "all sessions" if reading.session_id is None else f"session {reading.session_id}"
-        return {
-            "message": f"You are reading {what}.",
-            "timestamp": iso(now_ms()),
-            "sessionId": reading.session_id,
-            "robotId": reading.robot_id,
-            "clientId": client_id,
-            "lastEventId": event_id(self._log.epoch, start.position),
-            "recovered": start.recovered,
-            "missed": start.missed,
-            "heartbeat": self._heartbeat,
-        }
-
-    def _apply(self, event: Event) -> None:
+    def apply(self, event: Event) -> None:
         """A session has another owner: all others have lost it, and what was said in it."""
         if event.type != CLAIMED:
             return
@@ -272,15 +235,48 @@ class Sessions:
                 topic.forget()
 
 
-def within(start: Start, since: int, head: int) -> Start:
-    """A start that tells nothing up to the seq `since`: a position before it is none of the reader's."""
-    return start if start.position >= since else Start(head, False, None)
-
-
-def _retry() -> int:
-    return random.randint(*RETRY_MS)
-
-
 def _place(stream: Stream) -> str:
     """The topic of a stream without its filters: `session:42`, or ALL."""
     return stream.topic.name.partition("/")[0]
+
+
+class SessionStream(LogStream):
+    """A wish to read a session, or all. Raises BadRequest."""
+
+    def __init__(self, sessions: Sessions, hub: Hub, log: Log, who: Identity, fields: Fields) -> None:
+        self._scope = SessionScope.of(who, fields)
+        super().__init__(hub, log, who, fields, self._scope.topic, UNNAMED)
+        self._fields = fields
+        self._sessions = sessions
+
+    async def check(self) -> int:
+        since = await self._sessions.check_read(self._scope)
+        self._history = history_of(self._fields)
+        return since
+
+    async def start(self, asked: str) -> Start | None:
+        """The session is the caller's from here on, if it may be."""
+        await self._sessions.claim(self._scope)
+        since = await self.check()
+        start = (await start_of(self._log, self._hub, self.name, asked)).within(since, self._log.head)
+        if self._history and not start.resumes:
+            first = await self._sessions.history(self._scope, since, start.position, self._history)
+            start = start if first is None else start._replace(position=first)
+        return start
+
+    def topic(self) -> Topic:
+        return self._hub.topic(self.name, UNNAMED, self.read if self._scope.shared else None)
+
+    def enter(self, start: Start, stream: Stream | None) -> Sessions:
+        if stream is not None:
+            self._sessions.opened(stream, self.who)
+        return self._sessions
+
+    def first(self, start: Start, stream_id: str) -> First:
+        scope = self._scope
+        what = "all sessions" if scope.session_id is None else f"session {scope.session_id}"
+        told = {"message": f"You are reading {what}.", "sessionId": scope.session_id, "robotId": scope.robot_id}
+        return First("connected", UNNAMED.signal_data("connected", {**told, **self.described(start, stream_id)}))
+
+    async def read(self, after: int, limit: int) -> tuple[Sequence[Event], int]:
+        return await self._sessions.read(self._scope, after, limit)

@@ -7,18 +7,18 @@ from typing import NamedTuple
 
 import msgspec
 
-from chatrooms import sse
 from chatrooms.clock import iso, now_ms
 from chatrooms.errors import Unavailable
 from chatrooms.log.database import Database, Source, Transaction
 from chatrooms.log.event import Event, identified
 from chatrooms.log.group import event_of
 from chatrooms.log.retention import remove_before
+from chatrooms.streams.encoding import Encoding
 
 MESSAGE = "session-message"
 
 ALL = "sessions"  # every session
-OPEN = "sessions/open"  # those that have no owner
+OPEN = "sessions/open"  # sessions without an owner
 
 
 class SessionMessage(msgspec.Struct, rename="camel"):
@@ -33,7 +33,7 @@ class SessionMessage(msgspec.Struct, rename="camel"):
     created_at: str
 
     def event(self, owned: bool) -> Event:
-        """The event of this message in a session that has an owner, or has none."""
+        """The event of this message, in a session with or without an owner."""
         wide = [session_topic(self.session_id), ALL] + ([] if owned else [OPEN])
         narrow = [filtered(topic, self.robot_id) for topic in wide] if self.robot_id is not None else []
         return Event(MESSAGE, msgspec.json.encode(self), (*wide, *narrow))
@@ -45,7 +45,7 @@ def session_topic(session_id: str) -> str:
 
 
 def filtered(topic: str, robot_id: str | None) -> str:
-    """The topic of those messages that are of one robot. No id has a slash."""
+    """The topic of the messages of one robot. No id contains a slash."""
     return topic if robot_id is None else f"{topic}/robot:{robot_id}"
 
 
@@ -56,22 +56,18 @@ class _Created(msgspec.Struct, rename="camel"):
     created_at: str
 
 
-class Unnamed:
+class Unnamed(Encoding):
     """Each event is JSON with its `type`, for clients that read by `onmessage`."""
 
-    ends: frozenset[str] = frozenset()
-
-    def event(self, event: Event, id: str) -> bytes:
-        """`{"type": "message", "data": {…}, "timestamp"}`."""
-        return sse.encode(self.data(event, id), None, id)
+    named = False
 
     def data(self, event: Event, id: str) -> bytes:
-        """The same, as JSON alone."""
+        """`{"type": "message", "data": {…}, "timestamp"}`."""
         created = msgspec.json.decode(event.data, type=_Created).created_at
         return b'{"type":"message","data":%b,"timestamp":"%b"}' % (identified(event.data, id), created.encode())
 
-    def signal(self, name: str, data: Mapping[str, object], id: str | None = None, retry: int | None = None) -> bytes:
-        """`closing` becomes an `error`, which every client of this family knows; all else keeps its name."""
+    def signal_data(self, name: str, data: Mapping[str, object]) -> bytes:
+        """`closing` becomes an `error`, which every client of this family knows; other names stay."""
         told = {"timestamp": now_ms(), **data}
         for key in _TIMES:
             if isinstance(time := told.get(key), int):
@@ -81,21 +77,21 @@ class Unnamed:
             sentence = f"This stream has ended: {reason}."
             told = {"error": sentence, "code": reason, "reconnect": reconnect, **told}
             name = "error"
-        return sse.encode(msgspec.json.encode({"type": name, **told}), None, id, retry)
+        return msgspec.json.encode({"type": name, **told})
 
 
 UNNAMED = Unnamed()
 
 
 CHUNK = 500  # values in one query
-TAKEN_OUT = 500  # events that one statement takes out of a topic, while nobody else can append
-BATCH = 50  # rows taken at once: how long a post in a room may have to wait for them
+TAKEN_OUT = 500  # events taken out of a topic by one statement, which blocks appends
+BATCH = 50  # rows taken at once: a post in a room may have to wait for them
 
 _PLACES = ", ".join(f"${n}" for n in range(1, BATCH + 1))
 
 
 class Waiting(NamedTuple):
-    """A row of another program that is not in the log yet. Its texts are bytes where they may be no UTF-8."""
+    """A row of another program that is not in the log yet. Texts are bytes where they may not be UTF-8."""
 
     id: int
     session_id: str | bytes
@@ -109,20 +105,20 @@ class Waiting(NamedTuple):
 
 
 class Owner(NamedTuple):
-    """Whose a session is; it reads what is said after the seq `since`."""
+    """The owner of a session, who reads messages after the seq `since`."""
 
     user_id: str
     since: int
 
 
 async def owner_of(source: Source, session_id: str) -> Owner | None:
-    """The owner of a session, or None for a session that has none."""
+    """The owner of a session, None if it has none."""
     rows = await source.fetch("select owner, since from sessions where session_id = $1", session_id)
     return Owner(*rows[0]) if rows else None
 
 
 async def owners_of(source: Source, session_ids: Collection[str]) -> dict[str, str]:
-    """The userIds of the owners of those sessions that have one."""
+    """The userIds of those sessions' owners, if any."""
     found: dict[str, str] = {}
     ids = list(session_ids)
     for start in range(0, len(ids), CHUNK):
@@ -135,7 +131,7 @@ async def owners_of(source: Source, session_ids: Collection[str]) -> dict[str, s
 
 
 async def set_owner(tx: Transaction, session_id: str, owner: Owner, now: int) -> None:
-    """Gives a session an owner, or another one; `now` in milliseconds since 1970."""
+    """Sets the owner of a session; `now` in milliseconds since 1970."""
     sql = """insert into sessions (session_id, owner, since, created_at) values ($1, $2, $3, $4)
     on conflict (session_id) do update set owner = excluded.owner, since = excluded.since"""
     await tx.execute(sql, session_id, *owner, now)
@@ -146,7 +142,7 @@ async def has_events(tx: Transaction, topic: str) -> bool:
 
 
 async def take_out(tx: Transaction, source: str, topic: str) -> None:
-    """Takes the last TAKEN_OUT events of one topic out of another, and of that one's own filters (`topic/…`)."""
+    """Takes the last TAKEN_OUT events of one topic out of another and its filters (`topic/…`)."""
     # An expression of the topic, so that the rows are found by their few seqs, not by all of that topic.
     await tx.execute(
         "delete from event_topics where seq in "
@@ -164,7 +160,7 @@ async def events_before(source: Source, topic: str, after: int, before: int, lim
 
 
 async def add(tx: Transaction, row: Sequence[object], now: int) -> None:
-    """Leaves a row of a message of ours; its fields are those of the table, `created_at` ISO 8601."""
+    """Stores the row of a posted message; the fields are those of the table, `created_at` in ISO 8601."""
     await tx.execute(
         "insert into session_messages (session_id, content, is_from_bot, is_human, intent, robot_id, "
         "created_at, taken_at) values ($1, $2, $3, $4, $5, $6, cast(cast($7 as text) as text_time), $8)",
@@ -173,7 +169,7 @@ async def add(tx: Transaction, row: Sequence[object], now: int) -> None:
 
 
 async def check_unlocked(source: Source) -> None:
-    """Raises Unavailable where a write to the table would have to wait, under the lock of the log."""
+    """Raises Unavailable if a write to the table would have to wait while holding the lock of the log."""
     if await is_locked(source):
         raise Unavailable("unavailable", "Another program has locked the messages table.", 1)
 
@@ -184,19 +180,19 @@ async def is_locked(source: Source) -> bool:
 
 
 async def waiting(source: Source, limit: int) -> list[int]:
-    """The ids of the next rows of other programs that were not taken."""
+    """The ids of the next rows of other programs not taken yet."""
     sql = "select id from session_messages where taken_at is null order by id limit $1"
     return [id for (id,) in await source.fetch(sql, limit)]
 
 
 async def any_waiting(source: Source, ids: Sequence[int]) -> bool:
-    """Whether any of these rows (BATCH at most) was not taken."""
+    """Whether any of these rows (at most BATCH) is not taken yet."""
     sql = f"select 1 from session_messages where id in ({_PLACES}) and taken_at is null limit 1"
     return bool(await source.fetch(sql, *_padded(ids)))
 
 
 async def take(tx: Transaction, ids: Sequence[int], now: int) -> list[Waiting]:
-    """Marks those of the rows as taken that nobody has taken or locked, and returns them in the order of their ids."""
+    """Marks the rows as taken, except those taken or locked already; returns them in the order of their ids."""
     sql = f"select * from session_outbox where id in ({_PLACES}) order by id"
     rows = [Waiting(*row) for row in await tx.fetch(sql, *_padded(ids))]
     if rows:
@@ -206,13 +202,13 @@ async def take(tx: Transaction, ids: Sequence[int], now: int) -> list[Waiting]:
 
 
 async def refuse(tx: Transaction, reasons: Sequence[tuple[int, str]]) -> None:
-    """Notes why rows that were taken did not get into the log: (id, sentence) each."""
+    """Stores why taken rows did not get into the log, as (id, sentence)."""
     rows = [(reason, id) for id, reason in reasons]
     await tx.executemany("update session_messages set refused = $1 where id = $2", rows)
 
 
 async def forget(database: Database, before: int) -> int:
-    """Removes rows that were taken before that time (milliseconds since 1970), in short steps; says how many.
+    """Removes rows that were taken before that time (milliseconds since 1970), in short steps; returns how many.
 
     Raises Unavailable.
     """
@@ -221,5 +217,5 @@ async def forget(database: Database, before: int) -> int:
 
 
 def _padded(ids: Sequence[int]) -> list[int]:
-    """As many values as there are places, so that it is always the same statement; no row has the id 0."""
+    """Pads the values to the number of places, so that it is always the same statement; no row has the id 0."""
     return [*ids, *[0] * (BATCH - len(ids))]

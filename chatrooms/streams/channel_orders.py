@@ -6,18 +6,16 @@ one that is asked verifies who subscribes and passes on identities, never tokens
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
 from chatrooms.errors import Forbidden, NotFound, TooLarge, Unauthorized
 from chatrooms.limits import RateLimit
-from chatrooms.log.database import Database
 from chatrooms.log.event import CONTROL, Event
 from chatrooms.log.log import Log
-from chatrooms.rooms.remote import living_nodes
-from chatrooms.streams.channels import Channel, ChannelIds, Channels, Subscription
-from chatrooms.streams.hub import Hub
+from chatrooms.streams.channels import Channel, Channels, Subscription
+from chatrooms.streams.shared import ChannelIds
 
 CHANGED = "subscriptions-changed"
 CHANGES = 200  # of one channel in CHANGE_PERIOD
@@ -35,16 +33,18 @@ class Order(msgspec.Struct, rename="camel", omit_defaults=True):
 
 
 class ChannelOrders:
-    """Changes the set of a channel, on whatever node it is."""
+    """Changes the set of a channel, on whatever node it is; `is_alive` says whether there is a node of that name."""
 
-    def __init__(self, log: Log, hub: Hub, channels: Channels, database: Database, ids: ChannelIds, node: str) -> None:
+    def __init__(
+        self, log: Log, channels: Channels, ids: ChannelIds, node: str,
+        is_alive: Callable[[str], Awaitable[bool]],
+    ) -> None:  # fmt: skip
         self._ids = ids
         self._node = node
         self._changes = RateLimit(CHANGES, CHANGE_PERIOD)
         self._log = log
         self._channels = channels
-        self._database = database
-        hub.listen(CONTROL, self._apply)
+        self._is_alive = is_alive
 
     async def check(self, id: str) -> None:
         """Raises NotFound for a channel that cannot exist, TooMany, Unavailable without the database."""
@@ -71,9 +71,7 @@ class ChannelOrders:
 
     async def _on_another_node(self, id: str) -> bool:
         node = self._ids.node_of(id)
-        if node in (None, self._node) or not self._database.shared:
-            return False
-        return node in await living_nodes(self._database)
+        return node is not None and node != self._node and await self._is_alive(node)
 
     async def _give(self, order: Order) -> None:
         channel = self._channels.get(order.channel)
@@ -92,7 +90,8 @@ class ChannelOrders:
                 raise subscription.refusal.problem() if subscription.refusal else _not_yours()
         self._follow(order)
 
-    def _apply(self, event: Event) -> None:
+    def apply(self, event: Event) -> None:
+        """Changes the channel that an order of any node is about, if it is here."""
         if event.type == CHANGED:
             self._follow(msgspec.json.decode(event.data, type=Order))
 

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import hmac
 import logging
 import random
-import secrets
 import socket
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -18,20 +15,21 @@ import msgspec
 from chatrooms import sse
 from chatrooms.clock import now_ms
 from chatrooms.errors import Conflict, Problem, Unavailable
+from chatrooms.identity import Identity
 from chatrooms.options import Options
-from chatrooms.rooms.admission import Admission
-from chatrooms.rooms.attendee import JoinRequest
-from chatrooms.rooms.rooms import DRAIN_RETRY_MS, Rooms
+from chatrooms.streams.encoding import Encoding
 from chatrooms.streams.hub import RETRY_AFTER, Hub, closing
-from chatrooms.streams.shared import Outlet, SharedStream
+from chatrooms.streams.opening import AWAY_RETRY_MS, SOFT_RETRY_MS, Fields, MakeStream, Opener
+from chatrooms.streams.shared import ChannelIds, Outlet, SharedStream, label_of
 from chatrooms.streams.stream import Stream
 from chatrooms.streams.topic import Topic
-from chatrooms.users.tokens import Identity
 
+MAX_SUBSCRIPTIONS = 20  # on one connection, those that are about to be let in included
 LINGER = 30.0  # seconds that a connection without subscriptions stays open, so that some can be added
 RESERVED = 20  # keys of one connection, kept for the users whose streams were ended without a token
 KEPT = 1.0  # seconds that the member of a stream is expected which gives way to another of its key
-REFUSED_RETRY_MS = (5000, 15000)
+
+log = logging.getLogger(__name__)
 
 
 class Coming(NamedTuple):
@@ -48,10 +46,12 @@ class Channel:
     end a stream and put one of their own under its key.
     """
 
-    def __init__(self, id: str, outlet: Outlet, hub: Hub, heartbeat: float, on_closed: Callable[[], object]) -> None:
+    def __init__(
+        self, id: str, sock: socket.socket, head: bytes, hub: Hub, heartbeat: float, on_closed: Callable[[], object]
+    ) -> None:
         self.id = id
         self.coming: dict[str, Coming] = {}
-        self._outlet = outlet
+        self._outlet = Outlet(sock, head, hub.write_timeout, self.settle, self._closed)
         self._hub = hub
         self._heartbeat = heartbeat
         self._on_closed = on_closed
@@ -60,16 +60,19 @@ class Channel:
         self._transient = False
         self._ends_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
-        outlet.on_empty, outlet.on_closed = self.settle, self._closed
+
+    def start(self) -> None:
+        """Begins to watch for the peer's end."""
+        self._outlet.start()
 
     @property
     def open(self) -> bool:
         return self._outlet.open
 
-    @property
-    def keys(self) -> set[str]:
-        """Of the open streams, and of those that are coming."""
-        return self._outlet.streams.keys() | self.coming.keys()
+    def takes(self, key: str) -> bool:
+        """Whether a subscription of that key is not one too many."""
+        keys = self._outlet.streams.keys() | self.coming.keys()
+        return key in keys or len(keys) < MAX_SUBSCRIPTIONS
 
     def held_by_others(self, key: str, user_id: str) -> bool:
         """Whether a key is anybody's but that user's."""
@@ -102,8 +105,13 @@ class Channel:
 
     def refuse(self, key: str, refusal: Refusal) -> None:
         """Tells that a subscription is not to be had."""
-        self._transient = self._transient or refusal.retry_after > 0
-        self._outlet.send_event(refusal.event(key), b"sub: %b\n" % key.encode())
+        self._transient |= refusal.retry_after > 0
+        self._outlet.send_event(refusal.event(key), label_of(key))
+
+    def say_ended(self, key: str, encoding: Encoding) -> None:
+        """Tells a reader that has seen the end of what it asks for that nothing follows."""
+        self._welcomed = True
+        self._outlet.send_event(encoding.signal("closing", {"reason": "ended", "reconnect": False}), label_of(key))
 
     def may_reserve(self) -> bool:
         """Whether one more key can be kept for its user."""
@@ -116,7 +124,7 @@ class Channel:
         if reserve and user_id:
             self._reserved[key] = user_id
         if stream is not None:
-            stream.finish(closing("unsubscribed", False))
+            stream.end("unsubscribed", False)
         self.settle()
 
     def settle(self) -> None:
@@ -127,14 +135,14 @@ class Channel:
             self._ends_at = asyncio.get_running_loop().time() + LINGER
             self._wait()
         else:
-            retry = random.randint(*REFUSED_RETRY_MS) if self._transient else None
+            retry = random.randint(*SOFT_RETRY_MS) if self._transient else None
             self._outlet.finish(closing("refused", self._transient, retry=retry))
 
     def end(self, reason: str) -> None:
         """Ends the connection, whose reader should come back elsewhere, and keeps the members for that time."""
         if not self._outlet.open:
             return
-        retry = random.randint(*DRAIN_RETRY_MS)
+        retry = random.randint(*AWAY_RETRY_MS)
         self._outlet.finish(closing(reason, True, retry=retry), retry / 1000)
 
     def _wait(self) -> None:
@@ -162,41 +170,15 @@ class Channel:
         self._on_closed()
 
 
-MAX_SUBSCRIPTIONS = 20  # on one connection, those that are about to be let in included
-
-_TOO_MANY = f"A connection carries at most {MAX_SUBSCRIPTIONS} subscriptions."
-
 log = logging.getLogger(__name__)
-
-
-class ChannelIds:
-    """Makes ids `<node>.<random>.<seal>`. An id that nobody made costs no look into the database, and no order."""
-
-    def __init__(self, node: str, secret: str) -> None:
-        self._node = node
-        self._key = hashlib.sha256(b"channel ids:" + secret.encode()).digest()
-
-    def new(self) -> str:
-        id = f"{self._node}.{secrets.token_urlsafe(16)}"
-        return f"{id}.{self._seal(id)}"
-
-    def node_of(self, id: str) -> str | None:
-        """The node that made an id; None when none did."""
-        made, _, seal = id.rpartition(".")
-        genuine = hmac.compare_digest(seal.encode(errors="replace"), self._seal(made).encode())
-        return made.partition(".")[0] if genuine else None
-
-    def _seal(self, id: str) -> str:
-        return hmac.new(self._key, id.encode(errors="replace"), hashlib.sha256).hexdigest()[:20]
 
 
 class Channels:
     """All channels by id."""
 
-    def __init__(self, hub: Hub, rooms: Rooms, admission: Admission, ids: ChannelIds, options: Options) -> None:
+    def __init__(self, hub: Hub, opener: Opener, ids: ChannelIds, options: Options) -> None:
         self._hub = hub
-        self._rooms = rooms
-        self._admission = admission
+        self._opener = opener
         self._ids = ids
         self._heartbeat: float = options.heartbeat
         self._most: int = options.max_streams
@@ -217,21 +199,24 @@ class Channels:
         if self._most and len(self._channels) >= self._most:
             raise Unavailable("full", "The server is full.", RETRY_AFTER)
 
-    def open(self, sock: socket.socket, head: bytes, wanted: Sequence[Subscription]) -> None:
-        """Makes a socket a channel with these subscriptions. `head` is the response head."""
-        outlet = Outlet(sock, head, self._hub.write_timeout)
-        id = self._ids.new()
-        channel = Channel(id, outlet, self._hub, self._heartbeat, partial(self._channels.pop, id, None))
+    def new_id(self) -> str:
+        """The id of a channel to be opened."""
+        return self._ids.new()
+
+    def open(self, id: str, sock: socket.socket, head: bytes, wanted: Sequence[Subscription]) -> None:
+        """Makes a socket the channel of that id, with these subscriptions. `head` is the response head."""
+        channel = Channel(id, sock, head, self._hub, self._heartbeat, partial(self._channels.pop, id, None))
         self._channels[id] = channel
-        outlet.start()
+        channel.start()
         self.add(channel, wanted)
 
     def add(self, channel: Channel, wanted: Sequence[Subscription]) -> None:
         """Begins to let in subscriptions: each is answered in the stream, by `system` or `refused`."""
         for subscription in wanted:
             key, who = subscription.key, subscription.who
-            if key not in channel.keys and len(channel.keys) >= MAX_SUBSCRIPTIONS:
-                channel.refuse(key, Refusal.of(Conflict("too-many-subscriptions", _TOO_MANY)))
+            if not channel.takes(key):
+                sentence = f"A connection carries at most {MAX_SUBSCRIPTIONS} subscriptions."
+                channel.refuse(key, Refusal.of(Conflict("too-many-subscriptions", sentence)))
                 continue
             task = asyncio.create_task(self._subscribe(channel, subscription))
             channel.coming[key] = Coming(task, who.user_id if who else "")
@@ -260,18 +245,21 @@ class Channels:
             channel.settle()
 
     async def _open(self, channel: Channel, subscription: Subscription) -> None:
-        """Lets one in, as GET /events does. Other families of streams have their place here."""
-        key, request, who, refusal = subscription
-        if refusal is not None:
-            raise refusal.problem()
+        key, who, me = subscription.key, subscription.who, asyncio.current_task()
+        if subscription.refusal is not None:
+            raise subscription.refusal.problem()
         assert who is not None
-        attendee = self._admission.attendee(who, request)
-        start = await self._admission.start(who, attendee, request)
-        await self._admission.admit(who, attendee)
-        if not channel.is_coming(key, asyncio.current_task()) or not channel.open:
-            return  # taken back, or given anew, while it was looked at
-        channel.make_way(key)
-        self._rooms.open(partial(channel.stream, key), attendee, start)
+        kind = self._opener.kind(subscription.family, who, subscription.fields)
+
+        def connect() -> tuple[MakeStream, bytes] | None:
+            if not channel.is_coming(key, me) or not channel.open:
+                return None  # taken back, or given anew, while it was looked at
+            channel.make_way(key)
+            return partial(channel.stream, key), b""
+
+        if not await self._opener.open(kind, subscription.position, connect) and channel.is_coming(key, me):
+            channel.make_way(key)
+            channel.say_ended(key, kind.encoding)
 
 
 class Refusal(NamedTuple):
@@ -295,15 +283,19 @@ class Refusal(NamedTuple):
     def event(self, key: str) -> bytes:
         """The event `refused` of a stream with several subscriptions."""
         data = {"key": key, "status": self.status, "code": self.code, "error": self.sentence}
-        if self.retry_after:
-            data["retryAfter"] = self.retry_after
+        data |= {"retryAfter": self.retry_after} if self.retry_after else {}
         return sse.encode(msgspec.json.encode(data), "refused")
 
 
 class Subscription(NamedTuple):
-    """A stream that is wanted on a connection under a key, by `who` was verified, or why by nobody."""
+    """A stream of a family that is wanted on a connection under a key, from a position ("" for none).
+
+    `who` was verified as its reader, or `refusal` says why nobody was.
+    """
 
     key: str
-    request: JoinRequest
+    family: str
+    fields: Fields
+    position: str
     who: Identity | None
     refusal: Refusal | None = None

@@ -11,7 +11,7 @@ from typing import Protocol
 import msgspec
 
 from chatrooms.errors import TooMany, Unavailable
-from chatrooms.log.event import CONTROL, MAX_SEQ, PURGED, Event, event_id
+from chatrooms.log.event import CONTROL, MAX_SEQ, PURGED, Event
 from chatrooms.log.log import Log
 from chatrooms.logs import described, tell
 from chatrooms.streams.catchup import CatchUp
@@ -45,20 +45,20 @@ class Hub:
     """
 
     def __init__(self, heartbeat: float, write_timeout: float, max_streams: int, max_streams_per_user: int) -> None:
+        self.heartbeat = heartbeat
         self.write_timeout = write_timeout
         self._max_streams = max_streams
         self._max_streams_per_user = max_streams_per_user
         self._topics: dict[str, Topic] = {}
-        self._encodings: dict[str, Encoding] = {}
+        self._readers: dict[Topic, dict[Stream, None]] = {}  # never empty: a topic goes with its last one
         self._sources = Sources()
         self._tails = Tails()
         self._listeners: dict[str, list[Callable[[Event], None]]] = {}
         self._by_user: dict[str, dict[Stream, None]] = {}
         self._by_client: dict[tuple[str, str, str], Stream] = {}
-        self.streams: dict[Stream, Owner] = {}
+        self.streams: dict[Stream, Owner | None] = {}
         self.published = 0
         self.draining = False
-
         self._pulse = Pulse(heartbeat, write_timeout, _tell_expiring, _end_expired)
         self.listen(CONTROL, self._apply)
 
@@ -66,7 +66,7 @@ class Hub:
         """Begins to beat and to read from the log."""
         self._log = log
         self._catchup = CatchUp(log, self.frame)
-        self._sweep = Sweep(self._fall_behind)
+        self._sweep = Sweep(self._readers, self._fall_behind)
         self._pulse.start()
 
     def stop(self) -> None:
@@ -92,9 +92,13 @@ class Hub:
                     topic.forget()
                 encoding = topic.encoding
                 frame = frames[encoding] = frames.get(encoding) or self.frame(event, encoding)
-                topic.append(frame, event.seq, event.type in encoding.ends)
-                self._tails.note(topic)
-                self._sweep.mark(topic)
+                self.append(topic, frame, event.seq, event.type in encoding.ends)
+
+    def append(self, topic: Topic, frame: bytes, position: int, final: bool = False) -> None:
+        """Gives a topic its next durable frame; nothing follows a `final` one."""
+        topic.append(frame, position, final)
+        self._tails.note(topic)
+        self._sweep.mark(topic)
 
     def _readers_of(self, event: Event) -> Iterable[Topic]:
         """The topics that take an event, each once, whatever number of its names they go by."""
@@ -129,17 +133,13 @@ class Hub:
             self._tails.note(topic)
             self._sweep.mark(topic)
 
-    def encode_as(self, family: str, encoding: Encoding) -> None:
-        """Sets how the topics of a family (`room` of `room:lobby`) are encoded; to be called before any is read."""
-        self._encodings[family] = encoding
-
     def frame(self, event: Event, encoding: Encoding) -> bytes:
         """The bytes of a durable event, the same for all readers of that encoding.
 
         Empty for one that cannot be encoded: it is passed over, or no reader would ever get past it.
         """
         try:
-            return encoding.event(event, event_id(self._log.epoch, event.seq))
+            return encoding.event(event, encoding.id(self._log.epoch, event.seq))
         except Exception as error:
             log.error("event %d (%s) cannot be encoded: %s", event.seq, event.type, described(error))
             return b""
@@ -168,7 +168,8 @@ class Hub:
         if event.type == PURGED:
             until = msgspec.json.decode(event.data)["until"]
             for topic in self._topics.values():
-                topic.forget_until(until)
+                if topic.in_log:
+                    topic.forget_until(until)
 
     # Streams
 
@@ -185,20 +186,20 @@ class Hub:
         if self._max_streams_per_user and len(self._by_user.get(user_id, ())) >= self._max_streams_per_user:
             raise TooMany("too-many-streams", "This user has too many open streams.", RETRY_AFTER)
 
-    def topic(self, name: str, read: Reader | None = None) -> Topic:
+    def topic(self, name: str, encoding: Encoding = NAMED, read: Reader | None = None) -> Topic:
         """The topic of that name; its tail begins now if nobody read it. `read` reads what is before the tail."""
         topic = self._topics.get(name)
         if topic is None:
-            family = name.partition(":")[0].partition("/")[0]
-            topic = self._topics[name] = Topic(name, self._log.head, self._encodings.get(family, NAMED), read)
+            topic = self._topics[name] = Topic(name, self._log.head, encoding, read)
         return topic
+
+    def add(self, topic: Topic) -> Topic:
+        """Takes a topic that is not in the log; returns the one of its name, if that is read already."""
+        return self._topics.setdefault(topic.name, topic)
 
     def merged(self, name: str, encoding: Encoding, read: Reader) -> Topic:
         """The merged topic of that name; a new one is held until its sources are known."""
-        topic = self._topics.get(name)
-        if topic is None:
-            topic = self._topics[name] = Topic(name, MAX_SEQ, encoding, read)
-        return topic
+        return self.add(Topic(name, MAX_SEQ, encoding, read))
 
     def add_source(self, topic: Topic, name: str) -> None:
         """Adds a source to a merged topic, which takes its events from now on."""
@@ -214,23 +215,21 @@ class Hub:
         """Lets a merged topic that was held go on with these sources, and its streams from where they are."""
         self._sources.replace(topic, sources)
         topic.release(self._log.head)
-        for stream in list(topic.streams):
+        for stream in self.readers(topic.name):
             if not stream.stalled_at:
                 self.resume(stream)
 
     def count_in_tail(self, name: str, position: int) -> int | None:
         """How many events of a topic follow a position, or None when only the log knows."""
         topic = self._topics.get(name)
-        if topic is None or position < topic.floor:
-            return None
-        return topic.count_after(position)
+        return None if topic is None or position < topic.floor else topic.count_after(position)
 
-    def open(self, stream: Stream, owner: Owner, first: bytes) -> None:
+    def open(self, stream: Stream, owner: Owner | None, first: bytes) -> None:
         """Starts a stream: `first` (the head and the first event), then all after its position."""
         self.streams[stream] = owner
         self._by_user.setdefault(stream.user_id, {})[stream] = None
         self._by_client[stream.topic.name, stream.user_id, stream.client_id] = stream
-        stream.topic.streams[stream] = None
+        self._readers.setdefault(stream.topic, {})[stream] = None
         try:
             stream.start()
         except OSError:  # the peer is gone already
@@ -248,11 +247,11 @@ class Hub:
     def readers(self, topic: str) -> list[Stream]:
         """The open streams of a topic."""
         found = self._topics.get(topic)
-        return list(found.streams) if found else []
+        return list(self._readers.get(found, ())) if found else []
 
     def counts(self) -> dict[str, int]:
         """How many streams each topic has."""
-        return {name: len(topic.streams) for name, topic in self._topics.items()}
+        return {name: len(self._readers.get(topic, ())) for name, topic in self._topics.items()}
 
     def stream_of(self, topic: str, user_id: str, client_id: str) -> Stream | None:
         """The open stream of a user's client on a topic; a client has one of each."""
@@ -284,8 +283,10 @@ class Hub:
         owner = self.streams.pop(stream)
         self._pulse.remove(stream)
         topic = stream.topic
-        topic.streams.pop(stream, None)
-        if not topic.streams:
+        readers = self._readers[topic]
+        del readers[stream]
+        if not readers:
+            del self._readers[topic]
             self._topics.pop(topic.name, None)
             self._tails.remove(topic)
             self._sources.replace(topic, set())
@@ -296,7 +297,8 @@ class Hub:
         key = (topic.name, stream.user_id, stream.client_id)
         if self._by_client.get(key) is stream:
             del self._by_client[key]
-        tell(owner.stream_ended, stream, hold)
+        if owner is not None:
+            tell(owner.stream_ended, stream, hold)
 
     def _fall_behind(self, stream: Stream) -> None:
         if stream.cursor >= 0:

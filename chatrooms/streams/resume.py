@@ -1,20 +1,29 @@
-"""Where a stream starts in its topic."""
+"""Where a stream starts in its topic, and the answer to a poll from there."""
 
 from __future__ import annotations
 
 import time
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import msgspec
 
 from chatrooms.errors import Conflict
-from chatrooms.log.event import Event, event_id, identified, parse_id
+from chatrooms.log.event import Event, parse_id
 from chatrooms.log.log import Log
+from chatrooms.streams.encoding import Encoding
 from chatrooms.streams.hub import Hub
 
 MAX_MISSED = 1000  # counted for `missed`: a reader that was away for long must not keep those of others waiting
+
+
+class First(NamedTuple):
+    """The first event of a stream; its data are JSON, encoded for its family."""
+
+    name: str
+    data: bytes
 
 
 class Start(NamedTuple):
@@ -22,13 +31,18 @@ class Start(NamedTuple):
 
     `recovered` is true when there was nothing to resume, or all of it follows; `missed` counts
     what follows, up to MAX_MISSED, and is None when that cannot be known. `resumes` is true when a position was given
-    and is known.
+    and is known; `over` when nothing follows the stream's first event.
     """
 
     position: int
     recovered: bool
     missed: int | None
     resumes: bool = False
+    over: bool = False
+
+    def within(self, since: int, head: int) -> Start:
+        """The same, but for a reader who may only read after the seq `since`: an earlier position is none of theirs."""
+        return self if self.position >= since else Start(head, False, None)
 
 
 async def start_of(
@@ -56,27 +70,25 @@ POLL_BYTES = 256 << 10  # of their data: who reads it slowly keeps it in memory
 
 
 def page(
-    log: Log, system: bytes, position: int, recovered: bool, events: Sequence[Event], reached: int,
-    unnamed: Callable[[Event, str], bytes] | None = None,
-) -> bytes:  # fmt: skip
-    """The JSON answer to a poll from that position: `system`, then what follows, POLL_EVENTS or POLL_BYTES in all.
+    encoding: Encoding, epoch: str, first: First | None, start: Start, events: Sequence[Event], reached: int
+) -> bytes:
+    """The JSON answer to a poll from a start: its first event, then what follows, POLL_EVENTS or POLL_BYTES in all.
 
     `events` are the next POLL_EVENTS, when there are so many; `reached` is up to where they are all.
-    `unnamed` makes the data of each in a family whose events have no names.
     """
     some = _fitting(events[: POLL_EVENTS - 1])
     more = len(events) == POLL_EVENTS or len(some) < len(events)
-    events = some
-    last = events[-1].seq if more else max(reached, position)
-    name = "message" if unnamed else "system"
-    first = {"event": name, "id": event_id(log.epoch, position), "data": msgspec.Raw(system)}
+    last = some[-1].seq if more else max(reached, start.position)
+
+    def told(name: str, seq: int, data: Callable[[str], bytes]) -> dict[str, object]:
+        id = encoding.id(epoch, seq)
+        return {"event": name if encoding.named else "message", "id": id, "data": msgspec.Raw(data(id))}
+
+    told_first = [] if first is None else [told(first.name, start.position, lambda _: first.data)]
+    follow = [told(event.type, event.seq, partial(encoding.data, event)) for event in some]
+    last_id = encoding.id(epoch, last)
     return msgspec.json.encode(
-        {
-            "events": [first, *(_polled(log, event, unnamed) for event in events)],
-            "more": more,
-            "lastEventId": event_id(log.epoch, last),
-            "recovered": recovered,
-        }
+        {"events": told_first + follow, "more": more, "lastEventId": last_id, "recovered": start.recovered}
     )
 
 
@@ -88,13 +100,6 @@ def _fitting(events: Sequence[Event]) -> Sequence[Event]:
         if number and size > POLL_BYTES:
             return events[:number]
     return events
-
-
-def _polled(log: Log, event: Event, unnamed: Callable[[Event, str], bytes] | None) -> dict[str, object]:
-    id = event_id(log.epoch, event.seq)
-    if unnamed is not None:
-        return {"event": "message", "id": id, "data": msgspec.Raw(unnamed(event, id))}
-    return {"event": event.type, "id": id, "data": msgspec.Raw(identified(event.data, id))}
 
 
 REPLACEMENTS = 10  # of one stream in REPLACEMENT_PERIOD

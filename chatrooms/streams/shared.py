@@ -9,18 +9,16 @@ position; only what belongs to no position (refusals, last events) is held here,
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import hmac
+import secrets
 import socket
 import ssl
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
 
 from chatrooms.logs import tell
 from chatrooms.streams.stream import Keeper, Stream, only_tls_housekeeping, say_goodbye, tune
 from chatrooms.streams.topic import Topic
-
-if TYPE_CHECKING:
-    pass
-
 
 OWED_BYTES = 64 << 10  # of events that wait for a blocked outlet; one that owes more is ended
 
@@ -37,9 +35,12 @@ class Outlet:
     `on_empty` is called when its last stream has ended, `on_closed` when the connection has.
     """
 
-    def __init__(self, sock: socket.socket, head: bytes, write_timeout: float) -> None:
-        self.on_empty: Callable[[], None] = _nobody_is_told
-        self.on_closed: Callable[[], None] = _nobody_is_told
+    def __init__(
+        self, sock: socket.socket, head: bytes, write_timeout: float,
+        on_empty: Callable[[], None], on_closed: Callable[[], None],
+    ) -> None:  # fmt: skip
+        self._on_empty = on_empty
+        self._on_closed = on_closed
         self.streams: dict[str, SharedStream] = {}
         self.open = True
         self.blocked = False
@@ -100,7 +101,7 @@ class Outlet:
         if self.streams.get(stream.key) is stream:
             del self.streams[stream.key]
             if not self.streams and self.open:
-                tell(self.on_empty)
+                tell(self._on_empty)
 
     def finish(self, last: bytes, hold: float = 0.0) -> None:
         """Writes a last event if the socket takes it, and closes."""
@@ -121,9 +122,9 @@ class Outlet:
         self._owed.clear()
         for stream in list(self.streams.values()):
             stream.close(hold)
-        tell(self.on_closed)
+        tell(self._on_closed)
         # Or who is told and the outlet would hold each other until the garbage collector comes round.
-        self.on_empty = self.on_closed = _nobody_is_told
+        self._on_empty = self._on_closed = _nobody_is_told
 
     def _write(self, data: bytes) -> int:
         """How many bytes the kernel took, or will; blocked when not all. -1 when the connection has ended."""
@@ -194,6 +195,11 @@ def _nobody_is_told() -> None:
     pass
 
 
+def label_of(key: str) -> bytes:
+    """The line that says which stream of a connection an event is of."""
+    return b"sub: %b\n" % key.encode()
+
+
 def labelled_with(label: bytes, events: bytes) -> bytes:
     """Whole events with a line added to each; `label` ends in a newline, or is empty."""
     if not label or not events:
@@ -216,7 +222,7 @@ class SharedStream(Stream):
     def __init__(self, keeper: Keeper, outlet: Outlet, key: str, topic: Topic, position: int) -> None:
         super().__init__(keeper, outlet.socket, topic, position)
         self._outlet = outlet
-        self._label = b"sub: %b\n" % key.encode()
+        self._label = label_of(key)
         self.key = key
 
     def start(self) -> None:
@@ -231,6 +237,10 @@ class SharedStream(Stream):
             self._outlet.send_event(last, self._label)
         self.close(hold)
 
+    def finish_over(self) -> None:
+        """Says that there is no more: unlike a connection of its own, this one stays."""
+        self.end("ended", False)
+
     def abandon(self) -> None:
         """The peer is gone for all streams of the connection alike."""
         self._outlet.close()
@@ -240,6 +250,9 @@ class SharedStream(Stream):
         self._on_writable()
         if self.stalled_at and self.open:
             self._outlet.wait(self)
+
+    def _closing(self, data: Mapping[str, object], id: str | None, retry: int | None) -> bytes:
+        return self.topic.encoding.signal("closing", data, id, retry)
 
     def _send(self, data: bytes) -> int:
         return self._outlet.send(data, self._label) if self.open else -1
@@ -252,3 +265,24 @@ class SharedStream(Stream):
 
     def _let_go(self, sock: socket.socket) -> None:
         self._outlet.remove(self)
+
+
+class ChannelIds:
+    """Makes ids `<node>.<random>.<seal>`. An id that nobody made costs no look into the database, and no order."""
+
+    def __init__(self, node: str, secret: str) -> None:
+        self._node = node
+        self._key = hashlib.sha256(b"channel ids:" + secret.encode()).digest()
+
+    def new(self) -> str:
+        id = f"{self._node}.{secrets.token_urlsafe(16)}"
+        return f"{id}.{self._seal(id)}"
+
+    def node_of(self, id: str) -> str | None:
+        """The node that made an id; None when none did."""
+        made, _, seal = id.rpartition(".")
+        genuine = hmac.compare_digest(seal.encode(errors="replace"), self._seal(made).encode())
+        return made.partition(".")[0] if genuine else None
+
+    def _seal(self, id: str) -> str:
+        return hmac.new(self._key, id.encode(errors="replace"), hashlib.sha256).hexdigest()[:20]

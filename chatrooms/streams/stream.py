@@ -12,14 +12,12 @@ import socket
 import ssl
 import struct
 import time
+from collections.abc import Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from chatrooms.logs import described, tell
 from chatrooms.streams.topic import BEHIND, Batch, Entry, Topic
-
-if TYPE_CHECKING:
-    from chatrooms.rooms.presence import Member
 
 # Of struct tcp_info (linux/tcp.h): segments not acknowledged, milliseconds since the last acknowledgement.
 _UNACKED, _LAST_ACK, _TCP_INFO_BYTES = 24, 56, 60
@@ -54,6 +52,7 @@ class Stream:
     ephemeral_count    the topic's count of ephemerals up to which it has seen all
     stalled_at  loop time since which the socket has taken nothing, or 0
     session     the sign-in that opened it
+    member      what its owner keeps with it: in a room, who it is there
     opened_at   in seconds since 1970
     trusted     whether its reader is above the rules of rooms
     expires_at  when its right to live ends, in seconds since 1970
@@ -107,7 +106,7 @@ class Stream:
         self.session = ""
         self.trusted = False
         self.client_id = ""
-        self.member: Member | None = None
+        self.member: object = None
 
     @property
     def open(self) -> bool:
@@ -133,8 +132,8 @@ class Stream:
             self._wait_writable()
 
     def write(self, data: bytes) -> None:
-        """Writes bytes that belong to no topic (a head, a heartbeat). A stalled stream skips them."""
-        if self.stalled_at:
+        """Writes bytes that belong to no topic (a head, a heartbeat), if any. A stalled stream skips them."""
+        if self.stalled_at or not data:
             return
         sent = self._send(data)
         if 0 <= sent < len(data):
@@ -164,8 +163,17 @@ class Stream:
         self, reason: str, reconnect: bool, hold: float = 0.0, id: str | None = None, retry: int | None = None
     ) -> None:
         """Says why it ends, in the words of its topic, and closes. `retry` in milliseconds."""
-        data = {"reason": reason, "reconnect": reconnect}
-        self.finish(self.topic.encoding.signal("closing", data, id, retry), hold)
+        self.finish(self._closing({"reason": reason, "reconnect": reconnect}, id, retry), hold)
+
+    def end_when_written(self) -> None:
+        """Nothing follows what was written: ends when the kernel has all of that."""
+        self.over = True
+        if not self.stalled_at:  # TLS may have kept some of it
+            self.finish_over()
+
+    def finish_over(self) -> None:
+        """Ends a stream whose reader has the last event of its topic."""
+        self.finish(b"")
 
     def close(self, hold: float = 0.0) -> None:
         """Ends the stream. Harmless when it has ended."""
@@ -184,6 +192,9 @@ class Stream:
         """Ends the stream after a fault of this program: its reader comes back, to where it was."""
         log.error("a stream failed: %s", described(error))
         tell(self.abandon)
+
+    def _closing(self, data: Mapping[str, object], id: str | None, retry: int | None) -> bytes:
+        return self.topic.encoding.last(data, id, retry)
 
     def _send(self, data: bytes) -> int:
         """How many bytes the kernel took; -1 when the stream has ended."""
@@ -217,9 +228,8 @@ class Stream:
             offset = whole
 
     def _end_after(self, entry: Entry) -> None:
-        self.over = entry.final
-        if self.over and not self.stalled_at:  # TLS may have kept some of it
-            self.finish(b"")
+        if entry.final:
+            self.end_when_written()
 
     def _wait_writable(self) -> None:
         if not self.stalled_at and self._socket is not None:
@@ -234,7 +244,7 @@ class Stream:
         if self._socket is not None:
             self._unwatch_writable(self._socket)
             if self.over:
-                self.finish(b"")
+                self.finish_over()
             else:
                 self._keeper.resume(self)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from chatrooms.streams.stream import Stream
 from chatrooms.streams.topic import BEHIND, Batch, Topic
@@ -17,9 +17,15 @@ SLICE = 0.002  # seconds of work before the event loop gets its turn
 
 
 class Sweep:
-    """Sweeps the topics that were marked, in turn. `fall_behind` takes streams that left the tail."""
+    """Sweeps the topics that were marked, in turn.
 
-    def __init__(self, fall_behind: Callable[[Stream], None]) -> None:
+    `readers` has the open streams of each topic; `fall_behind` takes streams that left the tail.
+    """
+
+    def __init__(
+        self, readers: Mapping[Topic, Iterable[Stream]], fall_behind: Callable[[Stream], None]
+    ) -> None:  # fmt: skip
+        self._readers = readers
         self._fall_behind = fall_behind
         self._loop = asyncio.get_running_loop()
         self._topics: deque[tuple[Topic, Iterator[Stream], int]] = deque()
@@ -28,10 +34,11 @@ class Sweep:
 
     def mark(self, topic: Topic) -> None:
         """Schedules a sweep of a topic that has something new."""
-        if topic.dirty or not topic.streams:
+        readers = self._readers.get(topic)
+        if topic.dirty or not readers:
             return
         topic.dirty = True
-        self._topics.append((topic, iter(list(topic.streams)), topic.end))
+        self._topics.append((topic, iter(list(readers)), topic.end))
         if not self._scheduled:
             self._scheduled = True
             self._loop.call_soon(self._slice)

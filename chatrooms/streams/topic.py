@@ -12,14 +12,10 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from chatrooms.log.event import MAX_SEQ, Event
 from chatrooms.streams.encoding import NAMED, Encoding
-
-if TYPE_CHECKING:
-    from chatrooms.streams.stream import Stream
-
 
 TAIL_FRAMES = 1000  # durable frames kept
 TAIL_BYTES = 1 << 20
@@ -56,7 +52,7 @@ class Batch(NamedTuple):
 
 
 class Topic:
-    """The tail of one topic and the streams that read it.
+    """The tail of one topic.
 
     floor     every event of the topic after this seq is in the tail
     end       the cursor of a stream that has everything
@@ -84,10 +80,11 @@ class Topic:
         "read",
         "snapshot",
         "sources",
-        "streams",
         "valid",
         "version",
     )  # fmt: skip
+
+    in_log = True  # whether its positions are those of the log
 
     def __init__(self, name: str, floor: int, encoding: Encoding = NAMED, read: Reader | None = None) -> None:
         self.name = name
@@ -100,7 +97,6 @@ class Topic:
         self.version = 0
         self.dirty = False
         self.snapshot: Callable[[], bytes] | None = None
-        self.streams: dict[Stream, None] = {}
         self._entries: list[Entry] = []
         self._start = 0
         self._durables = 0

@@ -1,4 +1,4 @@
-"""The export of a room: its messages up to the moment of asking, in a file that can be fetched for a day."""
+"""The export of a room: its messages up to the time of the request, in a file kept for a day."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import msgspec
 
 from chatrooms.clock import iso
 from chatrooms.errors import Problem, TooMany
+from chatrooms.identity import Identity
 from chatrooms.log.event import event_id
 from chatrooms.log.log import Log
 from chatrooms.options import Options
@@ -22,14 +23,13 @@ from chatrooms.rooms.rooms import topic_of
 from chatrooms.tasks.jobs import Job, Tasks
 from chatrooms.tasks.result import Results, ResultWriter
 from chatrooms.tasks.task import Task
-from chatrooms.users.tokens import Identity
 
-AT_ONCE = 2  # exports that a node writes at the same time; more wait
-MAX_WAITING = 1000  # exports of a node, those that wait among them
+AT_ONCE = 2  # exports a node writes concurrently; more wait
+MAX_WAITING = 1000  # exports per node, waiting ones included
 PAGE = 200  # events read at once
 REPORT_INTERVAL = 0.5  # seconds between two reports of progress
-SETTLED = 1.0  # seconds until it can be said how long it will take
-LONGEST_REST = 0.02  # seconds between two parts
+SETTLED = 1.0  # seconds before the time left is estimated
+LONGEST_REST = 0.02  # seconds of pause between two parts, at most
 RETRY_AFTER = 60.0
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ class Exports:
         self._jobs: set[asyncio.Task[None]] = set()
 
     async def start(self, who: Identity, room_id: str, format: str) -> Task:
-        """Begins an export of what is in the room now. The right to read it is the caller's to check.
+        """Starts an export of what is in the room now. The caller checks the right to read it.
 
         Raises TooMany `too-many-tasks`, Unavailable; that also when all exports together are too large.
         """
@@ -97,7 +97,7 @@ class Exports:
                 del self._wanted[key], self._turns[key]
 
     async def _write(self, job: Job, room_id: str, format: str, head: int) -> None:
-        await self._results.forget()  # what is gone gives its place on the disk first
+        await self._results.forget()  # free the space of expired results first
         await self._results.check_space()  # again: others may have filled it while this one waited
         async with self._results.written(job.task, room_id, format) as writer:
             await self._write_messages(job, writer, FORMATS[format], room_id, head)
@@ -119,7 +119,7 @@ class Exports:
 
 
 class Pace:
-    """How far it is between two places in the log, and how many seconds it will take from there."""
+    """Progress between two places in the log, and the estimated time left."""
 
     def __init__(self, first: int, last: int) -> None:
         self._first = first
@@ -127,12 +127,12 @@ class Pace:
         self._began = self._told = self._worked_since = time.monotonic()
 
     async def rest(self) -> None:
-        """Leaves the machine to others for as long as the last part took: they come first, the more there are."""
+        """Pauses for as long as the last part took, so that a busy server slows the export, not the other way round."""
         await asyncio.sleep(min(LONGEST_REST, time.monotonic() - self._worked_since))
         self._worked_since = time.monotonic()
 
     def due(self) -> bool:
-        """Whether it is time to tell."""
+        """Whether it is time to report."""
         now = time.monotonic()
         if now < self._told + REPORT_INTERVAL:
             return False
@@ -140,7 +140,7 @@ class Pace:
         return True
 
     def at(self, position: int) -> tuple[float, float | None]:
-        """Percent, and seconds left; None as long as that cannot be said."""
+        """Percent done and seconds left, None while it cannot be estimated."""
         done, spent = (position - self._first) / self._length, time.monotonic() - self._began
         left = spent * (1 - done) / done if done and spent > SETTLED else None
         return min(99.9, done * 100), left
@@ -150,7 +150,7 @@ Rows = Sequence[tuple[str, str]]  # the id and the data of each message, as JSON
 
 
 class FileForm(NamedTuple):
-    """What stands before the messages of a room, how some of them are written, and what stands at the end."""
+    """A file format: what precedes the messages, how messages are written, and what follows them."""
 
     media_type: str
     before: Callable[[str], bytes]
@@ -167,7 +167,7 @@ class _Message(msgspec.Struct, rename="camel"):
 
 
 def _json_lines(rows: Rows) -> bytes:
-    """One object a line, as the history call gives it. Ids need no escaping."""
+    """One object per line, as in the history call. Ids need no escaping."""
     return "".join([f'{{"id":"{id}",{data[1:]}\n' for id, data in rows]).encode()
 
 

@@ -5,17 +5,22 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from msgspec import UNSET, UnsetType
 
-from chatrooms.cluster.leases import LEASE_INTERVAL
+from chatrooms import names
+from chatrooms.cluster import LEASE_INTERVAL
 from chatrooms.errors import Conflict, Forbidden, NotFound, Problem
+from chatrooms.identity import Identity
 from chatrooms.log.event import Event
+from chatrooms.log.log import Log
+from chatrooms.streams.hub import Hub
+from chatrooms.streams.opening import Fields, LogStream
+from chatrooms.streams.resume import First, Start
 from chatrooms.tasks.store import ORPHANED, TaskStore
-from chatrooms.tasks.task import CANCELLED, COMPLETED, FAILED, RUNNING, Change, Task, topic_of
-from chatrooms.users.tokens import Identity
+from chatrooms.tasks.task import CANCELLED, COMPLETED, FAILED, RUNNING, TASK, Change, Task, topic_of
 
 SERVER = "server"  # the owner of tasks that nobody asked for
 FINISH_RETRY = 1.0  # seconds until the end of a task is written again, when the database is away
@@ -176,6 +181,40 @@ class Tasks:
                 await self._store.end_orphans(alone=False)
             except Exception as error:  # the database is away: tried again at the next tick
                 log.debug("leases of tasks are not renewed: %s", type(error).__name__)
+
+
+class TaskStream(LogStream):
+    """A wish to watch the task `taskId`. Raises BadRequest.
+
+    Its first event is the task's present state; a reader that has seen the end has no stream.
+    """
+
+    def __init__(self, tasks: Tasks, hub: Hub, log: Log, who: Identity, fields: Fields) -> None:
+        self._task_id = names.task_id(fields.get("taskId", ""))
+        super().__init__(hub, log, who, fields, topic_of(self._task_id), TASK)
+        self._tasks = tasks
+        self._task: Task | None = None
+        self._position = 0
+
+    async def check(self) -> int:
+        """A task changes, but not whose it is: so it is read once."""
+        if self._task is None:
+            self._task, self._position = await self._tasks.present(self.who, self._task_id)
+        return 0
+
+    async def start(self, asked: str) -> Start | None:
+        assert self._task is not None
+        if self._task.ended and asked == self.id(self._position):
+            return None
+        return Start(self._position, True, 0, over=self._task.ended)
+
+    def first(self, start: Start, stream_id: str) -> First:
+        assert self._task is not None
+        return First(self._task.event, self._task.data())
+
+    async def read(self, after: int, limit: int) -> tuple[Sequence[Event], int]:
+        """A poll is told the present state, and nothing follows that."""
+        return (), after
 
 
 def check_right(who: Identity, task: Task) -> None:

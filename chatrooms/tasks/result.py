@@ -1,4 +1,4 @@
-"""What a task made, as compressed chunks in the database: every node can give any part of it.
+"""The result of a task, as compressed chunks in the database, so that every node can serve any part of it.
 
 Each chunk holds CHUNK bytes before compression, but for the last, so that a place in the file names its
 chunk. They are written and read one at a time, whatever the size of the file.
@@ -20,11 +20,11 @@ from chatrooms.options import Options
 from chatrooms.tasks.task import Task
 
 CHUNK = 256 << 10  # bytes
-LEVEL = 1  # of zlib: the fastest; text of a chat shrinks to a fifth
-KEPT = 86_400_000  # milliseconds that a whole result can be fetched
-WRITTEN_WITHIN = 600_000  # milliseconds from one chunk to the next; beyond it, whoever wrote is dead
-FILES = 20  # of one user, that are kept
-RETRY_AFTER = 3600.0  # seconds, when there is no room for more
+LEVEL = 1  # of zlib: the fastest; chat text shrinks to a fifth
+KEPT = 86_400_000  # milliseconds for which a complete result can be fetched
+WRITTEN_WITHIN = 600_000  # milliseconds between two chunks; beyond it the writer counts as dead
+FILES = 20  # results kept per user
+RETRY_AFTER = 3600.0  # seconds, when there is no space left
 FORGOTTEN_AT_ONCE = 16  # chunks removed in one transaction
 
 
@@ -43,7 +43,7 @@ class ResultWriter:
         self.size = 0
 
     async def write(self, data: bytes) -> None:
-        """Takes the next bytes; what makes a whole chunk is durable when this returns."""
+        """Takes the next bytes; complete chunks are durable when this returns."""
         self._rest += data
         if self._most and self.size + len(self._rest) > self._most:
             raise TooLarge("too-large", f"The file would be larger than {self._most} bytes.")
@@ -52,7 +52,7 @@ class ResultWriter:
             del self._rest[:CHUNK]
 
     async def flush(self) -> None:
-        """Stores what makes no whole chunk: there is no more."""
+        """Stores the last, incomplete chunk."""
         if self._rest:
             await self._store(bytes(self._rest))
 
@@ -77,7 +77,7 @@ class Results:
         self._most_per_user: int = options.max_export_bytes_per_user
 
     async def check_space(self) -> None:
-        """Raises Unavailable `full` when no more is kept."""
+        """Raises Unavailable `full` when there is no space left."""
         if self._most and await count_chunks(self._database) * CHUNK >= self._most:
             sentence = f"Exports already use all of their {self._most} bytes: try again later."
             raise Unavailable("full", sentence, RETRY_AFTER)
@@ -110,14 +110,14 @@ class Results:
                 await expire_result(tx, task_id)
 
     async def find(self, task_id: str) -> StoredResult:
-        """A result that is whole. Raises NotFound for one that is not there, or not any more; Unavailable."""
+        """A complete result. Raises NotFound if it does not exist (any more); Unavailable."""
         result = await find_result(self._database, task_id, now_ms())
         if result is None:
             raise NotFound("not-found", "This task has no result, or it has been removed.")
         return result
 
     async def read(self, task_id: str, start: int, stop: int) -> AsyncIterator[bytes]:
-        """The bytes from start up to stop, a chunk at a time. Raises NotFound when they go meanwhile; Unavailable."""
+        """The bytes from start to stop, a chunk at a time. Raises NotFound if removed meanwhile; Unavailable."""
         while start < stop:
             number, offset = divmod(start, CHUNK)
             packed = await find_chunk(self._database, task_id, number)
@@ -128,7 +128,7 @@ class Results:
             yield data
 
     async def forget(self) -> None:
-        """Removes what has expired, a few chunks in each transaction."""
+        """Removes expired results, a few chunks per transaction."""
 
         async def step(tx: Transaction, most: int) -> int:
             return await forget_some_results(tx, now_ms(), min(most, FORGOTTEN_AT_ONCE))
@@ -147,7 +147,7 @@ def _gone() -> NotFound:
 
 
 class StoredResult(NamedTuple):
-    """A result that is whole. `size` is in bytes, before they are compressed."""
+    """A complete result. `size` is in bytes, uncompressed."""
 
     room_id: str
     format: str
@@ -160,7 +160,7 @@ async def begin_result(tx: Transaction, task_id: str, room_id: str, format: str,
 
 
 async def add_chunk(tx: Transaction, task_id: str, number: int, data: bytes, expires_at: int) -> bool:
-    """False when the result was removed meanwhile, or is to be: what no result holds, nobody would ever remove."""
+    """False if the result was or is to be removed meanwhile: nothing would ever remove an orphaned chunk."""
     sql = "update results set expires_at = $1 where task_id = $2 and expires_at > 0 returning 1"
     if not await tx.fetch(sql, expires_at, task_id):
         return False
@@ -169,18 +169,18 @@ async def add_chunk(tx: Transaction, task_id: str, number: int, data: bytes, exp
 
 
 async def finish_result(tx: Transaction, task_id: str, size: int, expires_at: int) -> bool:
-    """False when the result was removed meanwhile, or is to be."""
+    """False if the result was or is to be removed meanwhile."""
     sql = "update results set size = $1, expires_at = $2 where task_id = $3 and expires_at > 0 returning 1"
     return bool(await tx.fetch(sql, size, expires_at, task_id))
 
 
 async def expire_result(tx: Transaction, task_id: str) -> None:
-    """Has a result removed with those that have expired."""
+    """Marks a result to be removed with the expired ones."""
     await tx.execute("update results set expires_at = 0 where task_id = $1", task_id)
 
 
 async def results_of(tx: Transaction, user_id: str, now: int) -> list[Row]:
-    """The whole results of a user's tasks, newest first, as (task_id, size)."""
+    """The complete results of a user's tasks, newest first, as (task_id, size)."""
     sql = """select r.task_id, r.size from results r join tasks t on t.task_id = r.task_id
         where t.user_id = $1 and r.size is not null and r.expires_at > $2
         order by r.expires_at desc, t.created_at desc"""
@@ -188,12 +188,12 @@ async def results_of(tx: Transaction, user_id: str, now: int) -> list[Row]:
 
 
 async def count_chunks(source: Source) -> int:
-    """How many chunks there are, of all results."""
+    """The number of chunks of all results."""
     return int((await source.fetch("select count(*) from result_chunks"))[0][0])
 
 
 async def find_result(source: Source, task_id: str, now: int) -> StoredResult | None:
-    """A whole result that has not expired."""
+    """A complete result that has not expired."""
     sql = "select room_id, format, size from results where task_id = $1 and size is not null and expires_at > $2"
     rows = await source.fetch(sql, task_id, now)
     return StoredResult(*rows[0]) if rows else None
@@ -206,7 +206,7 @@ async def find_chunk(source: Source, task_id: str, number: int) -> bytes | None:
 
 
 async def forget_some_results(tx: Transaction, now: int, most: int) -> int:
-    """Removes up to that many chunks of results that have expired, and results without any; says how many."""
+    """Removes up to that many chunks of expired results, and results without chunks; returns how many."""
     rows = await tx.fetch(
         "select c.task_id, c.number from results r join result_chunks c on c.task_id = r.task_id "
         "where r.expires_at <= $1 limit $2", now, most,

@@ -1,12 +1,11 @@
-"""Where tasks are durable: a row, and its last event in the log, in one commit."""
+"""Storage of tasks: a row and its last event in the log, in one commit."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from chatrooms.clock import now_ms
-from chatrooms.cluster import leases
-from chatrooms.cluster.leases import Lease
+from chatrooms.cluster import Lease, orphans, renew_leases
 from chatrooms.errors import Conflict, NotFound, TooMany
 from chatrooms.log.database import Database, Row, Source, Transaction
 from chatrooms.log.event import CONTROL, Event
@@ -15,13 +14,13 @@ from chatrooms.log.retention import in_steps
 from chatrooms.options import Options
 from chatrooms.tasks.task import FAILED, PENDING, Change, Task, changed, topic_of
 
-RETRY_AFTER = 60.0  # seconds, for who has too many tasks
+RETRY_AFTER = 60.0  # seconds, for a user with too many tasks
 
 ORPHANED = "The server that ran this task has stopped."
 
 
 class TaskStore:
-    """Writes and reads tasks. Rights are the caller's to check.
+    """Writes and reads tasks. The caller checks rights.
 
     A change takes the event of the state before out of the log, in its own commit: the log keeps the
     last one of each task, however many there were.
@@ -34,7 +33,7 @@ class TaskStore:
         self._most: int = options.max_tasks_per_user
 
     async def add(self, task_id: str, user_id: str, title: str, leased: bool = False, limited: bool = True) -> Task:
-        """Makes a task; `leased` when this node runs it. Of too many, the oldest that ended give way.
+        """Creates a task; `leased` if this node runs it. If there are too many, the oldest finished one is removed.
 
         Raises Conflict for an id that is taken; TooMany `too-many-tasks` when none has ended; Unavailable.
         """
@@ -54,7 +53,7 @@ class TaskStore:
         return task
 
     async def change(self, task_id: str, change: Change) -> Task:
-        """Changes a task, and returns it when that is durable. Raises NotFound, Conflict, BadRequest, Unavailable."""
+        """Changes a task; returns it when that is durable. Raises NotFound, Conflict, BadRequest, Unavailable."""
         after: Task | None = None
 
         async def command(tx: Transaction) -> list[Event]:
@@ -74,14 +73,14 @@ class TaskStore:
         return after
 
     async def find(self, task_id: str) -> Task:
-        """A task as it is. Raises NotFound, Unavailable."""
+        """A task in its present state. Raises NotFound, Unavailable."""
         task = await find_task(self._database, task_id)
         if task is None:
             raise _unknown()
         return task
 
     async def present(self, task_id: str) -> tuple[Task, int]:
-        """A task and the position of the event that told its state: all that follows is news.
+        """A task and the position of the event with its present state: everything after that is news.
 
         Raises NotFound, Unavailable.
         """
@@ -89,7 +88,7 @@ class TaskStore:
         if found is None:
             raise _unknown()
         task, seq = found
-        if seq > self._log.head:  # committed, but not yet told here: it would come a second time
+        if seq > self._log.head:  # committed but not announced here yet: it would come a second time
             await self._log.append(())
         return task, seq or self._log.floor
 
@@ -98,7 +97,7 @@ class TaskStore:
 
     async def renew(self) -> None:
         async def command(tx: Transaction) -> list[Event]:
-            await leases.renew_leases(tx, "tasks", self._lease.node, self._lease.until())
+            await renew_leases(tx, "tasks", self._lease.node, self._lease.until())
             return []
 
         await self._log.append((), command)
@@ -112,7 +111,7 @@ class TaskStore:
                 pass  # another node was faster
 
     async def forget(self, before_ms: int) -> None:
-        """Removes the tasks that ended before that time, a few in each transaction."""
+        """Removes tasks that ended before that time, a few per transaction."""
         await forget_ended_tasks(self._database, before_ms)
 
     async def _make_room(self, tx: Transaction, user_id: str) -> None:
@@ -122,7 +121,7 @@ class TaskStore:
 
 
 def _event(task: Task) -> Event:
-    """The end of a task that a node runs is an order to that node, too."""
+    """The event of a task's state; the end of one that a node runs is also an order to that node."""
     orders = (CONTROL,) if task.ended and task.node is not None else ()
     return Event(task.event, task.data(), (topic_of(task.task_id), *orders))
 
@@ -135,7 +134,7 @@ _COLUMNS = "task_id, user_id, title, state, progress, estimated_time, error, nod
 
 
 async def add_task(tx: Transaction, task: Task, lease_until: int | None) -> bool:
-    """False when there is a task of that id."""
+    """False if there is already a task of that id."""
     places = ", ".join(f"${n}" for n in range(1, len(task) + 2))
     sql = f"insert into tasks ({_COLUMNS}, lease_until) values ({places}) on conflict do nothing returning 1"
     return bool(await tx.fetch(sql, *task, lease_until))
@@ -147,14 +146,14 @@ async def find_task(source: Source, task_id: str) -> Task | None:
 
 
 async def find_task_with_seq(source: Source, task_id: str) -> tuple[Task, int] | None:
-    """A task and the seq of its last event; 0 when retention has removed that."""
+    """A task and the seq of its last event, 0 if retention has removed it."""
     sql = f"select {_COLUMNS}, (select max(seq) from event_topics where topic = $2) from tasks where task_id = $1"
     rows = await source.fetch(sql, task_id, topic_of(task_id))
     return (Task(*rows[0][:-1]), rows[0][-1] or 0) if rows else None
 
 
 async def page_of_tasks(source: Source, user_id: str, after: str, state: str, limit: int) -> list[Task]:
-    """Tasks of a user, newest first: those after one of them, and in one state, when given."""
+    """Tasks of a user, newest first; after one of them and in one state, if given."""
     sql = f"""select {_COLUMNS} from tasks where user_id = $1 and ($2 = '' or state = $2)
         and ($3 = '' or (created_at, task_id) < (select created_at, task_id from tasks where task_id = $3))
         order by created_at desc, task_id desc limit $4"""
@@ -162,7 +161,7 @@ async def page_of_tasks(source: Source, user_id: str, after: str, state: str, li
 
 
 async def update_task(tx: Transaction, task: Task) -> None:
-    """Writes the present state, and takes the event that told the one before out of the log."""
+    """Writes the new state and removes the event of the previous one from the log."""
     await tx.execute(
         "update tasks set state = $1, progress = $2, estimated_time = $3, error = $4, updated_at = $5, ended_at = $6 "
         "where task_id = $7",
@@ -173,8 +172,8 @@ async def update_task(tx: Transaction, task: Task) -> None:
 
 
 async def orphaned_tasks(source: Source, node: str, now: int) -> list[Task]:
-    """Unfinished tasks of other nodes whose lease ran out before `now`."""
-    return [Task(*row) for row in await leases.orphans(source, "tasks", _COLUMNS, node, now)]
+    """Unfinished tasks of other nodes whose lease expired before `now`."""
+    return [Task(*row) for row in await orphans(source, "tasks", _COLUMNS, node, now)]
 
 
 async def count_tasks(tx: Transaction, user_id: str) -> int:
@@ -182,7 +181,7 @@ async def count_tasks(tx: Transaction, user_id: str) -> int:
 
 
 async def forget_oldest_task(tx: Transaction, user_id: str) -> bool:
-    """Removes the oldest task of a user that has ended; false when there is none."""
+    """Removes a user's oldest finished task; false if there is none."""
     sql = """select task_id from tasks where user_id = $1 and ended_at is not null
         order by created_at, task_id limit 1"""
     rows = await tx.fetch(sql, user_id)
@@ -192,7 +191,7 @@ async def forget_oldest_task(tx: Transaction, user_id: str) -> bool:
 
 
 async def forget_ended_tasks(database: Database, before: int) -> int:
-    """Removes tasks that ended before that time, with their events and results, in short steps; says how many."""
+    """Removes tasks that ended before that time, with their events and results, in short steps; returns how many."""
 
     async def step(tx: Transaction, most: int) -> int:
         finding = "select task_id from tasks where ended_at < $1 order by ended_at limit $2"
@@ -202,7 +201,7 @@ async def forget_ended_tasks(database: Database, before: int) -> int:
 
 
 async def forget_tasks_of(database: Database, user_id: str) -> int:
-    """Removes the tasks of a user, whether they have ended or not, as `forget_ended` does."""
+    """Removes all tasks of a user, finished or not, as `forget_ended_tasks` does."""
 
     async def step(tx: Transaction, most: int) -> int:
         rows = await tx.fetch("select task_id from tasks where user_id = $1 limit $2", user_id, most)
@@ -224,7 +223,7 @@ async def _forget(tx: Transaction, task_id: str) -> None:
 
 
 async def _forget_events(tx: Transaction, task_id: str) -> None:
-    """The end of a task that a node ran stands in `control`, too."""
+    """Removes a task's events; the end of one that a node ran is also in `control`."""
     theirs = "where seq in (select seq from event_topics where topic = $1)"
     await tx.execute(f"delete from events {theirs}", topic_of(task_id))
     await tx.execute(f"delete from event_topics {theirs}", topic_of(task_id))

@@ -1,4 +1,4 @@
-"""A task: its state, and the changes that it may go through. Pure.
+"""A task: its state and the changes it may go through. Pure.
 
 States go `pending → running → completed | failed | cancelled`; progress is 0 to 100 and never goes
 back; what has ended does not change any more.
@@ -6,23 +6,16 @@ back; what has ended does not change any more.
 
 from __future__ import annotations
 
-import random
-import socket
 from collections.abc import Mapping
 from typing import NamedTuple
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from chatrooms import sse
 from chatrooms.clock import iso
 from chatrooms.errors import BadRequest, Conflict
-from chatrooms.log.event import Event, event_id
-from chatrooms.log.log import Log
-from chatrooms.streams.encoding import Named
-from chatrooms.streams.hub import LONGEST_RETRY, Hub
-from chatrooms.streams.stream import Stream
-from chatrooms.users.tokens import Identity
+from chatrooms.log.event import Event
+from chatrooms.streams.encoding import Encoding
 
 PENDING, RUNNING, COMPLETED, FAILED, CANCELLED = "pending", "running", "completed", "failed", "cancelled"
 STATES = (PENDING, RUNNING, COMPLETED, FAILED, CANCELLED)
@@ -34,7 +27,7 @@ _SENTENCES = {FAILED: "The task failed.", CANCELLED: "The task was cancelled."}
 
 
 class Task(NamedTuple):
-    """A task as it is. `estimated_time` is in seconds left; times in milliseconds since 1970.
+    """A task in its present state. `estimated_time` is in seconds left; times in milliseconds since 1970.
 
     `node` is the one that runs it; None when a client reports on it.
     """
@@ -56,19 +49,21 @@ class Task(NamedTuple):
 
     @property
     def event(self) -> str:
-        """The name of the event that tells this state."""
+        """The name of the event for this state."""
         return "complete" if self.state == COMPLETED else "error" if self.ended else "progress"
 
     def data(self) -> bytes:
         """The task on the wire (section 8), as JSON."""
         error = UNSET if self.error is None else self.error
         left = None if self.estimated_time is None else _short(self.estimated_time)
-        shown = _Shown(self.task_id, self.title, self.state, _short(self.progress), left, iso(self.updated_at), error)
+        shown = TaskState(
+            self.task_id, self.title, self.state, _short(self.progress), left, iso(self.updated_at), error
+        )
         return msgspec.json.encode(shown)
 
 
 class Change(NamedTuple):
-    """What is told of a task; what is left out stays as it is."""
+    """A reported change; fields left out stay as they are."""
 
     state: str | None = None
     progress: float | None = None
@@ -77,7 +72,7 @@ class Change(NamedTuple):
 
 
 def changed(task: Task, change: Change, now: int) -> Task:
-    """The task after a change. Raises Conflict for one that has ended, or would go back; BadRequest."""
+    """The task after a change. Raises Conflict if it has ended or would go back; BadRequest."""
     if task.ended:
         raise Conflict("conflict", f"The task is {task.state} and can no longer change.")
     state = change.state or task.state
@@ -98,7 +93,9 @@ def changed(task: Task, change: Change, now: int) -> Task:
     return task._replace(state=state, progress=progress, estimated_time=left, error=error, updated_at=now)
 
 
-class _Shown(msgspec.Struct):
+class TaskState(msgspec.Struct):
+    """A task on the wire; `estimated_time` in seconds, `updated_at` in ISO 8601, UTC."""
+
     task_id: str
     title: str
     state: str
@@ -118,47 +115,19 @@ def topic_of(task_id: str) -> str:
     return f"task:{task_id}"
 
 
-class TaskEncoding(Named):
-    """Each event carries the whole task; after the last of it nothing more comes."""
+class TaskEncoding(Encoding):
+    """Each event carries the whole task; nothing follows the last one."""
 
     ends = frozenset({"complete", "error"})
 
-    def event(self, event: Event, id: str) -> bytes:
-        return sse.encode(event.data, event.type, id)
+    def data(self, event: Event, id: str) -> bytes:
+        return event.data
 
-    def signal(self, name: str, data: Mapping[str, object], id: str | None = None, retry: int | None = None) -> bytes:
-        times = {key: iso(value) for key, value in data.items() if key in TIMES and isinstance(value, int)}
-        return super().signal(name, {**data, **times}, id, retry)
+    def signal_data(self, name: str, data: Mapping[str, object]) -> bytes:
+        times = {key: iso(value) for key, value in data.items() if key in _TIMES and isinstance(value, int)}
+        return msgspec.json.encode({**data, **times})
 
 
-TIMES = ("timestamp", "expiresAt")
+_TIMES = ("timestamp", "expiresAt")
 
 TASK = TaskEncoding()
-
-
-RETRY_MS = (500, int(LONGEST_RETRY * 1000))  # reconnection time told to clients, at random between
-
-
-class TaskStreams:
-    """Opens streams of tasks, and is their owner."""
-
-    def __init__(self, hub: Hub, log: Log) -> None:
-        self._hub = hub
-        hub.encode_as("task", TASK)
-        self._log = log
-
-    def first(self, task: Task, position: int) -> bytes:
-        """The event that tells the present state; `position` is that of the event which told it first."""
-        id = event_id(self._log.epoch, position)
-        return sse.encode(task.data(), task.event, id, None if task.ended else random.randint(*RETRY_MS))
-
-    def open(self, sock: socket.socket, who: Identity, task: Task, position: int, head: bytes) -> None:
-        """Makes a socket a stream of a task that has not ended: writes its state, then what follows."""
-        topic = self._hub.topic(topic_of(task.task_id))
-        stream = Stream(self._hub, sock, topic, position)
-        stream.user_id, stream.session, stream.expires_at = who.user_id, who.session, who.expires_at
-        stream.trusted = who.trusted
-        self._hub.open(stream, self, head + self.first(task, position))
-
-    def stream_ended(self, stream: Stream, hold: float) -> None:
-        """Nobody is told."""

@@ -4,44 +4,55 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from typing import Protocol
 
-from chatrooms import erasure, lookalikes, names
+from chatrooms import lookalikes, names
 from chatrooms.errors import Conflict, Forbidden, NotFound, Unauthorized
+from chatrooms.identity import Identity
 from chatrooms.limits import RateLimit
 from chatrooms.log.database import Database, Transaction
 from chatrooms.log.event import Event, purged
 from chatrooms.log.log import Log
 from chatrooms.options import Options
-from chatrooms.rooms import joined
 from chatrooms.users.authenticator import blocked
 from chatrooms.users.passwords import MINUTE, Caller, Guesses, Passwords
 from chatrooms.users.signins import SignedIn, SignIns
 from chatrooms.users.store import Account, AccountQueries, add, erase, hold, set_password
-from chatrooms.users.tokens import Identity
+
+
+class Erasure(Protocol):
+    """Removes what an account leaves behind besides messages in rooms."""
+
+    async def begin(self, tx: Transaction, user_id: str, /) -> None:
+        """Removes what goes with the commit that ends the account, and notes that the rest is to follow."""
+
+    async def finish(self, database: Database, user_id: str, /) -> None:
+        """Removes the rest. Raises Unavailable; then it is tried again later."""
 
 
 class Accounts:
     """The registered users of a server, and its guests.
 
-    `shown` says whether a name looks like that of somebody who is in a room and no guest.
+    `shown` says whether a name looks like that of a registered user who is in a room.
     """
 
     def __init__(
         self, database: Database, log: Log, signins: SignIns, secret: str, options: Options,
-        shown: Callable[[str], bool],
+        shown: Callable[[str], bool], erasure: Erasure,
     ) -> None:  # fmt: skip
         self._database = database
         self._log = log
         self._signins = signins
         self._stored = AccountQueries(database)
         self._shown = shown
+        self._erasure = erasure
         self._passwords = Passwords()
         self._guests = options.guests
         self._guest_rate = RateLimit(options.guests_a_minute, MINUTE)
         self._guesses = Guesses(database, secret, options)
 
     async def open(self) -> None:
-        """Has all names ready to be compared. Raises Unavailable."""
+        """Indexes names so that they can be compared. Raises Unavailable."""
         await self._stored.index_names()
 
     def close(self) -> None:
@@ -64,9 +75,9 @@ class Accounts:
     async def sign_up(
         self, username: str, email: str, password: str, address: str, who: Identity | None = None
     ) -> SignedIn:
-        """A new account; a guest of this server (`who`) becomes it, and keeps its userId and all that is its.
+        """A new account; a guest of this server (`who`) becomes it, and keeps its userId and everything it has.
 
-        Raises BadRequest, Conflict `name-taken`, Conflict `conflict` for somebody who has an account,
+        Raises BadRequest, Conflict `name-taken`, Conflict `conflict` for a caller with an account,
         TooMany for the address.
         """
         username, email = names.username(username), names.email(email)
@@ -94,7 +105,7 @@ class Accounts:
         """A sign-in by user name or email.
 
         Raises Unauthorized, the same and after the same time for an unknown name and a wrong
-        password; Forbidden `account-disabled`; TooMany for who guesses.
+        password; Forbidden `account-disabled`; TooMany after too many guesses.
         """
         folded = names.folded(name)
         account = await self._find(name)
@@ -109,10 +120,10 @@ class Accounts:
         return signed_in
 
     async def change_password(self, who: Identity, current: str, new: str, caller: Caller) -> SignedIn:
-        """A new password; all sign-ins of the account end but the one this begins, and no other device is known.
+        """A new password. All sign-ins of the account end except the one this begins; other devices are forgotten.
 
-        Raises Unauthorized for a wrong current one, BadRequest for a bad new one, NotFound for a
-        user without an account.
+        Raises Unauthorized if the current one is wrong, BadRequest if the new one is unacceptable, NotFound for
+        a user without an account.
         """
         account = await self._own(who, current)
         hashed = await self._passwords.hash(new)
@@ -129,31 +140,30 @@ class Accounts:
         return await self._signins.begin(account.user_id, account.username, account.role)
 
     async def delete(self, who: Identity, password: str) -> None:
-        """Removes the caller's account and all that is its own; its messages in rooms stay.
+        """Removes the caller's account and everything that is its own; its messages in rooms stay.
 
-        That is what tells of a person, memberships, sign-ins, invites, tasks with their results, private AI
-        replies, notifications, and what was said in the message sessions it owns. Returns when all is gone;
-        what a failure leaves of it is removed by the next round of housekeeping. Raises Unauthorized for a
-        wrong password, NotFound for a user without an account.
+        That is personal data, memberships, sign-ins, invites, tasks with their results, private AI replies,
+        notifications, and the messages of the sessions it owns. Returns when all is gone; what a failure leaves
+        is removed by the next round of housekeeping. Raises Unauthorized for a wrong password, NotFound for a
+        user without an account.
         """
         account = await self._own(who, password)
 
         async def command(tx: Transaction) -> list[Event]:
             await erase(tx, account.user_id)
-            await erasure.begin(tx, account.user_id)
-            await joined.remove_all(tx, account.user_id)
+            await self._erasure.begin(tx, account.user_id)
             await self._guesses.forget(tx, account.user_id)
             return [blocked(account.user_id), purged(), *await self._signins.end_all(tx, account.user_id)]
 
         await self._log.append((), command)
-        await erasure.finish(self._database, account.user_id)
+        await self._erasure.finish(self._database, account.user_id)
 
     async def forget_expired(self) -> None:
-        """Removes what is known of devices that did not sign in for long."""
+        """Forgets devices that have not signed in for a long time."""
         await self._guesses.forget_expired()
 
     async def _find(self, name: str) -> Account | None:
-        """By name or email. Both are asked for what may be either, or the time would tell which emails are known."""
+        """By name or email. Both are looked up, or the time taken would tell which emails are known."""
         by_email = await self._stored.by_email(name.strip().casefold()) if "@" in name else None
         by_name = await self._stored.by_name(names.folded(name))
         return by_email or by_name

@@ -1,8 +1,8 @@
-"""The authenticator: lets in who proves who they are and has not been shut out since.
+"""Verifies tokens and tickets, and refuses those that were revoked.
 
-Who is shut out (sessions signed out, accounts disabled or deleted) is held in memory, because it is
-asked at every request; the database has the truth. Orders of this and other nodes come as events of
-the topic `control`; what another program did to the database is seen by `reload`.
+Revoked sessions and blocked users (accounts disabled or deleted) are kept in memory, because every request asks
+for them; the database has the truth. Orders of this and other nodes arrive as events of the topic `control`;
+changes made by other programs are seen by `reload`.
 """
 
 from __future__ import annotations
@@ -18,17 +18,18 @@ from contextlib import suppress
 import msgspec
 
 from chatrooms.errors import Unauthorized, Unavailable
+from chatrooms.identity import Identity
 from chatrooms.limits import RateLimit
 from chatrooms.log.database import Database, Row, Transaction
 from chatrooms.log.event import CONTROL, Event
 from chatrooms.log.log import Log
 from chatrooms.streams.hub import Hub
 from chatrooms.streams.stream import Stream
-from chatrooms.users.tokens import Identity, Tokens
+from chatrooms.users.tokens import Tokens
 
 TICKET_TTL = 30  # seconds
 TICKETS = 120  # of one user in a minute
-SKEW = 60  # seconds by which the clocks of nodes may differ: so long is kept who is shut out
+SKEW = 60  # seconds by which the clocks of nodes may differ: revocations are kept that much longer
 REVOKED = "session-revoked"
 RENEWED = "session-renewed"
 BLOCKED = "user-blocked"
@@ -38,13 +39,13 @@ CHANGED = "accounts-changed"
 class _Order(msgspec.Struct, rename="camel"):
     """The data of a `session-revoked`, `session-renewed` or `user-blocked` event.
 
-    `expires_at` is that of the session's last token. Nodes of before name no user with a session.
+    `expires_at` is that of the session's last token. Older nodes name no user with a session.
     """
 
     session: str = ""
     successor: str = ""
     user_id: str = ""
-    expires_at: float = math.inf  # for nodes of before, which do not say: until the next reload
+    expires_at: float = math.inf  # for orders of older nodes, which do not say: until the next reload
 
 
 class Authenticator:
@@ -61,13 +62,12 @@ class Authenticator:
         self._revoked: dict[str, float] = {}  # session: when its last token expires by itself
         self._blocked: set[str] = set()
         self._reloading = asyncio.Lock()
-        self._meanwhile: list[Event] = []  # orders that came while a reload read
+        self._meanwhile: list[Event] = []  # orders that arrived during a reload
         self._ticket_rate = RateLimit(TICKETS, 60.0)
-        self.stale = False  # whether another program has changed who is shut out
-        hub.listen(CONTROL, self._apply)
+        self.stale = False  # whether another program has changed revocations or accounts
 
     async def reload(self) -> None:
-        """Reads who is shut out, and ends their streams."""
+        """Reads revoked sessions and blocked users, and ends their streams."""
         async with self._reloading:
             self.stale = False
             self._meanwhile.clear()
@@ -81,24 +81,24 @@ class Authenticator:
             for event in self._meanwhile:  # newer than what was read
                 self._remember(event)
             if self._shut_out(self._hub.streams):
-                # The order that gives them to another session may not have come yet. Without it, they end.
+                # The order that passes them to another session may not have arrived yet. Without it, they end.
                 with suppress(Unavailable):
                     await self._log.append(())
         self._end_streams(self._hub.streams)
 
     def verify(self, token: str) -> Identity:
-        """Who a token proves to be. Raises Unauthorized."""
+        """The identity that a token proves. Raises Unauthorized."""
         who = self._tokens.verify(token)
         self.check(who)
         return who
 
     def check(self, who: Identity) -> None:
-        """Raises Unauthorized `token-revoked` for who has been shut out."""
+        """Raises Unauthorized `token-revoked` for a revoked session or a blocked user."""
         if who.session in self._revoked or who.user_id in self._blocked:
             raise Unauthorized("token-revoked", "This sign-in has ended: sign in again.")
 
     async def ticket(self, who: Identity) -> str:
-        """A ticket that lets in once, for TICKET_TTL seconds, instead of a token in a URL."""
+        """A ticket good for one use within TICKET_TTL seconds, so that no token has to stand in a URL."""
         self._ticket_rate.spend(who.user_id)
         ticket = secrets.token_urlsafe(24)
         row = (who.user_id, who.username, who.role, who.session, who.expires_at, int(who.guest))
@@ -107,7 +107,7 @@ class Authenticator:
         return ticket
 
     async def redeem(self, ticket: str) -> Identity:
-        """Who a ticket was given to, once. Raises Unauthorized."""
+        """The identity a ticket was issued to; using it up. Raises Unauthorized."""
         async with self._database.transaction() as tx:
             row = await take_ticket(tx, _hash(ticket), int(self._clock()))
         if row is None:
@@ -120,7 +120,7 @@ class Authenticator:
         return who
 
     async def forget_expired(self) -> None:
-        """Removes what has expired by itself."""
+        """Removes expired tickets and revocations."""
         now = int(self._clock())
         async with self._database.transaction() as tx:
             await forget_expired_tickets(tx, now)
@@ -128,7 +128,12 @@ class Authenticator:
             await forget_expired_revocations(tx, now - SKEW)
         self._revoked = {session: end for session, end in self._revoked.items() if end >= now - SKEW}
 
-    def _apply(self, event: Event) -> None:
+    def forget(self) -> None:
+        """The database has lost events: revocations and accounts are read again soon."""
+        self.stale = True
+
+    def apply(self, event: Event) -> None:
+        """Applies an order to revoke, renew or block, of any node, and ends the streams concerned."""
         if event.type == CHANGED:
             self.stale = True
         elif event.type in (REVOKED, RENEWED, BLOCKED):
@@ -148,13 +153,13 @@ class Authenticator:
         return order
 
     def _pass_on(self, order: _Order) -> None:
-        """Its streams belong to its successor from now on; its tokens let nobody in any more."""
+        """Gives a renewed session's streams to its successor."""
         for stream in self._hub.streams_of(order.user_id):
             if stream.session == order.session:
                 stream.session = order.successor
 
     def _end_streams(self, streams: Iterable[Stream]) -> None:
-        """Ends those of the streams whose readers are shut out."""
+        """Ends those of the streams whose session is revoked or whose user is blocked."""
         for stream in self._shut_out(streams):
             stream.end("revoked", False)
 
@@ -169,7 +174,7 @@ def revoked(session: str, user_id: str, expires_at: int) -> Event:
 
 
 def renewed(user_id: str, session: str, successor: str, expires_at: int) -> Event:
-    """The order to refuse a session's tokens until they expire, and to take its streams for another's."""
+    """The order to refuse a session's tokens until they expire, and to give its streams to its successor."""
     data = {"userId": user_id, "session": session, "successor": successor, "expiresAt": expires_at}
     return Event(RENEWED, msgspec.json.encode(data), (CONTROL,))
 
@@ -180,7 +185,7 @@ def blocked(user_id: str) -> Event:
 
 
 def changed() -> Event:
-    """The order to read again who is shut out."""
+    """The order to read revocations and accounts again."""
     return Event(CHANGED, b"{}", (CONTROL,))
 
 
@@ -192,14 +197,14 @@ _ALL = "select session, expires_at from revocations"
 
 
 async def add_revocation(tx: Transaction, session: str, expires_at: int) -> None:
-    """Shuts a session out until all its tokens have expired by themselves (seconds since 1970)."""
+    """Revokes a session until all its tokens have expired (seconds since 1970)."""
     sql = """insert into revocations (session, expires_at) values ($1, $2) on conflict (session)
     do update set expires_at = excluded.expires_at where revocations.expires_at < excluded.expires_at"""
     await tx.execute(sql, session, expires_at)
 
 
 async def revoked_sessions(database: Database) -> dict[str, float]:
-    """The sessions that are shut out, with the time at which the last of their tokens expires."""
+    """The revoked sessions, each with the time at which its last token expires."""
     return {session: expires_at for session, expires_at in await database.fetch(_ALL)}
 
 
@@ -220,7 +225,7 @@ async def add_ticket(tx: Transaction, hash: str, who: Row, expires_at: int) -> N
 
 
 async def take_ticket(tx: Transaction, hash: str, now: int) -> Row | None:
-    """Removes a ticket and returns whose it was, in the order of `add`; None when it is not good."""
+    """Removes a ticket and returns whose it was, in the order of `add_ticket`; None when it is not valid."""
     sql = """delete from tickets where hash = $1
     returning user_id, username, role, session, token_expires_at, guest, expires_at"""
     rows = await tx.fetch(sql, hash)

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from chatrooms.errors import Conflict, Unauthorized
+from chatrooms.identity import Identity
 from chatrooms.log.database import Database, Transaction
 from chatrooms.log.event import Event
 from chatrooms.log.log import Log
@@ -22,11 +23,11 @@ from chatrooms.log.retention import remove_before
 from chatrooms.options import Options
 from chatrooms.users.authenticator import add_revocation, renewed, revoked
 from chatrooms.users.store import Account, add, hold, role_of
-from chatrooms.users.tokens import Identity, Tokens
+from chatrooms.users.tokens import Tokens
 
 
 class SignedIn(NamedTuple):
-    """What a sign-in gives. `expires_in` is the access token's time in seconds."""
+    """The tokens of a sign-in. `expires_in` is the lifetime of the access token in seconds."""
 
     token: str
     refresh_token: str
@@ -72,7 +73,7 @@ class SignIns:
         return self._signed_in(family, 0)
 
     async def upgrade(self, guest: Identity, account: Account) -> SignedIn:
-        """The account that a guest becomes, and its first sign-in, to which the guest's streams pass.
+        """Turns a guest into an account; returns its first sign-in, which takes over the guest's streams.
 
         The guest's own tokens end, also for who has copied them. Raises Conflict.
         """
@@ -131,7 +132,7 @@ class SignIns:
         await self._log.append((), command)
 
     async def end_all(self, tx: Transaction, user_id: str) -> list[Event]:
-        """Ends all sign-ins of a user as a part of a command of the log; returns the events to be appended."""
+        """Ends all sign-ins of a user within a command of the log; returns the events to append."""
         until = self._tokens_expiry()
         return [revoked(session, user_id, until) for session in await end_families(tx, user_id, until)]
 
@@ -163,7 +164,7 @@ class SignIns:
         return hmac.digest(self._key, f"{family}.{number}".encode(), hashlib.sha256).hex()
 
     def _tokens_expiry(self) -> int:
-        """When the last access token that was given out by now expires."""
+        """When the last access token issued so far expires."""
         return int(self._clock() + self._token_ttl) + 1
 
     def _expiry(self) -> int:
@@ -222,5 +223,5 @@ async def end_families(tx: Transaction, user_id: str, expires_at: int) -> list[s
 
 
 async def forget_expired_families(database: Database, now: int) -> int:
-    """Removes sign-ins that ended before that time, in short steps; says how many."""
+    """Removes sign-ins that ended before that time, in short steps; returns how many."""
     return await remove_before(database, "refresh_families", "family", "expires_at", now)

@@ -11,7 +11,7 @@ from chatrooms.lookalikes import skeletons
 from chatrooms.names import folded
 
 _COLUMNS = "user_id, username, email, password_hash, role, state"
-_INDEXED = "names-indexed"  # in `meta`, when the names of all accounts have their skeletons
+_INDEXED = "names-indexed"  # in `meta` once the names of all accounts are indexed
 INDEXED_AT_ONCE = 500  # names in one transaction
 
 
@@ -27,7 +27,7 @@ class Account(NamedTuple):
 
 
 class AccountQueries:
-    """What is asked about accounts outside a transaction."""
+    """Queries about accounts outside a transaction."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -40,7 +40,7 @@ class AccountQueries:
         return await _is_taken(self._database, name)
 
     async def index_names(self) -> None:
-        """Gives the names of accounts from before there were skeletons theirs: the oldest account comes first."""
+        """Indexes the names of accounts from before there were skeletons, the oldest account first."""
         if await self._database.fetch("select 1 from meta where name = $1", _INDEXED):
             return
         after: tuple[int, str] | None = (-1, "")
@@ -60,7 +60,7 @@ class AccountQueries:
 
 
 async def add(tx: Transaction, account: Account) -> None:
-    """Adds an account. Raises Conflict `name-taken` when its name or email is."""
+    """Adds an account. Raises Conflict `name-taken` if its name or email is taken."""
     sql = f"""insert into accounts ({_COLUMNS}, folded_name, created_at) values ($1, $2, $3, $4, $5, $6, $7, $8)
     on conflict do nothing returning user_id"""
     taken = await _is_taken(tx, account.username)
@@ -95,7 +95,7 @@ async def set_state(tx: Transaction, user_id: str, state: str) -> None:
 
 
 async def erase(tx: Transaction, user_id: str) -> None:
-    """Leaves of an account only that its user_id is shut out."""
+    """Erases an account except for its user_id, which stays blocked."""
     sql = """update accounts set username = null, folded_name = null, email = null, password_hash = null,
     state = 'deleted' where user_id = $1"""
     await tx.execute(sql, user_id)
@@ -103,7 +103,7 @@ async def erase(tx: Transaction, user_id: str) -> None:
 
 
 async def _is_taken(source: Source, name: str) -> bool:
-    """Asks for the name itself, too: an account may have no skeletons, as others had them before (`_index_some`)."""
+    """Looks up the name itself, too: an account has no skeletons if others had them before (`_index_some`)."""
     seen = skeletons(name)
     sql = """select 1 from name_skeletons where skeleton = $1 or skeleton = $2
     union all select 1 from accounts where folded_name = $3"""

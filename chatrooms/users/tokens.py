@@ -20,9 +20,9 @@ from jwt.algorithms import Algorithm, get_default_algorithms
 
 from chatrooms import names
 from chatrooms.errors import BadRequest, ConfigError, Unauthorized
+from chatrooms.identity import Identity
 
 ROLES = ("user", "agent", "service", "admin")
-TRUSTED_ROLES = ("service", "admin")
 ALGORITHM = "HS256"
 MIN_SECRET_BYTES = 32  # RFC 7518, 3.2: a key of the hash's size or larger
 MAX_TOKEN = 8192  # characters
@@ -30,27 +30,6 @@ CACHED = 10_000  # verified tokens remembered
 
 # Header parameters that change how the rest is read (RFC 7515 4.1.11, 7516 4.1.3, 7797).
 _REFUSED_HEADERS = frozenset({"crit", "zip", "b64"})
-
-
-class Identity(NamedTuple):
-    """Who is asking, as a token says it.
-
-    `username` is None when the token leaves the name open; `expires_at` is in seconds since 1970;
-    `session` names the sign-in that the token came from; a token made elsewhere is one of its own.
-    `guest` is true for who signed in here without a password.
-    """
-
-    user_id: str
-    username: str | None
-    role: str
-    expires_at: float
-    session: str
-    guest: bool = False
-
-    @property
-    def trusted(self) -> bool:
-        """Whether this is a program or an operator rather than a person who chats."""
-        return self.role in TRUSTED_ROLES
 
 
 class PublicKeys(NamedTuple):

@@ -1,5 +1,5 @@
+import { avatar } from '../client/elements/people.js';
 import { toast } from './announcer.js';
-import { avatar } from './avatar.js';
 import { confirm } from './confirm.js';
 import { byId } from './dom.js';
 import { installModal, submitting } from './modal.js';

@@ -36,25 +36,6 @@ export class Api {
     }
   }
 
-  edit(roomId, messageId, message) {
-    return this.call('PATCH', messagePath(roomId, messageId), { body: { message } });
-  }
-
-  remove(roomId, messageId) {
-    return this.call('DELETE', messagePath(roomId, messageId));
-  }
-
-  /** Ends a reply that is written in a room. */
-  stopReply(messageId) {
-    return this.call('DELETE', replyPath(messageId));
-  }
-
-  /** Asks for another reply to the same question; in a room, everybody sees it. */
-  async askAgain(messageId) {
-    const response = await this.call('POST', `${replyPath(messageId)}/regenerate`, { body: {} });
-    response.body?.cancel().catch(() => {});
-  }
-
   /** Makes the user a member of the room that the invite is for. @returns {Promise<string>} the room's id */
   async acceptInvite(invite) {
     return (await this.json('POST', '/api/invites/accept', { body: { invite } })).roomId;
@@ -91,12 +72,4 @@ export class Api {
 
 function taskPath(taskId) {
   return `/api/v1/tasks/${encodeURIComponent(taskId)}`;
-}
-
-function messagePath(roomId, messageId) {
-  return `${roomPath(roomId)}/messages/${encodeURIComponent(messageId)}`;
-}
-
-function replyPath(messageId) {
-  return `/api/chat/stream/${encodeURIComponent(messageId)}`;
 }

@@ -1,11 +1,15 @@
 import { Chatrooms } from '../client/chatrooms.js';
+import { adoptStyles } from '../client/elements/build.js';
+import { COMPOSER } from '../client/elements/composer-style.js';
+import { CONTROLS } from '../client/elements/controls-style.js';
+import { ROOM } from '../client/elements/room-style.js';
 import { SignIns } from '../client/sign-ins.js';
 import { recall, remember } from '../client/storage.js';
 import { AccountDialog } from './account.js';
 import { Api } from './api.js';
 import { Assistant } from './assistant.js';
 import { copy } from './clipboard.js';
-import { byId } from './dom.js';
+import { byId, drawIcon } from './dom.js';
 import { Drawer } from './drawer.js';
 import { inviteInUrl } from './invites.js';
 import { JoinScreen } from './join.js';
@@ -92,6 +96,8 @@ function onPopState() {
   if (location.search !== search) start();
 }
 
+adoptStyles(document, [CONTROLS, ROOM, COMPOSER]);
+for (const node of document.querySelectorAll('[data-icon]')) drawIcon(node, node.dataset.icon);
 new MakeRoom({ api, onMade: enter });
 new AccountDialog({ client, onLeft: (notice) => leave({ notice }) });
 byId('leave').addEventListener('click', () => leave());

@@ -1,7 +1,7 @@
+import { fitHeight } from '../client/elements/composer.js';
+import { PinnedScroll } from '../client/elements/scroll.js';
 import { copy } from './clipboard.js';
-import { fitHeight } from './composer.js';
 import { byId, element, iconButton } from './dom.js';
-import { PinnedScroll } from './pinned-scroll.js';
 import { RichText } from './rich-text.js';
 import { linked } from './text.js';
 

@@ -1,5 +1,5 @@
 import { toast } from './announcer.js';
-import { byId, showText } from './dom.js';
+import { byId, putText } from './dom.js';
 import { inWords } from './spans.js';
 
 const STATES = {
@@ -36,7 +36,7 @@ export class RoomExport {
     byId('export-form').hidden = false;
     byId('export-run').hidden = true;
     byId('export-state').textContent = '';
-    showText(byId('export-problem'), '');
+    putText(byId('export-problem'), '');
   }
 
   async #begin(event) {
@@ -65,7 +65,7 @@ export class RoomExport {
 
   #onEnd(reason) {
     if (this.#signal.aborted) return;
-    if (reason !== 'complete') showText(byId('export-problem'), 'The export can no longer be followed here.');
+    if (reason !== 'complete') putText(byId('export-problem'), 'The export can no longer be followed here.');
     else if (!byId('room-dialog').open) toast(`Export: ${byId('export-state').textContent}`);
   }
 
@@ -75,7 +75,7 @@ export class RoomExport {
     // Said by screen readers when it changes; the numbers are not, there are too many of them.
     if (byId('export-state').textContent !== text) byId('export-state').textContent = text;
     byId('export-left').textContent = numbers;
-    showText(byId('export-problem'), state === 'failed' ? error : '');
+    putText(byId('export-problem'), state === 'failed' ? error : '');
     this.#draw(state, progress, numbers || text);
     this.#offer(state);
   }
@@ -107,11 +107,11 @@ export class RoomExport {
   }
 
   async #try(act) {
-    showText(byId('export-problem'), '');
+    putText(byId('export-problem'), '');
     try {
       await act();
     } catch (error) {
-      showText(byId('export-problem'), error.message);
+      putText(byId('export-problem'), error.message);
     }
   }
 }

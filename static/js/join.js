@@ -1,7 +1,7 @@
+import { avatar } from '../client/elements/people.js';
 import { request } from '../client/http.js';
 import { recall, remember } from '../client/storage.js';
-import { avatar } from './avatar.js';
-import { byId, element, showText } from './dom.js';
+import { byId, element, putText } from './dom.js';
 import { inviteInUrl } from './invites.js';
 import { browser, tab } from './memory.js';
 import { onlineBadge, roomInUrl, roomProblem } from './rooms.js';
@@ -43,8 +43,8 @@ export class JoinScreen {
 
   /** @param {{notice?: string}} [options] why the person is here again */
   show({ notice = '' } = {}) {
-    showText(byId('join-notice'), notice);
-    showText(byId('join-error'), '');
+    putText(byId('join-notice'), notice);
+    putText(byId('join-error'), '');
     byId('join-room').value = roomInUrl() || recall(tab, 'last-room') || DEFAULT_ROOM;
     byId('join-name').value = recall(tab, 'name') ?? '';
     this.#invite = inviteInUrl();
@@ -83,7 +83,7 @@ export class JoinScreen {
     }
     for (const button of byId('join-modes').children) button.hidden = button.dataset.mode === mode || noGuests(button.dataset.mode);
     byId('join-password').autocomplete = mode === 'signup' ? 'new-password' : 'current-password';
-    showText(byId('join-error'), '');
+    putText(byId('join-error'), '');
     this.#offerGuests();
     if (user) this.#showUser(user);
     else firstEmpty(this.#visibleInputs()).focus();
@@ -153,7 +153,7 @@ export class JoinScreen {
     const roomId = byId('join-room').value.trim().normalize('NFC');
     for (const input of byId('join-form').querySelectorAll('[aria-invalid]')) input.removeAttribute('aria-invalid');
     const problem = this.#problem() || this.#roomProblem(roomId);
-    showText(byId('join-error'), problem);
+    putText(byId('join-error'), problem);
     if (problem) return;
     this.#busy(true);
     try {
@@ -213,14 +213,14 @@ export class JoinScreen {
     if (error.code === 'guests-off') this.#noteGuests(true);
     if (this.#invite && this.#client.user) this.#setMode(this.#mode);
     if (this.#invite && error.code === 'not-found') this.#dropInvite();
-    else showText(byId('join-error'), explanation(error));
+    else putText(byId('join-error'), explanation(error));
   }
 
   #dropInvite() {
     history.replaceState(null, '', '/');
     this.#invite = '';
     this.#dress();
-    showText(byId('join-error'), 'This invite is used up, revoked or too old. Ask for a new one, or join another room.');
+    putText(byId('join-error'), 'This invite is used up, revoked or too old. Ask for a new one, or join another room.');
   }
 
   #busy(busy) {

@@ -1,5 +1,4 @@
 const TRAILING = '.,;:!?…)]}';
-const SAFE = /^(?:https?:\/\/|mailto:)[^\s]+$/iu;
 
 /** Finds web addresses in a text; `matchAll` or set `lastIndex`. */
 export const ADDRESS = /\bhttps?:\/\/[^\s<>"']+/giu;
@@ -10,21 +9,8 @@ export const ADDRESS = /\bhttps?:\/\/[^\s<>"']+/giu;
  * @param {string} url
  */
 export function trimAddress(url) {
-  const trimmed = withoutEnd(url, TRAILING);
-  return url[trimmed.length] === ')' && trimmed.includes('(') ? `${trimmed})` : trimmed;
-}
-
-/** Whether a link may lead there: never `javascript:` or the like. @param {string} url */
-export function isSafe(url) {
-  return SAFE.test(url);
-}
-
-/**
- * A text without those of `signs` that it ends with. A pattern would try at each of them again.
- * @param {string} text @param {string} signs
- */
-export function withoutEnd(text, signs) {
-  let end = text.length;
-  while (end > 0 && signs.includes(text[end - 1])) end -= 1;
-  return text.slice(0, end);
+  let end = url.length; // not by a pattern, which would try at each of the signs again
+  while (end > 0 && TRAILING.includes(url[end - 1])) end -= 1;
+  const trimmed = url.slice(0, end);
+  return url[end] === ')' && trimmed.includes('(') ? `${trimmed})` : trimmed;
 }

@@ -1,8 +1,7 @@
-import { avatar } from './avatar.js';
-import { byId, element, iconButton, place, showText } from './dom.js';
-import { oncePerFrame } from './frames.js';
+import { oncePerFrame } from '../client/elements/frames.js';
+import { avatar, guestMark } from '../client/elements/people.js';
+import { byId, element, iconButton, place, putText } from './dom.js';
 import { openMenu } from './menu.js';
-import { guestMark } from './names.js';
 import { meet } from './people.js';
 
 const MOST_SHOWN = 200;
@@ -13,7 +12,7 @@ export class Members {
   #self;
   #info;
   #moderation;
-  #members = new Map();
+  #members = [];
   #rows = new Map();
   #count = 0;
   #update = oncePerFrame(() => this.#draw());
@@ -31,27 +30,11 @@ export class Members {
     this.#update();
   }
 
-  /** The whole state, or only the count. @param {{members?: object[], onlineCount: number}} state */
+  /** @param {{members: readonly object[], onlineCount: number}} state */
   set({ members, onlineCount }) {
-    if (members) this.#members = new Map(members.map((member) => [keyOf(member), member]));
-    members?.forEach(meet);
+    this.#members = members;
     this.#count = onlineCount;
-    this.#update();
-  }
-
-  join(member) {
-    this.#members.set(keyOf(member), member);
-    meet(member);
-    this.#counted(member);
-  }
-
-  leave(member) {
-    this.#members.delete(keyOf(member));
-    this.#counted(member);
-  }
-
-  #counted({ onlineCount }) {
-    this.#count = onlineCount ?? this.#members.size;
+    members.forEach(meet);
     this.#update();
   }
 
@@ -62,7 +45,7 @@ export class Members {
     for (const [look, member] of rows) if (!this.#rows.has(look)) this.#rows.set(look, this.#row(member));
     place(byId('member-list'), [...rows.keys()].map((look) => this.#rows.get(look)));
     const hidden = this.#count - shown.length;
-    showText(byId('members-more'), hidden > 0 ? `and ${hidden.toLocaleString()} more` : '');
+    putText(byId('members-more'), hidden > 0 ? `and ${hidden.toLocaleString()} more` : '');
     byId('members-count').textContent = this.#count.toLocaleString();
     byId('head-count').textContent = this.#count.toLocaleString();
     byId('open-sidebar').setAttribute('aria-label', `Rooms and people, ${this.#count} online`);
@@ -70,7 +53,7 @@ export class Members {
 
   #sorted() {
     const self = keyOf(this.#self);
-    return [...this.#members.values()].sort((a, b) => (
+    return [...this.#members].sort((a, b) => (
       (keyOf(b) === self) - (keyOf(a) === self) || collator.compare(a.username, b.username)
     ));
   }

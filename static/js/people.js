@@ -4,6 +4,7 @@ import { tab } from './memory.js';
 const KEY = 'people';
 const MOST = 500;
 const SHOWN_OF_ID = 6;
+const seen = new WeakSet();
 const names = new Map(recall(tab, KEY) ?? []);
 
 /** Notes what a user is called. @param {{userId: string, username: string}} person */
@@ -14,6 +15,14 @@ export function meet({ userId, username }) {
   names.set(id, username);
   if (names.size > MOST) names.delete(names.keys().next().value);
   remember(tab, KEY, [...names]);
+}
+
+/** Notes what the authors of messages are called, once each. @param {readonly {userId: string, username: string}[]} messages */
+export function meetAuthors(messages) {
+  for (const message of messages) {
+    if (!seen.has(message)) meet(message);
+    seen.add(message);
+  }
 }
 
 /** What a user was called when the page last saw them. @param {string} userId */

@@ -1,7 +1,7 @@
 import { toast } from './announcer.js';
 import { AuditList } from './audit.js';
 import { confirm } from './confirm.js';
-import { byId, element, showText } from './dom.js';
+import { byId, element, putText } from './dom.js';
 import { RoomExport } from './export.js';
 import { InviteList } from './invites.js';
 import { installModal, submitting } from './modal.js';
@@ -59,18 +59,18 @@ export class RoomDialog {
     byId('room-tabs').hidden = !moderates;
     byId('room-settings').hidden = !owns;
     byId('room-facts').hidden = owns;
-    showText(byId('room-role'), ROLES[settings.role] ?? '');
+    putText(byId('room-role'), ROLES[settings.role] ?? '');
     byId('give-up').hidden = !['member', 'moderator'].includes(settings.role);
     if (owns && !this.#touched) fillSettings(byId('room-settings').elements, settings);
     if (!owns) byId('room-facts').replaceChildren(...facts(this.#info.roomId, settings));
   }
 
   async #load(name) {
-    showText(byId('room-problem'), '');
+    putText(byId('room-problem'), '');
     try {
       await this.#lists[name]?.show();
     } catch (error) {
-      showText(byId('room-problem'), error.message);
+      putText(byId('room-problem'), error.message);
     }
   }
 
@@ -96,7 +96,7 @@ export class RoomDialog {
       byId('room-dialog').close();
       this.#onLeft();
     } catch (error) {
-      showText(byId('room-problem'), error.message);
+      putText(byId('room-problem'), error.message);
     }
   }
 }

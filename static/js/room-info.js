@@ -10,25 +10,27 @@ const UNKNOWN = { private: false, title: null, slowMode: 0, role: 'none' };
  * asked for again: after every act, and now and then. Fires `change`.
  */
 export class RoomInfo extends EventTarget {
-  #api;
+  #view;
   #user;
   #settings = UNKNOWN;
+  #learning = Promise.resolve();
   #moderators = new Set();
   #owner = null;
   #muted = new Set();
 
   /**
-   * @param {{api: import('./api.js').Api, user: {userId: string, role: string}, roomId: string,
-   *   signal: AbortSignal}} options
+   * @param {{api: import('./api.js').Api, view: import('../client/views/room.js').RoomView,
+   *   user: {userId: string, role: string}, roomId: string, signal: AbortSignal}} options
    */
-  constructor({ api, user, roomId, signal }) {
+  constructor({ api, view, user, roomId, signal }) {
     super();
-    this.#api = api;
+    this.#view = view;
     this.#user = user;
     this.roomId = roomId;
     this.rules = new RoomRules(api, roomId);
     const timer = setInterval(() => document.hidden || this.refresh(), REFRESH_MS);
     signal.addEventListener('abort', () => clearInterval(timer));
+    signal.addEventListener('abort', view.subscribe(() => this.#heed(view.get())));
   }
 
   get settings() {
@@ -44,12 +46,7 @@ export class RoomInfo extends EventTarget {
   }
 
   get moderates() {
-    return this.owns || this.#settings.role === 'moderator';
-  }
-
-  /** Seconds between two messages of this user. */
-  get pace() {
-    return this.moderates ? 0 : this.#settings.slowMode;
+    return this.#view.get().moderates;
   }
 
   /** What somebody is known to be here; only those who moderate are told. @param {string} userId */
@@ -65,9 +62,17 @@ export class RoomInfo extends EventTarget {
   }
 
   async refresh() {
-    const settings = await this.#api.room(this.roomId).catch(() => null);
-    if (!settings) return;
-    this.#settings = settings;
+    await this.#view.refresh();
+    await this.#learning;
+  }
+
+  #heed({ room }) {
+    if (!room || room === this.#settings) return;
+    this.#settings = room;
+    this.#learning = this.#learn();
+  }
+
+  async #learn() {
     if (this.moderates) await this.#learnStandings().catch(() => {});
     this.dispatchEvent(new Event('change'));
   }

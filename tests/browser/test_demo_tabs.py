@@ -97,7 +97,7 @@ async def test_the_server_is_killed_under_a_sender(tmp_path: Path, chromium: Chr
                 re.compile("Retrying in [0-9]+ s"), timeout=LIMIT
             )
             await expect(ada.locator("#banner-text")).to_contain_text("cannot be reached", timeout=LIMIT)
-            await expect(ada.locator(".message[data-state=delayed]").first).to_contain_text("Waiting to send")
+            await expect(ada.locator(".message[data-state=waiting]").first).to_contain_text("Waiting to send")
 
             await context.set_offline(True)
             await state_is(ada, "offline")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 from playwright.async_api import Browser, Locator, Page, expect
@@ -14,7 +15,7 @@ from tests.browser.conftest import Chromium
 from tests.browser.pages import LIMIT
 from tests.browser.parts import app_with_parts, clean_page
 
-app = app_with_parts(max_message_bytes=1000)
+app = app_with_parts(max_message_bytes=1000, ai_delay=0.1)
 
 
 @asynccontextmanager
@@ -38,8 +39,15 @@ async def is_open(page: Page) -> None:
 
 async def shows(page: Page, *texts: str) -> None:
     """Exactly these messages of the log, in this order."""
-    bubbles = page.locator("chat-room li[data-state=confirmed] .bubble")
+    bubbles = page.locator("chat-room li[data-state=confirmed] .message-text")
     await expect(bubbles).to_have_text(list(texts), timeout=LIMIT)
+
+
+async def call(page: Page, method: str, path: str, body: Any) -> None:
+    """One call as the user of the page."""
+    client = "document.querySelector('chat-room').client"
+    ask = f"([method, path, body]) => {client}.call(method, path, {{ body }}).then(() => null)"
+    await page.evaluate(ask, [method, f"/api/rooms/lobby{path}", body])
 
 
 async def write(page: Page, text: str) -> None:
@@ -74,16 +82,21 @@ async def test_people_talk_by_keyboard(http_server: HTTPServer, base_url: str, c
         await ada.keyboard.press("Enter")
         await shows(bob, "<b>Hello</b>", "a typo no more")
         await expect(row(bob, "a typo").get_by_text("edited")).to_be_visible()
-        await expect(row(bob, "a typo").get_by_role("button")).to_have_count(0)
+        await expect(row(bob, "a typo").get_by_role("button")).to_have_count(1)
+        await expect(row(bob, "a typo").get_by_role("button", name="Copy text")).to_be_visible()
         await row(ada, "a typo").get_by_role("button", name="Delete").focus()
         await ada.keyboard.press("Enter")
         await shows(bob, "<b>Hello</b>")
         assert await bob.evaluate("heard") == ["<b>Hello</b>", "a typo"]
         await expect(ada.get_by_role("textbox", name="Message")).to_be_focused()
         await write(ada, "@ai hi")
-        await expect(bob.locator("chat-room li[data-bot]")).to_have_attribute("data-state", "confirmed", timeout=LIMIT)
-        await expect(bob.locator("chat-room li[data-bot]")).to_have_attribute("aria-busy", "false")
+        await expect(bob.locator("chat-room li.bot")).to_have_attribute("data-state", "confirmed", timeout=LIMIT)
+        await expect(bob.locator("chat-room li.bot")).to_have_attribute("aria-busy", "false")
         await expect(bob.get_by_role("log", name="Lobby")).to_have_attribute("aria-live", "polite", timeout=LIMIT)
+        await write(ada, "@ai show me some code")
+        reply = bob.locator("chat-room li.bot").nth(1)
+        await expect(reply.locator("pre code .code-keyword").first).to_have_text("def", timeout=LIMIT)
+        await expect(reply.locator("ol > li strong")).to_have_text("bold")
 
 
 @pytest.mark.gen_test(timeout=60)
@@ -92,12 +105,12 @@ async def test_what_goes_wrong_is_told(http_server: HTTPServer, base_url: str, c
     async with chromium() as browser, person(browser, base_url, "Ada") as ada:
         await write(ada, "x" * 1001)
         failed = ada.locator("chat-room li[data-state=failed]")
-        await expect(failed.locator(".note")).to_contain_text("1000", timeout=LIMIT)
+        await expect(failed.locator(".failure")).to_contain_text("1000", timeout=LIMIT)
         await failed.get_by_role("button", name="Discard").click()
         await expect(failed).to_have_count(0)
         await ada.context.set_offline(True)
         await write(ada, "later")
-        await expect(row(ada, "later")).to_contain_text("trying again", timeout=LIMIT)
+        await expect(row(ada, "later")).to_contain_text("Waiting to send", timeout=LIMIT)
         await ada.context.set_offline(False)
         await shows(ada, "later")
         await write(ada, "\n".join("abcdefghijklmnopqrstuvwxyz"))
@@ -126,3 +139,64 @@ async def test_it_lives_as_long_as_it_is_in_the_page(
         )
         left = await ada.evaluate(gone + "await null; return client.streams.size; }")
         assert left == 0
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_older_messages_come_on_the_way_up_and_a_gap_is_shown(
+    http_server: HTTPServer, base_url: str, chromium: Chromium
+) -> None:
+    """Up to where the room begins; messages that cannot be had are never joined over."""
+    async with chromium() as browser, person(browser, base_url, "Ada") as ada:
+        texts = [f"{number}" for number in range(60)]
+        await call(ada, "POST", "/messages/batch", {"messages": [{"message": text} for text in texts]})
+        await shows(ada, *texts)
+        async with person(browser, base_url, "Bob") as bob:
+            await shows(bob, *texts[10:])
+            await bob.get_by_role("log").evaluate("(log) => { log.scrollTop = 0; }")
+            await shows(bob, *texts)
+            await expect(bob.get_by_text("This is where the room begins.")).to_be_attached()
+            await write(ada, "unseen")
+            await expect(bob.get_by_role("button", name="1 new message")).to_be_visible(timeout=LIMIT)
+
+            await bob.route(
+                "**/messages?*", lambda route: route.fulfill(status=404, json={"error": "No.", "code": "no"})
+            )
+            lost = "document.querySelector('chat-room').client.streams.forEach("
+            await bob.evaluate(
+                lost + "(s) => s.dispatchEvent(new CustomEvent('system', { detail: { recovered: false } })))"
+            )
+            gap = row(bob, "Messages may be missing here.")
+            await expect(gap).to_be_visible(timeout=LIMIT)
+            await write(ada, "after")
+            await expect(bob.locator("chat-room li").last).to_contain_text("after", timeout=LIMIT)
+            await bob.unroute("**/messages?*")
+            await gap.get_by_role("button", name="Try again").click()
+            await expect(gap).to_have_count(0, timeout=LIMIT)
+            await expect(bob.locator("chat-room li").last).to_contain_text("after")
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_the_rules_of_the_room_are_shown(http_server: HTTPServer, base_url: str, chromium: Chromium) -> None:
+    """Slow mode counts down, moderators delete, who asked stops the reply, a mute closes the box."""
+    async with chromium() as browser, person(browser, base_url, "Ada") as ada:
+        await call(ada, "PUT", "", {"slowMode": 60})
+        async with person(browser, base_url, "Bob") as bob:
+            await write(bob, "@ai tell me a story")
+            await expect(bob.locator("#composer-wait-text")).to_contain_text("Slow mode", timeout=LIMIT)
+            await bob.get_by_role("button", name="Stop the reply").click()
+            for page in (ada, bob):
+                await expect(row(page, "Stopped by Bob")).to_be_visible(timeout=LIMIT)
+            await ada.evaluate("document.querySelector('chat-room').view.refresh()")
+            await row(ada, "tell me a story").first.get_by_role("button", name="Delete").focus()
+            await ada.keyboard.press("Enter")
+            await expect(bob.locator("chat-room li").filter(has_text="@ai tell")).to_have_count(0, timeout=LIMIT)
+
+            user = await bob.evaluate("document.querySelector('chat-room').client.user.userId")
+            await call(ada, "PUT", f"/mutes/{user}", {})
+            await bob.reload()
+            await is_open(bob)
+            await bob.get_by_role("textbox", name="Message").fill("Can you hear me?")
+            await expect(bob.locator("#composer-closed-text")).to_contain_text("You are muted", timeout=LIMIT)
+            await call(ada, "DELETE", f"/mutes/{user}", None)
+            await bob.get_by_role("button", name="Check again").click()
+            await expect(bob.get_by_role("textbox", name="Message")).to_have_value("Can you hear me?", timeout=LIMIT)

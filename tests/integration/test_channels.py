@@ -10,7 +10,6 @@ import pytest
 
 from chatrooms.errors import Forbidden
 from chatrooms.logs import redact
-from chatrooms.rooms.attendee import JoinRequest
 from chatrooms.streams import channels
 from chatrooms.streams.channels import Subscription
 from chatrooms.streams.resume import Start
@@ -225,7 +224,8 @@ async def test_those_about_to_be_let_in_count_and_are_their_users_already(chat: 
     assert channel is not None
 
     def asked(key: str, user: str) -> Subscription:
-        return Subscription(key, JoinRequest("lobby", user, key, "", "", ""), chat.tokens.verify(chat.token(user)))
+        fields = {"roomId": "lobby", "username": user, "clientId": key}
+        return Subscription(key, "room", fields, "", chat.tokens.verify(chat.token(user)))
 
     channels.add(channel, [asked(f"k{n}", "ann") for n in range(50)])
     assert len(channel.coming) == 19
@@ -277,7 +277,7 @@ async def test_connection_without_subscriptions_waits_for_some(chat: Chat, monke
 async def test_connection_is_not_idle_while_somebody_is_let_in(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
     """However long the database takes; and once that is over, it is idle after a while as before."""
     monkeypatch.setattr(channels, "LINGER", 0.1)
-    asked, slow, start = asyncio.Event(), asyncio.Event(), chat.server.admission.start
+    asked, slow, start = asyncio.Event(), asyncio.Event(), chat.server.rooms.start_of
 
     async def slow_start(*of: Any) -> Start:
         asked.set()
@@ -285,7 +285,7 @@ async def test_connection_is_not_idle_while_somebody_is_let_in(chat: Chat, monke
         return await start(*of)
 
     many = await Subscribed.open(chat, [wanted(chat, "a")])
-    monkeypatch.setattr(chat.server.admission, "start", slow_start)
+    monkeypatch.setattr(chat.server.rooms, "start_of", slow_start)
     await many.remove("a")
     await many.add(wanted(chat, "b"))
     await asked.wait()

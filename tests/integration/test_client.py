@@ -212,7 +212,7 @@ async def test_soft_refusal_is_waited_out(chat: Chat) -> None:
         heard = Listener(client.room("lobby"))
         await eventually(lambda: bool(heard.events))
         (stream,) = chat.server.hub.streams
-        chat.server.rooms.end(stream, "draining")
+        chat.server.opener.send_away(stream, "draining")
         await chat.say("lobby", "meanwhile")
         await heard.hears("meanwhile")
         assert [event.type for event in heard.events] == ["system", "closing", "system", "room-message"]

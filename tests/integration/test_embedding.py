@@ -16,7 +16,7 @@ from tornado.web import Application, RequestHandler
 
 from chatrooms import Chatrooms, Identity, Note, identify
 from chatrooms.errors import BadRequest, Unauthorized
-from chatrooms.users.quotas import SIGNOUTS
+from chatrooms.limits import SIGNOUTS
 from tests.helpers.chat import Chat
 from tests.helpers.documents import ROOT
 from tests.helpers.personal import mine

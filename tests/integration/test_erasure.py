@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from chatrooms import erasure
 from chatrooms.log import sqlite
 from chatrooms.log.retention import in_steps
+from chatrooms.server import erasure
 from tests.helpers.asking import begin
 from tests.helpers.chat import Answer, Chat, eventually
 from tests.helpers.reader import Reader

@@ -209,7 +209,7 @@ async def test_fault_of_who_is_told_of_the_bus_does_not_end_it(postgres: Postgre
             told.append(healthy)
             fail()
 
-        chat.server.nodes.on_health = hear
+        chat.server.nodes._listeners = chat.server.nodes._listeners._replace(on_health=hear)
         ended = "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'chatrooms bus'"
         await asyncio.to_thread(postgres.sql, "test", ended)
         await eventually(lambda: told == [False, True])
@@ -221,7 +221,7 @@ async def test_fault_of_who_is_told_of_a_reply_does_not_end_it(
     chat: Chat, callback: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Its message comes all the same."""
-    setattr(chat.server.replies, callback, fail)
+    setattr(chat.server.room_replies, callback, fail)
     reader: Reader = await chat.join()
     await chat.say("lobby", "@ai hello")
     assert "hello" in (await final(reader))["message"]

@@ -168,7 +168,7 @@ async def test_who_comes_while_a_reply_is_written_elsewhere_gets_its_text_so_far
     async with cluster(2) as (one, two):
         one.server.replies._provider._delay = 0.05
         await one.say("lobby", "@ai hello")
-        await eventually(lambda: any(len(reply.pieces) > 5 for reply in one.server.replies.in_room("lobby")))
+        await eventually(lambda: any(len(reply.pieces) > 5 for reply in one.server.running_replies.told))
         first = await two.join(user="ben")
         assert (await first.event("bot-chunk"))["reset"] is True
         await first.event("bot-chunk")
@@ -183,7 +183,7 @@ async def test_who_comes_while_a_reply_is_written_elsewhere_gets_its_text_so_far
         await one.say("lobby", "that was all")
         await third.message("that was all")
         assert "bot-chunk" not in third.types()
-        assert two.server.room_replies.state_of("lobby") == b""
+        assert two.server.running_replies.state_of("lobby") == b""
 
 
 async def test_kick_and_sign_out_reach_every_node(cluster: Cluster) -> None:
@@ -221,7 +221,7 @@ async def test_personal_stream_follows_what_happens_on_other_nodes(cluster: Clus
 
 async def test_members_of_a_dead_node_leave_once(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     """But for those who are elsewhere by then."""
-    monkeypatch.setattr(neighbours, "LEASE", 1.5)
+    monkeypatch.setattr(neighbours, "NODE_LEASE", 1.5)
     monkeypatch.setattr(neighbours, "BEAT", 0.3)
     async with cluster(3) as (one, two, dead):
         watcher = await one.join(user="watcher")
@@ -244,7 +244,7 @@ async def test_node_that_slept_is_there_again(cluster: Cluster, monkeypatch: pyt
         async with two.server.database.transaction() as tx:
             await tx.execute("delete from nodes where node = $1", one.server.nodes.name)
             await tx.execute("delete from presence where node = $1", one.server.nodes.name)
-        two.server.remote_presence._drop(one.server.nodes.name)
+        two.server.remote_presence.drop(one.server.nodes.name)
         assert members(two) == []
         await eventually(lambda: members(two) == ["ann"])
 
@@ -394,7 +394,7 @@ async def test_start_without_its_bus_leaves_nothing_open(postgres_url: str) -> N
 
 async def test_shared_database_needs_a_secret(postgres_url: str) -> None:
     """Or each node would make one of its own."""
-    with pytest.raises(ConfigError, match="--secret must be given"):
+    with pytest.raises(ConfigError, match="needs --secret"):
         make_app(database_url=postgres_url)
 
 

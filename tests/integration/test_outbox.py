@@ -14,8 +14,8 @@ import pytest
 
 from chatrooms.clock import now_ms
 from chatrooms.errors import Unavailable
-from chatrooms.housekeeping import forget_old
 from chatrooms.log import postgres
+from chatrooms.server.housekeeping import forget_old
 from chatrooms.sessions.store import forget
 from tests.helpers.chat import Chat
 from tests.helpers.reader import Reader

@@ -30,6 +30,21 @@ async def test_index_is_served(chat: Chat) -> None:
     assert (again.status, again.body) == (304, b"")
 
 
+@pytest.mark.parametrize("path", ["markdown-it-15.0.3/markdown-it.esm.min.mjs", "highlight.js-11.12.0/core.min.js"])
+async def test_vendored_files_are_cached_for_good(chat: Chat, path: str) -> None:
+    """Their folder names the version; a browser takes them as modules by their type. Not so what is missing."""
+    answer = await chat.get(f"/static/vendor/{path}", None)
+    assert answer.status == 200
+    assert answer.body == (static_folder() / "vendor" / path).read_bytes()
+    assert answer.headers["Content-Type"].startswith("text/javascript")
+    assert "immutable" in answer.headers["Cache-Control"]
+    check_policy(answer)
+    again = await chat.get(f"/static/vendor/{path}", None, headers={"If-None-Match": answer.headers["Etag"]})
+    assert (again.status, again.body) == (304, b"")
+    missing = await chat.get(f"/static/vendor/{path}x", None)
+    assert (missing.status, missing.headers["Cache-Control"]) == (404, "no-cache")
+
+
 async def test_head_of_the_index_has_no_body(chat: Chat) -> None:
     """But the length of one."""
     answer = await chat.call("HEAD", "/", None, None)

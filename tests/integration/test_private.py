@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chatrooms.rooms.settings import Change
+from chatrooms.rooms.settings import SettingsChange
 from tests.helpers.chat import Chat
 from tests.helpers.den import BANNED, DEN, MEMBER, OWNER, STRANGER, TOM, do, ending, make_den, must
 
@@ -104,7 +104,7 @@ async def test_room_made_private_whose_members_are_not_at_hand_asks_them_back(ch
     stranger, member = [await chat.join("den", user) for user in (STRANGER, MEMBER)]
     chat.server.policy._forget("den")
     root = chat.tokens.verify(chat.token("root", role="admin"))
-    await chat.server.room_settings.change(root, "den", Change(private=True))
+    await chat.server.room_settings.change(root, "den", SettingsChange(private=True))
     for reader in (stranger, member):
         assert await ending(reader) == {"reason": "private", "reconnect": True}
     assert (await chat.read("den", STRANGER, lastEventId=stranger.last_event_id)).status == 403

@@ -12,7 +12,7 @@ import pytest
 
 from chatrooms.errors import Unauthorized
 from chatrooms.options import Options
-from chatrooms.parts import Parts
+from chatrooms.server.parts import Parts
 from chatrooms.users.signins import SignedIn, SignIns
 from tests.helpers.chat import SECRET
 

@@ -9,12 +9,12 @@ from collections import Counter
 import pytest
 
 from chatrooms.personal.personal import MergedTopic
-from chatrooms.replies.reply import Reader as ReplyReader
 from chatrooms.replies.reply import Reply
+from chatrooms.replies.stream import Feed, ReplyStream
 from chatrooms.rooms.presence import Member
 from chatrooms.rooms.rooms import Room
 from chatrooms.streams.channels import Channel
-from chatrooms.streams.reading import Reading
+from chatrooms.streams.opening import LogStream
 from chatrooms.streams.shared import Outlet
 from chatrooms.streams.stream import Stream
 from chatrooms.streams.topic import Topic
@@ -25,7 +25,7 @@ from tests.helpers.reader import Reader
 
 pytestmark = [pytest.mark.gen_test(timeout=60), pytest.mark.every_engine]
 
-HELD = (Channel, Outlet, Stream, Topic, MergedTopic, Reading, ReplyReader, Reply, Member, Room)
+HELD = (Channel, Outlet, Stream, Topic, MergedTopic, LogStream, ReplyStream, Feed, Reply, Member, Room)
 TWENTY_DAYS = 20 * 86400
 
 
@@ -73,10 +73,10 @@ def assert_empty(chat: Chat) -> None:
         hub.streams, hub._topics, hub._by_user, hub._by_client, hub._sources._by_source, hub._sweep._topics,
         pulse._due, pulse._stalled, *pulse._phases, catchup._queue, catchup._workers, catchup._pages,
         server.rooms._live, server.channels._channels, server.channels._tasks, server.sessions._readers,
-        server.personal.inboxes._inboxes, server.personal.inboxes._unsettled, server.orders._giving,
+        server.personal.inboxes._inboxes, server.personal.inboxes._unsettled, server.order_log._writing,
         server.replies._running, server.replies._jobs, server.replies._generations, server.replies._orders,
-        server.replies._elsewhere._tasks, server.replies._queue._waiting, server.room_replies._told,
-        server.room_replies._tellers, server.reply_readers._taken, server.tasks._running,
+        server.replies._elsewhere._tasks, server.replies._queue._waiting, server.running_replies.told,
+        server.room_replies._tellers, server.reply_feeds._feeds, server.tasks._running,
     ]  # fmt: skip
     assert [found for found in lists if found] == []
 

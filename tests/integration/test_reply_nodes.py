@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from chatrooms.ai.base import Prompt
-from chatrooms.cluster.leases import Lease
-from chatrooms.replies.reply import Reader, StoredReply
+from chatrooms.cluster import Lease
+from chatrooms.replies.reply import StoredReply
 from chatrooms.replies.store import ReplyStore, add_reply, extend_replies, finish_reply
 from tests.helpers.asking import resume
 from tests.helpers.chat import Chat, eventually
@@ -52,16 +52,18 @@ async def test_reader_that_comes_after_the_follower_has_left_is_not_forgotten(ch
     """Between the look for a reply and its reading there is a look at rights, which may take its time."""
     row = await begun(chat, "r1", 60)
     reply = await chat.server.replies.find("r1")
+    changed = asyncio.Event()
     for end in (False, True):
         await eventually(lambda: not chat.server.replies._elsewhere._tasks)
-        with Reader(reply) as reader:
-            assert "".join(reader.take()) == "Hel😀lo"
-            if end:
-                await finished(chat, row)
-                async with asyncio.timeout(10):
-                    while not reader.done:
-                        if not reader.take():
-                            await reader.wait()
+        reply.enter(changed.set)
+        assert reply.text == "Hel😀lo"
+        if end:
+            await finished(chat, row)
+            async with asyncio.timeout(10):
+                while reply.ending is None:
+                    await changed.wait()
+                    changed.clear()
+        reply.leave(changed.set)
     assert reply.text == "Hel😀lo there!"
     await eventually(lambda: not chat.server.replies._elsewhere._tasks)
 

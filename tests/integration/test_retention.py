@@ -11,11 +11,11 @@ import pytest
 
 from chatrooms.cli import main
 from chatrooms.clock import now_ms
-from chatrooms.housekeeping import DAY_MS, forget_old
 from chatrooms.log import database_of
 from chatrooms.log.database import Database
 from chatrooms.log.event import Event
 from chatrooms.log.log import Log
+from chatrooms.server.housekeeping import DAY_MS, forget_old
 from tests.helpers.chat import SECRET, Chat, eventually
 from tests.integration.test_nodes import started
 

@@ -12,6 +12,7 @@ import pytest
 
 from chatrooms.errors import Unauthorized
 from chatrooms.log.database import Database, Row
+from chatrooms.log.event import CONTROL
 from chatrooms.users.authenticator import Authenticator
 from tests.helpers.channel import Subscribed, wanted
 from tests.helpers.chat import Chat
@@ -57,7 +58,7 @@ async def test_sign_out_ends_streams_of_every_family(chat: Chat) -> None:
     ]
     reply = await chat.stream("/api/chat/stream", {"token": token}, body=begun)
     assert all(reader.status == 200 for reader in (*readers, reply))
-    assert len(list(chat.server.hub.streams_of(user_id))) == 6
+    assert len(list(chat.server.hub.streams_of(user_id))) == 7
     await chat.post("/api/auth/signout", None, None, headers=bearer(token))
     for reader in readers:
         assert "revoked" in (await reader.rest())[-1].data
@@ -108,6 +109,7 @@ async def test_reload_does_not_forget_who_is_shut_out_meanwhile(chat: Chat, user
     token = account["token"] if user == "Ada" else chat.token(user)
     held = Held(chat.server.database, "accounts" if user == "Ada" else "revocations")
     gate = Authenticator(cast(Database, held), chat.server.log, chat.server.hub, chat.server.tokens)
+    chat.server.hub.listen(CONTROL, gate.apply)
     reload = asyncio.create_task(gate.reload())
     await held.asked.wait()
     if user == "Ada":
@@ -126,6 +128,7 @@ async def test_who_was_shut_out_is_forgotten_when_the_tokens_have_expired(chat: 
     """In memory and in the database; not before."""
     late = [time.time()]
     gate = Authenticator(chat.server.database, chat.server.log, chat.server.hub, chat.server.tokens, lambda: late[0])
+    chat.server.hub.listen(CONTROL, gate.apply)
     short, long = chat.token("alice", ttl=900), chat.token("alice", ttl=20 * 86400)
     for token in (short, long):
         assert (await chat.post("/api/auth/signout", None, None, headers=bearer(token))).status == 204

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from chatrooms.clock import now_ms
-from chatrooms.cluster.leases import Lease
+from chatrooms.cluster import Lease
 from chatrooms.errors import Conflict
 from chatrooms.tasks.jobs import Job
 from chatrooms.tasks.store import ORPHANED, TaskStore

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 import chatrooms
-from chatrooms.app import make_app
+from chatrooms.app import routes
 from chatrooms.cli import COMMANDS
 from chatrooms.errors import CODES
-from chatrooms.http import openapi
+from chatrooms.http.openapi import document
 from chatrooms.options import OPTIONS
 from chatrooms.personal.notifications import RESERVED
 from tests.helpers.documents import DOCUMENTS, ROOT, anchors, code_blocks, headings, prose
@@ -23,7 +23,7 @@ PACKAGE = Path(chatrooms.__file__).parent
 API = (ROOT / "docs" / "api.md").read_text()
 CALLS = [
     f"{method.upper()} {re.sub(r'{[^}]+}', '{}', path)}"
-    for path, methods in openapi.document(make_app().settings["reference"]._routes)["paths"].items()
+    for path, methods in document(routes())["paths"].items()
     for method in methods
 ]
 FLAGS = {"name", "servers", "url", "username"}  # of other commands, or of any
@@ -38,7 +38,7 @@ def event_names() -> set[str]:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call):
                 called = ast.unparse(node.func)
-                position = {"sse.encode": 1, "Event": 0, "self._change": 0}.get(called)
+                position = {"sse.encode": 1, "Event": 0, "First": 0, "self._change": 0}.get(called)
                 if called.endswith((".signal", ".broadcast")):
                     position = 0
                 if position is not None and len(node.args) > position:

@@ -1,9 +1,10 @@
-"""The layout: imports point downwards only, and files stay small (DESIGN: layout)."""
+"""The layout: imports point downwards only, in no circle and over few floors; files and functions stay small."""
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -13,34 +14,42 @@ import chatrooms
 PACKAGE = Path(chatrooms.__file__).parent
 MODULES = sorted(path for path in PACKAGE.rglob("*.py"))
 MAX_LINES = 320
+MAX_FUNCTION = 40  # lines
+MAX_FLOORS = 12
 
 # From the ground up; a module may import from its own layer and from those before it.
 LAYERS: tuple[tuple[str, ...], ...] = (
     # values: pure, no I/O
-    ("chatrooms", "clock", "errors", "log.event", "sse", "names", "lookalikes", "body", "limits", "options", "kinds"),
+    ("clock", "errors", "identity", "sse", "names", "lookalikes", "body", "limits", "options", "kinds"),
     # infrastructure
+    ("logs", "datadir", "log", "log.*"),
+    ("cluster.bus", "cluster.bus.*"),
+    ("cluster",),
+    # streams
+    ("streams", "streams.*"),
+    # domain
+    ("users", "users.*"),
+    ("rooms", "rooms.*"),
     (
-        "log", "log.backup", "log.database", "log.group", "log.log", "log.postgres", "log.retention", "log.sqlite",
-        "cluster.bus", "cluster.bus.*", "logs", "datadir",
+        "personal", "personal.*", "sessions", "sessions.*", "tasks", "tasks.*", "ai", "ai.*", "replies", "replies.*",
     ),
-    # streams and domain
-    (
-        "streams", "streams.*", "cluster", "cluster.nodes", "cluster.leases", "users", "users.*", "rooms", "rooms.*",
-        "personal", "personal.*", "sessions", "sessions.*", "tasks", "tasks.*", "replies", "replies.*", "ai", "ai.*",
-        "erasure",
-    ),
-    # the whole server
-    ("metrics", "parts", "housekeeping", "server"),
-    # HTTP
+    # the whole server, HTTP, and the application
+    ("server", "server.*"),
     ("http", "http.*"),
-    # the application, the command line, and a client of it all
-    ("app", "embed", "client", "client.*", "cli", "__main__", "commands", "commands.*"),
+    ("app",),
+    ("embed", "chatrooms"),
+    # the command line, and a client that speaks HTTP like any other
+    ("client", "client.*"),
+    ("commands", "commands.*"),
+    ("cli", "__main__"),
 )  # fmt: skip
 WITH_TORNADO = ("app", "cli", "__main__", "logs", "http", "http.*", "commands", "commands.*")
 
+Graph = dict[str, set[str]]
+
 
 def name_of(path: Path) -> str:
-    """The dotted name inside the package: `storage.log`; the package itself is `chatrooms`."""
+    """The dotted name inside the package: `log.sqlite`; the package itself is `chatrooms`."""
     parts = path.relative_to(PACKAGE).with_suffix("").parts
     return ".".join(part for part in parts if part != "__init__") or "chatrooms"
 
@@ -56,15 +65,8 @@ def layer_of(name: str) -> int:
 
 
 def imports(path: Path) -> Iterator[str]:
-    """What a module imports when it runs; what it needs for its types alone does not count."""
-    tree = ast.parse(path.read_text())
-    for_types = {
-        id(inner) for node in ast.walk(tree) if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
-        for inner in ast.walk(node)
-    }  # fmt: skip
-    for node in ast.walk(tree):
-        if id(node) in for_types:
-            continue
+    """What a module imports, inside functions and for its types alone, too."""
+    for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -83,11 +85,74 @@ def ours(path: Path) -> Iterator[str]:
             yield inner or "chatrooms"
 
 
+def files() -> Graph:
+    """Which module imports which."""
+    return {name_of(path): set(ours(path)) - {name_of(path)} for path in MODULES}
+
+
+def packages() -> Graph:
+    """Which package imports which; a module of the root is one by itself."""
+    graph: Graph = {}
+    for name, imported in files().items():
+        mine = package_of(name)
+        graph.setdefault(mine, set()).update({package_of(other) for other in imported} - {mine})
+    return graph
+
+
+def package_of(name: str) -> str:
+    return name if (PACKAGE / name.replace(".", "/")).is_dir() else name.rpartition(".")[0] or name
+
+
+def floors(graph: Graph) -> list[list[str]]:
+    """The names of a graph, each on the floor above the highest one that it imports. Raises CycleError."""
+    sorter = TopologicalSorter(graph)
+    sorter.prepare()
+    found = []
+    while ready := sorter.get_ready():
+        found.append(sorted(ready))
+        sorter.done(*ready)
+    return found
+
+
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_imports_point_downwards(path: Path) -> None:
     """A module knows nothing of those above it."""
     upwards = [name for name in ours(path) if layer_of(name) > layer_of(name_of(path))]
     assert upwards == []
+
+
+def test_no_circle_of_files() -> None:
+    """Each can be read when those it imports are known."""
+    assert floors(files())
+
+
+def test_no_circle_of_packages_and_few_floors() -> None:
+    """A house of many floors takes long to climb."""
+    house = floors(packages())
+    assert len(house) <= MAX_FLOORS, "\n".join(" ".join(floor) for floor in house)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_callbacks_are_handed_in(path: Path) -> None:
+    """By constructor: nothing sets `on_something` of another object, where it could not be found from that."""
+    targets = [
+        target
+        for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Assign)
+        for goal in node.targets for target in ast.walk(goal) if isinstance(target, ast.Attribute)
+    ]  # fmt: skip
+    patched = [target for target in targets if target.attr.startswith("on_") and ast.unparse(target.value) != "self"]
+    assert [ast.unparse(target) for target in patched] == []
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_functions_fit_in_a_glance(path: Path) -> None:
+    long = [
+        f"{node.name}: {node.end_lineno - node.lineno + 1} lines"
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.end_lineno is not None and node.end_lineno - node.lineno >= MAX_FUNCTION
+    ]  # fmt: skip
+    assert long == []
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)

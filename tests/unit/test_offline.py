@@ -7,7 +7,8 @@ import asyncio
 import pytest
 
 from chatrooms.ai.base import Prompt, Scene
-from chatrooms.ai.offline import HELP, Offline
+from chatrooms.ai.offline import HELP, REMEMBERED, Offline
+from chatrooms.rooms.messages import QUOTABLE
 from tests.helpers.limit import time_limit
 
 SIZE = 60_000  # characters, about as much as a prompt may have
@@ -33,3 +34,8 @@ def test_hostile_question_takes_no_more_time_than_its_size(part: str) -> None:
 def test_a_short_call_for_help_is_answered_with_it(message: str) -> None:
     """Whatever stands around it."""
     assert HELP in asyncio.run(_reply(message))
+
+
+def test_deleting_a_message_looks_at_every_answer_that_may_quote_it() -> None:
+    """An answer reads REMEMBERED messages, and as many may be written before it is there itself."""
+    assert QUOTABLE == 2 * REMEMBERED

@@ -98,9 +98,13 @@ def test_no_cut_mixes_or_loses_anything(told: list[list[str]], takes: list[int],
     asyncio.run(_play(told, takes, order, said))
 
 
+def nobody() -> None:
+    """Is told of what happens to an outlet."""
+
+
 async def _play(told: list[list[str]], takes: list[int], order: list[int], said: set[int]) -> None:
     sock = cutting(iter([*takes, *([1 << 20] * 10_000)]))
-    outlet = Outlet(sock, HEAD, 5.0)
+    outlet = Outlet(sock, HEAD, 5.0, nobody, nobody)
     keeper = Keeper()
     topics = [Topic(str(number), 0) for number in range(len(told))]
     streams = [SharedStream(keeper, outlet, key, topic, 0) for key, topic in zip(KEYS, topics, strict=False)]
@@ -132,7 +136,7 @@ async def _play(told: list[list[str]], takes: list[int], order: list[int], said:
 async def _blocked() -> tuple[Outlet, list[SharedStream], Keeper, Cutting]:
     """Two streams on an outlet that has just stopped taking data, in the middle of an event."""
     sock = cutting(iter([len(HEAD) + 9, *([0] * 3), *([1 << 20] * 100)]))
-    outlet = Outlet(sock, HEAD, 5.0)
+    outlet = Outlet(sock, HEAD, 5.0, nobody, nobody)
     keeper = Keeper()
     streams = [SharedStream(keeper, outlet, key, Topic(key, 0), 0) for key in "ab"]
     for stream in streams:

@@ -10,17 +10,18 @@ from pathlib import Path
 import pytest
 
 from chatrooms.errors import Forbidden, Unavailable
+from chatrooms.identity import Identity
 from chatrooms.log.database import Row
+from chatrooms.log.event import CONTROL
 from chatrooms.log.log import Log
 from chatrooms.log.sqlite import SQLite
 from chatrooms.options import Options
 from chatrooms.rooms import policy
 from chatrooms.rooms.message import MessageQueries
 from chatrooms.rooms.policy import Policy
-from chatrooms.rooms.rooms import Rooms
+from chatrooms.rooms.rooms import RoomListeners, Rooms
 from chatrooms.rooms.rules import BAN, Act, restrict
 from chatrooms.streams.hub import Hub
-from chatrooms.users.tokens import Identity
 
 pytestmark = pytest.mark.gen_test(timeout=30)
 
@@ -53,8 +54,9 @@ class Book:
         self.hub = hub
         self.log = log
         self.now = 1000.0
-        rooms = Rooms(hub, log, MessageQueries(database), Options({}, {}))
+        rooms = Rooms(hub, log, MessageQueries(database), Options({}, {}), RoomListeners())
         self.policy = Policy(database, rooms, clock=lambda: self.now)
+        hub.listen(CONTROL, self.policy.apply)
 
     async def ban(self, room_id: str, until: int | None, obeyed: bool = True) -> None:
         async with self.database.transaction() as tx:

@@ -8,7 +8,7 @@ import pytest
 
 from chatrooms import sse
 from chatrooms.log.event import Event
-from chatrooms.replies.remote import SILENCE, RemoteReplies
+from chatrooms.replies.in_rooms import SILENCE, RemoteReplies
 from chatrooms.replies.reply import Chunk, frame_of
 from chatrooms.streams.hub import Hub
 

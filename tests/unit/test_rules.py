@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from chatrooms.errors import Forbidden
+from chatrooms.identity import Identity
 from chatrooms.log.event import CONTROL
 from chatrooms.rooms.rules import FOREVER, Act, Rank, Rules
-from chatrooms.users.tokens import Identity
 
 RULES = Rules(
     private=True,

@@ -1,4 +1,4 @@
-"""The doorbell between nodes."""
+"""The bus between nodes: NATS, PostgreSQL, or none."""
 
 from __future__ import annotations
 

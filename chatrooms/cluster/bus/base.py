@@ -1,7 +1,7 @@
-"""The doorbell between nodes.
+"""The bus between nodes.
 
-A bus is not trusted with anything that must not be lost: the log has all that is durable, each node
-looks into it once a second, and whatever else is sent is only news of the moment.
+It is not trusted with anything that must not be lost: everything durable is in the log, which each node polls
+once a second, and whatever else is sent is only true for the moment.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from collections.abc import Callable, Iterator
 from typing import Protocol
 
 ALL = "all"  # the channel of every node; each has one more, by its name
-MAX_WAITING = 10_000  # messages that wait to be sent; the oldest are dropped
+MAX_WAITING = 10_000  # messages waiting to be sent; the oldest are dropped
 
-Hear = Callable[[bytes], None]  # is given each message, in the event loop, and does not raise
-Health = Callable[[bool], None]  # is told when the bus goes away, and when it is back
-Answer = Callable[[bytes], None]  # says something to who published a message, if it asked for an answer
-Take = Callable[[bytes, Answer], None]  # is given what other programs publish, as Hear
+Hear = Callable[[bytes], None]  # gets each message, in the event loop; does not raise
+Health = Callable[[bool], None]  # called with False when the bus becomes unavailable and with True when it is back
+Answer = Callable[[bytes], None]  # answers the publisher of a message, if it asked for an answer
+Take = Callable[[bytes, Answer], None]  # gets what other programs publish, like Hear
 
 
 class Bus(Protocol):
-    """Takes short messages from node to node.
+    """Carries short messages between nodes.
 
     - It may lose messages, repeat them, and bring those of different nodes in any order.
     - `send` never blocks and never raises; what cannot be sent soon is dropped.
@@ -32,7 +32,7 @@ class Bus(Protocol):
         """Begins to listen as that node. Raises StartFailure when it cannot be reached."""
 
     async def close(self) -> None:
-        """Stops; what waits to be sent is sent if that can be done at once."""
+        """Stops; waiting messages are sent if that is possible at once."""
 
     def send(self, channel: str, message: bytes) -> None:
         """Sends to ALL nodes, or to one by its name; the sender may hear it, too."""
@@ -45,13 +45,13 @@ class Intake(Protocol):
         """Begins to take messages. Raises StartFailure when the server cannot be reached."""
 
     async def pause(self) -> None:
-        """Takes no more, once what has come already is taken; answers can still be given."""
+        """Takes no further messages after those already received; answers can still be given."""
 
     async def close(self) -> None:
-        """Gives the answers that wait, if that can be done at once, and stops."""
+        """Sends waiting answers, if that is possible at once, and stops."""
 
 
-HALF_DONE = 100  # messages of which some parts are here; the oldest is given up
+HALF_DONE = 100  # incomplete messages kept; beyond it the oldest is given up
 
 
 def split(message: bytes, id: str, size: int) -> Iterator[bytes]:
@@ -70,13 +70,13 @@ def split(message: bytes, id: str, size: int) -> Iterator[bytes]:
 
 
 class Joiner:
-    """Puts messages together; one of which a part was lost never comes."""
+    """Reassembles messages; one that lost a part never completes."""
 
     def __init__(self) -> None:
         self._half_done: OrderedDict[bytes, dict[int, bytes]] = OrderedDict()
 
     def join(self, part: bytes) -> bytes | None:
-        """The message that this part completes, or None. Raises ValueError for what is no part."""
+        """The message that this part completes, or None. Raises ValueError for malformed input."""
         id, number, count, piece = part.split(b" ", 3)
         if int(count) == 1:
             return piece
@@ -91,7 +91,7 @@ class Joiner:
 
 
 class LocalBus:
-    """Sends nothing to nobody."""
+    """For a single node: sends nothing."""
 
     async def open(self, node: str, hear: Hear, health: Health) -> None:
         pass

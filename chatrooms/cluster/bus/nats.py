@@ -21,7 +21,7 @@ from chatrooms.logs import tell
 
 PREFIX = "chatrooms."
 CONNECT_TIMEOUT = 3.0
-RECONNECT_WAIT = 0.2  # seconds between two tries, at one server
+RECONNECT_WAIT = 0.2  # seconds between two attempts at one server
 PING = 5.0  # seconds between two signs of life
 PINGS_MISSED = 2
 CLOSE_TIMEOUT = 2.0
@@ -94,7 +94,7 @@ class NatsBus:
 
 
 async def connect(url: str, lost: Callback, found: Callback) -> Any:
-    """A connection to one of the servers, made anew whenever it ends. Raises one of UNREACHABLE."""
+    """A connection to one of the servers, renewed whenever it ends. Raises one of UNREACHABLE."""
     servers = [_without_path(server) for server in _servers(url)]
     secure = any(server.startswith("tls://") for server in servers)
     failures: list[Exception] = []
@@ -109,7 +109,7 @@ async def connect(url: str, lost: Callback, found: Callback) -> Any:
         disconnected_cb=lost, reconnected_cb=found, error_cb=failed,
         **({"tls": ssl.create_default_context()} if secure else {}),
     )  # fmt: skip
-    trying = asyncio.create_task(connecting)  # it would try for ever
+    trying = asyncio.create_task(connecting)  # it would retry forever
     await asyncio.wait([trying], timeout=CONNECT_TIMEOUT)
     while not trying.done():  # one `cancel` may get lost in nats-py, when it has just failed again
         trying.cancel()
@@ -152,7 +152,7 @@ GROUP = "ingest"
 
 
 class NatsIntake:
-    """A connection of its own, so that what comes in cannot hold up the doorbell.
+    """A connection of its own, so that incoming messages cannot hold up the bus.
 
     Core NATS keeps nothing: what is published while no node listens is lost, and so is what a node holds
     when it dies.
@@ -179,7 +179,7 @@ class NatsIntake:
             raise kind(f"--nats-ingest: NATS cannot be reached: {error or type(error).__name__}") from None
 
     async def pause(self) -> None:
-        """Takes no more, once what has come already is taken; answers can still be given."""
+        """Takes no further messages after those already received; answers can still be given."""
         if self._subscription is not None:
             with suppress(Exception):
                 await asyncio.wait_for(self._subscription.drain(), CLOSE_TIMEOUT)

@@ -16,7 +16,7 @@ from chatrooms.errors import StartFailure
 PREFIX = "chatrooms_"
 MAX_PAYLOAD = 7_999  # bytes that a NOTIFY takes
 BATCH = 500  # notifications in one statement
-PING = 5.0  # seconds between two signs of life: a dead connection is found by nothing else
+PING = 5.0  # seconds between two pings: nothing else detects a dead connection
 TIMEOUT = 3.0  # seconds for one statement, or a connection
 RETRY = (0.1, 2.0)  # seconds until the next try to connect, the first and the longest
 
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 class PostgresBus:
-    """One connection that listens and notifies; it is made anew when it ends."""
+    """One connection that listens and notifies; it is renewed when it ends."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -58,7 +58,7 @@ class PostgresBus:
         self._wake.set()
 
     async def _run(self) -> None:
-        """Sends what waits; with a new connection whenever the one before has ended."""
+        """Sends waiting messages, with a new connection whenever the previous one has ended."""
         while not self._closing:
             try:
                 await self._work()
@@ -117,7 +117,7 @@ class PostgresBus:
     async def _connect(self) -> asyncpg.Connection:
         connection = await asyncpg.connect(
             self._url, timeout=TIMEOUT, command_timeout=TIMEOUT,
-            # Nothing that is sent here must outlive a crash, so nobody waits for the disk.
+            # Nothing sent here has to survive a crash, so there is no waiting for the disk.
             server_settings={"application_name": "chatrooms bus", "synchronous_commit": "off"},
         )  # fmt: skip
         connection.add_termination_listener(lambda _: self._wake.set())
@@ -129,7 +129,7 @@ class PostgresBus:
         try:
             message = self._joiner.join(payload.encode())
         except ValueError:
-            log.warning("the bus brought what is not ours")
+            log.warning("ignored a message on the bus that is not from chatrooms")
             return
         if message is not None:
             self._hear(message)

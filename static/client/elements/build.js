@@ -1,21 +1,60 @@
-/** @typedef {Record<string, string | boolean | undefined>} Attributes */
+import { icon } from './icons.js';
+
+/** @typedef {Record<string, string | number | boolean | null | undefined>} Attributes */
 
 /**
  * An element with text only, never markup from text: nothing here needs an exception from a page's
  * policy.
  * @template {keyof HTMLElementTagNameMap} T
  * @param {T} tag
- * @param {Attributes} [attributes] true for one without a value; false and undefined leave it out
- * @param {...(Node | string)} children
+ * @param {Attributes} [attributes] true for one without a value; false, null and undefined leave it out
+ * @param {...(Node | string | null)} children
  * @returns {HTMLElementTagNameMap[T]}
  */
 export function make(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
-    if (value !== undefined && value !== false) node.setAttribute(name, value === true ? '' : value);
+    if (value !== undefined && value !== null && value !== false) node.setAttribute(name, value === true ? '' : String(value));
   }
-  node.append(...children);
+  node.append(...children.filter((child) => child !== null));
   return node;
+}
+
+/** A button. @param {Attributes} attributes @param {() => void} act @param {...(Node | string)} children */
+export function button(attributes, act, ...children) {
+  const node = make('button', { type: 'button', ...attributes }, ...children);
+  node.addEventListener('click', act);
+  return node;
+}
+
+/** A small button that shows an icon only. @param {string} name @param {string} label @param {() => void} act */
+export function iconButton(name, label, act) {
+  return button({ class: 'icon-button', 'aria-label': label, title: label }, act, icon(name));
+}
+
+/**
+ * Sets text and hides the element when there is none; only when it is new, or screen readers hear it
+ * again and again.
+ * @param {HTMLElement} node @param {string} text
+ */
+export function putText(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+  node.hidden = !text;
+}
+
+/**
+ * Gives `parent` exactly these children in this order; those that are there already stay untouched,
+ * and with them the focus.
+ * @param {Element} parent @param {readonly Element[]} nodes
+ */
+export function place(parent, nodes) {
+  const keep = new Set(nodes);
+  for (const child of [...parent.children]) if (!keep.has(child)) child.remove();
+  let cursor = parent.firstElementChild;
+  for (const node of nodes) {
+    if (node === cursor) cursor = cursor.nextElementSibling;
+    else parent.insertBefore(node, cursor);
+  }
 }
 
 /** @param {...Node} nodes to be cloned for each use */
@@ -26,21 +65,22 @@ export function template(...nodes) {
 }
 
 /**
- * Gives a shadow root its styles, by a constructed sheet: no policy stops those. A browser without
+ * Gives a shadow root or a page these styles, by a constructed sheet: no policy stops those. A browser without
  * them gets a `<style>` with the page's nonce.
- * @param {ShadowRoot} root
+ * @param {ShadowRoot | Document} root
  * @param {readonly string[]} texts
  */
 export function adoptStyles(root, texts) {
   const sheets = texts.map(sheetOf);
   if (sheets.every((sheet) => sheet !== null)) {
-    root.adoptedStyleSheets = /** @type {CSSStyleSheet[]} */ (sheets);
+    root.adoptedStyleSheets = [...root.adoptedStyleSheets, .../** @type {CSSStyleSheet[]} */ (sheets)];
     return;
   }
   const nonce = document.querySelector('script[nonce]');
   const style = make('style', {}, texts.join('\n'));
   if (nonce instanceof HTMLElement) style.nonce = nonce.nonce;
-  root.prepend(style);
+  if (root instanceof Document) root.head.append(style);
+  else root.prepend(style);
 }
 
 /** @type {Map<string, CSSStyleSheet>} */

@@ -1,103 +1,259 @@
-import { make } from './build.js';
+import { recall, remember, tabStorage } from '../storage.js';
+import { button, iconButton, make, putText } from './build.js';
+import { drawIcon, icon } from './icons.js';
 
-export const COMPOSER_STYLE = `
-form { display: flex; align-items: flex-end; flex-wrap: wrap; gap: 8px; padding: 10px 12px 12px; border-top: 1px solid var(--line); }
-form textarea, form input {
-  flex: 1; min-width: 0; min-height: 40px; max-height: 9rem; padding: 8px 12px; resize: none; field-sizing: content;
-  border: 1px solid var(--edge); border-radius: 10px; background: var(--surface);
-}
-form textarea:focus-visible, form input:focus-visible { outline-offset: -1px; }
-form button.main { min-height: 40px; padding: 0 16px; }
-#editing { flex-basis: 100%; display: flex; align-items: center; justify-content: space-between; }
-@media (pointer: coarse) { form textarea, form input, form button.main { min-height: 44px; font-size: 16px; } }
-`;
+const MOST_BYTES = 16_384;
+const TALLEST_PX = 200;
+const TICK_MS = 250;
+const MUTED = { text: 'You are muted: you can read, but not write.', icon: 'mute', mayCheck: true };
+const OUTSIDE = { text: 'You are not in this room any more.', icon: 'lock', mayCheck: false };
+const encoder = new TextEncoder();
 
-/** The form in which one writes, or changes what one wrote. */
-export function composerForm() {
-  return make('form', { id: 'composer', part: 'composer' },
-    make('div', { id: 'editing', class: 'quiet', hidden: true }, 'Editing your message', make('button', { id: 'cancel', type: 'button' }, 'Cancel')),
-    make('textarea', { id: 'text', part: 'input', rows: '1', 'aria-label': 'Message', placeholder: 'Message', enterkeyhint: 'send' }),
-    make('button', { id: 'send', part: 'send', class: 'main', type: 'submit' }, 'Send'),
-  );
-}
+/** @typedef {import('../views/timeline.js').Message} Message */
 
-/** What the form does: Enter sends, Shift+Enter is a new line, Escape leaves what is being edited. */
+/**
+ * The box where messages are written, new ones and changes of old ones. Enter sends, Shift+Enter is a
+ * new line, ↑ in the empty box edits the last own message, Escape leaves that.
+ */
 export class Composer {
-  /** @type {string | null} the id of what is being edited */
-  #editing = null;
-  #input;
-  #root;
   #acts;
+  #draftName;
+  /** @type {Message | null} */
+  #editing = null;
+  #draft = '';
+  #pausedUntil = 0;
+  /** @type {ReturnType<typeof setInterval> | undefined} */
+  #ticking;
+  #closed = false;
+  #typing = make('p', { id: 'typing', class: 'typing', part: 'typing', 'aria-live': 'off' });
+  #editingText = make('span', { id: 'editing-text', dir: 'auto' });
+  #editingRow = make('div', { id: 'editing', class: 'editing', hidden: true },
+    icon('edit'), make('p', {}, 'Editing ', this.#editingText), iconButton('close', 'Cancel editing', () => this.#stopEditing()));
+  #closedIcon = icon('lock');
+  #closedText = make('p', { id: 'composer-closed-text' });
+  #check = button({ id: 'composer-check', class: 'button small', hidden: true }, () => this.#acts.check(), 'Check again');
+  #closedRow = make('div', { id: 'composer-closed', class: 'composer-closed', role: 'status', hidden: true },
+    this.#closedIcon, this.#closedText, this.#check);
+  #input = make('textarea', {
+    id: 'composer-input', part: 'input', rows: 1, dir: 'auto', placeholder: 'Message', enterkeyhint: 'send',
+    autocomplete: 'off', 'aria-describedby': 'composer-hint composer-wait-text composer-error',
+  });
+  #send = make('button', { id: 'composer-send', part: 'send', type: 'submit', class: 'icon-button send', 'aria-label': 'Send message' }, icon('send'));
+  #box = make('div', { id: 'composer-box', class: 'composer-box' },
+    make('label', { class: 'sr-only', for: 'composer-input' }, 'Message'), this.#input, this.#send);
+  #waitText = make('span', { id: 'composer-wait-text' });
+  #wait = make('p', { id: 'composer-wait', class: 'composer-wait', hidden: true }, icon('clock'), this.#waitText);
+  #error = make('p', { id: 'composer-error', class: 'form-error', role: 'alert' });
+  #hint = make('p', { id: 'composer-hint', class: 'composer-hint' },
+    make('kbd', {}, 'Enter'), ' sends · ', make('kbd', {}, 'Shift'), ' ', make('kbd', {}, 'Enter'), ' new line · ',
+    make('kbd', {}, '↑'), ' edits your last message · ', make('kbd', {}, '@ai'), ' asks the assistant');
+  node = make('form', { id: 'composer', class: 'composer', part: 'composer' },
+    this.#typing, this.#editingRow, this.#closedRow, this.#box, this.#wait, this.#error, this.#hint);
 
   /**
-   * @param {ShadowRoot} root
-   * @param {{send: (text: string) => void, edit: (id: string, text: string) => Promise<boolean>, typing: () => void,
-   *   lastOwn: () => {id?: string, message: string} | undefined}} acts
+   * @param {{roomId: string, send: (text: string) => void, edit: (message: Message, text: string) => Promise<void>,
+   *   typing: () => void, check: () => void, lastOwn: () => Message | undefined, leave: () => void,
+   *   announce: (text: string) => void}} acts
+   *   `check`: the user asks whether the closed box may be used again; `leave`: the focus goes elsewhere
    */
-  constructor(root, acts) {
-    this.#root = root;
+  constructor(acts) {
     this.#acts = acts;
-    this.#input = /** @type {HTMLTextAreaElement} */ (root.getElementById('text'));
-    root.getElementById('composer')?.addEventListener('submit', (event) => {
-      event.preventDefault();
-      this.#submit();
-    });
-    root.getElementById('cancel')?.addEventListener('click', () => this.#leave());
-    this.#input.addEventListener('input', () => !this.#editing && this.#acts.typing());
-    this.#input.addEventListener('keydown', (event) => this.#press(event));
+    this.#draftName = `draft.${acts.roomId}`;
+    this.node.addEventListener('submit', (event) => this.#submit(event));
+    this.#input.addEventListener('input', () => this.#onInput());
+    this.#input.addEventListener('keydown', (event) => this.#onKey(event));
+    this.#put(recall(tabStorage(), this.#draftName) ?? '');
+  }
+
+  /** @param {string} name of the room */
+  name(name) {
+    this.#input.placeholder = `Message ${name}`;
   }
 
   focus() {
     this.#input.focus();
   }
 
-  /** @param {{id?: string, message: string}} message */
-  edit({ id, message }) {
-    if (!id) return;
-    this.#editing = id;
-    this.#input.value = message;
-    this.#show();
+  /** Takes it out of the page. */
+  close() {
+    clearInterval(this.#ticking);
+    this.node.remove();
+  }
+
+  /** @param {import('../views/room.js').RoomState} state @param {(Node | string)[]} typing who types */
+  draw({ state, muted, pausedUntil }, typing) {
+    this.#typing.replaceChildren(...typing);
+    if (state === 'closed') this.#shut(OUTSIDE);
+    else if (muted) this.#shut(MUTED);
+    else if (this.#closed) this.#open();
+    if (pausedUntil > this.#pausedUntil) this.#pause(pausedUntil);
+    if (!this.#input.style.height) this.#fit(); // it was in no page before
+  }
+
+  /** Puts a text back that could not be sent, before what was written since. @param {string} text */
+  restore(text) {
+    const rest = this.#input.value;
+    this.#put(rest ? `${text}\n${rest}` : text);
+    remember(tabStorage(), this.#draftName, this.#input.value);
+  }
+
+  /** Puts an own message into the box to change it. @param {Message} message */
+  edit(message) {
+    if (!this.#editing) this.#draft = this.#input.value;
+    this.#editing = message;
+    this.#editingRow.hidden = false;
+    this.#editingText.textContent = message.message;
+    this.#send.setAttribute('aria-label', 'Save the change');
+    this.#put(message.message);
     this.focus();
+  }
+
+  /** Puts a sentence in the place of the box. @param {{text: string, icon: string, mayCheck: boolean}} why */
+  #shut({ text, icon: name, mayCheck }) {
+    if (this.#closed && this.#closedText.textContent === text) return;
+    const hadFocus = this.#box.matches(':focus-within');
+    this.#closedText.textContent = text;
+    drawIcon(this.#closedIcon, name);
+    this.#check.hidden = !mayCheck;
+    this.#toggle(true);
+    if (hadFocus) this.#acts.leave(); // not to a button: somebody typing would press it
+  }
+
+  #open() {
+    const hadFocus = this.#closedRow.matches(':focus-within');
+    this.#toggle(false);
+    if (hadFocus) this.focus();
+  }
+
+  /** @param {boolean} closed */
+  #toggle(closed) {
+    this.#closed = closed;
+    this.#tick();
+    this.#closedRow.hidden = !closed;
+    this.#box.hidden = closed;
+    this.#hint.hidden = closed;
+  }
+
+  #onInput() {
+    this.#fit();
+    this.#say(this.#excess());
+    if (this.#editing) return;
+    remember(tabStorage(), this.#draftName, this.#input.value || null);
+    if (this.#input.value.trim()) this.#acts.typing();
   }
 
   /** @param {KeyboardEvent} event */
-  #press(event) {
-    if (event.isComposing) return;
-    if (event.key === 'Enter' && !event.shiftKey) {
-      event.preventDefault();
-      this.#submit();
-    } else if (event.key === 'Escape' && this.#editing) {
-      this.#leave();
-    } else if (event.key === 'ArrowUp' && !this.#input.value) {
-      const last = this.#acts.lastOwn();
-      if (last) event.preventDefault();
-      if (last) this.edit(last);
-    }
+  #onKey(event) {
+    if (event.isComposing || event.keyCode === 229) return; // Safari ends a composition before its Enter
+    const plain = !event.shiftKey && !event.ctrlKey && !event.altKey && !event.metaKey;
+    if (event.key === 'Enter' && !event.shiftKey && !event.altKey) this.#submit(event);
+    else if (event.key === 'Escape' && this.#editing) this.#cancel(event);
+    else if (event.key === 'ArrowUp' && plain && !this.#input.value && !this.#editing) this.#editLast(event);
   }
 
-  async #submit() {
-    const text = this.#input.value;
-    const id = this.#editing;
-    if (!text.trim()) return;
-    if (!id) {
-      this.#input.value = '';
+  /** @param {Event} event */
+  #editLast(event) {
+    const message = this.#acts.lastOwn();
+    if (!message) return;
+    event.preventDefault();
+    this.edit(message);
+  }
+
+  /** @param {Event} event */
+  #cancel(event) {
+    event.preventDefault();
+    event.stopPropagation();
+    this.#stopEditing();
+  }
+
+  /** @param {Event} event */
+  #submit(event) {
+    event.preventDefault();
+    const text = this.#input.value.trim();
+    if (!text || this.#excess() || this.#waits) return;
+    if (this.#editing) this.#save(this.#editing, text);
+    else {
+      this.#put('');
+      remember(tabStorage(), this.#draftName, null);
       this.#acts.send(text);
-      return;
     }
-    if (await this.#acts.edit(id, text)) this.#leave();
-  }
-
-  #leave() {
-    this.#editing = null;
-    this.#input.value = '';
-    this.#show();
     this.focus();
   }
 
-  #show() {
-    const editing = this.#root.getElementById('editing');
-    const send = this.#root.getElementById('send');
-    if (editing) editing.hidden = !this.#editing;
-    if (send) send.textContent = this.#editing ? 'Save' : 'Send';
+  /** @param {Message} message @param {string} text */
+  async #save(message, text) {
+    if (text !== message.message) {
+      try {
+        await this.#acts.edit(message, text);
+      } catch (error) {
+        this.#say(`The change was not saved: ${/** @type {Error} */ (error).message}`);
+        return;
+      }
+    }
+    if (this.#editing === message) this.#stopEditing();
   }
+
+  #stopEditing() {
+    if (this.#editing) this.#put(this.#draft);
+    this.#editing = null;
+    this.#draft = '';
+    this.#fit();
+    this.#editingRow.hidden = true;
+    this.#send.setAttribute('aria-label', 'Send message');
+    this.focus();
+  }
+
+  /** @param {string} text */
+  #put(text) {
+    this.#input.value = text;
+    this.#input.setSelectionRange(text.length, text.length);
+    this.#say('');
+    if (this.#input.isConnected) this.#fit();
+  }
+
+  /** @param {string} error */
+  #say(error) {
+    putText(this.#error, error);
+  }
+
+  #fit() {
+    fitHeight(this.#input);
+    this.#send.disabled = !this.#input.value.trim() || this.#waits;
+  }
+
+  /** Edits are no new messages. */
+  get #waits() {
+    return !this.#editing && Date.now() < this.#pausedUntil;
+  }
+
+  /** No new message until then; the time that is left is shown. @param {number} until milliseconds since 1970 */
+  #pause(until) {
+    this.#pausedUntil = until;
+    clearInterval(this.#ticking);
+    this.#ticking = setInterval(() => this.#tick(), TICK_MS);
+    this.#tick();
+    if (this.#waitText.textContent) this.#acts.announce(this.#waitText.textContent);
+  }
+
+  #tick() {
+    const seconds = Math.ceil((this.#pausedUntil - Date.now()) / 1000);
+    putText(this.#waitText, seconds > 0 ? `Slow mode: your next message in ${seconds} s` : '');
+    this.#wait.hidden = seconds <= 0 || this.#closed;
+    if (seconds <= 0) clearInterval(this.#ticking);
+    this.#fit();
+  }
+
+  #excess() {
+    const bytes = encoder.encode(this.#input.value.trim()).length;
+    if (bytes <= MOST_BYTES) return '';
+    const over = (bytes - MOST_BYTES).toLocaleString();
+    const most = MOST_BYTES.toLocaleString();
+    return `This message is ${over} bytes too long. Up to ${most} fit; please shorten or split it.`;
+  }
+}
+
+/** Makes a textarea as high as its text, up to a bound. @param {HTMLTextAreaElement} area */
+export function fitHeight(area) {
+  area.style.height = 'auto';
+  area.style.height = `${Math.min(area.scrollHeight, TALLEST_PX)}px`;
 }

@@ -1,6 +1,7 @@
 import { Chatrooms } from '../chatrooms.js';
 import { pageClient } from '../views/clients.js';
 import { adoptStyles } from './build.js';
+import { oncePerFrame } from './frames.js';
 
 /**
  * An element that shows a view: from when it stands in a page until it is taken out of it, and anew
@@ -23,7 +24,7 @@ export class ViewElement extends HTMLElement {
   #view = null;
   #unwatch = () => {};
   #due = false;
-  #drawing = false;
+  #drawSoon = oncePerFrame(() => this.isConnected && this.#draw());
   /** @type {Chatrooms | null} */
   #given = null;
   /** @type {Chatrooms | null} */
@@ -105,16 +106,6 @@ export class ViewElement extends HTMLElement {
       aborter.abort();
       unsubscribe();
     };
-  }
-
-  /** Once for all that comes together. */
-  #drawSoon() {
-    if (this.#drawing) return;
-    this.#drawing = true;
-    setTimeout(() => {
-      this.#drawing = false;
-      if (this.isConnected) this.#draw();
-    });
   }
 
   #draw() {

@@ -1,98 +1,228 @@
-import { make, template } from './build.js';
-import { showTime } from './words.js';
+import { RichText } from '../rich-text.js';
+import { button, iconButton, make } from './build.js';
+import { copyText } from './clipboard.js';
+import { formatDay, formatFull, formatTime } from './dates.js';
+import { icon } from './icons.js';
+import { assistantAvatar, avatar, guestMark, hueClass, phrase } from './people.js';
+import { summary } from './room-rows.js';
 
-export const ROW_STYLE = `
-li { position: relative; padding: 9px 12px 1px; margin-top: 2px; }
-li[data-follows] { padding-top: 1px; margin-top: 0; }
-.who { display: flex; align-items: baseline; gap: 8px; }
-li[data-follows] .who { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
-.author { font-size: 13.5px; font-weight: 650; unicode-bidi: isolate; }
-.guest:empty { display: none; }
-li[data-bot] .author { color: var(--accent); }
-.bubble {
-  width: fit-content; max-width: 100%; margin-top: 3px; padding: 6px 11px; border-radius: 10px;
-  background: var(--raised); white-space: pre-wrap;
-}
-li[data-own] .bubble { background: var(--own); }
-li[data-state="sending"] .bubble, li[data-state="waiting"] .bubble { opacity: .65; }
-li[data-state="failed"] .bubble { box-shadow: inset 0 0 0 1px var(--danger); background: transparent; }
-li[data-state="streaming"] .bubble::after {
-  content: ""; display: inline-block; width: .5em; height: 1em; margin-inline-start: 2px; vertical-align: -.15em;
-  background: var(--accent); animation: blink 1s steps(2, jump-none) infinite;
-}
-.note { display: block; font-size: 12.5px; color: var(--soft); }
-li[data-state="failed"] .note { color: var(--danger); }
-.note:empty { display: none; }
-.acts { display: flex; gap: 4px; }
-.acts:not([hidden]) { margin-top: 4px; }
-li:not([data-state="failed"]) .acts {
-  position: absolute; inset-inline-end: 8px; top: -10px; margin: 0; padding: 2px; border: 1px solid var(--line);
-  border-radius: 8px; background: var(--surface); opacity: 0;
-}
-li:hover .acts, li:focus-within .acts { opacity: 1; }
-.acts button { min-height: 26px; padding: 0 8px; border: 0; }
-li[data-state="failed"] .acts button { border: 1px solid var(--line); }
-@media (hover: none) {
-  li:not([data-state="failed"]) .acts { position: static; width: fit-content; margin-top: 2px; opacity: 1; border: 0; background: none; }
-  .acts button { min-height: 44px; }
-}
-@media (prefers-reduced-motion: reduce) { li[data-state="streaming"] .bubble::after { animation: none; } }
-@keyframes blink { from { opacity: 1; } to { opacity: 0; } }
-`;
+/**
+ * @typedef {import('./room-rows.js').Row} Row
+ * @typedef {import('../views/timeline.js').Message} Message
+ * @typedef {Record<'edit' | 'remove' | 'copy' | 'retry' | 'discard' | 'stop' | 'askAgain', (message: Message) => void>
+ *   & {fillGap: () => void}} MessageActions
+ *
+ * The node that shows a text, which is never read as markup. `reply`: the assistant wrote it; `growing`:
+ * more is to come; `node`: what an earlier call gave for the beginning of the text: it may be changed and given back.
+ * @typedef {(text: string, how: {reply: boolean, growing: boolean, node?: HTMLElement}) => HTMLElement} Render
+ *
+ * @typedef {{render: Render, actions: MessageActions}} RowParts
+ */
 
-const NOTES = { waiting: 'Not sent yet: trying again…', queued: 'Waiting for its turn…', stopped: 'Stopped', error: 'Broken off', interrupted: 'Broken off' };
-const SOON_MS = 5 * 60_000;
+const LONG_CHARACTERS = 2400;
+const LONG_LINES = 30;
+/** @type {Record<string, string>} */
+const NOTES = {
+  interrupted: 'Interrupted: the server stopped while this was being written.',
+  error: 'The reply failed before its end.',
+};
+/** @type {Record<string, string>} */
+const UNSENT = { sending: 'Sending…', waiting: 'Waiting to send' };
+/** @type {WeakMap<HTMLElement, HTMLElement>} the text of a reply that is being written */
+const growing = new WeakMap();
+/** @type {WeakMap<HTMLElement, RichText>} what assistants wrote, by its node */
+const replies = new WeakMap();
 
-const ROW = template(make('li', { part: 'message' },
-  make('div', { class: 'who' }, make('span', { class: 'author', part: 'author' }), make('span', { class: 'guest quiet' }), make('time', { class: 'quiet' })),
-  make('div', { class: 'bubble', part: 'bubble' }),
-  make('span', { class: 'note' }),
-  make('div', { class: 'acts', role: 'group' }),
-));
-
-/** @typedef {import('../views/timeline.js').Message} Message */
-
-export function makeRow() {
-  return /** @type {HTMLElement} */ (ROW.content.firstElementChild?.cloneNode(true));
+/** Text as it is; what an assistant wrote as Markdown that grows in its place. @type {Render} */
+export function showText(text, { reply, growing: open, node = make('div', { dir: 'auto' }) }) {
+  if (!reply) {
+    node.textContent = text;
+    return node;
+  }
+  const rich = replies.get(node) ?? new RichText('', { tools: copyButton });
+  rich.update(text, { open });
+  replies.set(rich.node, rich);
+  return rich.node;
 }
 
-/** @param {HTMLElement} node @param {Message} message @param {boolean} follows */
-export function fillRow(node, message, follows) {
-  const part = (/** @type {string} */ name) => /** @type {HTMLElement} */ (node.querySelector(name));
-  const { state, own, isFromBot, username, replyState = '' } = message;
-  node.dataset.key = message.key;
-  node.dataset.state = state;
-  node.toggleAttribute('data-own', own);
-  node.toggleAttribute('data-bot', Boolean(isFromBot));
-  node.toggleAttribute('data-follows', follows);
-  // A reply that grows is read out once, when it is whole.
-  node.setAttribute('aria-busy', String(state === 'streaming'));
-  part('.author').textContent = own ? `${username} (you)` : username || (isFromBot ? 'Assistant' : '');
-  part('.guest').textContent = message.guest && !isFromBot ? 'guest' : '';
-  showTime(/** @type {HTMLTimeElement} */ (part('time')), message.timestamp);
-  part('.bubble').textContent = message.message;
-  part('.note').textContent = noteOf(message, replyState);
-  drawActs(part('.acts'), message);
+/** @param {() => string} read */
+function copyButton(read) {
+  return iconButton('copy', 'Copy code', () => { void copyText(read()); });
 }
 
-/** @param {Message} message @param {string} replyState */
-function noteOf({ state, error, editedAt }, replyState) {
-  if (state === 'failed') return error ?? 'Not sent.';
-  const notes = /** @type {Record<string, string>} */ (NOTES);
-  return notes[state] ?? notes[replyState] ?? (editedAt ? 'edited' : '');
+/** @param {Row} row @param {RowParts} parts @returns {HTMLElement} */
+export function makeRow({ kind, entry, first, moderates, asked }, parts) {
+  if (kind === 'day') return make('li', { class: 'day' }, make('span', {}, formatDay(entry.timestamp)));
+  if (entry.kind === 'notice') return noticeRow(entry);
+  if (entry.kind === 'gap') return gapRow(entry, parts);
+  return entry.state === 'streaming' ? draftRow(entry, asked, parts) : messageRow(entry, { first, moderates, asked }, parts);
 }
 
-/** @param {HTMLElement} acts @param {Message} message */
-function drawActs(acts, { state, own, id }) {
-  const names = state === 'failed' ? ['Retry', 'Discard'] : own && id ? ['Edit', 'Delete'] : [];
-  acts.hidden = !names.length;
-  if (acts.dataset.names === names.join()) return; // who has the focus on one keeps it
-  acts.dataset.names = names.join();
-  acts.replaceChildren(...names.map((name) => make('button', { type: 'button', 'data-act': name.toLowerCase() }, name)));
+/** Changes a row in its place; the focus stays where it can. @param {HTMLElement} node @param {Row} row @param {RowParts} parts */
+export function changeRow(node, row, parts) {
+  const { entry } = row;
+  const text = growing.get(node);
+  if (text && entry.kind === 'message' && entry.state === 'streaming') growRow(node, text, entry, parts);
+  else {
+    growing.delete(node);
+    morph(node, makeRow(row, parts));
+  }
 }
 
-/** Whether it needs no name of its own: the same person, soon after. @param {Message} message @param {Message} before */
-export function follows(message, before) {
-  const same = message.userId === before.userId && message.username === before.username && message.guest === before.guest;
-  return same && !message.isFromBot && !before.isFromBot && message.timestamp - before.timestamp < SOON_MS;
+/** @param {HTMLElement} node @param {HTMLElement} next */
+function morph(node, next) {
+  const { activeElement: focused } = /** @type {Document | ShadowRoot} */ (node.getRootNode());
+  const label = node.contains(focused) && focused?.getAttribute('aria-label');
+  for (const { name } of [...node.attributes]) if (!next.hasAttribute(name)) node.removeAttribute(name);
+  for (const { name, value } of next.attributes) node.setAttribute(name, value);
+  node.replaceChildren(...next.childNodes);
+  if (label) [...node.querySelectorAll('button')].find((other) => other.getAttribute('aria-label') === label)?.focus();
+}
+
+/** @param {import('../views/timeline.js').Notice} notice */
+function noticeRow({ people }) {
+  const sentences = summary(people).map(({ names, verb }) => [...phrase(names), ` ${verb}`]);
+  return make('li', { class: 'notice' }, ...sentences.flatMap((words, index) => (index ? [' · ', ...words] : words)));
+}
+
+/** The button stays while it is tried, and with it the focus. @param {import('../views/timeline.js').Gap} gap @param {RowParts} parts */
+function gapRow({ trying }, { actions }) {
+  const label = 'Try again to load the missing messages';
+  const again = button({ class: 'link-button', 'aria-label': label }, actions.fillGap, 'Try again');
+  const words = trying ? 'Loading the messages that are missing here…' : 'Messages may be missing here.';
+  return make('li', { class: 'gap' }, make('span', {}, words), ' ', again);
+}
+
+/** It is read out once, when it is whole. @param {Message} reply @param {boolean} asked @param {RowParts} parts */
+function draftRow(reply, asked, parts) {
+  const { li, bubble } = frame(reply, true);
+  const text = shown(reply, parts);
+  bubble.append(text, make('div', { class: 'reply-status' }, ...draftStatus(reply)));
+  if (asked) bubble.append(stopButton(reply, parts));
+  li.classList.add('draft');
+  li.setAttribute('aria-live', 'off');
+  growing.set(li, text);
+  return li;
+}
+
+/** Shows what a reply has grown by. @param {HTMLElement} li @param {HTMLElement} before @param {Message} reply @param {RowParts} parts */
+function growRow(li, before, reply, parts) {
+  const text = shown(reply, parts, before);
+  if (text !== before) before.replaceWith(text);
+  growing.set(li, text);
+  li.querySelector('.reply-status')?.replaceChildren(...draftStatus(reply));
+}
+
+/** @param {Message} reply */
+function draftStatus({ place, message }) {
+  if (place) return [make('p', { class: 'reply-note' }, `Waiting its turn: number ${place} in the queue`)];
+  return message ? [] : [make('span', { class: 'thinking', role: 'img', 'aria-label': 'Thinking' })];
+}
+
+/** @param {Message} reply @param {RowParts} parts */
+function stopButton(reply, { actions }) {
+  const node = button({ class: 'button small reply-stop', 'aria-label': 'Stop the reply' }, () => {
+    node.disabled = true;
+    actions.stop(reply);
+  }, icon('stop'), 'Stop');
+  return node;
+}
+
+/** @param {Message} message @param {{first: boolean, moderates: boolean, asked: boolean}} row @param {RowParts} parts */
+function messageRow(message, { first, moderates, asked }, parts) {
+  const { li, bubble } = frame(message, first);
+  const text = shown(message, parts);
+  const unfold = isLong(message.message) ? fold(text) : null;
+  const note = replyNote(message, asked ? parts : null);
+  bubble.append(make('div', { class: 'message-line' }, text, unfold, note, footer(message)));
+  if (message.state === 'failed') bubble.append(failure(message, parts));
+  if (message.id) bubble.append(toolbar(message, { moderates, asked }, parts));
+  return li;
+}
+
+/** @param {Message} message @param {RowParts} parts @param {HTMLElement} [before] */
+function shown({ message, isFromBot, state }, { render }, before) {
+  const node = render(message, { reply: Boolean(isFromBot), growing: state === 'streaming', node: before });
+  node.classList.add('message-text');
+  return node;
+}
+
+/** How a reply ended that is not whole. @param {Message} message @param {RowParts | null} parts of who may ask again */
+function replyNote(message, parts) {
+  const { replyState = '', stoppedBy, messageId } = message;
+  const stopped = replyState === 'stopped' ? ['Stopped by ', make('bdi', {}, stoppedBy || 'somebody')] : null;
+  const words = stopped ?? (replyState in NOTES ? [NOTES[replyState]] : null);
+  if (!words) return null;
+  const again = parts && messageId ? button({ class: 'link-button' }, () => parts.actions.askAgain(message), 'Ask again') : null;
+  return make('p', { class: stopped ? 'reply-note' : 'reply-note problem' }, make('span', {}, ...words), again);
+}
+
+/** Can take the focus, so that a tap shows the tools where nothing hovers. @param {Message} message @param {boolean} first */
+function frame(message, first) {
+  const { own, isFromBot, username, guest, state } = message;
+  const bubble = make('div', { class: 'bubble', part: 'bubble' });
+  const li = make('li', {
+    class: ['message', own && 'own', first && 'first', isFromBot && 'bot'].filter(Boolean).join(' '),
+    part: 'message', tabindex: -1, 'aria-busy': isFromBot ? String(state === 'streaming') : null,
+    'data-message-id': message.id, 'data-client-message-id': message.clientMessageId, 'data-state': state,
+  });
+  if (!own) li.append(first ? face(message) : make('span', { class: 'avatar-gap' }));
+  if (first && !own) bubble.append(author(message));
+  else bubble.append(make('span', { class: 'sr-only' }, own ? 'You: ' : `${username}${guest ? ' (guest)' : ''}: `));
+  li.append(bubble);
+  return { li, bubble };
+}
+
+/** @param {Message} message */
+function face({ isFromBot, userId, username }) {
+  return isFromBot ? assistantAvatar() : avatar(userId, username);
+}
+
+/** @param {Message} message */
+function author({ userId, username, isFromBot, guest }) {
+  return make('p', { class: `author ${isFromBot ? '' : hueClass(userId)}`, part: 'author' },
+    make('bdi', { class: 'author-name', title: username }, username),
+    isFromBot ? make('span', { class: 'badge' }, 'AI') : null,
+    guest && !isFromBot ? guestMark() : null);
+}
+
+/** @param {string} message */
+function isLong(message) {
+  return message.length > LONG_CHARACTERS || message.split('\n', LONG_LINES + 1).length > LONG_LINES;
+}
+
+/** A very long text is cut to a part of the screen until somebody wants it all. @param {HTMLElement} text */
+function fold(text) {
+  text.classList.add('folded');
+  const node = button({ class: 'link-button unfold' }, () => {
+    text.classList.remove('folded');
+    node.remove();
+  }, 'Show all');
+  return node;
+}
+
+/** @param {Message} message */
+function footer({ timestamp, editedAt, state }) {
+  const datetime = new Date(timestamp).toISOString();
+  return make('p', { class: 'message-foot' },
+    state in UNSENT ? make('span', {}, UNSENT[state]) : null,
+    editedAt ? make('span', { class: 'edited' }, 'edited') : null,
+    make('time', { datetime, title: formatFull(timestamp) }, formatTime(timestamp)));
+}
+
+/** @param {Message} message @param {RowParts} parts */
+function failure(message, { actions }) {
+  const act = (/** @type {string} */ name, /** @type {(message: Message) => void} */ run) =>
+    button({ class: 'link-button' }, () => run(message), name);
+  return make('p', { class: 'failure', role: 'alert' }, `Not sent: ${message.error} `, act('Retry', actions.retry), act('Discard', actions.discard));
+}
+
+/** @param {Message} message @param {{moderates: boolean, asked: boolean}} rights @param {RowParts} parts */
+function toolbar(message, { moderates, asked }, { actions }) {
+  const { own, messageId } = message;
+  const tools = [iconButton('copy', 'Copy text', () => actions.copy(message))];
+  if (own) tools.push(iconButton('edit', 'Edit message', () => actions.edit(message)));
+  if (asked && messageId) tools.push(iconButton('retry', 'Ask again', () => actions.askAgain(message)));
+  if (own || moderates) tools.push(iconButton('delete', 'Delete message', () => actions.remove(message)));
+  return make('div', { class: 'message-tools' }, ...tools);
 }

@@ -1,10 +1,11 @@
 import { SessionView } from '../views/session.js';
 import { make, template } from './build.js';
+import { CONTROLS } from './controls-style.js';
+import { showTime } from './dates.js';
 import { reflect, ViewElement } from './element.js';
 import { Rows } from './rows.js';
-import { Scroll } from './scroll.js';
-import { BASE } from './styles.js';
-import { showTime, stateWord } from './words.js';
+import { PinnedScroll } from './scroll.js';
+import { BASE, stateWord } from './styles.js';
 
 const STYLE = `
 :host { display: flex; flex-direction: column; height: 22rem; }
@@ -29,7 +30,7 @@ const ROW = template(make('li', { part: 'message' },
   make('div', { class: 'who' }, make('span', { class: 'author' }), make('time', { class: 'quiet' }), make('span', { class: 'intent' })),
   make('div', { class: 'text' })));
 
-/** @typedef {import('../views/session.js').SessionMessage & {key: string}} Item */
+/** @typedef {import('../views/session.js').SessionMessage} Message */
 
 /**
  * `<message-stream session-id>`: the messages of a session as they come, the state of the connection,
@@ -39,30 +40,28 @@ const ROW = template(make('li', { part: 'message' },
  */
 export class MessageStream extends ViewElement {
   static attributes = ['session-id', 'robot-id', 'reconnect-interval', 'max-reconnect-attempts', 'label'];
-  static styles = [BASE, STYLE];
+  static styles = [BASE, CONTROLS, STYLE];
   static template = template(
     make('header', { part: 'header' },
       make('div', { class: 'about' },
         make('span', { id: 'state', class: 'state', part: 'state', role: 'status' }),
         make('span', { id: 'attempts', class: 'quiet', part: 'attempts', hidden: true })),
-      make('button', { id: 'connect', part: 'connect', type: 'button', hidden: true }, 'Reconnect'),
-      make('button', { id: 'clear', part: 'clear', type: 'button' }, 'Clear'),
+      make('button', { id: 'connect', class: 'button small', part: 'connect', type: 'button', hidden: true }, 'Reconnect'),
+      make('button', { id: 'clear', class: 'button small', part: 'clear', type: 'button' }, 'Clear'),
     ),
     make('div', { class: 'body' },
       make('div', { id: 'log', part: 'list', role: 'log', tabindex: '0' }, make('ol', { id: 'list' })),
       make('p', { id: 'empty', class: 'quiet', part: 'empty' }, 'No messages yet.')),
   );
 
-  /** @type {Rows<Item>} */
+  /** @type {Rows<Message>} */
   #rows;
   #scroll;
-  /** @type {WeakMap<object, Item>} */
-  #items = new WeakMap();
 
   constructor() {
     super();
-    this.#rows = new Rows(this.find('list'), { make: () => /** @type {HTMLElement} */ (ROW.content.firstElementChild?.cloneNode(true)), fill });
-    this.#scroll = new Scroll(this.find('log'), () => {});
+    this.#rows = new Rows(this.find('list'), { key: ({ id }) => String(id), make: makeRow, change: fill });
+    this.#scroll = new PinnedScroll(this.find('log'));
     this.find('clear').addEventListener('click', () => this.clear());
     this.find('connect').addEventListener('click', () => this.connect());
   }
@@ -131,18 +130,18 @@ export class MessageStream extends ViewElement {
     /** @type {HTMLButtonElement} */ (this.find('clear')).disabled = !messages.length;
     this.find('empty').hidden = messages.length > 0;
     this.find('log').setAttribute('aria-label', this.getAttribute('label') ?? 'Messages');
-    this.#scroll.around(() => this.#rows.draw(messages.map((message) => this.#item(message))));
-  }
-
-  /** @param {import('../views/session.js').SessionMessage} message */
-  #item(message) {
-    const item = this.#items.get(message) ?? { ...message, key: String(message.id) };
-    this.#items.set(message, item);
-    return item;
+    this.#scroll.during(this.find('list'), () => this.#rows.draw(messages));
   }
 }
 
-/** @param {HTMLElement} node @param {Item} message */
+/** @param {Message} message */
+function makeRow(message) {
+  const node = /** @type {HTMLElement} */ (ROW.content.firstElementChild?.cloneNode(true));
+  fill(node, message);
+  return node;
+}
+
+/** @param {HTMLElement} node @param {Message} message */
 function fill(node, { content, isFromBot, isHuman, intent, createdAt }) {
   const part = (/** @type {string} */ name) => /** @type {HTMLElement} */ (node.querySelector(name));
   node.dataset.from = isFromBot ? 'bot' : 'human';

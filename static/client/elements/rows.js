@@ -1,49 +1,38 @@
+import { place } from './build.js';
+
 /**
- * The rows of a list, each made once for its key, and changed only when its item is another one.
- * @template {{key: string}} I
+ * The rows of a list, each made once for its key and changed only when its item is another one: so
+ * screen readers hear only what is new, and the focus stays.
+ * @template I
  */
 export class Rows {
-  /** @type {Map<string, {node: HTMLElement, item: I, follows: boolean}>} */
+  /** @type {Map<string, {node: HTMLElement, item: I}>} */
   #rows = new Map();
   #list;
-  #make;
-  #fill;
-  #follows;
+  #how;
 
   /**
-   * @param {HTMLElement} list
-   * @param {{make: () => HTMLElement, fill: (node: HTMLElement, item: I, follows: boolean) => void,
-   *   follows?: (item: I, before: I) => boolean}} how `follows`: whether a row belongs to the one before
+   * @param {Element} list
+   * @param {{key: (item: I) => string, make: (item: I) => HTMLElement, change: (node: HTMLElement, item: I) => void,
+   *   same?: (item: I, before: I) => boolean}} how `same`: whether they look the same
    */
-  constructor(list, { make, fill, follows = () => false }) {
+  constructor(list, how) {
     this.#list = list;
-    this.#make = make;
-    this.#fill = fill;
-    this.#follows = follows;
+    this.#how = how;
   }
 
   /** @param {readonly I[]} items */
   draw(items) {
-    const keys = new Set(items.map(({ key }) => key));
-    for (const [key, { node }] of this.#rows) {
-      if (!keys.has(key)) {
-        node.remove();
-        this.#rows.delete(key);
-      }
-    }
-    let next = this.#list.firstElementChild;
-    items.forEach((item, index) => {
-      const node = this.#row(item, index > 0 && this.#follows(item, items[index - 1]));
-      if (node === next) next = next.nextElementSibling;
-      else this.#list.insertBefore(node, next);
-    });
+    const before = this.#rows;
+    this.#rows = new Map(items.map((item) => [this.#how.key(item), this.#row(item, before.get(this.#how.key(item)))]));
+    place(this.#list, [...this.#rows.values()].map(({ node }) => node));
   }
 
-  /** @param {I} item @param {boolean} follows */
-  #row(item, follows) {
-    const row = this.#rows.get(item.key) ?? { node: this.#make(), item: null, follows };
-    if (row.item !== item || row.follows !== follows) this.#fill(row.node, item, follows);
-    this.#rows.set(item.key, { node: row.node, item, follows });
-    return row.node;
+  /** @param {I} item @param {{node: HTMLElement, item: I}} [known] */
+  #row(item, known) {
+    const { make, change, same = Object.is } = this.#how;
+    if (!known) return { node: make(item), item };
+    if (!same(item, known.item)) change(known.node, item);
+    return { node: known.node, item };
   }
 }

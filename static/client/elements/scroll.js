@@ -1,39 +1,52 @@
 const NEAR_PX = 48;
 
-/** Keeps a list at its end while its reader is there, and what they read in its place while not. */
-export class Scroll {
-  atEnd = true;
+/**
+ * Keeps a scrolling list where its reader is: at the end while they are at the end, else on the
+ * row they are looking at, whatever is put in above or below it.
+ */
+export class PinnedScroll {
   #box;
+  #pinned = true;
 
-  /** @param {HTMLElement} box @param {() => void} onChange the reader has come to the end, or left it */
-  constructor(box, onChange) {
+  /** @param {HTMLElement} box the scrolling element @param {AbortSignal} [signal] ends the watching */
+  constructor(box, signal) {
     this.#box = box;
-    box.addEventListener('scroll', () => {
-      const atEnd = box.scrollHeight - box.scrollTop - box.clientHeight < NEAR_PX;
-      if (atEnd === this.atEnd) return;
-      this.atEnd = atEnd;
-      onChange();
-    }, { passive: true });
-    new ResizeObserver(() => this.atEnd && this.toEnd()).observe(box);
+    box.addEventListener('scroll', () => { this.#pinned = this.#nearEnd(); }, { signal, passive: true });
+    const resized = new ResizeObserver(() => { if (this.#pinned) this.toEnd(); });
+    for (const watched of [box, ...box.children]) resized.observe(watched); // what is in it grows later, too
+    signal?.addEventListener('abort', () => resized.disconnect());
+  }
+
+  get pinned() {
+    return this.#pinned;
   }
 
   toEnd() {
+    this.#pinned = true;
     this.#box.scrollTop = this.#box.scrollHeight;
   }
 
-  /** @param {() => void} change of the list */
-  around(change) {
-    const box = this.#box;
-    const { top } = box.getBoundingClientRect();
-    const read = this.atEnd ? null : rowAt(box, top);
-    const before = read?.getBoundingClientRect().top ?? 0;
+  /**
+   * Runs `change` on the rows of `list` and puts the reader back.
+   * @param {Element} list
+   * @param {() => void} change
+   */
+  during(list, change) {
+    const anchor = this.#pinned ? null : this.#firstVisible(list);
+    const before = anchor?.getBoundingClientRect().top ?? 0;
     change();
-    if (this.atEnd) this.toEnd();
-    else if (read?.isConnected) box.scrollTop += read.getBoundingClientRect().top - before;
+    if (this.#pinned) this.toEnd();
+    else if (anchor?.isConnected) this.#box.scrollTop += anchor.getBoundingClientRect().top - before;
   }
-}
 
-/** @param {HTMLElement} box @param {number} top */
-function rowAt(box, top) {
-  return [...box.querySelectorAll('li')].find((row) => row.getBoundingClientRect().bottom > top);
+  #nearEnd() {
+    const { scrollHeight, scrollTop, clientHeight } = this.#box;
+    return scrollHeight - scrollTop - clientHeight < NEAR_PX;
+  }
+
+  /** @param {Element} list */
+  #firstVisible(list) {
+    const { top } = this.#box.getBoundingClientRect();
+    return [...list.children].find((row) => row.getBoundingClientRect().bottom > top);
+  }
 }

@@ -1,6 +1,7 @@
 import { sharedView } from '../views/clients.js';
 import { TaskView } from '../views/task.js';
 import { make, template } from './build.js';
+import { CONTROLS } from './controls-style.js';
 import { reflect, ViewElement } from './element.js';
 import { BASE } from './styles.js';
 
@@ -39,14 +40,14 @@ const WORDS = { pending: 'Waiting to start', running: 'Running', completed: 'Com
  */
 export class TaskProgress extends ViewElement {
   static attributes = ['task-id', 'label', 'cancellable'];
-  static styles = [BASE, STYLE];
+  static styles = [BASE, CONTROLS, STYLE];
   static template = template(
     make('div', { class: 'top' }, make('h2', { id: 'title', part: 'title' }), make('span', { id: 'percent', part: 'percent', 'aria-hidden': 'true' })),
     make('div', { id: 'bar', part: 'bar', role: 'progressbar', 'aria-labelledby': 'title', 'aria-valuemin': '0', 'aria-valuemax': '100' }),
     make('div', { class: 'bottom quiet' },
       make('span', { id: 'word', part: 'state', role: 'status' }),
       make('span', { id: 'left', part: 'time-left' }),
-      make('button', { id: 'cancel', part: 'cancel', type: 'button', hidden: true }, 'Cancel'),
+      make('button', { id: 'cancel', class: 'button small', part: 'cancel', type: 'button', hidden: true }, 'Cancel'),
       make('span', { id: 'done', hidden: true }, make('slot')),
     ),
   );

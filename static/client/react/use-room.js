@@ -21,6 +21,7 @@ export function useRoom(roomId, { username, history, client: given, onMessage } 
   }, [client, roomId, username, history]);
   useTold(view, { message: onMessage });
   const state = useView(view);
-  const { send, edit, remove, typing, loadOlder, retry, discard, reconnect } = view;
-  return { ...state, send, edit, remove, typing, loadOlder, retry, discard, reconnect };
+  const { send, edit, remove, typing, loadOlder, fillGap, retry, discard, stopReply, askAgain, checkMute, refresh, reconnect, hurry } = view;
+  const acts = { send, edit, remove, typing, loadOlder, fillGap, retry, discard, stopReply, askAgain, checkMute, refresh, reconnect, hurry };
+  return { ...state, ...acts };
 }

@@ -1,54 +1,43 @@
 import { asHttpError } from '../http.js';
 import { roomPath } from '../room.js';
 import { enteredAs } from './clients.js';
-import { sentence } from './sentences.js';
+import { joined, left } from './members.js';
+import { Rights } from './rights.js';
+import { RoomLog } from './room-log.js';
+import { BEGINNING } from './room-state.js';
+import { roomSentence } from './sentences.js';
 import { Store } from './store.js';
-import { Timeline } from './timeline.js';
 import { Typists } from './typists.js';
 
 const HISTORY = 50;
 const TYPING_EVERY_MS = 2500; // the server tells it on once in two seconds
+const RENEWED = 'renewed'; // left only to come in as who the user is now
 
 /**
+ * @typedef {import('./members.js').Member} Member
+ * @typedef {import('./room-state.js').RoomState} RoomState
  * @typedef {import('./timeline.js').Message} Message
- * @typedef {{userId: string, username: string, guest?: boolean}} Member `guest`: came in without a password
- *
- * @typedef {object} RoomState
- * @property {import('../connection.js').LineState['state']} state
- * @property {string} [reason] of `waiting`, `polling` and `closed`
- * @property {number} [retryAt] of `waiting`: milliseconds since 1970
- * @property {readonly Message[]} messages oldest first
- * @property {readonly Member[]} members
- * @property {number} onlineCount
- * @property {readonly string[]} typingUsers names of the others who type
- * @property {boolean} hasOlder whether `loadOlder` may find more
- * @property {Member | null} user who this is, once known
- * @property {boolean} degraded the server is without its database or bus
- * @property {string | null} error why it is closed, for a person
  */
 
-/** @type {RoomState} */
-const BEGINNING = {
-  state: 'connecting', reason: undefined, retryAt: undefined, messages: [], members: [], onlineCount: 0,
-  typingUsers: [], hasOlder: false, user: null, degraded: false, error: null,
-};
-
-/** A room as a page shows it. @extends {Store<RoomState>} */
+/**
+ * A room as a page shows it. Tells `message` with each message of the log, once; `replay` when what
+ * comes now was said before; `gap` when messages are missing that cannot be had now; `refused` with
+ * `draft` and `error`.
+ * @extends {Store<RoomState>}
+ */
 export class RoomView extends Store {
   #client;
   #roomId;
   #username;
   #history;
-  #timeline = new Timeline();
+  /** @type {RoomLog} */
+  #log;
+  /** @type {Rights} */
+  #rights;
   #typists;
   /** @type {import('../room.js').Room | null} */
   #room = null;
   #aborter = new AbortController();
-  /** Events that came while the messages were read anew. @type {(() => void)[] | null} */
-  #held = null;
-  #loading = false;
-  /** As the server said; until then, what the number of messages suggests. @type {boolean | null} */
-  #hasOlder = null;
   #typedAt = -Infinity;
 
   /**
@@ -63,13 +52,15 @@ export class RoomView extends Store {
     this.#roomId = roomId;
     this.#username = username;
     this.#history = history;
+    this.#log = this.#newLog();
+    this.#rights = this.#newRights();
     this.#typists = new Typists(client.clock, (typingUsers) => this.change({ typingUsers }));
   }
 
   start() {
     this.#aborter = new AbortController();
-    this.#timeline = new Timeline();
-    this.#hasOlder = null;
+    this.#log = this.#newLog();
+    this.#rights = this.#newRights();
     this.change(BEGINNING);
     this.#begin(this.#aborter.signal);
   }
@@ -78,43 +69,46 @@ export class RoomView extends Store {
     this.#aborter.abort();
     this.#room?.close();
     this.#room = null;
-    this.#held = null;
+    this.#log.end();
     this.#typists.clear();
   }
 
   /** Says something, shown at once. @param {string} text @returns {string | null} its clientMessageId */
-  send = (text) => {
-    if (!this.#room || !text.trim()) return null;
-    const draft = this.#room.send(text);
-    this.#timeline.queue(draft, this.#name());
-    this.#show();
-    return draft.clientMessageId;
-  };
+  send = (text) => (text.trim() ? this.#send(text) : null);
 
   /** Sends a failed one again. @param {string} clientMessageId */
   retry = (clientMessageId) => {
-    const message = this.#timeline.unqueue(clientMessageId);
-    if (message) this.send(message.message);
+    const message = this.#room && this.#log.timeline.unqueue(clientMessageId);
+    if (message) this.#send(message.message, clientMessageId);
   };
 
   /** Forgets a failed one. @param {string} clientMessageId */
-  discard = (clientMessageId) => {
-    this.#timeline.unqueue(clientMessageId);
-    this.#show();
-  };
+  discard = (clientMessageId) => this.#log.change((timeline) => timeline.unqueue(clientMessageId));
 
   /** @param {string} id @param {string} text @throws {import('../http.js').HttpError} */
   edit = async (id, text) => {
-    const message = await this.#call('PATCH', `/messages/${id}`, { message: text });
-    this.#timeline.edit({ messageId: id, message: message.message, timestamp: message.editedAt });
-    this.#show();
+    const message = await this.#call('PATCH', `/messages/${encodeURIComponent(id)}`, { message: text });
+    const edit = { messageId: id, message: message.message, timestamp: message.editedAt };
+    this.#log.change((timeline) => timeline.edit(edit));
   };
 
   /** @param {string} id @throws {import('../http.js').HttpError} */
   remove = async (id) => {
-    await this.#call('DELETE', `/messages/${id}`);
-    this.#timeline.remove(id);
-    this.#show();
+    await this.#call('DELETE', `/messages/${encodeURIComponent(id)}`);
+    this.#log.change((timeline) => timeline.remove(id));
+  };
+
+  /** Ends a reply that is being written. @param {string} messageId @throws {import('../http.js').HttpError} */
+  stopReply = (messageId) => this.#client.call('DELETE', replyPath(messageId));
+
+  /**
+   * Has the assistant answer the same question again, for everybody.
+   * @param {string} messageId @throws {import('../http.js').HttpError}
+   */
+  askAgain = async (messageId) => {
+    this.#log.timeline.expectReply();
+    const answer = await this.#client.call('POST', `${replyPath(messageId)}/regenerate`, { body: {} });
+    answer.body?.cancel().catch(() => {}); // it comes by the room
   };
 
   /** To be called for each key: tells the others as often as they need to know. */
@@ -122,26 +116,40 @@ export class RoomView extends Store {
     const now = this.#client.clock.now();
     if (now - this.#typedAt < TYPING_EVERY_MS || this.#room?.state.state !== 'open') return;
     this.#typedAt = now;
-    this.#room.typing().catch(() => {}); // a nicety
+    this.#room.typing().catch((error) => this.#rights.learn(asHttpError(error)));
   };
 
-  /** Puts older messages in front. @returns {Promise<void>} @throws {import('../http.js').HttpError} */
-  loadOlder = async () => {
-    const { signal } = this.#aborter;
-    const room = this.#room;
-    if (this.#loading || !room) return;
-    this.#loading = true;
-    const before = this.#timeline.oldestId;
+  /**
+   * Nothing tells of the end of a mute; the call that tells of typing is refused while it lasts.
+   * @returns {Promise<boolean>} whether it is over
+   * @throws {import('../http.js').HttpError}
+   */
+  checkMute = async () => {
     try {
-      const { messages, hasMore } = await room.history({ before, limit: HISTORY });
-      if (signal.aborted || this.#timeline.oldestId !== before) return; // in front of what is shown now they leave a hole
-      this.#timeline.prepend(messages);
-      this.#timeline.trimmed = false;
-      this.#hasOlder = hasMore;
-      this.#show();
-    } finally {
-      this.#loading = false;
+      await this.#room?.typing();
+      this.change({ muted: false });
+    } catch (thrown) {
+      const error = asHttpError(thrown);
+      this.#rights.learn(error);
+      if (error.code !== 'muted') throw error;
     }
+    return !this.get().muted;
+  };
+
+  /** Puts older messages in front, or into the last gap. @throws {import('../http.js').HttpError} */
+  loadOlder = () => this.#log.loadOlder();
+
+  /** Asks at once for messages that are missing. */
+  fillGap = () => this.#log.fillGap();
+
+  /** Keeps what is far back, while somebody reads it. @param {boolean} readBack */
+  keepOlder = (readBack) => this.#log.keepOlder(readBack);
+
+  /** Asks for what no event tells: the room's title and rules, and what the user may do here. */
+  refresh = async () => {
+    const { signal } = this.#aborter;
+    const room = await this.#rights.refresh();
+    if (room && !signal.aborted && this.get().state === 'polling') this.#meet(room); // polls bring no comings and goings
   };
 
   /** Opens it again after it was closed. */
@@ -153,6 +161,21 @@ export class RoomView extends Store {
       this.stop();
       this.start();
     }
+  };
+
+  /** Comes in again as who the user is by now: a guest who has become an account. */
+  renew = () => {
+    if (this.get().state === 'closed') return;
+    this.#room?.close(RENEWED);
+    this.#room?.open();
+  };
+
+  /** Does not wait any longer before the next try to connect. */
+  hurry = () => this.#room?.poke();
+
+  /** Tells the others at once that the user goes, else they hear it after the server's grace. */
+  leave = () => {
+    this.#room?.leave().catch(() => {});
   };
 
   /** @param {AbortSignal} signal */
@@ -173,91 +196,110 @@ export class RoomView extends Store {
     const room = this.#client.room(this.#roomId, { username: user?.username ?? this.#username, history: this.#history });
     this.#room = room;
     if (user) this.#know(user);
-    for (const draft of room.outbox.waiting) this.#timeline.queue(draft, this.#name());
+    for (const draft of room.outbox.waiting) this.#log.timeline.queue(draft, this.#name());
     for (const [type, heed] of Object.entries(this.#heeds)) {
       room.addEventListener(type, (event) => heed(/** @type {CustomEvent} */ (event).detail), { signal });
     }
-    this.#show();
+    this.#log.show();
   }
 
   /** What each event of the room changes. @type {Record<string, (detail: any) => void>} */
   #heeds = {
-    state: ({ state, reason, retryAt }) => {
-      const error = state === 'closed' ? sentence(reason) : null;
-      this.change({ state, reason, retryAt, error });
-      if (state !== 'open') this.#typists.clear();
-    },
+    state: (state) => this.#onState(state),
     system: (system) => this.#onSystem(system),
-    presence: ({ onlineCount, members }) => this.change({ onlineCount, ...(members && { members }) }),
-    'user-joined': ({ userId, username, guest, onlineCount }) => {
-      const member = { userId, username, ...(guest && { guest }) };
-      const members = [...this.get().members.filter(otherThan(userId, username)), member];
-      this.change({ members, onlineCount });
+    presence: (presence) => this.#meet(presence),
+    'user-joined': (who) => {
+      this.#meet({ members: joined(this.get().members, who), onlineCount: who.onlineCount });
+      this.#log.apply(() => this.#log.timeline.notice('joined', who));
     },
-    'user-left': ({ userId, username, onlineCount }) => {
-      this.change({ members: this.get().members.filter(otherThan(userId, username)), onlineCount });
-      this.#typists.remove(username);
+    'user-left': (who) => {
+      this.#meet({ members: left(this.get().members, who), onlineCount: who.onlineCount });
+      this.#typists.remove(who.username);
+      this.#log.apply(() => this.#log.timeline.notice('left', who));
     },
-    'room-message': (message) => this.#onLog(() => {
-      if (!this.#timeline.add(message)) return;
-      this.#typists.remove(message.username);
-      this.tell('message', message);
-    }),
-    'message-edited': (edit) => this.#onLog(() => this.#timeline.edit(edit)),
-    'message-deleted': ({ messageId }) => this.#onLog(() => this.#timeline.remove(messageId)),
-    'bot-chunk': (piece) => this.#onLog(() => this.#timeline.chunk(piece)),
+    'room-message': (message) => {
+      let told = false; // it may be applied once more, behind messages that were read anew
+      this.#log.apply(() => {
+        if (!this.#log.timeline.add(message)) return;
+        this.#typists.remove(message.username);
+        if (!told) this.tell('message', message);
+        told = true;
+      });
+    },
+    'message-edited': (edit) => this.#log.apply(() => this.#log.timeline.edit(edit)),
+    'message-deleted': ({ messageId }) => this.#log.apply(() => this.#log.timeline.remove(messageId)),
+    'bot-chunk': (piece) => this.#log.apply(() => this.#log.timeline.chunk(piece)),
     typing: ({ userId, username }) => {
-      if (String(userId) !== this.#timeline.userId) this.#typists.add(username);
+      if (String(userId) !== this.#log.timeline.userId) this.#typists.add(username);
     },
-    status: ({ degraded }) => this.change({ degraded }),
+    status: ({ degraded, reason }) => this.change({ degraded, degradedReason: reason }),
     sent: ({ draft, answer }) => this.#onQueued(draft, { state: 'sent', id: answer.id, timestamp: answer.timestamp }),
-    delayed: ({ draft }) => this.#onQueued(draft, { state: 'waiting' }),
-    failed: ({ draft, error }) => this.#onQueued(draft, { state: 'failed', error: error.message }),
+    delayed: ({ draft, error }) => this.#onQueued(draft, { state: 'waiting' }, error),
+    failed: ({ draft, error }) => {
+      this.#onQueued(draft, { state: 'failed', error: error.message }, error);
+      this.tell('refused', { draft, error });
+    },
   };
+
+  /** @param {import('../connection.js').LineState} state */
+  #onState({ state, reason, retryAt }) {
+    if (reason === RENEWED) return; // it comes in again at once
+    this.change({ state, reason, retryAt, error: state === 'closed' ? roomSentence(reason) : null });
+    if (state !== 'open') this.#typists.clear();
+    if (state === 'polling') this.refresh();
+  }
 
   /** @param {any} system */
   #onSystem({ userId, username, members, onlineCount, recovered }) {
     if (userId !== undefined) this.#know({ userId, username });
-    if (members) this.change({ members, onlineCount, degraded: false });
-    if (!recovered) this.#reload();
+    if (members) this.#meet({ members, onlineCount });
+    this.change({ degraded: false, degradedReason: undefined });
+    this.tell('replay');
+    if (!recovered || !this.get().room) this.refresh();
+    if (!recovered) this.#log.begin();
   }
 
-  /**
-   * The position was lost: what is shown is not joined to what comes. Where the messages cannot be
-   * had, it begins with what comes, and `loadOlder` gives what was before.
-   */
-  async #reload() {
-    const room = this.#room;
-    if (!room) return;
-    const held = (this.#held = /** @type {(() => void)[]} */ ([]));
-    const page = await room.history({ limit: this.#history || HISTORY }).catch(() => ({ messages: [], hasMore: true }));
-    if (this.#held !== held) return;
-    this.#held = null;
-    this.#timeline.reset(page.messages);
-    this.#hasOlder = page.hasMore;
-    for (const apply of held) apply();
-    this.#show();
+  /** Who is there: all of it, or only how many. @param {{members?: readonly Member[], onlineCount: number}} presence */
+  #meet({ members, onlineCount }) {
+    this.change({ onlineCount, ...(members && { members }) });
   }
 
-  /** @param {() => void} apply a change of the messages */
-  #onLog(apply) {
-    if (this.#held) {
-      this.#held.push(apply);
-      return;
-    }
-    apply();
-    this.#show();
+  #newRights() {
+    const { signal } = this.#aborter;
+    return new Rights(this.#client, roomPath(this.#roomId), (part) => signal.aborted || this.change(part));
   }
 
-  /** @param {import('../outbox.js').Draft} draft @param {Partial<Message>} change */
-  #onQueued({ clientMessageId }, change) {
-    this.#timeline.changeQueued(clientMessageId, change);
-    this.#show();
+  #newLog() {
+    const { signal } = this.#aborter;
+    return new RoomLog({
+      clock: this.#client.clock,
+      history: this.#history,
+      ask: async (page) => (await this.#room?.history(page)) ?? { messages: [], hasMore: true },
+      onReplay: () => this.tell('replay'),
+      onGap: () => this.tell('gap'),
+      onChange: (part) => signal.aborted || this.change(part),
+    });
+  }
+
+  /** @param {string} text @param {string} [clientMessageId] of one that was not sent: it arrives once */
+  #send(text, clientMessageId) {
+    if (!this.#room) return null;
+    const draft = this.#room.outbox.add(text, clientMessageId);
+    this.#log.timeline.queue(draft, this.#name());
+    this.#log.show();
+    this.#rights.sent();
+    return draft.clientMessageId;
+  }
+
+  /** @param {import('../outbox.js').Draft} draft @param {Partial<Message>} change @param {import('../http.js').HttpError} [error] */
+  #onQueued({ clientMessageId }, change, error) {
+    this.#log.change((timeline) => timeline.changeQueued(clientMessageId, change));
+    if (error) this.#rights.learn(error);
   }
 
   /** @param {Member} user */
   #know({ userId, username }) {
-    this.#timeline.userId = String(userId);
+    this.#log.timeline.userId = String(userId);
     const known = this.get().user;
     if (known?.userId !== userId || known.username !== username) this.change({ user: { userId, username } });
   }
@@ -266,19 +308,13 @@ export class RoomView extends Store {
     return this.get().user?.username ?? this.#username ?? '';
   }
 
-  #show() {
-    const { messages } = this.#timeline;
-    const hasOlder = this.#timeline.trimmed || (this.#hasOlder ?? messages.length >= this.#history);
-    this.change({ messages, hasOlder });
-  }
-
   /** @param {string} method @param {string} path @param {object} [body] */
   #call(method, path, body) {
     return this.#client.json(method, roomPath(this.#roomId) + path, { body });
   }
 }
 
-/** @param {string} userId @param {string} username a member is one (userId, username) */
-function otherThan(userId, username) {
-  return (/** @type {Member} */ member) => member.userId !== userId || member.username !== username;
+/** @param {string} messageId */
+function replyPath(messageId) {
+  return `/api/chat/stream/${encodeURIComponent(messageId)}`;
 }

@@ -14,6 +14,22 @@ const SENTENCES = new Map(Object.entries({
   'guests-off': 'Guests are not let in here: sign in first.',
 }));
 
+/** Of a room. */
+const ROOMS = new Map(Object.entries({
+  replaced: 'You opened this room elsewhere, so it is paused here.',
+  kicked: 'A moderator removed you from this room.',
+  banned: 'You are banned from this room.',
+  private: 'This room is for members only now.',
+  left: 'You gave up your membership of this room.',
+  forbidden: 'This room is private. Ask its owner or a moderator for an invite link.',
+  'too-slow': 'Your connection could not keep up with this room.',
+}));
+
+/** Why a room closed, for a person. @param {string} [reason] */
+export function roomSentence(reason = '') {
+  return ROOMS.get(reason) ?? sentence(reason);
+}
+
 /** Why something closed, for a person. @param {string} [reason] */
 export function sentence(reason = '') {
   return SENTENCES.get(reason) ?? `The connection is closed${reason ? ` (${reason})` : ''}.`;

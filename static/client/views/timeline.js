@@ -1,69 +1,122 @@
 const MOST = 1000;
+const MOST_IN_NOTICE = 200;
+const LAST_MS = 8.64e15; // the last moment that a Date can hold
+const QUESTION = /^\s*@ai(?![\w-])/iu;
 
 /**
  * A message as a page shows it. `key` stays the same for its life; `state` is `confirmed` (in the
  * log), `sending`, `waiting` (to be sent again), `sent` (durable, its place not yet known), `failed`,
  * or `streaming` (a reply that is being written). Of a reply: `replyState` says how it ended when it
- * is not whole.
- * @typedef {{key: string, state: string, id?: string, roomId?: string, userId: string, username: string,
- *   message: string, timestamp: number, own: boolean, isFromBot?: boolean, clientMessageId?: string,
- *   messageId?: string, editedAt?: number, guest?: boolean, replyState?: string, error?: string, index?: number}} Message
+ * is not whole, `stoppedBy` who ended it, `place` its place in the queue, `askedBy` whose question it answers.
+ * @typedef {{kind: 'message', key: string, state: string, id?: string, roomId?: string, userId: string,
+ *   username: string, message: string, timestamp: number, own: boolean, isFromBot?: boolean,
+ *   clientMessageId?: string, messageId?: string, editedAt?: number, guest?: boolean, replyState?: string,
+ *   stoppedBy?: string, place?: number, askedBy?: string, error?: string, index?: number}} Message
+ *
+ * Who came and went, many in a row as one.
+ * @typedef {{kind: 'notice', key: string, timestamp: number, people: readonly Coming[]}} Notice
+ * @typedef {{what: 'joined' | 'left', userId: string, username: string}} Coming
+ *
+ * A place where messages may be missing; `trying` while they are asked for.
+ * @typedef {{kind: 'gap', key: string, timestamp: number, trying: boolean}} Gap
+ *
+ * @typedef {Message | Notice | Gap} Entry
  */
 
 /**
  * What a room shows, in order: the log, replies that are being written, own messages on their way.
- * Messages and lists are replaced, never changed.
+ * Entries are replaced, never changed.
  */
 export class Timeline {
   userId = '';
   /** Whether the oldest were dropped. */
   trimmed = false;
-  /** @type {Message[]} */
+  /** Whether somebody reads far back: then nothing is dropped. */
+  readBack = false;
+  /** @type {Entry[]} */
   #log = [];
-  /** @type {Message[]} */
-  #replies = [];
+  /** @type {Map<string, Message>} */
+  #replies = new Map();
   /** @type {Message[]} */
   #pending = [];
   #ids = new Set();
+  /** @type {string[]} whose questions wait for a reply */
+  #asked = [];
+  #answered = new Set();
+  #made = 0;
 
+  /** All of it, with notices and gaps. @returns {Entry[]} */
+  get entries() {
+    return [...this.#log, ...this.#replies.values(), ...this.#pending];
+  }
+
+  /** The messages up to now that follow each other without a gap. @returns {Message[]} */
   get messages() {
-    return [...this.#log, ...this.#replies, ...this.#pending];
+    return /** @type {Message[]} */ (this.entries.slice(this.#start).filter(({ kind }) => kind === 'message'));
   }
 
   get oldestId() {
-    return this.#log.find(({ id }) => id)?.id;
+    return /** @type {Message | undefined} */ (this.#log.slice(this.#start).find((entry) => 'id' in entry && entry.id))?.id;
+  }
+
+  get hasGap() {
+    return this.#start > 0;
+  }
+
+  /** Where the log goes on behind its last gap. */
+  get #start() {
+    return this.#log.map(({ kind }) => kind).lastIndexOf('gap') + 1;
+  }
+
+  /** Messages may be missing behind what there is now. */
+  openGap() {
+    const timestamp = this.#log.at(-1)?.timestamp ?? Date.now();
+    this.#log.push({ kind: 'gap', key: `gap-${this.#made++}`, timestamp, trying: false });
+  }
+
+  /** @param {boolean} trying whether the missing ones are asked for at this moment */
+  markGaps(trying) {
+    this.#log = this.#log.map((entry) => (entry.kind === 'gap' ? { ...entry, trying } : entry));
   }
 
   /** Begins anew with these; what is on its way stays. @param {any[]} messages */
   reset(messages) {
     this.#log = [];
-    this.#replies = [];
+    this.#replies.clear();
     this.#ids.clear();
+    this.#asked = [];
+    this.#answered.clear();
+    this.trimmed = false;
     for (const message of messages) this.add(message);
   }
 
   /** A message of the log. @param {any} message @returns {boolean} false when it was there */
   add(message) {
-    const { clientMessageId, messageId } = message;
-    const own = this.#isOwn(message);
-    if (own && clientMessageId) this.unqueue(clientMessageId);
+    if (message.clientMessageId && this.#isOwn(message)) this.unqueue(message.clientMessageId);
     if (this.#ids.has(message.id)) return false;
-    const draft = (/** @type {Message} */ other) => Boolean(message.isFromBot && messageId && other.messageId === messageId);
-    this.#replies = this.#replies.filter((other) => !draft(other));
-    const log = this.#log.filter((other) => other.id || !draft(other));
     this.#ids.add(message.id);
-    const dropped = log.splice(0, Math.max(0, log.length + 1 - MOST));
-    for (const { id } of dropped) this.#ids.delete(id);
-    this.trimmed ||= dropped.length > 0;
-    this.#log = [...log, this.#confirmed(message)];
+    const askedBy = this.#askerOf(message);
+    this.#log.push(this.#confirmed(message, askedBy));
+    this.trim();
     return true;
   }
 
-  /** Older ones, oldest first. @param {any[]} messages */
+  /** Older ones, oldest first; what stood in front of a gap makes room for them. @param {any[]} messages */
   prepend(messages) {
+    for (const entry of this.#log.splice(0, this.#start)) if ('id' in entry) this.#ids.delete(entry.id);
     const fresh = messages.filter(({ id }) => !this.#ids.has(id));
     for (const { id } of fresh) this.#ids.add(id);
-    this.#log = [...fresh.map((message) => this.#confirmed(message)), ...this.#log];
+    this.#log.unshift(...fresh.map((message) => this.#confirmed(message)));
+    this.trimmed = false;
+  }
+
+  /** Drops the oldest beyond a bound. @returns {boolean} whether there were any */
+  trim() {
+    if (this.readBack) return false;
+    const dropped = this.#log.splice(0, Math.max(0, this.#log.length - MOST));
+    for (const entry of dropped) if ('id' in entry) this.#ids.delete(entry.id);
+    this.trimmed ||= dropped.length > 0;
+    return dropped.length > 0;
   }
 
   /** @param {{messageId: string, message: string, timestamp: number}} edit */
@@ -75,15 +128,16 @@ export class Timeline {
 
   /** @param {string} id */
   remove(id) {
-    this.#log = this.#log.filter((message) => message.id !== id);
-    this.#pending = this.#pending.filter((message) => message.id !== id);
+    const others = (/** @type {Entry} */ entry) => !('id' in entry) || entry.id !== id;
+    this.#log = this.#log.filter(others);
+    this.#pending = this.#pending.filter(others);
   }
 
   /** An own one, shown at once. @param {import('../outbox.js').Draft} draft @param {string} username */
   queue({ clientMessageId, message, sentAt }, username) {
     this.unqueue(clientMessageId);
     const more = { userId: this.userId, username, timestamp: sentAt, own: true, state: 'sending' };
-    this.#pending = [...this.#pending, { key: clientMessageId, clientMessageId, message, ...more }];
+    this.#pending.push({ kind: 'message', key: clientMessageId, clientMessageId, message, ...more });
   }
 
   /** @param {string} clientMessageId @param {Partial<Message>} change */
@@ -98,22 +152,62 @@ export class Timeline {
     return taken;
   }
 
+  /** @param {'joined' | 'left'} what @param {{userId: string, username: string, timestamp: number}} who */
+  notice(what, { userId, username, timestamp }) {
+    const last = this.#log.at(-1);
+    const goesOn = last?.kind === 'notice' && last.people.length < MOST_IN_NOTICE;
+    const notice = goesOn ? last : { kind: /** @type {const} */ ('notice'), key: `notice-${this.#made++}`, timestamp, people: [] };
+    if (goesOn) this.#log.pop();
+    this.#log.push({ ...notice, people: [...notice.people, { what, userId, username }] });
+    this.trim();
+  }
+
   /**
-   * A piece of a reply. One that ended without a message of its own, as a refused one, stays.
-   * @param {{messageId: string, chunk: string, index: number, isFinal?: boolean, reset?: boolean, state?: string}} piece
+   * A piece of a reply. One that ended without a message of its own, as a refused one, stays: only
+   * those who were there know of it.
+   * @param {{messageId: string, chunk: string, index: number, isFinal?: boolean, reset?: boolean, state?: string,
+   *   by?: string, position?: number}} piece
    */
-  chunk({ messageId, chunk, index, isFinal, reset, state }) {
-    if (this.#log.some((message) => message.messageId === messageId)) return;
-    const known = this.#replies.find((message) => message.messageId === messageId);
+  chunk({ messageId, chunk, index, isFinal, reset, state, by, position }) {
+    const known = this.#replies.get(messageId);
+    if (this.#answered.has(messageId) || (!known && this.#ended(messageId))) return;
     if (known && !reset && chunk && index <= (known.index ?? -1)) return;
-    const message = reset || !known ? chunk : known.message + chunk;
-    const reply = known ?? {
-      key: messageId, messageId, userId: '', username: '', timestamp: Date.now(), own: false, isFromBot: true,
+    const next = {
+      ...(known ?? this.#newReply(messageId)), message: reset || !known ? chunk : known.message + chunk, index,
+      replyState: state, stoppedBy: by, place: state === 'queued' ? position : 0, state: isFinal ? 'confirmed' : 'streaming',
     };
-    const next = { ...reply, message, index, replyState: state, state: isFinal ? 'confirmed' : 'streaming' };
-    this.#replies = this.#replies.filter((other) => other !== known);
-    if (isFinal) this.#log = [...this.#log, next];
-    else this.#replies = [...this.#replies, next];
+    this.#replies.delete(messageId);
+    if (isFinal) this.#log.push(next);
+    else this.#replies.set(messageId, next);
+  }
+
+  /** The next reply is one that this user has asked for. */
+  expectReply() {
+    this.#asked.unshift(this.userId);
+  }
+
+  /** @param {string} messageId @returns {Message} */
+  #newReply(messageId) {
+    return {
+      kind: 'message', key: messageId, messageId, userId: 'assistant', username: 'Assistant', timestamp: Date.now(),
+      own: false, isFromBot: true, message: '', state: 'streaming', askedBy: this.#asked.shift(),
+    };
+  }
+
+  /** A reply that has ended, and whose message has not come. @param {string} messageId */
+  #ended(messageId) {
+    return this.#log.find((entry) => entry.kind === 'message' && !entry.id && entry.messageId === messageId);
+  }
+
+  /** Who asked for a reply; replies come in the order of their questions, and no event says more. @param {any} message */
+  #askerOf({ messageId, isFromBot, userId, message }) {
+    if (!isFromBot && QUESTION.test(message)) this.#asked.push(String(userId));
+    if (!isFromBot || !messageId) return undefined;
+    const draft = this.#replies.get(messageId) ?? this.#ended(messageId);
+    this.#replies.delete(messageId);
+    if (draft) this.#log = this.#log.filter((entry) => entry !== draft);
+    this.#answered.add(messageId);
+    return draft?.kind === 'message' ? draft.askedBy : this.#asked.shift();
   }
 
   /** @param {any} message */
@@ -121,15 +215,25 @@ export class Timeline {
     return !isFromBot && String(userId) === this.userId;
   }
 
-  /** @param {any} message @returns {Message} */
-  #confirmed({ state, ...message }) {
+  /**
+   * What is no text or no time would keep every other row from being drawn.
+   * @param {any} message @param {string} [askedBy] @returns {Message}
+   */
+  #confirmed({ state, ...message }, askedBy) {
     const own = this.#isOwn(message);
     const key = (own && message.clientMessageId) || (message.isFromBot && message.messageId) || message.id;
-    return { ...message, key, own, state: 'confirmed', replyState: state };
+    const { username, message: text, timestamp } = message;
+    const at = Math.abs(timestamp) <= LAST_MS ? timestamp : Date.now();
+    const shown = { username: String(username ?? ''), message: String(text ?? ''), timestamp: at };
+    return { ...message, ...shown, kind: 'message', key, own, state: 'confirmed', replyState: state, askedBy };
   }
 }
 
-/** @param {Message[]} messages @param {'id' | 'clientMessageId'} name @param {string} value @param {Partial<Message>} change */
-function changed(messages, name, value, change) {
-  return messages.map((message) => (message[name] === value ? { ...message, ...change } : message));
+/**
+ * @template {Entry} E
+ * @param {E[]} entries @param {'id' | 'clientMessageId'} name @param {string} value @param {Partial<Message>} change
+ * @returns {E[]}
+ */
+function changed(entries, name, value, change) {
+  return entries.map((entry) => (name in entry && /** @type {any} */ (entry)[name] === value ? { ...entry, ...change } : entry));
 }

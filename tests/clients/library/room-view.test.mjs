@@ -77,3 +77,60 @@ test('who joins as a guest is told apart', async (t) => {
   await until(() => view.get().members.length === 1);
   assert.deepEqual(view.get().members, [{ userId: '8', username: 'Bob', guest: true }]);
 });
+
+test('what is missing is a gap among the entries until it is closed, and each message is told once', async (t) => {
+  let down = true;
+  const { view, streams } = await scene(t, (request, response) => {
+    if (down) refuse(response, 404, 'gone');
+    else json(response, { messages: [said(2), said(5), said(9)], hasMore: true });
+  });
+  const told = [];
+  view.addEventListener('message', ({ detail }) => told.push(detail.message));
+  streams[0].send('system', system(true), { id: 'e-0', retry: 100 });
+  streams[0].send('room-message', said(1), { id: 'e-1' });
+  await until(() => told.length === 1);
+  streams[0].end();
+  await until(() => streams.length === 2);
+  streams[1].send('system', system(false), { id: 'e-8' });
+  streams[1].send('room-message', said(9), { id: 'e-9' });
+  await until(() => texts(view).includes('9'));
+  assert.deepEqual(view.get().entries.map(({ kind }) => kind), ['message', 'gap', 'message']);
+  streams[1].send('room-message', said(10), { id: 'e-10' });
+  await until(() => texts(view).includes('10'));
+  down = false;
+  view.fillGap();
+  await until(() => view.get().entries.every(({ kind }) => kind === 'message'));
+  assert.deepEqual(texts(view), ['2', '5', '9', '10']);
+  assert.deepEqual(told, ['1', '9', '10']);
+});
+
+test('comings and goings are entries, many in a row one; they are no messages', async (t) => {
+  const { view, streams } = await scene(t, (request, response) => json(response, {}));
+  const bob = { userId: '8', username: 'Bob', timestamp: 5 };
+  streams[0].send('system', system(true), { id: 'e-0' });
+  streams[0].send('user-joined', { ...bob, onlineCount: 2 });
+  streams[0].send('user-left', { ...bob, onlineCount: 1 });
+  streams[0].send('room-message', said(1), { id: 'e-1' });
+  await until(() => texts(view).length === 1);
+  const [notice] = view.get().entries;
+  assert.deepEqual(notice.people.map(({ what }) => what), ['joined', 'left']);
+  assert.deepEqual(texts(view), ['1']);
+});
+
+test('slow mode counts from a message, and from a refusal; moderators need not wait', async (t) => {
+  const rules = { title: null, private: false, slowMode: 30, role: 'none' };
+  const { view, streams } = await scene(t, (request, response) => {
+    if (request.method === 'GET') json(response, rules);
+    else json(response, { id: 'e-9', timestamp: 9 });
+  });
+  streams[0].send('system', system(true), { id: 'e-0' });
+  await until(() => view.get().room);
+  assert.equal(view.get().pausedUntil, 0);
+  view.send('one');
+  assert.ok(view.get().pausedUntil > Date.now() + 25_000);
+  rules.role = 'moderator';
+  await view.refresh();
+  const { moderates, pausedUntil } = view.get();
+  view.send('two');
+  assert.deepEqual([moderates, view.get().pausedUntil], [true, pausedUntil]);
+});

@@ -78,3 +78,30 @@ test('the oldest are dropped beyond a bound, and can be fetched again', () => {
   timeline.prepend([message('1-1'), message('1-2'), message('1-3')]);
   assert.deepEqual(timeline.messages.slice(0, 4).map(({ id }) => id), ['1-1', '1-2', '1-3', '1-4']);
 });
+
+test('nothing is dropped while somebody reads far back', () => {
+  const timeline = timelineOf();
+  timeline.readBack = true;
+  for (let n = 0; n < 1003; n += 1) timeline.add(message(`1-${n}`));
+  assert.equal(timeline.messages.length, 1003);
+  timeline.readBack = false;
+  assert.deepEqual([timeline.trim(), timeline.messages.length], [true, 1000]);
+});
+
+test('a reply is known by whose question it answers', () => {
+  const timeline = timelineOf(message('1-1', { message: '@ai hello' }), message('1-2', { userId: 'ada', message: '@ai me, too' }));
+  timeline.chunk({ messageId: 'r', chunk: 'Hi', index: 0, state: 'queued', position: 3 });
+  timeline.chunk({ messageId: 's', chunk: 'Hi', index: 0 });
+  timeline.add(message('1-3', { isFromBot: true, messageId: 'r' }));
+  const replies = timeline.messages.filter(({ isFromBot }) => isFromBot);
+  assert.deepEqual(replies.map(({ messageId, askedBy, place }) => [messageId, askedBy, place]), [['r', 'bob', undefined], ['s', 'ada', 0]]);
+});
+
+test('older messages fill the gap that is shown', () => {
+  const timeline = timelineOf(message('1-1'));
+  timeline.openGap();
+  timeline.add(message('1-8'));
+  assert.deepEqual([texts(timeline), timeline.oldestId, timeline.hasGap], [['text 1-8'], '1-8', true]);
+  timeline.prepend([message('1-6'), message('1-7')]);
+  assert.deepEqual([texts(timeline), timeline.hasGap], [['text 1-6', 'text 1-7', 'text 1-8'], false]);
+});

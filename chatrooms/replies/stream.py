@@ -1,0 +1,295 @@
+"""A reply as a topic, in each form in which it is read: frames are made once and shared by all its readers.
+
+What the topic's tail does not hold is read from the reply, running or ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+
+import msgspec
+
+from chatrooms import names
+from chatrooms.errors import BadRequest, Forbidden, NotFound, Problem
+from chatrooms.identity import Identity
+from chatrooms.limits import Quotas
+from chatrooms.log.event import Event
+from chatrooms.replies.jobs import Replies
+from chatrooms.replies.reply import END, ERROR, FORMS, LAST_EVENT, Ending, Form, Reply
+from chatrooms.rooms.messages import Messages
+from chatrooms.rooms.policy import Policy
+from chatrooms.rooms.rules import Rank
+from chatrooms.streams.hub import Hub, Owner
+from chatrooms.streams.opening import RETRY_MS, Fields, StreamKind
+from chatrooms.streams.resume import First, Start
+from chatrooms.streams.stream import Stream
+from chatrooms.streams.topic import Batch, Topic
+
+KEPT = 200  # frames, and up to twice as many: slower readers are served from the reply, which is in memory
+TICK = 1.0  # seconds between two looks at who may still read the replies of rooms
+
+_INDEX = re.compile(r"-?[0-9]{1,9}\Z", re.ASCII)
+
+
+class ReplyTopic(Topic):
+    """The tail of one reply in one form.
+
+    A reader may be ahead of it: it has read on the node that writes the reply, whose row is behind.
+    """
+
+    __slots__ = ()
+    in_log = False
+
+    def durable_after(self, position: int) -> Batch:
+        batch = super().durable_after(position)
+        ahead = position - self.last
+        return batch._replace(cursor=self.end + ahead) if ahead > 0 else batch
+
+    def append(self, frame: bytes, seq: int, final: bool = False) -> None:
+        super().append(frame, seq, final)
+        if len(self._entries) > 2 * KEPT:
+            self._drop_before(KEPT)
+
+
+class Feed:
+    """Brings a reply to its topic in one form, as long as somebody reads that."""
+
+    def __init__(self, hub: Hub, name: str, reply: Reply, form: Form) -> None:
+        self.reply = reply
+        self.form = form
+        self._hub = hub
+        self._given = len(reply.pieces)  # chunks that the topic was given, or finds in the reply
+        self._ended = reply.ending is not None
+        self._position = reply.position
+        floor = END if self._ended else self._given
+        self.topic = hub.add(ReplyTopic(name, floor, form, partial(read, reply, form)))
+
+    def turn_to(self, reply: Reply) -> None:
+        """Goes on with what was found of the same reply later: its row may have been rewritten meanwhile."""
+        old, self.reply = self.reply, reply
+        self.topic.read = partial(read, reply, self.form)
+        for _ in self._hub.readers(self.topic.name):
+            old.leave(self.on_change)
+            reply.enter(self.on_change)
+        if reply.pieces[: self._given] != old.pieces[: self._given]:
+            self.topic.forget()
+        self.on_change()
+
+    def on_change(self) -> None:
+        """The reply has grown, moved in the queue or ended."""
+        reply = self.reply
+        if reply.position not in (0, self._position):
+            self._hub.send_ephemeral(self.topic.name, self.form.queued(reply))
+        self._position = reply.position
+        for index in range(self._given, len(reply.pieces)):
+            self._give(self.form.chunk(reply, index))
+        self._given = max(self._given, len(reply.pieces))
+        if reply.ending is not None and not self._ended:
+            self._ended = True
+            for stream in self._hub.readers(self.topic.name):  # those that are ahead wait for no more than this
+                stream.cursor = min(stream.cursor, self.topic.end)
+            for event in self.form.endings(reply.ending, bool(reply.pieces)):
+                self._give(event)
+
+    def _give(self, event: Event) -> None:
+        self._hub.append(self.topic, self._hub.frame(event, self.form), event.seq, event.type in self.form.ends)
+
+
+async def read(reply: Reply, form: Form, after: int, limit: int) -> tuple[Sequence[Event], int]:
+    """The next chunks of a reply, and its ending after the last; and up to where they are all."""
+    events = [form.chunk(reply, index) for index in range(after, min(after + limit, len(reply.pieces)))]
+    if reply.ending is not None and after + limit > len(reply.pieces):
+        endings = form.endings(reply.ending, bool(reply.pieces))
+        events = [*events, *(event for event in endings if event.seq > after)][:limit]
+    return events, events[-1].seq if events else after
+
+
+class ReplyRights:
+    """A private reply is its author's; one in a room is read by the room, and ended by its moderators too."""
+
+    def __init__(self, policy: Policy, messages: Messages, quotas: Quotas) -> None:
+        self._policy = policy
+        self._messages = messages
+        self._quotas = quotas
+
+    async def check_read(self, who: Identity, reply: Reply) -> None:
+        """Raises NotFound for private replies of others, Forbidden for those in rooms closed to one."""
+        if reply.row.room_id is not None:
+            await self._policy.readable(who, reply.row.room_id)
+        elif reply.row.user_id != who.user_id and not who.trusted:
+            raise NotFound("not-found", "There is no such reply.")
+
+    async def check_stop(self, who: Identity, reply: Reply) -> None:
+        """Raises NotFound; Forbidden for others than the author and moderators."""
+        await self.check_read(who, reply)
+        if reply.row.user_id == who.user_id or who.trusted:
+            return
+        assert reply.row.room_id is not None
+        rules = await self._policy.of(reply.row.room_id, who.user_id)
+        if rules.rank(who) < Rank.MODERATOR:
+            raise Forbidden("not-author", "Only its author or a moderator may do that.")
+
+    async def check_repeat(self, who: Identity, reply: Reply) -> None:
+        """As `check_stop`; in a room one must be allowed to write, too."""
+        await self.check_stop(who, reply)
+        if reply.row.room_id is not None:
+            await self.check_ask(who, reply.row.room_id)
+
+    async def check_ask(self, who: Identity, room_id: str) -> None:
+        """Lets somebody have the assistant speak in a room: that counts as a message of theirs.
+
+        Raises Forbidden for those who may not write there; TooMany `slow-mode`, and for too many new rooms.
+        """
+        rules = await self._policy.writable(who, room_id)
+        await self._messages.take_turn(who, room_id, rules)
+        if not rules.stored:
+            self._quotas.make_room(who)
+
+
+class Feeds:
+    """The replies that are read here, by the names of their topics; ends streams whose readers lose their right."""
+
+    def __init__(self, hub: Hub, replies: Replies, rights: ReplyRights) -> None:
+        self.replies = replies
+        self.rights = rights
+        self._hub = hub
+        self._feeds: dict[str, Feed] = {}
+        self._watching: asyncio.Task[None] | None = None
+
+    def of(self, name: str, reply: Reply, form: Form) -> Feed:
+        """The feed of a reply in a form; with a stream to be opened in the same step."""
+        feed = self._feeds.get(name)
+        if feed is None:
+            feed = self._feeds[name] = Feed(self._hub, name, reply, form)
+        elif feed.reply is not reply:
+            feed.turn_to(reply)
+        if self._watching is None or self._watching.done():
+            self._watching = asyncio.create_task(self._watch())
+        return feed
+
+    def leave(self, stream: Stream) -> None:
+        """A reader is gone; with the last one the topic is."""
+        feed = self._feeds[stream.topic.name]
+        feed.reply.leave(feed.on_change)
+        if not self._hub.readers(stream.topic.name):
+            del self._feeds[stream.topic.name]
+
+    async def close(self) -> None:
+        """Ends what is left: readers that are slow, and those of replies that other nodes write."""
+        await asyncio.sleep(0)  # the last frames go out first
+        if self._watching is not None:
+            self._watching.cancel()
+        for feed in list(self._feeds.values()):
+            for stream in self._hub.readers(feed.topic.name):
+                stream.end("draining", True)
+
+    async def _watch(self) -> None:
+        while self._feeds:
+            await asyncio.sleep(TICK)
+            for feed in list(self._feeds.values()):
+                for stream in self._hub.readers(feed.topic.name) if feed.reply.row.room_id is not None else ():
+                    await self._look(feed, stream)
+
+    async def _look(self, feed: Feed, stream: Stream) -> None:
+        reader = self._hub.streams.get(stream)
+        try:
+            if isinstance(reader, ReplyStream):
+                await self.rights.check_read(reader.who, feed.reply)
+        except Problem as problem:  # banned meanwhile, say
+            stream.write(feed.form.ending(Ending(ERROR, code=problem.code, sentence=problem.sentence)))
+            stream.end_when_written()
+
+
+class ReplyStream(StreamKind):
+    """A wish to read the reply `messageId` in the `form` content or ui. Raises BadRequest.
+
+    Readers of the form ui do not come back by themselves: their streams live as long as the reply, not the token.
+    """
+
+    retry_ms = RETRY_MS
+
+    def __init__(self, feeds: Feeds, who: Identity, fields: Fields) -> None:
+        form = fields.get("form", "content")
+        if form not in FORMS:
+            raise BadRequest("bad-field", f"form must be one of {', '.join(FORMS)}.")
+        self.who = who if form == "content" else who._replace(expires_at=0.0)
+        self.client_id = names.client_id(fields["clientId"]) if "clientId" in fields else names.new_client_id()
+        self.encoding: Form = FORMS[form]
+        self._feeds = feeds
+        self._found: Reply | None = None
+        self._name(fields.get("messageId", ""))
+
+    def _name(self, id: str) -> None:
+        self._id = id
+        self.name = f"reply:{id}/{type(self.encoding).__name__}"
+        self.headers = (*self.encoding.headers, ("X-Message-Id", id))
+
+    @property
+    def _reply(self) -> Reply:
+        assert self._found is not None, "it is looked for by `check`"
+        return self._found
+
+    async def check(self) -> int:
+        if self._found is None:
+            self._found = await self._feeds.replies.find(self._id)
+        await self._feeds.rights.check_read(self.who, self._found)
+        return 0
+
+    async def start(self, asked: str) -> Start | None:
+        """After the chunk of the index asked for; the form ui has no indexes."""
+        if asked and not _INDEX.match(asked):
+            raise BadRequest("bad-field", "after must be the index of a chunk.")
+        position = max(0, int(asked or -1) + 1) if self.encoding is FORMS["content"] else 0
+        return None if position == END and self._reply.ending else Start(position, True, None)
+
+    def topic(self) -> Topic:
+        return self._feeds.of(self.name, self._reply, self.encoding).topic
+
+    def enter(self, start: Start, stream: Stream | None) -> Owner | None:
+        if stream is None:
+            self._reply.touch()
+            return None
+        self._reply.enter(self._feeds.of(self.name, self._reply, self.encoding).on_change)
+        return self
+
+    def stream_ended(self, stream: Stream, hold: float) -> None:
+        """Nobody waits for the reader to come back."""
+        self._feeds.leave(stream)
+
+    def first(self, start: Start, stream_id: str) -> First | None:
+        return None
+
+    def snapshot(self) -> bytes:
+        return self.encoding.opening(self._reply)
+
+    async def read(self, after: int, limit: int) -> tuple[Sequence[Event], int]:
+        if self.encoding is not FORMS["content"]:
+            raise BadRequest("bad-field", "A poll takes the form content.")
+        events, reached = await read(self._reply, self.encoding, after, limit)
+        named = [msgspec.structs.replace(e, type="message") if e.type == LAST_EVENT else e for e in events]
+        return named, reached
+
+    def kept(self, asked: str) -> str:
+        return asked if _INDEX.match(asked) else "-1"
+
+
+class NewReply(ReplyStream):
+    """A wish to read a reply that `begin` begins, when there is a place for its stream.
+
+    It is one answer to one request, so it does not end with the token.
+    """
+
+    def __init__(self, feeds: Feeds, who: Identity, fields: Fields, begin: Callable[[], Awaitable[Reply]]) -> None:
+        super().__init__(feeds, who._replace(expires_at=0.0), fields)
+        self._begin = begin
+
+    async def check(self) -> int:
+        return await super().check() if self._id else 0
+
+    async def start(self, asked: str) -> Start:
+        self._found = await self._begin()
+        self._name(self._found.id)
+        return Start(0, True, None)
