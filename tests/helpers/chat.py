@@ -20,8 +20,6 @@ from tests.helpers.reader import LIMIT, PATIENCE, POLL, Reader, request_bytes
 P = ParamSpec("P")
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
-__all__ = ["SECRET", "Answer", "Caller", "Chat", "eventually", "gather", "within"]
-
 
 class Answer(NamedTuple):
     """A whole response."""
