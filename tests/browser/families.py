@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any, Self
 
+from benchmarks.server_process import token
 from tests.helpers.chat import eventually
 from tests.helpers.devtools import DevTools, Tab
-from tests.process import token
 
 FAMILIES = ("room", "notifications", "session", "task", "personal")
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import jwt
 import pytest
 
+from benchmarks.server_process import SECRET, ServerProcess
 from tests.browser.conftest import CHROMIUM, FLAGS
 from tests.browser.families import FAMILIES, Reader, check_heard
 from tests.browser.proxies import HOLDS_ALL, NGINX, nginx
 from tests.helpers.chat import Caller, eventually, within
 from tests.helpers.devtools import devtools
-from tests.process import SECRET, ServerProcess
 
 TABS = 10
 MOST_ON_ONE = 20  # subscriptions on one connection, by the server

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from tornado.httpserver import HTTPServer
 
+from benchmarks.server_process import ServerProcess
 from tests.browser.conftest import CHROMIUM, FLAGS, Chromium
 from tests.browser.crowd import Person, all_hear
 from tests.helpers.chat import eventually, within
 from tests.helpers.data import load
 from tests.helpers.devtools import devtools
-from tests.process import ServerProcess
 
 CASES: list[dict[str, Any]] = load("wpt_eventsource_cases.json")["cases"]
 FEEDINGS = Path(__file__).parent.parent / "clients" / "library" / "feedings.mjs"

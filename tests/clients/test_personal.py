@@ -15,11 +15,11 @@ import httpx
 import httpx_sse
 import pytest
 
+from benchmarks.server_process import ServerProcess, token
 from chatrooms.sse import Parser
 from tests.clients import readers
 from tests.clients.proxy import Proxy
 from tests.helpers.chat import Caller, eventually, within
-from tests.process import ServerProcess, token
 
 HERE = readers.HERE
 PACKAGES = ("eventsource", "event-source-polyfill")

@@ -11,11 +11,11 @@ from urllib.parse import urlencode
 
 import pytest
 
+from benchmarks.server_process import ServerProcess, token
 from tests.clients import readers
 from tests.clients.proxy import Proxy
 from tests.clients.readers import Hear
 from tests.helpers.chat import Answer, Caller, eventually, within
-from tests.process import ServerProcess, token
 
 Client = Callable[[str, Hear], Coroutine[Any, Any, None]]
 

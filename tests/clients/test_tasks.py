@@ -15,13 +15,13 @@ import httpx_sse
 import pytest
 from playwright.async_api import async_playwright
 
+from benchmarks.server_process import ServerProcess, token
 from chatrooms.sse import Parser
 from tests.clients import readers
 from tests.clients.proxy import Proxy
 from tests.clients.test_resume import needs_chromium, needs_curl, needs_node
 from tests.helpers.chat import Caller, eventually, within
 from tests.helpers.reader import POLL
-from tests.process import ServerProcess, token
 
 Hear = Callable[[dict[str, Any]], None]
 Client = Callable[[str, Hear], Coroutine[Any, Any, None]]

@@ -17,10 +17,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
+from benchmarks.postgres import Postgres
+from benchmarks.server_process import ServerProcess
 from tests.faults.slow import quantile
 from tests.helpers.chat import Caller
-from tests.helpers.postgres import Postgres
-from tests.process import ServerProcess
 
 EVENTS = 1_000_000  # that are old
 KEPT = 10_000  # that are not

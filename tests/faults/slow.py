@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+from benchmarks.server_process import ServerProcess
 from tests.helpers.chat import Caller
-from tests.process import ServerProcess
 
 SOCKETS = 1000  # of each kind
 CUT_OFF = 15.0  # seconds after which none may be open

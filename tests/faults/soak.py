@@ -29,8 +29,8 @@ from urllib.parse import urlencode
 
 import jwt
 
+from benchmarks.server_process import SECRET, ServerProcess
 from tests.helpers.chat import Caller, eventually
-from tests.process import SECRET, ServerProcess
 
 MOST = 1.0  # MiB an hour that memory may grow by
 SETTLING = 1 / 3  # of the time is not looked at

@@ -8,11 +8,11 @@ import resource
 import time
 from pathlib import Path
 
+from benchmarks.server_process import ServerProcess
 from tests.faults import slow
 from tests.faults.conftest import Serve
 from tests.helpers.chat import Caller, eventually, within
 from tests.helpers.reader import Reader
-from tests.process import ServerProcess
 
 DESCRIPTORS = 80  # that the starved server may have
 CROWD = 200

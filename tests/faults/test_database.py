@@ -10,10 +10,10 @@ from contextlib import closing
 
 import pytest
 
+from benchmarks.server_process import ServerProcess
 from tests.faults.conftest import Serve
 from tests.helpers.chat import Caller, eventually, within
 from tests.helpers.reader import POLL, Reader
-from tests.process import ServerProcess
 
 WRITERS = 8
 ROOM_TO_GROW = 100_000  # bytes that the database's files may still grow before the disk is "full"

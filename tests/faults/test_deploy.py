@@ -11,14 +11,15 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.postgres import Postgres
+from benchmarks.process import CouldNotRun
+from benchmarks.server_process import ServerProcess, token
 from chatrooms.http.pages import static_folder
 from tests.faults.conftest import Serve
 from tests.helpers.certificate import self_signed
 from tests.helpers.chat import Answer, Caller, within
 from tests.helpers.front import Caddy, Front, Nginx, program
-from tests.helpers.postgres import CannotRun, Postgres
 from tests.helpers.reader import LIMIT, POLL, Reader, texts
-from tests.process import ServerProcess, token
 
 READERS = 12
 MESSAGES = 40
@@ -36,7 +37,7 @@ def cluster(request: pytest.FixtureRequest, serve: Serve, postgres: Postgres, tm
         program(request.param.__name__.lower())
         nodes = [serve("--database-url", url, "--trusted-proxies", "127.0.0.1") for _ in range(2)]
         front = request.param(folder, nodes, self_signed(tmp_path))
-    except CannotRun as reason:
+    except CouldNotRun as reason:
         pytest.skip(str(reason))
     yield nodes, front
     front.stop()

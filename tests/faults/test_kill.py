@@ -6,10 +6,10 @@ import asyncio
 import random
 from functools import partial
 
+from benchmarks.server_process import ServerProcess
 from tests.faults.conftest import Serve
 from tests.helpers.chat import Caller, eventually, within
 from tests.helpers.reader import POLL, Reader
-from tests.process import ServerProcess
 
 POSTS = 20_000
 WRITERS = 16

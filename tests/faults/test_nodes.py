@@ -17,13 +17,13 @@ from typing import Any
 import msgspec
 import pytest
 
+from benchmarks.nats_server import Nats
 from benchmarks.nodes import load
+from benchmarks.postgres import Postgres
+from benchmarks.server_process import ServerProcess
 from tests.faults.conftest import Serve
 from tests.helpers.chat import Caller, within
-from tests.helpers.nats import Nats
-from tests.helpers.postgres import Postgres
 from tests.helpers.reader import POLL, Reader, texts
-from tests.process import ServerProcess
 
 FULL = bool(os.environ.get("CHATROOMS_TEST_FULL"))
 WRITERS = 4  # on each node

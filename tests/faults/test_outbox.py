@@ -19,13 +19,13 @@ from urllib.parse import urlencode
 
 import pytest
 
+from benchmarks.nats_server import Nats
+from benchmarks.postgres import Postgres
+from benchmarks.server_process import ROOT, token
 from chatrooms.sse import ServerEvent
 from tests.faults.conftest import Serve
 from tests.helpers.chat import within
-from tests.helpers.nats import Nats
-from tests.helpers.postgres import Postgres
 from tests.helpers.reader import Reader
-from tests.process import ROOT, token
 
 FULL = bool(os.environ.get("CHATROOMS_TEST_FULL"))
 PROGRAMS = 64 if FULL else 16

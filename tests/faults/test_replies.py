@@ -8,11 +8,11 @@ from pathlib import Path
 
 import httpx
 
+from benchmarks.server_process import ServerProcess, token
 from tests.helpers.chat import Caller, within
 from tests.helpers.reader import Reader
 from tests.helpers.talk import Talk
 from tests.helpers.upstream import Upstream
-from tests.process import ServerProcess, token
 
 
 @within(90)

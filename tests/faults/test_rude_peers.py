@@ -11,10 +11,10 @@ from urllib.parse import urlencode
 
 import pytest
 
+from benchmarks.server_process import ServerProcess, token
 from tests.faults.conftest import Serve
 from tests.helpers.chat import Caller, eventually, within
 from tests.helpers.reader import LIMIT, Reader
-from tests.process import ServerProcess, token
 
 PEERS = 20
 

@@ -12,10 +12,10 @@ from urllib.parse import quote
 
 import pytest
 
+from benchmarks.server_process import SECRET, token
 from tests.faults.conftest import Serve
 from tests.helpers.chat import Answer, Caller, parse_head, within
 from tests.helpers.reader import LIMIT
-from tests.process import SECRET, token
 
 MARK = "canary"  # in every secret of the test's own making
 

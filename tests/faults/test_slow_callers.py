@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
+from benchmarks.server_process import token
 from tests.faults.conftest import Serve
 from tests.helpers.chat import Caller, eventually, within
 from tests.helpers.reader import Reader
-from tests.process import token
 
 CALLERS = 10
 SMALL = 4096  # bytes of SO_RCVBUF

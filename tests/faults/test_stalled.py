@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
+from benchmarks.server_process import ServerProcess
 from chatrooms.sse import Parser
 from tests.faults.conftest import Serve
 from tests.faults.crowd import END, gather_crowd
 from tests.helpers.chat import Caller, eventually, within
 from tests.helpers.reader import Reader, texts
-from tests.process import ServerProcess
 
 CROWD = 1_000
 MESSAGES = 1_000

@@ -18,13 +18,13 @@ from urllib.parse import urlsplit
 import pytest
 from tornado.httputil import HTTPHeaders
 
+from benchmarks.postgres import Postgres
+from benchmarks.server_process import ServerProcess, token
 from chatrooms.log import database_of
 from tests.faults.conftest import Serve
 from tests.helpers.chat import Caller, parse_head, within
-from tests.helpers.postgres import Postgres
 from tests.helpers.reader import POLL, Reader
 from tests.helpers.watch import check_seen
-from tests.process import ServerProcess, token
 
 FULL = bool(os.environ.get("CHATROOMS_TEST_FULL"))
 TASKS = 10_000 if FULL else 100

@@ -11,12 +11,12 @@ from typing import NamedTuple
 
 import pytest
 
+from benchmarks.server_process import token
 from chatrooms.client import Client
 from tests.faults.conftest import Serve
 from tests.helpers.certificate import self_signed
 from tests.helpers.chat import Caller, eventually, within
 from tests.helpers.reader import LIMIT, Reader, texts
-from tests.process import token
 
 MESSAGES = 3_000
 SMALL = 4096  # bytes of SO_RCVBUF

@@ -20,8 +20,6 @@ from tests.helpers.reader import LIMIT, PATIENCE, POLL, Reader, request_bytes
 P = ParamSpec("P")
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
-__all__ = ["SECRET", "Answer", "Caller", "Chat", "eventually", "gather", "within"]
-
 
 class Answer(NamedTuple):
     """A whole response."""
@@ -162,7 +160,9 @@ class Caller:
         reader, writer = streams or (self._idle.pop() if self._idle else await self._connect())
         try:
             writer.write(request)
-            status, headers = parse_head(await reader.readuntil(b"\r\n\r\n"))
+            status = 100
+            while status < 200:  # what goes before the response says only: go on
+                status, headers = parse_head(await reader.readuntil(b"\r\n\r\n"))
             body = b"" if method == "HEAD" or status in (204, 304) else await _body(reader, headers)
         except BaseException:
             writer.transport.abort()
