@@ -184,10 +184,10 @@ def _page(told: Json) -> Iterator[str]:
 <html lang="en">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>chatrooms: the calls</title>
+<title>chatrooms: API reference</title>
 <link rel="stylesheet" href="/static/css/reference.css">
 <main>
-<h1>The calls</h1>
+<h1>API reference</h1>
 <p>Version {escape(told["info"]["version"])}. For programs: <a href="/api/openapi.json">openapi.json</a>.</p>
 <nav>{" ".join(f'<a href="#{tag}">{tag}</a>' for tag in (*groups, "types"))}</nav>
 """
