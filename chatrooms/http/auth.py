@@ -67,13 +67,13 @@ class User(msgspec.Struct, rename="camel"):
 
 
 class CurrentUser(User, kw_only=True):
-    """The user of a token, which expires at `expires_at`, in milliseconds since 1970."""
+    """The user of a token, which expires at `expiresAt`, in milliseconds since 1970."""
 
     expires_at: int
 
 
 class Tokens(msgspec.Struct, rename="camel"):
-    """A sign-in; `token` is good for `expires_in` seconds."""
+    """A sign-in; `token` is valid for `expiresIn` seconds."""
 
     token: str
     refresh_token: str
@@ -87,13 +87,13 @@ class TokenPair(msgspec.Struct):
 
 
 class SignInTokens(Tokens):
-    """A sign-in whose tokens also stand in `data`, where clients of other servers look for them."""
+    """A sign-in, with its tokens again in `data`, where some clients expect them."""
 
     data: TokenPair
 
 
 class OneUseTicket(msgspec.Struct, rename="camel"):
-    """A ticket, good for `expires_in` seconds."""
+    """A ticket, valid for `expiresIn` seconds."""
 
     ticket: str
     expires_in: int
@@ -222,7 +222,7 @@ class SignOut(_AuthHandler):
 class Ticket(_AuthHandler):
     @operation({201: OneUseTicket})
     async def post(self) -> None:
-        """Issues a one-use ticket for a stream, so that no token stands in its URL."""
+        """Issues a one-time ticket for a stream, so that its URL contains no token."""
         who = self.identity()
         self.answer(OneUseTicket(await self.server.authenticator.ticket(who), TICKET_TTL), 201)
 

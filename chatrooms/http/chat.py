@@ -35,7 +35,7 @@ class PartBody(msgspec.Struct):
 
 
 class MessageBody(msgspec.Struct):
-    """A message of the AI SDK; parts that are no text do not count."""
+    """A message of the AI SDK; parts other than text are ignored."""
 
     role: str
     content: str = ""
@@ -47,7 +47,7 @@ class MessageBody(msgspec.Struct):
 
 
 class ChatBody(msgspec.Struct, rename="camel"):
-    """What is asked: `message` and `history`, or as a `useChat` page sends it, `messages` and `id`."""
+    """The question: `message` and `history`, or `messages` and `id` as `useChat` sends it."""
 
     message: str | None = None
     conversation_id: ConversationId | None = None
@@ -124,7 +124,7 @@ class ChatReply(ReplyHandler):
         errors=("not-found", "forbidden", "banned"),
     )  # fmt: skip
     async def get(self, reply_id: str) -> None:
-        """Streams the chunks after `Last-Event-ID` or `after`, how the reply ended, and `[DONE]`; or a poll of them."""
+        """Streams the rest of a reply after `Last-Event-ID` or `after`, and `[DONE]`; or polls it."""
         who = await self.stream_identity()
         fields = given(messageId=reply_id, form=self.form(), clientId=self.query("clientId"))
         await self.serve("reply", who, fields)

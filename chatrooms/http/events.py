@@ -22,7 +22,7 @@ Text = str | int | None  # programs send numbers as they are, and null for what 
 
 
 class StreamBody(msgspec.Struct, rename="camel"):
-    """What may stand in the query of GET /events, as a body: of one stream, or of one subscription."""
+    """The query of GET /events as a body, for one stream or one subscription."""
 
     key: str = ""
     token: str | None = None
@@ -87,7 +87,7 @@ class Events(Subscribing):
 
     @operation({200: STREAM}, query=QUERY, errors=ERRORS)
     async def get(self) -> None:
-        """A room's stream; with none of roomId, username, clientId and token the personal one."""
+        """A room stream; without roomId, username, clientId and token, the personal stream."""
         await self._open_one()
 
     @operation(
@@ -95,7 +95,7 @@ class Events(Subscribing):
         example={"subscriptions": [{"key": "a", "roomId": "lobby", "username": "Ada"}]},
     )  # fmt: skip
     async def post(self) -> None:
-        """One stream, of any family, with its fields in the body; or `subscriptions`: several over this connection."""
+        """Opens one stream of any kind, or several over one connection with `subscriptions`."""
         try:
             self._body = self.body(EventsBody)
         except Problem as problem:
@@ -157,9 +157,9 @@ class Subscriptions(Subscribing):
         example={"key": "b", "roomId": "kitchen", "username": "Ada"},
     )  # fmt: skip
     async def post(self, stream_id: str) -> None:
-        """Adds one subscription, or a list of them; their first events or `refused` in the stream are the answer.
+        """Adds one subscription or a list; the stream shows the outcome: first events or `refused`.
 
-        A key in use is replaced by its own user only.
+        Only a key's own user can replace its subscription.
         """
         await self.server.channel_orders.check(stream_id)
         bodies = self._bodies()
@@ -179,9 +179,9 @@ class SubscriptionOfKey(Handler):
 
     @operation({204: None}, errors=("not-found", "forbidden"), token="optional")
     async def delete(self, stream_id: str, key: str) -> None:
-        """Ends one subscription; `closing` in the stream tells when.
+        """Ends one subscription, which gets `closing` in the stream.
 
-        The stream's id is all that is needed; who comes with a token ends only their own.
+        The stream's id is enough; a call with a token ends only its user's subscriptions.
         """
         user_id = self._user_id()
         await self.server.channel_orders.check(stream_id)

@@ -92,7 +92,7 @@ class Restriction(RoomHandler):
 
     @operation({200: RestrictedHere}, body=SecondsBody, example={"seconds": 3600}, errors=ACTING)
     async def put(self, room_id: str, user_id: str) -> None:
-        """Bans or mutes a user, without end unless `seconds` is given."""
+        """Bans or mutes a user, permanently unless `seconds` is given."""
         who, room_id = await self.ruled(room_id)
         user_id = names.user_id(user_id)
         body = self.body(SecondsBody) if self.request.body else SecondsBody()
@@ -150,7 +150,7 @@ class AcceptBody(msgspec.Struct):
 
 
 class MadeInvite(msgspec.Struct, rename="camel"):
-    """A new invite, whose text is shown only here. Times in milliseconds since 1970."""
+    """A new invite; its text is returned only here. Times in milliseconds since 1970."""
 
     invite: str
     invite_id: str
@@ -227,7 +227,7 @@ class Membership(RoomHandler):
 
     @operation({204: None}, errors=(*READING, "conflict"))
     async def delete(self, room_id: str) -> None:
-        """Ends the caller's membership: its events are in the personal stream no more."""
+        """Ends the caller's membership; the personal stream no longer has the room's events."""
         who, room_id = await self.readable(room_id)
         await self.server.invites.leave(who, room_id)
         await self.server.memberships.leave(who, room_id)

@@ -104,7 +104,7 @@ class Health(Handler):
 class Ready(Handler):
     @operation({200: Condition}, token="none")
     async def get(self) -> None:
-        """Tells whether new requests should be sent here."""
+        """Says whether new requests should be sent to this node."""
         if self.server.draining:
             raise Unavailable("draining", "The server is stopping.", 5)
         try:
@@ -184,10 +184,10 @@ def _page(told: Json) -> Iterator[str]:
 <html lang="en">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>chatrooms: the calls</title>
+<title>chatrooms: API reference</title>
 <link rel="stylesheet" href="/static/css/reference.css">
 <main>
-<h1>The calls</h1>
+<h1>API reference</h1>
 <p>Version {escape(told["info"]["version"])}. For programs: <a href="/api/openapi.json">openapi.json</a>.</p>
 <nav>{" ".join(f'<a href="#{tag}">{tag}</a>' for tag in (*groups, "types"))}</nav>
 """
@@ -198,7 +198,7 @@ def _page(told: Json) -> Iterator[str]:
     yield '<h2 id="types">types</h2>\n'
     for name, schema in told["components"]["schemas"].items():
         yield f'<section>\n<h3 id="{name}"><code>{name}</code></h3>\n<p>{_text(schema.get("description", ""))}</p>\n'
-        yield from _table(("field", "kind", "required"), list(_fields(schema)))
+        yield from _table(("field", "type", "required"), list(_fields(schema)))
         yield "</section>\n"
     yield "</main>\n</html>\n"
 
@@ -216,7 +216,7 @@ def _operation(name: str, call: Json, components: Json) -> Iterator[str]:
         kinds = body["schema"].get("anyOf", [body["schema"]])
         named = next(one["$ref"].rpartition("/")[2] for one in kinds if "$ref" in one)
         rows += [(field, "body", kind, needed) for field, kind, needed in _fields(components["schemas"][named])]
-    yield from _table(("name", "in", "kind", "required"), rows)
+    yield from _table(("name", "in", "type", "required"), rows)
     if "requestBody" in call:
         yield from _example("Example of the body", body)
     problems = []

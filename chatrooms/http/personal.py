@@ -33,7 +33,7 @@ class NotificationList(Handler):
         example={"userId": "ada", "type": "client_updated", "data": {"color": "red"}},
     )  # fmt: skip
     async def post(self) -> None:
-        """Tells one user or several something, in one commit."""
+        """Notifies one user or several, in one commit."""
         who = self.identity()
         if not who.trusted:
             raise Forbidden("forbidden", "Only service and admin may send notifications.")

@@ -53,7 +53,7 @@ class RoomPage(msgspec.Struct, rename="camel"):
 
 
 class Room(msgspec.Struct, rename="camel"):
-    """The settings of a room, and the caller's `role` in it; `slow_mode` in seconds."""
+    """The settings of a room, and the caller's `role` in it; `slowMode` in seconds."""
 
     room_id: str
     private: bool
@@ -71,7 +71,7 @@ class Member(msgspec.Struct, rename="camel"):
 
 
 class RoomDetails(Room, kw_only=True):
-    """A room and its members; `members_truncated` is set if not all of them are listed."""
+    """A room and its members; `membersTruncated` is set if not all of them are listed."""
 
     online_count: int
     members: list[Member]

@@ -36,7 +36,7 @@ class OwnerBody(msgspec.Struct, rename="camel"):
 
 
 class PostedSessionMessage(SessionMessage):
-    """A message of a session; `created_at` in ISO 8601, UTC."""
+    """A message of a session; `createdAt` in ISO 8601, UTC."""
 
     id: str
 
@@ -62,7 +62,7 @@ T = TypeVar("T")
 
 
 class Success(msgspec.Struct, Generic[T]):
-    """The envelope of every response of this family."""
+    """The envelope of every response about message sessions."""
 
     success: Literal[True]
     data: T
@@ -122,7 +122,7 @@ class SessionMessages(SessionHandler):
 class SessionOwner(SessionHandler):
     @operation({200: Success[OwnedSession]}, body=OwnerBody, example={"userId": "ada"}, errors=("forbidden",))
     async def put(self, session_id: str) -> None:
-        """Assigns a session to a user, who reads it from then on; with `withHistory` also what was said before."""
+        """Assigns a session to a user, who reads it from then on; with `withHistory` also what was written before."""
         who = self.identity()
         if who.role not in READERS_OF_ALL:
             raise Forbidden("forbidden", "Only agent, service and admin may assign sessions.")

@@ -32,7 +32,7 @@ class PolledEvent(msgspec.Struct):
 
 
 class Poll(msgspec.Struct, rename="camel"):
-    """The next events of a stream; the next poll goes on from `last_event_id`, at once if there are `more`."""
+    """The next events of a stream; poll again from `lastEventId`, at once if there are `more`."""
 
     events: list[PolledEvent]
     more: bool

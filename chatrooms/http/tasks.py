@@ -50,7 +50,7 @@ class TaskPage(msgspec.Struct, rename={"has_more": "hasMore"}):
 class TaskList(Handler):
     @operation({200: TaskPage}, query=("user_id", "state", "after", LIMIT), errors=("user-mismatch",))
     async def get(self) -> None:
-        """Tasks, newest first; `user_id` is for agents and above, others see their own."""
+        """Lists tasks, newest first; agent, service and admin may name a `user_id`, others see their own."""
         who = self.identity()
         user_id = self.query("user_id") or who.user_id
         if user_id != who.user_id and who.role == "user":
@@ -71,7 +71,7 @@ class TaskList(Handler):
         errors=("user-mismatch", "conflict", "too-many-tasks"),
     )  # fmt: skip
     async def post(self) -> None:
-        """Makes a task; its owner is the caller, or for service and admin whom `user_id` names."""
+        """Creates a task for the caller; service and admin may name another owner by `user_id`."""
         who = self.identity()
         body = self.body(TaskBody)
         owner = who.user_id if body.user_id is None else names.user_id(body.user_id)
@@ -97,7 +97,7 @@ class OneTask(Handler):
         errors=("forbidden", "not-found", "conflict"),
     )  # fmt: skip
     async def patch(self, task_id: str) -> None:
-        """Changes a task: `state` cancelled ends one that the server runs, on whatever node."""
+        """Changes a task; `cancelled` also stops a task that the server runs, on any node."""
         who = self.identity()
         task_id = names.task_id(task_id)
         await self.server.tasks.readable(who, task_id)  # 403 comes before 400
@@ -115,7 +115,7 @@ class Progress(StreamHandler):
     async def get(self, task_id: str) -> None:
         """Streams the progress of a task: its state at once, then each change; `complete` or `error` is the last.
 
-        204 to a reader that has seen the last one.
+        204 to a reader that already has the last event.
         """
         who = await self.stream_identity()
         await self.serve("task", who, given(taskId=task_id, clientId=self.query("clientId")))
@@ -193,7 +193,7 @@ class Download(Handler):
         {200: FILES, 206: FILES}, errors=(*READING, "not-found", "conflict", "bad-range", "ticket-invalid"),
     )  # fmt: skip
     async def get(self, task_id: str) -> None:
-        """A file, for who may see the task and read the room; `Range` asks for a part of it."""
+        """Downloads the file, if the caller may see the task and read the room; takes `Range`."""
         who = await self.stream_identity()
         task_id = names.task_id(task_id)
         task = await self.server.tasks.readable(who, task_id)

@@ -11,6 +11,8 @@ const client = new Chatrooms({ url: query.get('server') ?? '' });
 function Room({ roomId, username }) {
   const { state, error, messages, onlineCount, typingUsers, send, typing } = useRoom(roomId, { username });
   const [text, setText] = React.useState('');
+  const log = React.useRef(null);
+  React.useEffect(() => { log.current.scrollTop = log.current.scrollHeight; }, [messages.length]);
   const submit = (event) => {
     event.preventDefault();
     if (send(text)) setText('');
@@ -22,7 +24,7 @@ function Room({ roomId, username }) {
   return h(React.Fragment, null,
     h('h1', null, roomId),
     h('p', { role: 'status' }, error ?? (state === 'open' ? `${onlineCount} online` : 'Connecting…')),
-    h('div', { className: 'log', role: 'log', tabIndex: 0 },
+    h('div', { ref: log, className: 'log', role: 'log', tabIndex: 0 },
       h('ol', null, messages.map((message) => h(Message, { key: message.key, message })))),
     h('p', null, typingUsers.length ? `${typingUsers.join(', ')} typing…` : ' '),
     h('form', { onSubmit: submit },

@@ -22,7 +22,7 @@ export const RICH_STYLE = `
   .no-link::after { content: " (" attr(data-href) ")"; color: var(--soft); }
   .table { overflow-x: auto; }
   table { border-collapse: collapse; overflow-wrap: normal; }
-  th, td { padding: .3em .7em; border: 1px solid var(--line); }
+  th, td { padding: .3em .55em; border: 1px solid var(--line); }
   th { background: var(--raised); font-weight: 650; }
   th:not([align]) { text-align: start; }
   :not(pre) > code { padding: .1em .35em; border-radius: 5px; background: color-mix(in oklab, currentColor 9%, transparent); font: .88em var(--mono, ui-monospace, monospace); }

@@ -63,14 +63,14 @@ export class AccountDialog {
       const empty = [username, email, password].find(({ value }) => !value.trim());
       if (empty) {
         empty.focus();
-        throw new Error(`Please fill in: ${empty.name === 'username' ? 'name' : empty.name}.`);
+        throw new Error(`${empty.labels[0].firstChild.textContent.trim()} is required.`);
       }
       checkLength(password);
       const body = { username: username.value.trim(), email: email.value.trim(), password: password.value };
       await this.#enterAnew('/api/signup', body);
       byId('account-dialog').close();
       if (!byId('keep-name').checkVisibility()) byId('open-account').focus();
-      toast('Your account is made, and the name is yours.');
+      toast('Your account is ready, and the name is yours.');
     });
   }
 

@@ -12,7 +12,7 @@ const SHORTEST_PASSWORD = 8;
 const MOST_CHIPS = 8;
 const LOOPBACK = ['localhost', '127.0.0.1', '[::1]'];
 const GUESTS_OFF = 'guests-off';
-const NO_GUESTS = 'This server takes no guests. Sign in, or create an account.';
+const NO_GUESTS = 'This server does not accept guests. Sign in, or create an account.';
 
 /** The first screen: who are you, and which room. */
 export class JoinScreen {
@@ -187,7 +187,7 @@ export class JoinScreen {
     const empty = this.#visibleInputs().find((input) => !input.value.trim());
     if (empty) {
       markInvalid(empty);
-      return `Please fill in: ${empty.labels[0].textContent.toLowerCase()}.`;
+      return `${empty.labels[0].textContent} is required.`;
     }
     const name = this.#mode === 'signin' ? '' : byId('join-name').value.trim();
     if (this.#mode === 'signup' && [...byId('join-password').value].length < SHORTEST_PASSWORD) {
@@ -220,7 +220,7 @@ export class JoinScreen {
     history.replaceState(null, '', '/');
     this.#invite = '';
     this.#dress();
-    putText(byId('join-error'), 'This invite is used up, revoked or too old. Ask for a new one, or join another room.');
+    putText(byId('join-error'), 'This invite has been used up or revoked, or has expired. Ask for a new one, or join another room.');
   }
 
   #busy(busy) {

@@ -3,7 +3,7 @@ import { installModal, submitting } from './modal.js';
 import { RoomRules } from './room-rules.js';
 import { roomProblem } from './rooms.js';
 
-const TAKEN = 'There is a room of that name already. Pick another one, or just go there.';
+const TAKEN = 'A room with that name already exists. Choose another name, or go there.';
 
 /** The dialog that makes a room. */
 export class MakeRoom {

@@ -51,7 +51,7 @@ export class Moderation {
   }
 
   async #ban({ userId, username }) {
-    const text = 'They are taken out of the room, and cannot come back until it is over.';
+    const text = 'They are removed from the room and cannot come back until the ban is over.';
     const term = await askTerm({ title: `Ban ${username}?`, text, yes: 'Ban' });
     if (term) await this.#act(() => this.#info.rules.restrict('bans', userId, term.seconds), `${username} is banned`);
   }

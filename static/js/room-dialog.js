@@ -114,7 +114,7 @@ function fillSettings({ title, access, slow }, settings) {
 
 function facts(roomId, settings) {
   const slow = settings.slowMode ? `One message in ${inWords(settings.slowMode)}` : 'Off';
-  const access = settings.private ? 'Private: members only' : 'Public: anybody may read and write';
+  const access = settings.private ? 'Private: members only' : 'Public: anyone can read and write';
   return [['Name', roomId], ['Access', access], ['Slow mode', slow]].flatMap(([term, text]) => [
     element('dt', {}, term), element('dd', {}, element('bdi', {}, text)),
   ]);

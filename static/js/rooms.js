@@ -162,7 +162,7 @@ export class RoomList {
 
   #words(found) {
     if (!this.#sought) return '';
-    if (!found) return this.#reading ? 'Searching…' : 'No room like this. Enter goes to the room of this name.';
+    if (!found) return this.#reading ? 'Searching…' : 'No matching room. Press Enter to go to the room of this name.';
     return `${found.toLocaleString()}${this.#hasMore ? ' or more' : ''} found`;
   }
 

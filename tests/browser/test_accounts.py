@@ -123,7 +123,7 @@ async def test_without_guests_the_page_offers_to_sign_in(
         page = await opened(browser, base_url)
         await page.fill("#join-name", "Ada")
         await page.click("#join-submit")
-        await expect(page.locator("#join-error")).to_contain_text("takes no guests", timeout=LIMIT)
+        await expect(page.locator("#join-error")).to_contain_text("does not accept guests", timeout=LIMIT)
         await page.reload()
         await expect(page.locator("#join-account")).to_be_focused(timeout=LIMIT)
         await expect(page.locator("[data-mode=guest]")).to_be_hidden()

@@ -84,7 +84,7 @@ async def test_every_room_is_found_and_the_present_one_shown(
         await expect(page.locator("#rooms-found")).to_have_text("10 found", timeout=LIMIT)
         await expect(rows).to_have_count(11)
         await page.fill("#room-form-input", "no such")
-        await expect(page.locator("#rooms-found")).to_contain_text("No room like this", timeout=LIMIT)
+        await expect(page.locator("#rooms-found")).to_contain_text("No matching room", timeout=LIMIT)
         await page.fill("#room-form-input", "room-229")
         await page.press("#room-form-input", "Enter")
         await expect(page.locator("#room-title")).to_have_text("room-229", timeout=LIMIT)

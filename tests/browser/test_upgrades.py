@@ -82,7 +82,7 @@ async def test_names_that_may_not_be_taken_are_explained(
     async with chromium() as browser:
         await sign_up(await tab(await browser.new_context(), base_url))
         page = await tab(await browser.new_context(), base_url)
-        for name, words in (("Assistant", "That name is reserved."), ("\uff27race", "or one that looks like it.")):
+        for name, words in (("Assistant", "That name is reserved."), ("\uff27race", "or one that looks like it, ")):
             await page.fill("#join-name", name)
             await page.click("#join-submit")
             await expect(page.locator("#join-error")).to_contain_text(words, timeout=LIMIT)

@@ -12,19 +12,19 @@ const WORDS = {
   offline: 'Offline',
   stopped: 'Disconnected',
 };
-const HELD = 'Something in your network holds live streams back, so this page asks for what is new instead.';
+const HELD = 'Something in your network blocks live streams, so this page polls for new messages instead.';
 
 /** Why a stream waits for its next try, by the library's reason or the server's code. @type {Record<string, string>} */
 const TROUBLES = {
   network: 'The server cannot be reached.',
   silent: 'The connection was lost.',
   ended: 'The connection was lost.',
-  held: 'Your network holds live streams back.',
+  held: 'Your network blocks live streams.',
   draining: 'The server is restarting.',
   unavailable: 'The server is having trouble.',
   full: 'The server is full right now.',
   'too-many-streams': 'You have too many tabs open here.',
-  'rate-limited': 'You came back too often; the server asks for a pause.',
+  'rate-limited': 'You reconnected too often; the server asks for a pause.',
 };
 const SLOW = 'Connecting takes longer than usual.';
 const KEPT = 'What you write is kept, and sent later.';

@@ -24,7 +24,7 @@ const LONG_LINES = 30;
 /** @type {Record<string, string>} */
 const NOTES = {
   interrupted: 'Interrupted: the server stopped while this was being written.',
-  error: 'The reply failed before its end.',
+  error: 'The reply failed before it was complete.',
 };
 /** @type {Record<string, string>} */
 const UNSENT = { sending: 'Sending…', waiting: 'Waiting to send' };

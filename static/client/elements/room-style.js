@@ -253,7 +253,7 @@ export const ROOM = `
   }
 }
 @container (max-width: 529px) {
-  .message { padding-right: 28px; }
+  .message { padding-right: 28px; &.bot { padding-right: 0; } }
   .message.own { padding-left: 44px; }
 }
 @media (pointer: coarse) {

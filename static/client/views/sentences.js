@@ -10,8 +10,8 @@ const SENTENCES = new Map(Object.entries({
   'not-found': 'This does not exist.',
   replaced: 'It was opened elsewhere.',
   'username-mismatch': 'You are signed in under another name.',
-  'name-taken': 'This name belongs to somebody: choose another.',
-  'guests-off': 'Guests are not let in here: sign in first.',
+  'name-taken': 'This name is taken. Choose another.',
+  'guests-off': 'This server does not accept guests. Sign in first.',
 }));
 
 /** Of a room. */
@@ -20,7 +20,7 @@ const ROOMS = new Map(Object.entries({
   kicked: 'A moderator removed you from this room.',
   banned: 'You are banned from this room.',
   private: 'This room is for members only now.',
-  left: 'You gave up your membership of this room.',
+  left: 'You left this room.',
   forbidden: 'This room is private. Ask its owner or a moderator for an invite link.',
   'too-slow': 'Your connection could not keep up with this room.',
 }));
