@@ -184,6 +184,8 @@ class Feeds:
             self._watching.cancel()
         for feed in list(self._feeds.values()):
             for stream in self._hub.readers(feed.topic.name):
+                if not stream.stalled_at:
+                    self._hub.resume(stream)  # the sweep takes one reply at a time
                 stream.end("draining", True)
 
     async def _watch(self) -> None:
