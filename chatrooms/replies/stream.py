@@ -245,7 +245,7 @@ class ReplyStream(StreamKind):
         if asked and not _INDEX.match(asked):
             raise BadRequest("bad-field", "after must be the index of a chunk.")
         position = max(0, int(asked or -1) + 1) if self.encoding is FORMS["content"] else 0
-        return None if position == END and self._reply.ending else Start(position, True, None)
+        return None if position == END else Start(position, True, None)
 
     def topic(self) -> Topic:
         return self._feeds.of(self.name, self._reply, self.encoding).topic

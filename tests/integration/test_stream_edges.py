@@ -6,12 +6,14 @@ import asyncio
 
 import pytest
 
+from chatrooms.ai.base import Prompt
 from chatrooms.errors import Unavailable
 from tests.helpers.asking import begin
 from tests.helpers.channel import post_events
-from tests.helpers.chat import Chat
+from tests.helpers.chat import Chat, eventually
 from tests.helpers.reader import data
 from tests.helpers.talk import Talk
+from tests.integration.test_reply_nodes import begun
 from tests.integration.test_reply_streams import Paced, paced, wanted
 
 __all__ = ["paced"]
@@ -38,6 +40,21 @@ async def test_every_reader_is_told_that_its_reply_was_interrupted(chat: Chat, p
     told = [Talk(await talk) for talk in talks]
     assert [part["code"] for talk in told for part in talk.said] == ["interrupted"] * 40
     assert {talk.done for talk in told} == {1}
+
+
+async def test_reply_that_begins_while_the_server_stops_is_interrupted(chat: Chat, paced: Paced) -> None:
+    """Its row was on its way when the others were ended: nobody would wait for it, nor end it."""
+    who = chat.server.tokens.verify(chat.token("alice"))
+    replies = chat.server.replies
+    reply, _ = await asyncio.gather(replies.start(who, "Alice", Prompt("Hi"), None), replies.close())
+    await eventually(lambda: reply.ending is not None)
+    assert reply.state == "interrupted" and not replies.running
+
+
+async def test_who_has_seen_the_end_of_a_reply_is_told_nothing_of_it_again(chat: Chat) -> None:
+    """Also where the row is behind the node that writes it."""
+    await begun(chat, "r1", 60)
+    assert (await chat.get("/api/chat/stream/r1?after=999999999")).status == 204
 
 
 async def test_no_stream_opens_after_a_stop_without_a_drain(chat: Chat) -> None:
