@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks import load as generator
 from benchmarks.load import BIN, Load
-from benchmarks.process import Server, Usage
+from benchmarks.process import Server, Usage, free_port
 from benchmarks.servers import Peer
 
 START_SECONDS = 30.0
@@ -72,14 +72,6 @@ def scratch_folder() -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def free_port() -> int:
-    """A port that nobody listens on; a new one each time, so that closed streams of the last server do not count."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def answers(port: int) -> bool:

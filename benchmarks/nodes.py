@@ -23,9 +23,9 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.load import HERE, build
-from tests.helpers.nats import Nats
-from tests.helpers.postgres import Postgres
-from tests.process import ServerProcess, token
+from benchmarks.nats_server import Nats
+from benchmarks.postgres import Postgres
+from benchmarks.server_process import ServerProcess, token
 
 STREAMS = 2000
 UNLIMITED = ("--message-rate", "0", "--max-streams-per-user", "0", "--stream-rate", "0")

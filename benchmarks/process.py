@@ -1,7 +1,8 @@
-"""A child process that is pinned to one core, measured through /proc, and always ended."""
+"""Child processes: one that is pinned to a core, measured through /proc, and always ended."""
 
 import os
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Sequence
@@ -17,7 +18,7 @@ TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 
 class CouldNotRun(Exception):
-    """Something that a measurement needs did not start, or ended too early."""
+    """Something that a measurement or a test needs is not here, did not start, or ended too early."""
 
 
 @dataclass(frozen=True)
@@ -143,3 +144,11 @@ def cpu_seconds(pid: int) -> float:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / TICKS_PER_SECOND
     return 0.0
+
+
+def free_port() -> int:
+    """A TCP port that nobody listens on; a new one each time, so that connections to an earlier server do not count."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

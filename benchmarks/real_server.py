@@ -9,6 +9,7 @@ With the PID (on this machine) it also tells how much the model server still wor
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 import tempfile
 import time
@@ -19,8 +20,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import httpx
 
 from benchmarks.replies import cpu
-from tests.helpers.talk import Talk
-from tests.process import ServerProcess, token
+from benchmarks.server_process import ServerProcess, token
+from chatrooms.sse import Parser
 
 LONG = "Tell me a very long story. " * 20
 
@@ -45,8 +46,7 @@ async def streams(http: httpx.AsyncClient) -> None:
         async for data in response.aiter_raw():
             first = first or time.perf_counter() - start
             body += data
-    talk = Talk.of(body)
-    print(f"streams: {len(talk.content)} chunks, first after {first * 1000:.0f} ms, whole: {talk.whole()}, {talk.said}")
+    print(f"streams: first chunk after {first * 1000:.0f} ms, {summary(body)}")
 
 
 async def stops(http: httpx.AsyncClient, pid: int | None) -> None:
@@ -69,8 +69,7 @@ async def stops(http: httpx.AsyncClient, pid: int | None) -> None:
 
 async def errs(http: httpx.AsyncClient) -> None:
     response = await http.post("/api/chat/stream", json={"message": "Hi", "model": "no/such-model"})
-    talk = Talk.of(response.content)
-    print(f"errors: {talk.said}, whole: {talk.whole()}")
+    print(f"errors: {summary(response.content)}")
 
 
 async def drops(http: httpx.AsyncClient) -> None:
@@ -78,8 +77,17 @@ async def drops(http: httpx.AsyncClient) -> None:
     for pause in (0.0, 4.9, 5.0, 5.1, 6.0):
         await asyncio.sleep(pause)
         response = await http.post("/api/chat/stream", json={"message": "Hi"})
-        talk = Talk.of(response.content)
-        print(f"after {pause} s of rest: {len(talk.content)} chunks, whole: {talk.whole()}, {talk.said}")
+        print(f"after {pause} s of rest: {summary(response.content)}")
+
+
+def summary(body: bytes) -> str:
+    """How many chunks came, whether each index once, in order, with `[DONE]` at the end, and what else was said."""
+    *events, last = [event.data for event in Parser().feed(body)]
+    parts = [json.loads(data) for data in events]
+    indexes = [part["index"] for part in parts if part["type"] == "content"]
+    whole = indexes == list(range(len(indexes))) and last == "[DONE]"
+    others = [part for part in parts if part["type"] not in ("content", "heartbeat")]
+    return f"{len(indexes)} chunks, whole: {whole}, {others}"
 
 
 if __name__ == "__main__":

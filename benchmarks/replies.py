@@ -31,8 +31,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from benchmarks.server_process import ROOT, ServerProcess, token
 from chatrooms.client import Client
-from tests.process import ROOT, ServerProcess, token
 
 RATES = {1: 50, 100: 50, 1000: 10}  # tokens a second, by readers: within what one core can do
 WATCHED = 10  # readers, of all that there are, whose tokens' times are looked at

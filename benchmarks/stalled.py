@@ -6,13 +6,14 @@ Twice the same load, without it and with it: latency of the others, and the serv
 from __future__ import annotations
 
 import asyncio
+import socket
 import tempfile
 import time
 from pathlib import Path
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
-from tests.process import ServerProcess, token
-from tests.wire import Caller, Reader
+from benchmarks.server_process import ServerProcess, token
+from chatrooms.client import Client
 
 READERS = 1_000
 TIMED = 100  # of them, those whose every delivery is timed
@@ -43,26 +44,33 @@ async def measure(folder: Path, with_stalled: bool) -> tuple[float, float, int]:
     options = ("--message-rate", "0", "--max-streams-per-user", "0", "--write-timeout", "5")
     with ServerProcess(folder, *options) as server:
         ages: list[float] = []
-        where, bearer = urlsplit(server.url), token("crowd")
         for n in range(READERS):
-            query = urlencode({"roomId": "lobby", "username": "crowd", "clientId": f"c{n}", "token": bearer})
-            request = f"GET /events?{query} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
-            reader = Timed(request, ages if n % (READERS // TIMED) == 0 else None)
-            await asyncio.get_running_loop().create_connection(lambda r=reader: r, where.hostname, where.port)  # type: ignore[misc,arg-type]
-        if with_stalled:
-            await Reader(server.url, "lobby", "stalled", receive_buffer=4096).connect()
-        await _post(Caller(server.url, "writer"))
+            reader = Timed(request("crowd", n), ages if n % (READERS // TIMED) == 0 else None)
+            await asyncio.get_running_loop().create_connection(lambda r=reader: r, "127.0.0.1", server.port)  # type: ignore[misc]
+        with socket.socket() as stalled:
+            if with_stalled:
+                stalled.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                stalled.connect(("127.0.0.1", server.port))
+                stalled.sendall(request("stalled", 0))
+            async with Client(server.url, token("writer")) as client:
+                await _post(client)
         ages.sort()
         return ages[len(ages) // 2] * 1000, ages[len(ages) * 99 // 100] * 1000, server.memory("VmHWM")
 
 
-async def _post(caller: Caller) -> None:
+def request(user: str, number: int) -> bytes:
+    """Opens the room's stream, as one of a user's clients."""
+    query = {"roomId": "lobby", "username": user, "clientId": f"c{number}", "token": token(user)}
+    return f"GET /events?{urlencode(query)} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
+
+
+async def _post(client: Client) -> None:
     loop = asyncio.get_running_loop()
     begin = loop.time()
     for n in range(RATE * SECONDS):
         await asyncio.sleep(begin + n / RATE - loop.time())
         # Padded, so that a second's messages fill a reader's buffers.
-        await caller.post("lobby", f"{MARK.decode()}{time.monotonic():020.9f} ".ljust(2000, "."))
+        await client.send("lobby", f"{MARK.decode()}{time.monotonic():020.9f} ".ljust(2000, "."))
 
 
 async def main() -> None:

@@ -9,16 +9,15 @@ from typing import TYPE_CHECKING, Any
 from chatrooms.options import VERSION as __version__
 
 if TYPE_CHECKING:
-    from chatrooms.app import make_app
-    from chatrooms.embed import Chatrooms, identify
+    from chatrooms.app import Chatrooms, identify, make_app
     from chatrooms.identity import Identity
     from chatrooms.personal.notifications import Note
 
 __all__ = ("Chatrooms", "Identity", "Note", "__version__", "identify", "make_app")
 
 _WHERE = (
-    ("Chatrooms", "chatrooms.embed"),
-    ("identify", "chatrooms.embed"),
+    ("Chatrooms", "chatrooms.app"),
+    ("identify", "chatrooms.app"),
     ("make_app", "chatrooms.app"),
     ("Identity", "chatrooms.identity"),
     ("Note", "chatrooms.personal.notifications"),

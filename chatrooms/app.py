@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import os
+import secrets
+import time
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from tornado.web import Application
 
+from chatrooms import names
 from chatrooms.http import auth, chat, events, messages, moderation, pages, personal, rooms, sessions, tasks
 from chatrooms.http.access import Access
 from chatrooms.http.base import Authenticate, Unknown
+from chatrooms.identity import Identity
 from chatrooms.logs import log_access
 from chatrooms.options import Options
+from chatrooms.personal.notifications import Notifier
+from chatrooms.rooms.message import Draft
 from chatrooms.server import Server
+from chatrooms.tasks.jobs import Tasks
 
 
 def make_app(*, authenticate: Authenticate | None = None, **options: Any) -> Application:
@@ -51,3 +60,87 @@ def routes() -> list[tuple[Any, ...]]:
         *events.ROUTES, *rooms.ROUTES, *messages.ROUTES, *moderation.ROUTES, *personal.ROUTES, *sessions.ROUTES,
         *auth.ROUTES, *chat.ROUTES, *tasks.ROUTES, *pages.ROUTES, *pages.routes(),
     ]  # fmt: skip
+
+
+HOUR = 3600.0
+
+
+class Chatrooms(Notifier):
+    """One server, to be mounted in an application of one's own and used from one's own code.
+
+    `app` is its Tornado application; mount it last, since it answers 404 for what it does not know:
+    `Application([(r"/mine", Mine), (r"/.*", chat.app)])`. Options are those of `make_app`. Use it as an
+    async context manager, or call `start` and `stop`.
+
+    `authenticate`, when given, is asked first at each request: it returns who asks (see `identify`), or
+    None to leave that to the server's own tokens; it may be a coroutine. A page of another origin that may
+    not call the server (`allowed_origins`) can write nothing by way of it.
+    """
+
+    def __init__(self, *, authenticate: Authenticate | None = None, **options: Any) -> None:
+        super().__init__(self._notify)
+        self.app = make_app(authenticate=authenticate, **options)
+        self._server: Server = self.app.settings["server"]
+
+    async def __aenter__(self) -> Chatrooms:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        """Opens the database; harmless when that has happened. Raises ConfigError, Unavailable."""
+        await self._server.start()
+
+    async def stop(self) -> None:
+        """Tells the streams to come back later, spread over the `drain` time, and closes the database."""
+        await self._server.drain()
+        await self._server.stop()
+
+    @property
+    def tasks(self) -> Tasks:
+        """Long work with progress, once it has started: `async with chat.tasks.run("Import", user_id="42") as task`."""
+        return self._server.tasks
+
+    async def publish(
+        self, room_id: str, message: str, *, user_id: str, username: str | None = None,
+        client_message_id: str | None = None,
+    ) -> dict[str, Any]:  # fmt: skip
+        """Says something in a room; returns the `room-message` data when it is durable.
+
+        Neither the rules of rooms nor rates count for one's own program. The same `client_message_id` of
+        the same user and room again returns the first message. Raises BadRequest, TooLarge, Unavailable.
+        """
+        await self.start()
+        who = identify(user_id, username, "service")
+        room_id = names.room_id(room_id)
+        rules = await self._server.policy.of(room_id)
+        drafts = [Draft(message, client_message_id)]
+        (posted,) = await self._server.messages.post(who, who.username or who.user_id, room_id, drafts, rules)
+        said: dict[str, Any] = json.loads(posted.data)
+        return said
+
+    async def assign_session(self, session_id: str, user_id: str, *, with_history: bool = False) -> None:
+        """Gives a message session to a user, who reads what is said from then on; or all, `with_history`.
+
+        The streams of whoever had it before end. Raises BadRequest, Unavailable.
+        """
+        await self.start()
+        await self._server.owners.assign(names.session_id(session_id), names.user_id(user_id), with_history)
+
+    async def _notify(self, events: Any) -> list[str]:
+        await self.start()
+        return await self._server.notifications.send(events)
+
+
+def identify(user_id: str, username: str | None = None, role: str = "user", ttl: float = HOUR) -> Identity:
+    """Who asks, as an `authenticate` of one's own returns it.
+
+    Streams end after `ttl` seconds with `reconnect: true`: then it is asked again. `role` is user, agent,
+    service or admin. Raises BadRequest for a user id or name that none can have.
+    """
+    name = None if username is None else names.username(username)
+    return Identity(names.user_id(user_id), name, role, time.time() + ttl, f"own:{secrets.token_urlsafe(12)}")

@@ -13,16 +13,16 @@ from chatrooms.options import VERSION
 # Each is imported when it is called: a server needs no client, and a client no server.
 COMMANDS = {
     "serve": ("serve:main", "run the server"),
-    "token": ("user:token", "print a signed token"),
-    "user": ("user:user", "add and manage accounts"),
+    "token": ("admin:token", "print a signed token"),
+    "user": ("admin:user", "add and manage accounts"),
     "tail": ("talk:tail", "follow a room"),
     "send": ("talk:send", "post a message to a room"),
     "task": ("task:main", "create, change and watch tasks; run a program as one"),
     "session": ("talk:session", "read and write message sessions"),
     "notify": ("talk:notify", "send a notification to a user"),
-    "backup": ("data:backup", "copy the database of a running server to a file"),
-    "restore": ("data:restore", "replace the database with a backup and begin a new epoch"),
-    "retention": ("data:retention", "remove events older than --retention days"),
+    "backup": ("admin:backup", "copy the database of a running server to a file"),
+    "restore": ("admin:restore", "replace the database with a backup and begin a new epoch"),
+    "retention": ("admin:retention", "remove events older than --retention days"),
 }
 
 

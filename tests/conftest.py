@@ -8,8 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.helpers.nats import Nats
-from tests.helpers.postgres import CannotRun, Postgres
+from benchmarks.nats_server import Nats
+from benchmarks.postgres import Postgres
+from benchmarks.process import CouldNotRun
 
 ENGINES = ("sqlite", "postgres")
 
@@ -37,7 +38,7 @@ def postgres() -> Iterator[Postgres]:
     """A real PostgreSQL server, for all tests of a session."""
     try:
         server = Postgres()
-    except CannotRun as reason:
+    except CouldNotRun as reason:
         pytest.skip(str(reason))
     yield server
     server.close()
@@ -48,7 +49,7 @@ def nats() -> Iterator[Nats]:
     """A real NATS server, for all tests of a session."""
     try:
         server = Nats()
-    except CannotRun as reason:
+    except CouldNotRun as reason:
         pytest.skip(str(reason))
     yield server
     server.kill()

@@ -13,8 +13,7 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from chatrooms.client.credentials import Credentials, Source
-from chatrooms.client.exchange import Exchange, Http, Refused, delay
+from chatrooms.client.exchange import Credentials, Exchange, Http, Refused, Source, delay
 from chatrooms.client.feed import Event, Feed, Reply
 
 CALL_TIMEOUT = 60.0  # seconds

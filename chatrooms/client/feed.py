@@ -13,8 +13,7 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, NamedTuple
 
-from chatrooms.client.credentials import Credentials
-from chatrooms.client.exchange import Exchange, Refused, delay
+from chatrooms.client.exchange import Credentials, Exchange, Refused, delay
 from chatrooms.sse import Parser, ServerEvent
 
 HEARTBEAT = 25.0  # seconds, until the server says otherwise

@@ -12,8 +12,9 @@ from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from chatrooms import lookalikes, names
+from chatrooms import names
 from chatrooms.client import Client, Refused
+from chatrooms.names import is_reserved
 
 URL = "http://127.0.0.1:4000"
 
@@ -40,7 +41,7 @@ def own_name() -> str:
         name = getpass.getuser()
     except (KeyError, OSError):  # a container without such a user
         name = "somebody"
-    shown = f"{name} at {socket.gethostname()}" if lookalikes.is_reserved(name) else name
+    shown = f"{name} at {socket.gethostname()}" if is_reserved(name) else name
     return shown[: names.MAX_USERNAME]
 
 

@@ -10,8 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from chatrooms.commands.connect import add_options, connected, harmless, run
-from chatrooms.commands.meter import bar
-from chatrooms.commands.program import run_program
+from chatrooms.commands.program import bar, run_program
 from chatrooms.tasks.task import COMPLETED, STATES
 
 CLEAR = "\r\x1b[K"  # to the left end of the line, and erase it

@@ -93,7 +93,7 @@ class ReplyHandler(StreamHandler):
     async def begin(self, who: Identity, begin: Callable[[], Awaitable[Reply]], ui: bool = False) -> None:
         """Begins a reply and streams it over this connection."""
         self.server.quotas.reply(who)
-        await self.open(NewReply(self.server.reply_feeds, who, {"form": self.form(ui)}, begin))
+        await self.open(NewReply(self.server.reply_topics, who, {"form": self.form(ui)}, begin))
 
 
 class Chat(ReplyHandler):

@@ -10,11 +10,7 @@ from chatrooms import names
 from chatrooms.errors import BadRequest, Forbidden
 from chatrooms.http.base import Handler
 from chatrooms.http.openapi import operation
-from chatrooms.http.streaming import (
-    STREAM,
-    StreamHandler,
-    given,
-)
+from chatrooms.http.streaming import STREAM, StreamHandler, given
 from chatrooms.personal.notifications import notification_event
 
 

@@ -25,7 +25,7 @@ from chatrooms.replies.reply import (
     Reply,
     StoredReply,
     lengths_of,
-)  # fmt: skip
+)
 from chatrooms.rooms.message import RoomMessage, add_room, key_of_reply, message_row
 from chatrooms.rooms.rooms import topic_of
 

@@ -35,13 +35,21 @@ _INDEX = re.compile(r"-?[0-9]{1,9}\Z", re.ASCII)
 
 
 class ReplyTopic(Topic):
-    """The tail of one reply in one form.
+    """The tail of one reply in one form, as long as somebody reads that. Its positions count chunks.
 
     A reader may be ahead of it: it has read on the node that writes the reply, whose row is behind.
     """
 
-    __slots__ = ()
+    __slots__ = ("_form", "_given", "_hub", "_place", "reply")
     in_log = False
+
+    def __init__(self, hub: Hub, name: str, reply: Reply, form: Form) -> None:
+        self._given = END if reply.ending else len(reply.pieces)  # it was given all before, or finds it in the reply
+        super().__init__(name, self._given, form, partial(read, reply, form))
+        self.reply = reply
+        self._hub = hub
+        self._form = form
+        self._place = reply.position
 
     def durable_after(self, position: int) -> Batch:
         batch = super().durable_after(position)
@@ -53,49 +61,35 @@ class ReplyTopic(Topic):
         if len(self._entries) > 2 * KEPT:
             self._drop_before(KEPT)
 
-
-class Feed:
-    """Brings a reply to its topic in one form, as long as somebody reads that."""
-
-    def __init__(self, hub: Hub, name: str, reply: Reply, form: Form) -> None:
-        self.reply = reply
-        self.form = form
-        self._hub = hub
-        self._given = len(reply.pieces)  # chunks that the topic was given, or finds in the reply
-        self._ended = reply.ending is not None
-        self._position = reply.position
-        floor = END if self._ended else self._given
-        self.topic = hub.add(ReplyTopic(name, floor, form, partial(read, reply, form)))
-
     def turn_to(self, reply: Reply) -> None:
         """Goes on with what was found of the same reply later: its row may have been rewritten meanwhile."""
         old, self.reply = self.reply, reply
-        self.topic.read = partial(read, reply, self.form)
-        for _ in self._hub.readers(self.topic.name):
+        self.read = partial(read, reply, self._form)
+        for _ in self._hub.readers(self.name):
             old.leave(self.on_change)
             reply.enter(self.on_change)
         if reply.pieces[: self._given] != old.pieces[: self._given]:
-            self.topic.forget()
+            self.forget()
         self.on_change()
 
     def on_change(self) -> None:
         """The reply has grown, moved in the queue or ended."""
         reply = self.reply
-        if reply.position not in (0, self._position):
-            self._hub.send_ephemeral(self.topic.name, self.form.queued(reply))
-        self._position = reply.position
+        if reply.position not in (0, self._place):
+            self._hub.send_ephemeral(self.name, self._form.queued(reply))
+        self._place = reply.position
         for index in range(self._given, len(reply.pieces)):
-            self._give(self.form.chunk(reply, index))
+            self._give(self._form.chunk(reply, index))
         self._given = max(self._given, len(reply.pieces))
-        if reply.ending is not None and not self._ended:
-            self._ended = True
-            for stream in self._hub.readers(self.topic.name):  # those that are ahead wait for no more than this
-                stream.cursor = min(stream.cursor, self.topic.end)
-            for event in self.form.endings(reply.ending, bool(reply.pieces)):
+        if reply.ending is not None and self._given < END:
+            self._given = END
+            for stream in self._hub.readers(self.name):  # those that are ahead wait for no more than this
+                stream.cursor = min(stream.cursor, self.end)
+            for event in self._form.endings(reply.ending, bool(reply.pieces)):
                 self._give(event)
 
     def _give(self, event: Event) -> None:
-        self._hub.append(self.topic, self._hub.frame(event, self.form), event.seq, event.type in self.form.ends)
+        self._hub.append(self, self._hub.frame(event, self._form), event.seq, event.type in self._form.ends)
 
 
 async def read(reply: Reply, form: Form, after: int, limit: int) -> tuple[Sequence[Event], int]:
@@ -149,59 +143,62 @@ class ReplyRights:
             self._quotas.make_room(who)
 
 
-class Feeds:
-    """The replies that are read here, by the names of their topics; ends streams whose readers lose their right."""
+class ReplyTopics:
+    """The replies that are read here; ends streams whose readers lose their right."""
 
     def __init__(self, hub: Hub, replies: Replies, rights: ReplyRights) -> None:
         self.replies = replies
         self.rights = rights
         self._hub = hub
-        self._feeds: dict[str, Feed] = {}
+        self._topics: dict[str, ReplyTopic] = {}
         self._watching: asyncio.Task[None] | None = None
 
-    def of(self, name: str, reply: Reply, form: Form) -> Feed:
-        """The feed of a reply in a form; with a stream to be opened in the same step."""
-        feed = self._feeds.get(name)
-        if feed is None:
-            feed = self._feeds[name] = Feed(self._hub, name, reply, form)
-        elif feed.reply is not reply:
-            feed.turn_to(reply)
+    def of(self, name: str, reply: Reply, form: Form) -> ReplyTopic:
+        """The topic of a reply in a form; with a stream to be opened in the same step."""
+        topic = self._topics.get(name)
+        if topic is None:
+            topic = self._topics[name] = ReplyTopic(self._hub, name, reply, form)
+            self._hub.add(topic)
+        elif topic.reply is not reply:
+            topic.turn_to(reply)
         if self._watching is None or self._watching.done():
             self._watching = asyncio.create_task(self._watch())
-        return feed
+        return topic
 
-    def leave(self, stream: Stream) -> None:
+    def leave(self, name: str) -> None:
         """A reader is gone; with the last one the topic is."""
-        feed = self._feeds[stream.topic.name]
-        feed.reply.leave(feed.on_change)
-        if not self._hub.readers(stream.topic.name):
-            del self._feeds[stream.topic.name]
+        topic = self._topics[name]
+        topic.reply.leave(topic.on_change)
+        if not self._hub.readers(name):
+            del self._topics[name]
 
     async def close(self) -> None:
         """Ends what is left: readers that are slow, and those of replies that other nodes write."""
         await asyncio.sleep(0)  # the last frames go out first
         if self._watching is not None:
             self._watching.cancel()
-        for feed in list(self._feeds.values()):
-            for stream in self._hub.readers(feed.topic.name):
+        for name in list(self._topics):
+            for stream in self._hub.readers(name):
                 if not stream.stalled_at:
                     self._hub.resume(stream)  # the sweep takes one reply at a time
                 stream.end("draining", True)
 
     async def _watch(self) -> None:
-        while self._feeds:
+        while self._topics:
             await asyncio.sleep(TICK)
-            for feed in list(self._feeds.values()):
-                for stream in self._hub.readers(feed.topic.name) if feed.reply.row.room_id is not None else ():
-                    await self._look(feed, stream)
+            for topic in list(self._topics.values()):
+                for stream in self._hub.readers(topic.name) if topic.reply.row.room_id is not None else ():
+                    await self._look(topic.reply, stream)
 
-    async def _look(self, feed: Feed, stream: Stream) -> None:
+    async def _look(self, reply: Reply, stream: Stream) -> None:
         reader = self._hub.streams.get(stream)
+        if not isinstance(reader, ReplyStream):
+            return
         try:
-            if isinstance(reader, ReplyStream):
-                await self.rights.check_read(reader.who, feed.reply)
+            await self.rights.check_read(reader.who, reply)
         except Problem as problem:  # banned meanwhile, say
-            stream.write(feed.form.ending(Ending(ERROR, code=problem.code, sentence=problem.sentence)))
+            ended = Ending(ERROR, code=problem.code, sentence=problem.sentence)
+            stream.write(reader.encoding.ending(ended, stream.position > 0))
             stream.end_when_written()
 
 
@@ -213,20 +210,21 @@ class ReplyStream(StreamKind):
 
     retry_ms = RETRY_MS
 
-    def __init__(self, feeds: Feeds, who: Identity, fields: Fields) -> None:
+    def __init__(self, topics: ReplyTopics, who: Identity, fields: Fields) -> None:
         form = fields.get("form", "content")
         if form not in FORMS:
             raise BadRequest("bad-field", f"form must be one of {', '.join(FORMS)}.")
         self.who = who if form == "content" else who._replace(expires_at=0.0)
         self.client_id = names.client_id(fields["clientId"]) if "clientId" in fields else names.new_client_id()
         self.encoding: Form = FORMS[form]
-        self._feeds = feeds
+        self._form = form
+        self._topics = topics
         self._found: Reply | None = None
         self._name(fields.get("messageId", ""))
 
     def _name(self, id: str) -> None:
         self._id = id
-        self.name = f"reply:{id}/{type(self.encoding).__name__}"
+        self.name = f"reply:{id}/{self._form}"
         self.headers = (*self.encoding.headers, ("X-Message-Id", id))
 
     @property
@@ -236,30 +234,30 @@ class ReplyStream(StreamKind):
 
     async def check(self) -> int:
         if self._found is None:
-            self._found = await self._feeds.replies.find(self._id)
-        await self._feeds.rights.check_read(self.who, self._found)
+            self._found = await self._topics.replies.find(self._id)
+        await self._topics.rights.check_read(self.who, self._found)
         return 0
 
     async def start(self, asked: str) -> Start | None:
         """After the chunk of the index asked for; the form ui has no indexes."""
         if asked and not _INDEX.match(asked):
             raise BadRequest("bad-field", "after must be the index of a chunk.")
-        position = max(0, int(asked or -1) + 1) if self.encoding is FORMS["content"] else 0
+        position = max(0, int(asked or -1) + 1) if self._form == "content" else 0
         return None if position == END else Start(position, True, None)
 
     def topic(self) -> Topic:
-        return self._feeds.of(self.name, self._reply, self.encoding).topic
+        return self._topics.of(self.name, self._reply, self.encoding)
 
     def enter(self, start: Start, stream: Stream | None) -> Owner | None:
         if stream is None:
             self._reply.touch()
             return None
-        self._reply.enter(self._feeds.of(self.name, self._reply, self.encoding).on_change)
+        self._reply.enter(self._topics.of(self.name, self._reply, self.encoding).on_change)
         return self
 
     def stream_ended(self, stream: Stream, hold: float) -> None:
         """Nobody waits for the reader to come back."""
-        self._feeds.leave(stream)
+        self._topics.leave(self.name)
 
     def first(self, start: Start, stream_id: str) -> First | None:
         return None
@@ -268,7 +266,7 @@ class ReplyStream(StreamKind):
         return self.encoding.opening(self._reply)
 
     async def read(self, after: int, limit: int) -> tuple[Sequence[Event], int]:
-        if self.encoding is not FORMS["content"]:
+        if self._form != "content":
             raise BadRequest("bad-field", "A poll takes the form content.")
         events, reached = await read(self._reply, self.encoding, after, limit)
         named = [msgspec.structs.replace(e, type="message") if e.type == LAST_EVENT else e for e in events]
@@ -284,8 +282,10 @@ class NewReply(ReplyStream):
     It is one answer to one request, so it does not end with the token.
     """
 
-    def __init__(self, feeds: Feeds, who: Identity, fields: Fields, begin: Callable[[], Awaitable[Reply]]) -> None:
-        super().__init__(feeds, who._replace(expires_at=0.0), fields)
+    def __init__(
+        self, topics: ReplyTopics, who: Identity, fields: Fields, begin: Callable[[], Awaitable[Reply]]
+    ) -> None:
+        super().__init__(topics, who._replace(expires_at=0.0), fields)
         self._begin = begin
 
     async def check(self) -> int:

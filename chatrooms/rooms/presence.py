@@ -16,7 +16,7 @@ import msgspec
 
 from chatrooms import sse
 from chatrooms.clock import now_ms
-from chatrooms.lookalikes import skeletons
+from chatrooms.names import skeletons
 
 LISTED = 200  # members listed in `system` and `presence`
 CALM = 0.9  # a large room counts as small again below this fraction of the limit

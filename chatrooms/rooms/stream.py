@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
-from chatrooms import lookalikes, names
+from chatrooms import names
 from chatrooms.errors import Conflict, Forbidden
 from chatrooms.identity import Identity
+from chatrooms.names import is_spoken
 from chatrooms.rooms.policy import Policy
 from chatrooms.rooms.presence import as_guest
 from chatrooms.rooms.rooms import Room, Rooms, topic_of
@@ -20,7 +21,7 @@ def check_free(who: Identity, username: str) -> None:
 
     Other reserved names are the business of the program that made the token.
     """
-    if not who.trusted and username != who.user_id and lookalikes.is_spoken(username):
+    if not who.trusted and username != who.user_id and is_spoken(username):
         raise Conflict("name-taken", "That name is reserved.")
 
 

@@ -24,7 +24,7 @@ from chatrooms.replies import store as answers
 from chatrooms.replies.in_rooms import RoomReplies, RunningReplies
 from chatrooms.replies.jobs import Replies
 from chatrooms.replies.store import ReplyStore
-from chatrooms.replies.stream import Feeds, ReplyRights, ReplyStream
+from chatrooms.replies.stream import ReplyRights, ReplyStream, ReplyTopics
 from chatrooms.rooms.audit import Acts, Audit
 from chatrooms.rooms.ingest import Ingest
 from chatrooms.rooms.invites import Invites
@@ -166,7 +166,7 @@ class Parts:
             self.replies, self.running_replies, self.rooms, self.messages, self.log, self.quotas
         )
         self.reply_rights = ReplyRights(self.policy, self.messages, self.quotas)
-        self.reply_feeds = Feeds(self.hub, self.replies, self.reply_rights)
+        self.reply_topics = ReplyTopics(self.hub, self.replies, self.reply_rights)
 
     def _make_tasks(self) -> None:
         self.tasks = Tasks(TaskStore(self.database, self.log, self.lease, self.options))
@@ -181,7 +181,7 @@ class Parts:
             "notifications": partial(NotificationStream, hub, log),
             "session": partial(SessionStream, self.sessions, hub, log),
             "task": partial(TaskStream, self.tasks, hub, log),
-            "reply": partial(ReplyStream, self.reply_feeds),
+            "reply": partial(ReplyStream, self.reply_topics),
         }
         self.opener = Opener(hub, log, self.authenticator, self.quotas, families)
         ids, alive = ChannelIds(self.nodes.name, self._secret), partial(is_alive, self.database)
@@ -219,7 +219,7 @@ class Parts:
         closing.push_async_callback(self.outbox.close)
         await self.replies.open(alone)
         closing.push_async_callback(self.room_replies.close)
-        closing.push_async_callback(self.reply_feeds.close)
+        closing.push_async_callback(self.reply_topics.close)
         closing.push_async_callback(self.replies.close)
         await self.tasks.open(alone)
         closing.push_async_callback(self.tasks.close)

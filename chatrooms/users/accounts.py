@@ -6,13 +6,14 @@ import secrets
 from collections.abc import Callable
 from typing import Protocol
 
-from chatrooms import lookalikes, names
+from chatrooms import names
 from chatrooms.errors import Conflict, Forbidden, NotFound, Unauthorized
 from chatrooms.identity import Identity
 from chatrooms.limits import RateLimit
 from chatrooms.log.database import Database, Transaction
 from chatrooms.log.event import Event, purged
 from chatrooms.log.log import Log
+from chatrooms.names import is_reserved
 from chatrooms.options import Options
 from chatrooms.users.authenticator import blocked
 from chatrooms.users.passwords import MINUTE, Caller, Guesses, Passwords
@@ -181,7 +182,7 @@ class Accounts:
 
 def check_free(username: str) -> None:
     """Raises Conflict `name-taken` for a name that speaks for the server, or looks like one."""
-    if lookalikes.is_reserved(username):
+    if is_reserved(username):
         raise Conflict("name-taken", "That name is reserved.")
 
 

@@ -7,8 +7,7 @@ from typing import NamedTuple
 from chatrooms.clock import now_ms
 from chatrooms.errors import Conflict
 from chatrooms.log.database import Database, Source, Transaction
-from chatrooms.lookalikes import skeletons
-from chatrooms.names import folded
+from chatrooms.names import folded, skeletons
 
 _COLUMNS = "user_id, username, email, password_hash, role, state"
 _INDEXED = "names-indexed"  # in `meta` once the names of all accounts are indexed

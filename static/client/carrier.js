@@ -11,12 +11,11 @@ const MOST_SUBSCRIPTIONS = 20; // of one stream, by the server
 
 /**
  * One stream that a tab wants, as it goes over the channel.
- * @typedef {{key: string, tab: string, token: string | null, position: string, roomId?: string,
- *   username?: string, clientId?: string, history?: number}} Wish
+ * @typedef {import('./link.js').Wish & {key: string, tab: string, token: string | null, position: string}} Wish
  *
- * @typedef {{keys: Set<string>, sent: Map<string, {position: string, token: string | null}>, streamId: string,
+ * @typedef {{keys: Set<string>, sent: Map<string, string | null>, streamId: string,
  *   connection: Connection | null, state: import('./connection.js').LineState}} Shared
- *   one stream of the server: `sent` has the positions that were asked for, and by whose token
+ *   one stream of the server: `sent` has the keys that were asked for, and by whose token
  */
 
 /**
@@ -98,8 +97,11 @@ export class Carrier {
     else if (said.t === 'sub') this.#wish(said);
     else if (said.t === 'unsub') this.#drop(said.key);
     else if (said.t === 'bye') this.#forget(said.tab);
-    else if (said.t === 'here') this.#check(said.keys);
-    else if (said.t === 'ping' && this.leads) this.#answer(said.poke);
+    else if (this.leads && said.t === 'ping') this.#answer(said.poke);
+    else if (this.leads && said.t === 'here') {
+      // A tab that was silent for long, or that this leader has never heard, is asked to say it all.
+      if (said.keys.some((/** @type {string} */ key) => !this.#wishes.has(key))) this.#post({ t: 'who' });
+    }
   }
 
   /** What a leader says. @param {any} said */
@@ -113,28 +115,19 @@ export class Carrier {
       this.stop();
       this.#options.onDeposed?.();
     }
-    if (t === 'event' && id !== undefined) this.#update(key, { position: id });
+    const wish = this.#wishes.get(key);
+    if (wish && t === 'event') wish.position = id ?? wish.position;
   }
 
-  /** @param {Wish} wish */
-  #wish({ key, tab, token, position, roomId, username, clientId, history }) {
+  /** @param {Wish & {t: string}} said */
+  #wish({ t, ...wish }) {
+    const { key } = wish;
     const stream = this.#streamOf(key);
     // What is on its way to the tab counts as there; that it is not, the tab finds out by `prev`.
-    const at = (stream && this.#wishes.get(key)?.position) || position;
-    this.#wishes.set(key, { key, tab, token, position: at, roomId, username, clientId, history });
+    const position = (stream && this.#wishes.get(key)?.position) || wish.position;
+    this.#wishes.set(key, { ...wish, position });
     if (stream) this.#tell(stream);
     else if (this.leads && this.#ready) this.#carry(key);
-  }
-
-  /** A tab that was silent for long, or that this leader has never heard, is asked to say it all. @param {string[]} keys */
-  #check(keys) {
-    if (this.leads && keys.some((key) => !this.#wishes.has(key))) this.#post({ t: 'who' });
-  }
-
-  /** @param {string} key @param {Partial<Wish>} change */
-  #update(key, change) {
-    const wish = this.#wishes.get(key);
-    if (wish) Object.assign(wish, change);
   }
 
   /** Forgets a tab when its lock is free: however it ended. @param {string} tab */
@@ -219,35 +212,40 @@ export class Carrier {
     stream.streamId = '';
     stream.sent.clear();
     const body = { subscriptions: [...stream.keys].map((key) => this.#subscription(stream, key)) };
-    return fetchEvents(attempt, 'POST', `${this.#options.url}/events`, { body, fetch: this.#options.fetch, clock: this.clock });
+    /** @type {import('./http.js').Fetch} */
+    const opened = async (...call) => {
+      const response = await (this.#options.fetch ?? fetch)(...call);
+      this.#opened(stream, response.headers.get('X-Stream-Id'));
+      return response;
+    };
+    return fetchEvents(attempt, `${this.#options.url}/events`, { body, fetch: opened, clock: this.clock }, 'POST');
   }
 
   /** One subscription as the server reads it. @param {Shared} stream @param {string} key */
   #subscription(stream, key) {
     const { tab, position, history, ...wish } = /** @type {Wish} */ (this.#wishes.get(key));
-    stream.sent.set(key, { position, token: wish.token });
+    stream.sent.set(key, wish.token);
     return { ...wish, ...(position ? { lastEventId: position } : { history }) };
   }
 
   /** @param {Shared} stream @param {import('./parser.js').ServerEvent} event */
   #receive(stream, { type, data, id, sub }) {
-    if (!sub && (type === 'closing' || type === 'heartbeat')) return; // the connection's own
-    const content = type === 'system' || type === 'refused' ? JSON.parse(data) : {};
-    if (content.streamId && !stream.streamId) this.#opened(stream, content.streamId);
-    const key = content.key ?? sub;
-    const wish = this.#wishes.get(key);
-    if (key !== undefined && !(wish && stream.keys.has(key))) return;
-    const prev = id === undefined ? undefined : type === 'system' ? stream.sent.get(key)?.position : wish?.position;
-    if (wish && id !== undefined) wish.position = id;
-    this.#post({ t: 'event', key, type, data, id, prev });
-    if (key !== undefined && (type === 'refused' || type === 'closing')) this.#remove(stream, key);
+    const wish = this.#wishes.get(sub ?? '');
+    if (!sub || !wish || !stream.keys.has(sub)) return; // the connection's own, or of one that was dropped
+    const prev = id === undefined ? undefined : wish.position;
+    if (id !== undefined) wish.position = id;
+    // A session's events have no names.
+    if (wish.stream === 'session' && type === 'message' && JSON.parse(data).type === 'closing') type = 'closing';
+    this.#post({ t: 'event', key: sub, type, data, id, prev });
+    if (type === 'refused' || type === 'closing') this.#remove(stream, sub);
   }
 
-  /** @param {Shared} stream @param {string} streamId */
+  /** @param {Shared} stream @param {string | null} streamId null in an answer that is no stream */
   #opened(stream, streamId) {
-    stream.streamId = streamId;
+    stream.streamId = streamId ?? '';
+    if (!streamId) return;
     for (const key of stream.keys) if (!stream.sent.has(key)) this.#add(stream, key);
-    for (const [key, { token }] of stream.sent) if (!stream.keys.has(key)) this.#takeOff(stream, key, token);
+    for (const [key, token] of stream.sent) if (!stream.keys.has(key)) this.#takeOff(stream, key, token);
   }
 
   /** @param {Shared} stream @param {string} key */
@@ -298,7 +296,7 @@ export class Carrier {
       if (stream.streamId !== streamId || !this.#streams.has(stream)) return;
       if (method === 'DELETE' && [401, 404].includes(status)) return; // it is gone, by itself or with its sign-in
       if (passing || status === 404 || !stream.keys.has(key)) stream.connection?.restart();
-      else this.#receive(stream, { type: 'refused', data: JSON.stringify({ key, status, code, error: message }), lastEventId: '' });
+      else this.#receive(stream, { type: 'refused', data: JSON.stringify({ key, status, code, error: message }), lastEventId: '', sub: key });
     }
   }
 

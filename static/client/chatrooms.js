@@ -1,7 +1,7 @@
 import { CLOCK } from './clock.js';
 import { HttpError, request } from './http.js';
-import { byFetch, ownLine } from './line.js';
-import { query, Room, roomPath, since } from './room.js';
+import { fetchEvents, lines } from './line.js';
+import { Room, roomPath } from './room.js';
 import { randomId, tabStorage } from './storage.js';
 import { Stream } from './stream.js';
 import { Tokens } from './tokens.js';
@@ -35,7 +35,7 @@ export class Chatrooms extends EventTarget {
    * @param {import('./clock.js').Clock} [options.clock]
    * @param {import('./http.js').Fetch} [options.fetch]
    */
-  constructor({ url = '', token, getToken, share = true, storage = tabStorage(), limits = {}, clock = CLOCK, transport = byFetch, fetch } = {}) {
+  constructor({ url = '', token, getToken, share = true, storage = tabStorage(), limits = {}, clock = CLOCK, transport = fetchEvents, fetch } = {}) {
     super();
     this.url = url;
     this.storage = storage;
@@ -71,7 +71,7 @@ export class Chatrooms extends EventTarget {
 
   /** All rooms that were joined, and notifications, in one stream. @param {{resume?: boolean}} [options] */
   personal({ resume = true } = {}) {
-    return this.#stream('/events', {}, { name: resume ? `me.${this.user?.userId}` : undefined });
+    return this.#stream('personal', '/events', {}, { name: resume ? `me.${this.user?.userId}` : undefined });
   }
 
   /**
@@ -80,7 +80,7 @@ export class Chatrooms extends EventTarget {
    */
   session(sessionId, { robotId, resume = true } = {}) {
     const name = resume ? `session.${sessionId}.${robotId}.${this.user?.userId}` : undefined;
-    return this.#stream('/api/sse/messages', { sessionId, robotId }, { name, unnamed: true });
+    return this.#stream('session', '/api/sse/messages', { sessionId, robotId }, { name, unnamed: true });
   }
 
   /** @param {{sessionId: string, content: string, [field: string]: unknown}} message @returns {Promise<any>} */
@@ -94,12 +94,14 @@ export class Chatrooms extends EventTarget {
    */
   notifications(userId = this.user?.userId ?? '', { sessionId, resume = true } = {}) {
     const name = resume ? `notifications.${userId}.${sessionId}` : undefined;
-    return this.#stream(`/api/clients/${encodeURIComponent(userId)}/sse`, { session_id: sessionId }, { name });
+    const path = `/api/clients/${encodeURIComponent(userId)}/sse`;
+    return this.#stream('notifications', path, { userId, sessionId }, { name }, { session_id: sessionId });
   }
 
   /** `progress` of a task, then `complete` or `error`, and it closes. @param {string} taskId */
   watchTask(taskId) {
-    return this.#stream(`/api/v1/sse/tasks/${encodeURIComponent(taskId)}/progress`, {}, { last: ['complete', 'error'] });
+    const path = `/api/v1/sse/tasks/${encodeURIComponent(taskId)}/progress`;
+    return this.#stream('task', path, { taskId }, { last: ['complete', 'error'] }, {});
   }
 
   /**
@@ -148,11 +150,15 @@ export class Chatrooms extends EventTarget {
     this.#closing.abort();
   }
 
-  /** @param {string} path @param {Record<string, unknown>} values @param {{name?: string, last?: string[], unnamed?: boolean}} options */
-  #stream(path, values, options) {
-    /** @param {string} position */
-    const from = (position) => `${path}?${query({ ...values, ...since(position) })}`;
-    return new Stream(this, { ...options, open: (stream) => ownLine(this, stream, from) });
+  /**
+   * @param {import('./link.js').Wish['stream']} stream its family
+   * @param {string} path of it alone
+   * @param {import('./link.js').Wish} wish
+   * @param {{name?: string, last?: string[], unnamed?: boolean}} options
+   * @param {Record<string, unknown>} [values] the query of the path, if other than `wish`
+   */
+  #stream(stream, path, wish, options, values = wish) {
+    return new Stream(this, { ...options, ...lines(this, { stream, ...wish }, path, values) });
   }
 
   #signedOut() {

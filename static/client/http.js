@@ -83,6 +83,12 @@ export async function request(method, url, call = {}) {
   }
 }
 
+/** A query of what is not undefined. @param {Record<string, unknown>} values */
+export function query(values) {
+  const pairs = Object.entries(values).filter(([, value]) => value !== undefined);
+  return new URLSearchParams(pairs.map(([name, value]) => [name, String(value)]));
+}
+
 /** @param {Response} response @param {import('./clock.js').Clock} clock */
 async function refusal(response, clock) {
   const body = await response.json().catch(() => ({}));

@@ -1,17 +1,17 @@
 import { Connection } from './connection.js';
-import { HttpError, request } from './http.js';
+import { HttpError, query, request } from './http.js';
 import { readEvents } from './parser.js';
 
 /**
  * The events that a request is answered with.
  * @param {import('./connection.js').Attempt} attempt
- * @param {string} method
  * @param {string} url
  * @param {import('./http.js').Call} call
+ * @param {string} [method]
  * @returns {AsyncGenerator<import('./parser.js').ServerEvent>}
  * @throws {HttpError} when it is refused; 204 when the stream is over
  */
-export async function* fetchEvents({ signal, heard }, method, url, call) {
+export async function* fetchEvents({ signal, heard }, url, call, method = 'GET') {
   const headers = { Accept: 'text/event-stream' };
   const response = await request(method, url, { ...call, headers, signal, timeoutMs: 0 });
   if (response.status === 204) throw new HttpError(204, 'complete');
@@ -26,9 +26,27 @@ export async function* fetchEvents({ signal, heard }, method, url, call) {
  *   => AsyncIterable<import('./parser.js').ServerEvent>} Transport
  */
 
-/** @type {Transport} */
-export function byFetch(attempt, url, call) {
-  return fetchEvents(attempt, 'GET', url, call);
+/**
+ * How a stream is read: over the connection that tabs share, else over its own, and by polls where the
+ * network lets neither through.
+ * @param {import('./chatrooms.js').Chatrooms} client
+ * @param {import('./link.js').Wish} wish what is asked for on a shared connection
+ * @param {string} path of the stream alone
+ * @param {Record<string, unknown>} values the query of that
+ * @param {boolean} [share]
+ */
+export function lines(client, wish, path, values, share = true) {
+  /** @param {string} position */
+  const from = (position) => `${path}?${query({ ...values, ...(position && { lastEventId: position, history: undefined }) })}`;
+  return {
+    /** @param {import('./stream.js').Stream} stream */
+    open(stream) {
+      const alone = () => ownLine(client, stream, from);
+      return share && client.tabs ? late(client.tabs.then((tabs) => tabs.join(stream, wish, alone)).catch(alone)) : alone();
+    },
+    /** @param {string} position */
+    poll: (position) => client.json('GET', `${from(position)}&poll=1`),
+  };
 }
 
 /**
@@ -38,7 +56,7 @@ export function byFetch(attempt, url, call) {
  * @param {(position: string) => string} path of the stream from a position on
  * @returns {import('./stream.js').Line}
  */
-export function ownLine(client, stream, path) {
+function ownLine(client, stream, path) {
   /** @type {string | null | undefined} */
   let used;
   let renew = false;
@@ -69,20 +87,10 @@ export function ownLine(client, stream, path) {
  * @param {Promise<import('./stream.js').Line>} coming
  * @returns {import('./stream.js').Line}
  */
-export function late(coming) {
-  /** @type {import('./stream.js').Line | null} */
-  let line = null;
-  let closed = false;
-  coming.then((come) => {
-    line = come;
-    if (closed) line.close();
-  });
+function late(coming) {
   return {
-    close() {
-      closed = true;
-      line?.close();
-    },
-    poke: () => line?.poke(),
-    again: (refused) => line?.again(refused),
+    close: () => coming.then((line) => line.close()),
+    poke: () => coming.then((line) => line.poke()),
+    again: (refused) => coming.then((line) => line.again(refused)),
   };
 }

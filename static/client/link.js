@@ -1,20 +1,26 @@
 import { backoff } from './clock.js';
 import { closed } from './connection.js';
 import { asHttpError, HttpError } from './http.js';
-import { ownLine } from './line.js';
 import { randomId } from './storage.js';
 import { parsed } from './stream.js';
 
 const REPLACED_MS = 5000; // two pages fight for one clientId: not at once again
 const RENEW_GAP_MS = 10_000; // tokens that are refused more often are no use
 
-/** What a stream wants of the server. @typedef {{roomId?: string, username?: string, clientId?: string, history?: number}} Wished */
+/**
+ * What a stream asks the server for, as POST /events takes it; `stream` names the family, a room's without it.
+ * @typedef {{stream?: 'personal' | 'session' | 'notifications' | 'task' | 'reply', roomId?: string, username?: string,
+ *   clientId?: string, history?: number, userId?: string, sessionId?: string, robotId?: string, taskId?: string,
+ *   messageId?: string}} Wish
+ */
 
 /** A stream's line over the connection that tabs share. */
 export class Link {
   #key = '';
-  /** @type {string | null | undefined} */
+  /** The newest. @type {string | null | undefined} */
   #token;
+  /** The one that the stream was opened with. @type {string | null | undefined} */
+  #used;
   #failures = 0;
   #renewedAt = -Infinity;
   #opened = false;
@@ -26,21 +32,21 @@ export class Link {
   #client;
   #stream;
   #wish;
-  #path;
+  #openAlone;
 
   /**
    * @param {import('./tabs.js').Tabs} tabs
    * @param {import('./chatrooms.js').Chatrooms} client
    * @param {import('./stream.js').Stream} stream
-   * @param {Wished} wish
-   * @param {(position: string) => string} path
+   * @param {Wish} wish
+   * @param {() => import('./stream.js').Line} openAlone for a server that shares no streams
    */
-  constructor(tabs, client, stream, wish, path) {
+  constructor(tabs, client, stream, wish, openAlone) {
     this.#tabs = tabs;
     this.#client = client;
     this.#stream = stream;
     this.#wish = wish;
-    this.#path = path;
+    this.#openAlone = openAlone;
     this.#client.tokens.addEventListener?.('refreshed', this.#renewed);
     this.#begin(false);
   }
@@ -80,9 +86,10 @@ export class Link {
     const key = (this.#key = `${this.#tabs.id}.${randomId().slice(0, 8)}`);
     this.#stream.say({ state: 'connecting' });
     try {
-      const token = await this.#client.tokens.token(refused ? (this.#token ?? undefined) : undefined);
+      const token = await this.#client.tokens.token(refused ? (this.#used ?? undefined) : undefined);
       await this.#tabs.present;
       if (this.#closed || key !== this.#key) return;
+      this.#used = token;
       this.#tabs.links.set(key, this);
       this.#post(token);
     } catch (error) {
@@ -114,13 +121,15 @@ export class Link {
     if (type === 'refused') {
       return this.#fail(new HttpError(data.status, data.code, data.error, (data.retryAfter ?? 0) * 1000), true);
     }
-    if (type === 'system') {
+    if (type !== 'closing') {
       this.#failures = 0;
       this.#opened = true;
       this.#stream.say({ state: 'open', via: 'shared' });
     }
     this.#stream.receive(delivery);
-    if (type === 'closing') this.#fail(closed(data), true);
+    if (type !== 'closing' || this.#closed) return;
+    if (data.reason === 'ended') this.#stream.say({ state: 'closed', reason: 'complete' });
+    else this.#fail(closed(data), true);
   }
 
   /**
@@ -146,6 +155,6 @@ export class Link {
   /** The server shares no streams, or something between does not let it. */
   #goAlone() {
     this.#end();
-    this.#alone ??= ownLine(this.#client, this.#stream, this.#path);
+    this.#alone ??= this.#openAlone();
   }
 }

@@ -4,7 +4,7 @@ import { asHttpError } from './http.js';
 const GAP_MS = 2000;
 
 /**
- * @typedef {{events: {event: string, id?: string, data: object}[], more: boolean, lastEventId: string, recovered: boolean}} Page
+ * @typedef {{events: {event: string, id?: string, data: object}[], more: boolean, lastEventId: string}} Page
  */
 
 /** Reads a stream by short requests, for a network that holds streams back. */
@@ -18,7 +18,7 @@ export class Poller {
   /**
    * @param {import('./stream.js').Stream} stream
    * @param {import('./clock.js').Clock} clock
-   * @param {() => Promise<Page>} ask for what follows the stream's position
+   * @param {(position: string) => Promise<Page | null>} ask for what follows a position; null when nothing ever will
    */
   constructor(stream, clock, ask) {
     this.#stream = stream;
@@ -36,8 +36,9 @@ export class Poller {
     for (let failures = 0; !this.#stopped; ) {
       let wait = GAP_MS;
       try {
-        const page = await this.#ask();
+        const page = await this.#ask(this.#stream.position);
         if (this.#stopped) return;
+        if (!page) return this.#stream.close('complete');
         failures = 0;
         this.#take(page);
         if (page.more) continue;
@@ -53,9 +54,8 @@ export class Poller {
   }
 
   /** @param {Page} page */
-  #take({ events, lastEventId, recovered }) {
+  #take({ events, lastEventId }) {
     this.#stream.sayPolled({ state: 'polling', reason: 'held', via: 'poll' });
-    if (!recovered) this.#stream.emit('system', { recovered, lastEventId, polled: true });
     for (const { event, id, data } of events) this.#stream.receive({ type: event, data: JSON.stringify(data), id });
     this.#stream.reach(lastEventId);
   }

@@ -1,8 +1,12 @@
-import { backoff, Pause } from './clock.js';
 import { asHttpError, HttpError } from './http.js';
+import { lines } from './line.js';
 import { readEvents } from './parser.js';
+import { Queue } from './queue.js';
+import { Stream } from './stream.js';
 
 const MOST_BREAKS = 6; // in a row, without a word in between
+const DONE = '[DONE]';
+const CUT_OFF = 'The reply was cut off.';
 
 /**
  * A part of a reply: `content` with the next piece of text; `queued` with its place; `stopped`; `error`.
@@ -12,7 +16,8 @@ const MOST_BREAKS = 6; // in a row, without a word in between
 
 /**
  * An AI reply as it is written: `for await (const part of reply)`, or `await reply.text()`. A
- * connection that breaks is taken up after the last piece that came; the reply outlives it.
+ * connection that breaks is taken up after the last piece that came, over the one that tabs share; the
+ * reply outlives both.
  */
 export class Reply {
   messageId = '';
@@ -21,7 +26,7 @@ export class Reply {
   #client;
   #question;
   #signal;
-  #pause = new Pause();
+  #last = -1;
 
   /**
    * @param {import('./chatrooms.js').Chatrooms} client
@@ -59,52 +64,80 @@ export class Reply {
 
   /** @returns {AsyncGenerator<Part>} @throws {HttpError} when the server refuses, or cannot be reached for long */
   async *[Symbol.asyncIterator]() {
-    let last = -1;
-    for (let breaks = 0; ; ) {
-      try {
-        const response = await this.#open(last);
-        for await (const { data } of readEvents(response)) {
-          if (data === '[DONE]') return;
-          const part = /** @type {Part} */ (JSON.parse(data));
-          if (part.index !== undefined && part.index <= last) continue;
-          last = part.index ?? last;
-          this.messageId ||= part.messageId ?? '';
-          this.conversationId ??= part.conversationId;
-          breaks = 0;
-          if (part.type !== 'heartbeat') yield part;
-        }
-        breaks += 1;
-      } catch (thrown) {
-        if (this.#signal?.aborted) throw thrown;
-        const error = asHttpError(thrown);
-        if (!error.passing || !this.messageId || breaks++ >= MOST_BREAKS) throw error;
-        await this.#wait(Math.max(error.retryAfterMs, backoff(this.#client.clock, breaks - 1)));
-        continue;
+    this.#last = -1;
+    if (!this.messageId && (yield* this.#ask())) return;
+    yield* this.#resume();
+  }
+
+  /** What the answer to the question brings. @returns {AsyncGenerator<Part, boolean>} whether it was all */
+  async *#ask() {
+    try {
+      const call = { body: this.#question, signal: this.#signal, timeoutMs: 0 };
+      const response = await this.#client.call('POST', '/api/chat/stream', call);
+      this.messageId = response.headers.get('X-Message-Id') ?? '';
+      for await (const { data } of readEvents(response)) {
+        if (data === DONE) return true;
+        const part = JSON.parse(data);
+        if (this.#isNews(part)) yield part;
       }
-      if (!this.messageId || breaks > MOST_BREAKS) throw new HttpError(0, 'network', 'The reply was cut off.');
-      await this.#wait(backoff(this.#client.clock, breaks - 1));
+    } catch (thrown) {
+      this.#signal?.throwIfAborted();
+      const error = asHttpError(thrown);
+      if (!error.passing || !this.messageId) throw error;
     }
+    if (!this.messageId) throw new HttpError(0, 'network', CUT_OFF);
+    return false;
   }
 
-  /** @param {number} last */
-  async #open(last) {
-    const call = { signal: this.#signal, timeoutMs: 0 };
-    if (this.messageId) return this.#client.call('GET', `${this.#path()}${last < 0 ? '' : `?after=${last}`}`, call);
-    const response = await this.#client.call('POST', '/api/chat/stream', { ...call, body: this.#question });
-    this.messageId = response.headers.get('X-Message-Id') ?? '';
-    return response;
-  }
-
-  /** @param {number} ms */
-  async #wait(ms) {
-    const end = () => this.#pause.end();
-    this.#signal?.addEventListener('abort', end);
-    await this.#pause.for(this.#client.clock, ms);
-    this.#signal?.removeEventListener('abort', end);
+  /** What follows the last piece. @returns {AsyncGenerator<Part>} */
+  async *#resume() {
     this.#signal?.throwIfAborted();
+    const how = lines(this.#client, { stream: 'reply', messageId: this.messageId }, this.#path(), {});
+    const stream = new Stream(this.#client, how);
+    if (this.#last >= 0) stream.position = String(this.#last);
+    for await (const part of hear(stream, this.#signal)) {
+      if (part === DONE) return;
+      if (this.#isNews(part)) yield part;
+    }
+    this.#signal?.throwIfAborted();
+    const { reason = '' } = stream.state;
+    if (reason === 'complete') return;
+    await how.poll(stream.position); // whose refusal tells more than the stream's
+    throw new HttpError(0, reason, CUT_OFF);
+  }
+
+  /** Whether a part is to be given on; learns from it which reply this is. @param {Part} part */
+  #isNews({ type, index, messageId, conversationId }) {
+    if (index !== undefined && index <= this.#last) return false;
+    this.#last = index ?? this.#last;
+    this.messageId ||= messageId ?? '';
+    this.conversationId ??= conversationId;
+    return type !== 'heartbeat' && type !== 'closing';
   }
 
   #path() {
     return `/api/chat/stream/${encodeURIComponent(this.messageId)}`;
+  }
+}
+
+/** The data of a stream's events until it is closed, as it is after too many breaks. @param {Stream} stream @param {AbortSignal} [signal] */
+async function* hear(stream, signal) {
+  const heard = new Queue();
+  let breaks = 0;
+  stream.addEventListener('event', (event) => {
+    breaks = 0;
+    heard.put(/** @type {CustomEvent} */ (event).detail.data);
+  });
+  stream.addEventListener('state', () => {
+    if (stream.state.state === 'waiting' && (breaks += 1) > MOST_BREAKS) stream.close('network');
+    if (stream.state.state === 'closed') heard.end();
+  });
+  const abort = () => stream.close('aborted');
+  signal?.addEventListener('abort', abort);
+  try {
+    yield* heard;
+  } finally {
+    signal?.removeEventListener('abort', abort);
+    stream.close();
   }
 }

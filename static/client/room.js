@@ -1,4 +1,5 @@
-import { late, ownLine } from './line.js';
+import { query } from './http.js';
+import { lines } from './line.js';
 import { Outbox } from './outbox.js';
 import { Stream } from './stream.js';
 
@@ -25,16 +26,7 @@ export class Room extends Stream {
   constructor(client, roomId, { username, history, clientId = client.clientId, resume = !history, share = true } = {}) {
     const wish = { roomId, username: username ?? client.user?.username, clientId, history };
     const whose = `${roomId}.${client.user?.userId ?? wish.username}`;
-    /** @param {string} position */
-    const path = (position) => `/events?${query({ ...wish, ...since(position, history) })}`;
-    super(client, {
-      name: resume ? whose : undefined,
-      open: (stream) => {
-        const alone = () => ownLine(client, stream, path);
-        return share && client.tabs ? late(client.tabs.then((tabs) => tabs.join(stream, wish, path)).catch(alone)) : alone();
-      },
-      poll: () => client.json('GET', `${path(this.position)}&poll=1`),
-    });
+    super(client, { name: resume ? whose : undefined, ...lines(client, wish, '/events', wish, share) });
     this.#client = client;
     this.roomId = roomId;
     this.clientId = clientId;
@@ -97,15 +89,4 @@ export class Room extends Stream {
   #post(path, body) {
     return this.#client.json('POST', roomPath(this.roomId) + path, { body });
   }
-}
-
-/** @param {string} position @param {number} [history] */
-export function since(position, history) {
-  return position ? { lastEventId: position, history: undefined } : { history };
-}
-
-/** A query of what is not undefined. @param {Record<string, unknown>} values */
-export function query(values) {
-  const pairs = Object.entries(values).filter(([, value]) => value !== undefined);
-  return new URLSearchParams(pairs.map(([name, value]) => [name, String(value)]));
 }

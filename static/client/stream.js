@@ -35,10 +35,10 @@ export class Stream extends EventTarget {
 
   /**
    * @param {import('./chatrooms.js').Chatrooms} client
-   * @param {{open: (stream: Stream) => Line, name?: string, poll?: () => Promise<import('./poller.js').Page>,
-   *   last?: string[], unnamed?: boolean}} options
-   *   `name`: keeps the position under it over reloads; `last`: events after which the stream is complete;
-   *   `unnamed`: the name stands in the data as `type`
+   * @param {{open: (stream: Stream) => Line, poll: (position: string) =>
+   *   Promise<import('./poller.js').Page | null>, name?: string, last?: string[], unnamed?: boolean}} options
+   *   `poll` asks for what follows a position; `name`: keeps the position under it over reloads; `last`: events
+   *   after which the stream is complete; `unnamed`: the name stands in the data as `type`
    */
   constructor(client, options) {
     super();
@@ -76,7 +76,7 @@ export class Stream extends EventTarget {
   say(state) {
     if (state.state === 'open' || state.state === 'closed') this.#stopPolling();
     if (state.state === 'closed' && this.#line) return this.close(state.reason);
-    if (state.reason === 'held' && this.#options.poll) this.#poll(this.#options.poll, state);
+    if (state.reason === 'held') this.#poll(state);
     if (this.#polling) state = this.#polling;
     if (state.state === this.state.state && state.reason === this.state.reason && state.retryAt === this.state.retryAt) return;
     this.state = state;
@@ -86,18 +86,17 @@ export class Stream extends EventTarget {
   /** What the line delivers. @param {Delivery} delivery */
   receive({ type, data, id, prev }) {
     if (!this.#line) return;
-    const opening = type === 'system';
-    const known = this.#recent.has(opening ? prev : id);
+    const known = this.#recent.has(id);
     if (prev !== undefined && this.position && prev !== this.position && !known) {
       return this.#line.again(false); // the carrier is further than what came here
     }
-    if (id !== undefined) {
-      const again = this.#recent.has(id) && !opening;
-      this.#remember(id);
-      this.reach(id);
-      if (again) return;
+    if (id !== undefined) this.reach(id);
+    let content = parsed(data);
+    if (this.#options.unnamed && type === 'message') {
+      type = content.type;
+      content = content.data ?? content;
     }
-    this.emit(type, parsed(data), id);
+    if (!known || type === 'system') this.#emit(type, content, id);
   }
 
   /**
@@ -105,25 +104,17 @@ export class Stream extends EventTarget {
    * @param {any} data
    * @param {string} [id]
    */
-  emit(type, data, id) {
-    if (this.#options.unnamed && type === 'message') {
-      type = data.type;
-      data = data.data ?? data;
-    }
+  #emit(type, data, id) {
     if (data?.sourceClientId === this.#client.clientId) return; // the echo of this page's own change
     this.dispatchEvent(new CustomEvent('event', { detail: { type, data, id } }));
     if (type !== 'event' && type !== 'state') this.dispatchEvent(new CustomEvent(type, { detail: data }));
     if (this.#options.last?.includes(type)) this.close('complete');
   }
 
-  /** @param {string} id */
-  #remember(id) {
-    this.#recent.add(id);
-    if (this.#recent.size > RECENT) this.#recent.delete(this.#recent.values().next().value);
-  }
-
   /** Where to go on from here. @param {string} id */
   reach(id) {
+    this.#recent.add(id);
+    if (this.#recent.size > RECENT) this.#recent.delete(this.#recent.values().next().value);
     if (id === this.position) return;
     this.position = id;
     const { storage, clock } = this.#client;
@@ -138,13 +129,13 @@ export class Stream extends EventTarget {
     if (this.#options.name) remember(this.#client.storage, `position.${this.#options.name}`, this.position || null);
   }
 
-  /** @param {() => Promise<import('./poller.js').Page>} ask @param {LineState} state until the first answer */
-  async #poll(ask, state) {
+  /** @param {LineState} state until the first answer */
+  async #poll(state) {
     if (this.#polling) return;
     this.#polling = state;
     const { Poller } = await import('./poller.js');
     if (!this.#polling || this.#poller) return;
-    this.#poller = new Poller(this, this.#client.clock, ask);
+    this.#poller = new Poller(this, this.#client.clock, this.#options.poll);
   }
 
   /** What reading by polls says of itself. @param {LineState} state */

@@ -39,7 +39,7 @@ export class Tabs {
     this.#client = client;
     this.#locks = navigator.locks ?? null;
     const url = new URL(`${client.url}/`, location.href).href.slice(0, -1);
-    this.#name = `chatrooms ${url}`;
+    this.#name = `chatrooms-streams ${url}`;
     this.#channel = new BroadcastChannel(this.#name);
     this.#channel.onmessage = ({ data }) => this.#hear(data);
     this.#heardAt = this.#tickedAt = client.clock.now();
@@ -70,12 +70,11 @@ export class Tabs {
 
   /**
    * @param {import('./stream.js').Stream} stream
-   * @param {import('./link.js').Wished} wish
-   * @param {(position: string) => string} path of the stream alone, for a server that shares none
-   * @returns {import('./stream.js').Line}
+   * @param {import('./link.js').Wish} wish
+   * @param {() => import('./stream.js').Line} openAlone for a server that shares no streams
    */
-  join(stream, wish, path) {
-    return new Link(this, this.#client, stream, wish, path);
+  join(stream, wish, openAlone) {
+    return new Link(this, this.#client, stream, wish, openAlone);
   }
 
   /** @param {object} message */
@@ -169,16 +168,10 @@ export class Tabs {
     this.#term = said.term;
     this.#heardAt = this.#client.clock.now();
     this.#askedAt = 0;
-    if (said.t === 'event') this.#deliver(said);
+    if (said.t === 'event') this.links.get(said.key)?.receive(said);
     else if (said.t === 'state') for (const key of said.keys) this.links.get(key)?.say(said.state);
     else if (said.t === 'who') this.#announce();
     else if (said.t === 'roll') this.post({ t: 'here', keys: [...this.links.keys()] });
-  }
-
-  /** @param {import('./stream.js').Delivery & {key?: string}} said */
-  #deliver({ key, ...delivery }) {
-    if (key !== undefined) this.links.get(key)?.receive(delivery);
-    else for (const link of [...this.links.values()]) link.receive(delivery);
   }
 
   #announce() {

@@ -1,5 +1,5 @@
 import { roomPath } from '../client/chatrooms.js';
-import { query } from '../client/room.js';
+import { query } from '../client/http.js';
 
 export { roomPath };
 

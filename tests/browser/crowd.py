@@ -8,8 +8,8 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from tests.helpers.chat import eventually
 from tests.helpers.devtools import DevTools, Tab
-from tests.wire import eventually
 
 ENTER = """(async ({name, roomId, options}) => {
     const { Chatrooms } = await import("/static/client/chatrooms.js");

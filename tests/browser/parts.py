@@ -93,7 +93,7 @@ def cut(app: Application) -> None:
     streams = list(app.settings["server"].hub.streams)
     assert streams, "there is a stream to cut"
     for stream in streams:
-        stream.close()
+        stream.abandon()
 
 
 async def until(page: Page, condition: str, *values: Any) -> Any:

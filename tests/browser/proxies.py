@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from tests.helpers.postgres import free_port
-from tests.wire import eventually
+from benchmarks.process import free_port
+from tests.helpers.chat import eventually
 
 NGINX = shutil.which("nginx") or shutil.which("/usr/sbin/nginx")
 

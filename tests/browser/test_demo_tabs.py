@@ -9,10 +9,10 @@ import pytest
 from playwright.async_api import BrowserContext, Page, expect
 from tornado.httpserver import HTTPServer
 
+from benchmarks.server_process import ServerProcess
 from tests.browser.conftest import Chromium
 from tests.browser.pages import LIMIT, enter, is_live, opened, say, sees, state_is
 from tests.clients.proxy import Proxy
-from tests.process import ServerProcess
 
 TABS = 7  # one more than the connections that a browser opens to a server by HTTP/1.1, for all its tabs together
 

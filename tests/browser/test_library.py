@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from tornado.httpserver import HTTPServer
 
+from benchmarks.server_process import ServerProcess
 from tests.browser.conftest import CHROMIUM, FLAGS, Chromium
 from tests.browser.crowd import Person, all_hear
+from tests.helpers.chat import eventually, within
 from tests.helpers.data import load
 from tests.helpers.devtools import devtools
-from tests.process import ServerProcess
-from tests.wire import eventually, within
 
 CASES: list[dict[str, Any]] = load("wpt_eventsource_cases.json")["cases"]
 FEEDINGS = Path(__file__).parent.parent / "clients" / "library" / "feedings.mjs"
@@ -108,7 +108,7 @@ async def test_a_server_that_is_killed_loses_and_doubles_nothing(tmp_path: Path)
 async def test_more_streams_than_one_connection_takes(
     http_server: HTTPServer, base_url: str, chromium: Chromium
 ) -> None:
-    """The server takes 20 on one: the others share a second."""
+    """The server takes 100 on one: the others share a second."""
     async with chromium() as browser:
         page = await browser.new_page()
         shared: list[str] = []

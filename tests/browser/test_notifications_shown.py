@@ -9,9 +9,9 @@ from playwright.async_api import Page
 from tornado.httpserver import HTTPServer
 from tornado.web import Application
 
+from benchmarks.server_process import SECRET, token
 from tests.browser.conftest import Chromium
 from tests.browser.parts import app_with_parts, clean_page, cut, needs_react, until
-from tests.process import SECRET, token
 
 app = app_with_parts(secret=SECRET)
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.server_process import ServerProcess
 from tests.browser.conftest import CHROMIUM, FLAGS
 from tests.browser.crowd import Person, all_hear
 from tests.browser.proxies import DEFAULT, HOLDS_ALL, HOLDS_GET, NGINX, nginx
+from tests.helpers.chat import within
 from tests.helpers.devtools import DevTools, devtools
-from tests.process import ServerProcess
-from tests.wire import within
 
 LIMITS = {"firstByteMs": 1000, "heldMs": 60000}  # instead of 15 s
 STREAMS = 8  # more than the six connections that a browser opens with HTTP/1.1

@@ -12,7 +12,7 @@ from tornado.web import Application
 
 from tests.browser.conftest import Chromium
 from tests.browser.parts import app_with_parts, clean_page, needs_react, until
-from tests.wire import eventually
+from tests.helpers.chat import eventually
 
 pytestmark = needs_react
 

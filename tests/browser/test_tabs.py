@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.server_process import ServerProcess
 from tests.browser.conftest import CHROMIUM, FLAGS
 from tests.browser.crowd import Person, Talk, all_hear
+from tests.helpers.chat import eventually, within
 from tests.helpers.devtools import DevTools, devtools
-from tests.process import ServerProcess
-from tests.wire import eventually, within
 
 TABS = 10
 HOST = "chat.example"

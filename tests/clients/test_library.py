@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.process import ServerProcess
+from benchmarks.server_process import ServerProcess
 
 HERE = Path(__file__).parent
 CLIENT = HERE.parent.parent / "static" / "client"

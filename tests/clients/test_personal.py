@@ -15,11 +15,11 @@ import httpx
 import httpx_sse
 import pytest
 
+from benchmarks.server_process import ServerProcess, token
 from chatrooms.sse import Parser
 from tests.clients import readers
 from tests.clients.proxy import Proxy
-from tests.process import ServerProcess, token
-from tests.wire import Caller, eventually, within
+from tests.helpers.chat import Caller, eventually, within
 
 HERE = readers.HERE
 PACKAGES = ("eventsource", "event-source-polyfill")
@@ -168,6 +168,6 @@ async def _has_come(heard: dict[str, RemoteReply], last: str) -> bool:
 async def _happen(robot: Caller, numbers: range) -> None:
     """A message and a notification for each number."""
     for number in numbers:
-        assert (await robot.post("tea", str(number))).status == 201
+        assert (await robot.send("tea", str(number))).status == 201
         body = {"userId": "reader", "type": "note", "data": number}
         assert (await robot.call("POST", "/api/notifications", body)).status == 201

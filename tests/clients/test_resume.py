@@ -11,11 +11,11 @@ from urllib.parse import urlencode
 
 import pytest
 
+from benchmarks.server_process import ServerProcess, token
 from tests.clients import readers
 from tests.clients.proxy import Proxy
 from tests.clients.readers import Hear
-from tests.process import ServerProcess, token
-from tests.wire import Answer, Caller, eventually, within
+from tests.helpers.chat import Answer, Caller, eventually, within
 
 Client = Callable[[str, Hear], Coroutine[Any, Any, None]]
 
@@ -90,7 +90,7 @@ class Scene:
         return f"/events?{urlencode(query)}"
 
     async def _post(self, text: str) -> Answer:
-        return await self._writer.post("lobby", text)
+        return await self._writer.send("lobby", text)
 
     async def play(self) -> None:
         await self._cut()

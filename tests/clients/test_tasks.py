@@ -15,12 +15,13 @@ import httpx_sse
 import pytest
 from playwright.async_api import async_playwright
 
+from benchmarks.server_process import ServerProcess, token
 from chatrooms.sse import Parser
 from tests.clients import readers
 from tests.clients.proxy import Proxy
 from tests.clients.test_resume import needs_chromium, needs_curl, needs_node
-from tests.process import ServerProcess, token
-from tests.wire import POLL, Caller, eventually, within
+from tests.helpers.chat import Caller, eventually, within
+from tests.helpers.reader import POLL
 
 Hear = Callable[[dict[str, Any]], None]
 Client = Callable[[str, Hear], Coroutine[Any, Any, None]]
@@ -165,7 +166,7 @@ async def test_progress_is_read_over_a_cut_to_its_end_and_no_further(client: Cli
 
 async def _told_to_stop(caller: Caller, times: int) -> bool:
     """Whether 204 was answered so often."""
-    text: str = (await caller.call("GET", "/metrics")).body
+    text: str = (await caller.call("GET", "/metrics")).text
     counts = [line.split()[-1] for line in text.splitlines() if line.startswith(_STOPPED)]
     return bool(counts) and float(counts[0]) >= times
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
+from benchmarks.server_process import ServerProcess, token
 from tests.clients import readers
+from tests.helpers.chat import Caller, eventually, within
 from tests.helpers.upstream import WORDS, Upstream
-from tests.process import ServerProcess, token
-from tests.wire import Caller, eventually, within
 
 pytestmark = [
     pytest.mark.skipif(not shutil.which("node"), reason="there is no node"),

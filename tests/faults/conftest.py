@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.process import ServerProcess
+from benchmarks.server_process import ServerProcess
 
 Serve = Callable[..., ServerProcess]
 

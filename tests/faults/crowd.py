@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 from urllib.parse import urlencode, urlsplit
 
-from tests.process import token
+from benchmarks.server_process import token
 
 END = b"that was all"  # a text that ends what the crowd waits for
 

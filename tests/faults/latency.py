@@ -9,7 +9,7 @@ import asyncio
 import sys
 import time
 
-from tests.wire import Caller
+from tests.helpers.chat import Caller
 
 PAUSE = 0.01  # seconds between two posts
 
@@ -19,7 +19,7 @@ async def main(url: str) -> None:
     told = asyncio.create_task(asyncio.to_thread(sys.stdin.read))
     while not told.done():
         began = time.monotonic()
-        assert (await caller.post("lobby", "hello")).status == 201
+        assert (await caller.send("lobby", "hello")).status == 201
         found.append((time.monotonic() - began) * 1000)
         await asyncio.sleep(PAUSE)
     found.sort()

@@ -17,10 +17,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
+from benchmarks.postgres import Postgres
+from benchmarks.server_process import ServerProcess
 from tests.faults.slow import quantile
-from tests.helpers.postgres import Postgres
-from tests.process import ServerProcess
-from tests.wire import Caller
+from tests.helpers.chat import Caller
 
 EVENTS = 1_000_000  # that are old
 KEPT = 10_000  # that are not
@@ -101,7 +101,7 @@ async def _post(url: str, number: int, stop: asyncio.Event) -> list[float]:
     caller, took = Caller(url, f"poster-{number}"), []
     while not stop.is_set():
         began = time.monotonic()
-        answer = await caller.post(f"r{number}", "hello")
+        answer = await caller.send(f"r{number}", "hello")
         assert answer.status == 201, answer
         took.append(time.monotonic() - began)
         await asyncio.sleep(max(0.0, began + PACE - time.monotonic()))

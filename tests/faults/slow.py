@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.process import ServerProcess
-from tests.wire import Caller
+from benchmarks.server_process import ServerProcess
+from tests.helpers.chat import Caller
 
 SOCKETS = 1000  # of each kind
 CUT_OFF = 15.0  # seconds after which none may be open
@@ -68,7 +68,7 @@ async def _post(url: str, over: asyncio.Event) -> list[float]:
     caller, took = Caller(url, "honest"), []
     while not over.is_set():
         started = time.monotonic()
-        answer = await caller.post("lobby", "hello")
+        answer = await caller.send("lobby", "hello")
         assert answer.status == 201, answer
         took.append(time.monotonic() - started)
         try:

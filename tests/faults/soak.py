@@ -29,8 +29,8 @@ from urllib.parse import urlencode
 
 import jwt
 
-from tests.process import SECRET, ServerProcess
-from tests.wire import Caller, eventually
+from benchmarks.server_process import SECRET, ServerProcess
+from tests.helpers.chat import Caller, eventually
 
 MOST = 1.0  # MiB an hour that memory may grow by
 SETTLING = 1 / 3  # of the time is not looked at
@@ -111,7 +111,7 @@ class Soak:
         """Makes the log larger than all page caches, and has it read from everywhere."""
         caller = self._caller("filler")
         await caller.fill("history", 0, events, 300)
-        ids = [message["id"] for message in (await caller.call("GET", _HISTORY)).body["messages"]]
+        ids = [message["id"] for message in (await caller.call("GET", _HISTORY)).data["messages"]]
         epoch, _, last = ids[-1].partition("-")
         for _ in range(events // 150):
             place = self._chance.randrange(1, int(last))
@@ -183,7 +183,7 @@ class Soak:
             text = "@ai tell me something" if self._chance.random() < 0.05 else "x" * self._chance.randrange(20, 1000)
             began = time.monotonic()
             try:
-                await caller.post(self._place()[0], text)
+                await caller.send(self._place()[0], text)
             except TimeoutError:  # on a machine that has too much to do: told, and no end of the soak
                 self.failed += 1
             self.slowest = max(self.slowest, time.monotonic() - began)
@@ -202,7 +202,7 @@ class Soak:
         while True:
             user = self._user()
             made = await caller.call("POST", "/api/v1/tasks", {"title": "Soaking", "user_id": user})
-            task = made.body["task_id"]
+            task = made.data["task_id"]
             await self._begin(Listener(self._request("GET", f"/api/v1/sse/tasks/{task}/progress", user)))
             for change in ({"state": "running"}, {"progress": 50}, {"state": "completed"}):
                 await asyncio.sleep(0.3)

@@ -8,10 +8,11 @@ import resource
 import time
 from pathlib import Path
 
+from benchmarks.server_process import ServerProcess
 from tests.faults import slow
 from tests.faults.conftest import Serve
-from tests.process import ServerProcess
-from tests.wire import Caller, Reader, eventually, within
+from tests.helpers.chat import Caller, eventually, within
+from tests.helpers.reader import Reader
 
 DESCRIPTORS = 80  # that the starved server may have
 CROWD = 200
@@ -42,14 +43,14 @@ async def test_a_connection_that_idles_between_requests_may_stay(serve: Serve) -
     async with asyncio.timeout(40):
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
         idle = Caller(server.url, "idle")
-        await idle.post("lobby", "first")
+        await idle.send("lobby", "first")
         writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\nGET /healthz HTTP/1.1\r\nHo")
         await reader.readuntil(b'"ok"}')
         started = time.monotonic()
         assert await reader.read() == b""
         assert time.monotonic() - started <= slow.CUT_OFF
         writer.close()
-        assert (await idle.post("lobby", "second, on the same connection")).status == 201
+        assert (await idle.send("lobby", "second, on the same connection")).status == 201
         idle.close()
 
 
@@ -57,9 +58,9 @@ async def test_a_connection_that_idles_between_requests_may_stay(serve: Serve) -
 async def test_descriptors_exhausted(serve: Serve) -> None:
     """Streams go on, the loop does not spin, the log is not flooded, and it recovers by itself."""
     server = serve("--heartbeat=1")
-    caller, reader = Caller(server.url, "caller"), Reader(server.url, "lobby", "reader")
+    caller, reader = Caller(server.url, "caller"), Reader.of_room(server.url, "lobby", "reader")
     await reader.connect()
-    await caller.post("lobby", "before")
+    await caller.send("lobby", "before")
     resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (DESCRIPTORS, DESCRIPTORS))
     crowd = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(CROWD)]
 
@@ -72,14 +73,14 @@ async def test_descriptors_exhausted(serve: Serve) -> None:
         await reader.read()  # a heartbeat a second: the stream lives
     assert (processor_time(server) - used) / WINDOW <= 0.2
     assert (len(server.log) - lines) / WINDOW <= 10
-    assert (await caller.post("lobby", "meanwhile")).status == 201
+    assert (await caller.send("lobby", "meanwhile")).status == 201
     assert (await caller.call("GET", "/")).status == 200  # files can still be opened
-    await reader.until(lambda reader: any(m["message"] == "meanwhile" for m in reader.messages))
+    await reader.collect(lambda reader: any(m["message"] == "meanwhile" for m in reader.posts))
     for _, writer in crowd:
         writer.transport.abort()
     late = Caller(server.url, "late")
-    assert (await late.post("lobby", "after")).status == 201
-    await reader.until(lambda reader: any(m["message"] == "after" for m in reader.messages))
+    assert (await late.send("lobby", "after")).status == 201
+    await reader.collect(lambda reader: any(m["message"] == "after" for m in reader.posts))
     assert reader.connections == 1
     caller.close()
     late.close()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
+from benchmarks.server_process import ServerProcess, token
 from chatrooms.client import Client
 from tests.faults.conftest import Serve
-from tests.process import ServerProcess, token
-from tests.wire import Caller, within
+from tests.helpers.chat import Caller, within
 
 KILLS = 10
 WRITERS = 4

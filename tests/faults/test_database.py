@@ -10,9 +10,10 @@ from contextlib import closing
 
 import pytest
 
+from benchmarks.server_process import ServerProcess
 from tests.faults.conftest import Serve
-from tests.process import ServerProcess
-from tests.wire import POLL, Caller, Reader, eventually, within
+from tests.helpers.chat import Caller, eventually, within
+from tests.helpers.reader import POLL, Reader
 
 WRITERS = 8
 ROOM_TO_GROW = 100_000  # bytes that the database's files may still grow before the disk is "full"
@@ -38,7 +39,7 @@ class Posting:
             self._waiting -= 1
             key = f"{number}-{count}"
             try:
-                answer = await caller.post("lobby", key.ljust(size, "."), key)
+                answer = await caller.send("lobby", key.ljust(size, "."), clientMessageId=key)
             except (OSError, EOFError):  # the connection did not survive a restart; it is not known if it was kept
                 continue
             finally:
@@ -47,7 +48,7 @@ class Posting:
                 self.acknowledged.add(key)
             else:
                 assert answer.status == 503, answer
-                assert answer.body["code"] == "unavailable"
+                assert answer.data["code"] == "unavailable"
                 assert int(answer.headers["retry-after"]) > 0
                 self.refused += 1
                 await asyncio.sleep(POLL)
@@ -75,11 +76,11 @@ class Posting:
 async def test_a_locked_database_refuses_or_keeps_but_never_pretends(serve: Serve) -> None:
     """While another program holds the write lock, posts get 503 or wait, streams stay open; then all goes on."""
     server = serve("--heartbeat", "0.5")
-    reader = Reader(server.url, "lobby", "reader")
+    reader = Reader.of_room(server.url, "lobby", "reader")
     await reader.connect()
     posting = Posting(server.url)
     async with asyncio.TaskGroup() as group:
-        following = group.create_task(reader.until(lambda r: posting.stop and _has_all(r, posting)))
+        following = group.create_task(reader.collect(lambda r: posting.stop and _has_all(r, posting)))
         for number in range(WRITERS):
             group.create_task(posting.write(number))
         await posting.acknowledges(100)
@@ -89,7 +90,7 @@ async def test_a_locked_database_refuses_or_keeps_but_never_pretends(serve: Serv
             lock.rollback()
         await posting.acknowledges(100)
         posting.stop = True
-        await Caller(server.url, "last").post("lobby", "the end")
+        await Caller(server.url, "last").send("lobby", "the end")
     assert following.done()
     assert reader.connections == 1, "the stream should have stayed open"
     await _kept(server, reader, posting)
@@ -103,7 +104,7 @@ async def test_while_the_database_is_locked_a_guest_is_asked_to_come_back(serve:
     with closing(_locked(server)):
         answer = await caller.call("POST", "/api/auth/guest", {"username": "guest"})
     assert answer.status == 503
-    assert answer.body["code"] == "unavailable"
+    assert answer.data["code"] == "unavailable"
     assert int(answer.headers["retry-after"]) > 0
     answer = await caller.call("POST", "/api/auth/guest", {"username": "guest"})
     assert answer.status == 201
@@ -124,19 +125,19 @@ async def test_a_start_on_a_locked_database_ends_with_one_line(serve: Serve) -> 
 async def test_a_stop_with_a_locked_database_is_orderly(serve: Serve) -> None:
     """SIGTERM while posts wait for the lock: each gets an answer, streams are told, the status is 0."""
     server = serve("--drain", "0.2")
-    reader = Reader(server.url, "lobby", "reader")
+    reader = Reader.of_room(server.url, "lobby", "reader")
     await reader.connect()
     callers = [Caller(server.url, f"writer-{n}") for n in range(WRITERS)]
     for caller in callers:
-        assert (await caller.post("lobby", "before")).status == 201
+        assert (await caller.send("lobby", "before")).status == 201
     with closing(_locked(server)):
-        posts = [asyncio.create_task(caller.post("lobby", "while locked")) for caller in callers]
+        posts = [asyncio.create_task(caller.send("lobby", "while locked")) for caller in callers]
         await asyncio.sleep(0)  # all have written their request
         server.signal(signal.SIGTERM)
         answers = await asyncio.gather(*posts)
         assert {answer.status for answer in answers} == {503}
         assert await asyncio.to_thread(server.wait) == 0
-    await reader.until(lambda r: bool(r.of_type("closing")))
+    await reader.collect(lambda r: bool(r.of_type("closing")))
 
 
 @pytest.mark.parametrize("restart", [False, True], ids=["space is back", "restart"])
@@ -144,7 +145,7 @@ async def test_a_stop_with_a_locked_database_is_orderly(serve: Serve) -> None:
 async def test_a_full_disk_loses_nothing_acknowledged(serve: Serve, restart: bool) -> None:
     """Posts get 503 while there is no space; all that was acknowledged is there when it is back."""
     server = serve("--heartbeat", "0.5")
-    reader = Reader(server.url, "lobby", "reader")
+    reader = Reader.of_room(server.url, "lobby", "reader")
     await reader.connect()
     posting = Posting(server.url)
     async with asyncio.TaskGroup() as group:
@@ -164,7 +165,7 @@ async def test_a_full_disk_loses_nothing_acknowledged(serve: Serve, restart: boo
             _allow_files_of(server, resource.RLIM_INFINITY)
         await posting.acknowledges(100)
         posting.stop = True
-        await Caller(server.url, "last").post("lobby", "the end")
+        await Caller(server.url, "last").send("lobby", "the end")
     assert reader.connections == (2 if restart else 1)
     await _kept(server, reader, posting)
 
@@ -173,7 +174,7 @@ async def _reads_go_on(server: ServerProcess, reader: Reader) -> None:
     """The history is answered, and streams are alive."""
     page = await Caller(server.url, "caller").call("GET", "/api/rooms/lobby/messages?limit=10")
     assert page.status == 200
-    assert page.body["messages"]
+    assert page.data["messages"]
     beats = len(reader.of_type("heartbeat"))
     await eventually(lambda: _true(len(reader.of_type("heartbeat")) > beats))
 
@@ -184,12 +185,12 @@ async def _kept(server: ServerProcess, reader: Reader, posting: Posting) -> None
     keys = [m.get("clientMessageId") for m in log]
     assert posting.acknowledged <= set(keys)
     assert len(keys) == len(set(keys)), "a message stands in the log twice"
-    seen = [m["id"] for m in reader.messages]
+    seen = [m["id"] for m in reader.posts]
     assert seen == [m["id"] for m in log][: len(seen)]
 
 
 def _has_all(reader: Reader, posting: Posting) -> bool:
-    return posting.acknowledged <= {m.get("clientMessageId") for m in reader.messages}
+    return posting.acknowledged <= {m.get("clientMessageId") for m in reader.posts}
 
 
 def _locked(server: ServerProcess) -> sqlite3.Connection:

@@ -11,13 +11,15 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.postgres import Postgres
+from benchmarks.process import CouldNotRun
+from benchmarks.server_process import ServerProcess, token
 from chatrooms.http.pages import static_folder
 from tests.faults.conftest import Serve
 from tests.helpers.certificate import self_signed
+from tests.helpers.chat import Answer, Caller, within
 from tests.helpers.front import Caddy, Front, Nginx, program
-from tests.helpers.postgres import CannotRun, Postgres
-from tests.process import ServerProcess, token
-from tests.wire import LIMIT, POLL, Answer, Caller, Reader, texts, within
+from tests.helpers.reader import LIMIT, POLL, Reader, texts
 
 READERS = 12
 MESSAGES = 40
@@ -35,7 +37,7 @@ def cluster(request: pytest.FixtureRequest, serve: Serve, postgres: Postgres, tm
         program(request.param.__name__.lower())
         nodes = [serve("--database-url", url, "--trusted-proxies", "127.0.0.1") for _ in range(2)]
         front = request.param(folder, nodes, self_signed(tmp_path))
-    except CannotRun as reason:
+    except CouldNotRun as reason:
         pytest.skip(str(reason))
     yield nodes, front
     front.stop()
@@ -51,10 +53,10 @@ async def test_streams_flow_over_http2_and_posts_go_anywhere(cluster: Cluster) -
         await stream.until(lambda events: "event: system" in events)
         for n in range(MESSAGES):
             caller = Caller(front.url, f"writer-{n}", ssl.create_default_context(cafile=front.ca))
-            posted = await caller.post("lobby", f"m{n}")
+            posted = await caller.send("lobby", f"m{n}")
             assert posted.status == 201
             caller.close()
-            await stream.until(lambda events, id=posted.body["id"]: f"id: {id}\n" in events)  # type: ignore[misc]
+            await stream.until(lambda events, id=posted.data["id"]: f"id: {id}\n" in events)  # type: ignore[misc]
     callers = [Caller(node.url, "root", role="admin") for node in nodes]
     streams = [await caller.metric("chatrooms_streams") for caller in callers]
     answered = [await requests(caller, "POST") for caller in callers]
@@ -82,22 +84,22 @@ async def test_streams_resume_on_another_node_when_theirs_is_killed(cluster: Clu
     """Posts go on meanwhile; a client says again what got no answer. Nothing is lost, nothing is there twice."""
     nodes, front = cluster
     context = ssl.create_default_context(cafile=front.ca)
-    readers = [Reader(front.url, "lobby", f"reader-{n}", context) for n in range(READERS)]
+    readers = [Reader.of_room(front.url, "lobby", f"reader-{n}", context=context) for n in range(READERS)]
     for reader in readers:
         reader.version = "1.0"
         await reader.connect()
-        await reader.until(lambda r: bool(r.of_type("system")))
+        await reader.collect(lambda r: bool(r.of_type("system")))
     caller = Caller(front.url, "writer", context)
     for n in range(MESSAGES):
         await persistently(caller, f"m{n}")
     counts = [await Caller(node.url, "root", role="admin").metric("chatrooms_streams") for node in nodes]
     assert sum(counts) == READERS and min(counts) > 0, counts
-    reading = [asyncio.create_task(r.follow(lambda r: len(r.messages) >= 2 * MESSAGES, 60)) for r in readers]
+    reading = [asyncio.create_task(r.follow(lambda r: len(r.posts) >= 2 * MESSAGES, 60)) for r in readers]
     nodes[0].kill()
     for n in range(MESSAGES, 2 * MESSAGES):
         await persistently(caller, f"m{n}")
     await asyncio.gather(*reading)
-    assert all(texts(reader.messages) == [f"m{n}" for n in range(2 * MESSAGES)] for reader in readers)
+    assert all(texts(reader.posts) == [f"m{n}" for n in range(2 * MESSAGES)] for reader in readers)
     assert sum(reader.connections > 1 for reader in readers) >= counts[0]
     for reader in readers:
         reader.cut()
@@ -112,7 +114,7 @@ async def test_client_is_known_behind_it_and_what_is_inside_stays_inside(cluster
     caller = Caller(front.url, "root", ssl.create_default_context(cafile=front.ca), role="admin")
     assert (await caller.call("GET", "/metrics")).status == 404
     assert (await caller.call("GET", "/readyz")).status == 404
-    assert (await caller.call("GET", "/healthz")).body == {"status": "ok"}
+    assert (await caller.call("GET", "/healthz")).data == {"status": "ok"}
     assert (await caller.call("GET", "/")).status == 200
     caller.close()
 
@@ -151,7 +153,7 @@ async def persistently(caller: Caller, text: str) -> Answer:
     """Says something under one id until it is acknowledged."""
     while True:
         try:
-            answer = await caller.post("lobby", text, text)
+            answer = await caller.send("lobby", text, clientMessageId=text)
         except (OSError, EOFError):
             caller.close()
         else:
@@ -163,6 +165,6 @@ async def persistently(caller: Caller, text: str) -> Answer:
 
 async def requests(caller: Caller, method: str) -> int:
     """How many requests with that method a node has answered."""
-    text: str = (await caller.call("GET", "/metrics")).body
+    text: str = (await caller.call("GET", "/metrics")).text
     lines = [line for line in text.splitlines() if line.startswith(f'chatrooms_requests_total{{method="{method}"')]
     return sum(int(float(line.split()[-1])) for line in lines)

@@ -7,7 +7,8 @@ import json
 import signal
 
 from tests.faults.conftest import Serve
-from tests.wire import POLL, Caller, Reader, within
+from tests.helpers.chat import Caller, within
+from tests.helpers.reader import POLL, Reader
 
 READERS = 40
 WRITERS = 8
@@ -18,12 +19,12 @@ POSTS = 200  # before the signal
 async def test_a_drain_and_restart_loses_nothing_and_nobody_seems_to_leave(serve: Serve) -> None:
     """Every stream is told to come back at its own time; after the restart all go on where they were."""
     server = serve("--drain", "4", "--leave-grace", "0.2")
-    readers = [Reader(server.url, "lobby", f"reader-{n}") for n in range(READERS)]
+    readers = [Reader.of_room(server.url, "lobby", f"reader-{n}") for n in range(READERS)]
     for reader in readers:
         await reader.connect()
-        await reader.until(lambda r: bool(r.of_type("system")))
+        await reader.collect(lambda r: bool(r.of_type("system")))
     for reader in readers:  # all have seen all come
-        await reader.until(lambda r: _members(r) == READERS)
+        await reader.collect(lambda r: _members(r) == READERS)
     seen = [len(reader.events) for reader in readers]
     posting = Posting(server.url)
     async with asyncio.TaskGroup() as group:
@@ -45,10 +46,10 @@ async def test_a_drain_and_restart_loses_nothing_and_nobody_seems_to_leave(serve
     log = await Caller(server.url, "auditor").log_of("lobby")
     assert {m["clientMessageId"] for m in log} == posting.acknowledged
     for reader, before in zip(readers, seen, strict=True):
-        await reader.until(lambda r: len(r.messages) >= len(log))
-        assert [m["id"] for m in reader.messages] == [m["id"] for m in log]
+        await reader.collect(lambda r: len(r.posts) >= len(log))
+        assert [m["id"] for m in reader.posts] == [m["id"] for m in log]
         assert not [e for e in reader.events[before:] if e.type in ("user-left", "user-joined")]
-        await reader.until(lambda r: _members(r) == READERS)
+        await reader.collect(lambda r: _members(r) == READERS)
 
 
 @within(60)
@@ -58,8 +59,8 @@ async def test_posts_in_flight_are_answered_before_the_end(serve: Serve) -> None
         server = serve()
         callers = [Caller(server.url, f"writer-{n}") for n in range(WRITERS)]
         for caller in callers:
-            assert (await caller.post("lobby", "first")).status == 201
-        answers = [asyncio.create_task(caller.post("lobby", "last")) for caller in callers]
+            assert (await caller.send("lobby", "first")).status == 201
+        answers = [asyncio.create_task(caller.send("lobby", "last")) for caller in callers]
         await asyncio.sleep(0)  # all have written their request
         server.signal(signal.SIGTERM)
         assert {answer.status for answer in await asyncio.gather(*answers)} <= {201, 503}
@@ -81,7 +82,7 @@ class Posting:
         while not self.stop:
             key = f"{number}-{count}"
             try:
-                answer = await caller.post("lobby", f"message {key}", key)
+                answer = await caller.send("lobby", f"message {key}", clientMessageId=key)
             except (OSError, EOFError):
                 await asyncio.sleep(POLL)
                 continue
@@ -103,7 +104,7 @@ class Posting:
 
 async def _closing(reader: Reader) -> int | None:
     """Reads to the end, which must be `closing: draining`; returns the retry that it was told."""
-    await reader.until(lambda r: bool(r.of_type("closing")))
+    await reader.collect(lambda r: bool(r.of_type("closing")))
     last = reader.events[-1]
     assert last.type == "closing"
     assert json.loads(last.data) == {"reason": "draining", "reconnect": True}

@@ -6,9 +6,10 @@ import asyncio
 import random
 from functools import partial
 
+from benchmarks.server_process import ServerProcess
 from tests.faults.conftest import Serve
-from tests.process import ServerProcess
-from tests.wire import POLL, Caller, Reader, eventually, within
+from tests.helpers.chat import Caller, eventually, within
+from tests.helpers.reader import POLL, Reader
 
 POSTS = 20_000
 WRITERS = 16
@@ -37,11 +38,11 @@ async def test_killed_twenty_times_it_loses_and_repeats_nothing(serve: Serve) ->
     """All acknowledged posts are in the log once, and a reader that resumes sees just the log."""
     server = serve()
     progress = Progress()
-    reader = Reader(server.url, "lobby", "reader")
+    reader = Reader.of_room(server.url, "lobby", "reader")
     await reader.connect()
-    await reader.until(lambda r: bool(r.of_type("system")))
+    await reader.collect(lambda r: bool(r.of_type("system")))
     async with asyncio.TaskGroup() as group:
-        group.create_task(reader.follow(lambda r: len(r.messages) >= POSTS and r.connections > KILLS, 140))
+        group.create_task(reader.follow(lambda r: len(r.posts) >= POSTS and r.connections > KILLS, 140))
         group.create_task(_kill_at_random(server, progress, reader))
         for number in range(WRITERS):
             group.create_task(_write(server.url, number, progress))
@@ -50,7 +51,7 @@ async def test_killed_twenty_times_it_loses_and_repeats_nothing(serve: Serve) ->
     assert len(progress.ids) == POSTS
     assert {m["clientMessageId"]: m["id"] for m in log} == progress.ids
     assert len(log) == POSTS, "a message stands in the log twice"
-    assert [m["id"] for m in reader.messages] == [m["id"] for m in log]
+    assert [m["id"] for m in reader.posts] == [m["id"] for m in log]
 
 
 async def _write(url: str, number: int, progress: Progress) -> None:
@@ -60,12 +61,12 @@ async def _write(url: str, number: int, progress: Progress) -> None:
         key = f"{number}-{count}"
         while True:
             try:
-                answer = await caller.post("lobby", f"message {key}", key)
+                answer = await caller.send("lobby", f"message {key}", clientMessageId=key)
             except (OSError, EOFError):
                 await asyncio.sleep(POLL)
                 continue
             assert answer.status in (200, 201), answer
-            await progress.acknowledge(key, answer.body["id"])
+            await progress.acknowledge(key, answer.data["id"])
             break
     caller.close()
 

@@ -8,7 +8,8 @@ import resource
 import signal
 
 from tests.faults.conftest import Serve
-from tests.wire import Caller, Reader, eventually, within
+from tests.helpers.chat import Caller, eventually, within
+from tests.helpers.reader import Reader
 
 PAUSE = 3.0  # seconds that a process may be stopped, as by a virtual machine's move
 BEAT = 0.1
@@ -21,16 +22,16 @@ async def test_a_paused_server_goes_on_where_it_was(serve: Serve) -> None:
     """After a pause streams are still open, posts are answered, and missed heartbeats are not made up for."""
     server = serve("--heartbeat", str(BEAT))
     caller = Caller(server.url, "caller")
-    reader = Reader(server.url, "lobby", "reader")
+    reader = Reader.of_room(server.url, "lobby", "reader")
     await reader.connect()
-    await reader.until(lambda r: len(r.of_type("heartbeat")) >= 3)
+    await reader.collect(lambda r: len(r.of_type("heartbeat")) >= 3)
     server.signal(signal.SIGSTOP)
-    posting = asyncio.create_task(caller.post("lobby", "into the pause"))
+    posting = asyncio.create_task(caller.send("lobby", "into the pause"))
     await asyncio.sleep(PAUSE)  # the pause itself is what is tested
     server.signal(signal.SIGCONT)
     assert (await posting).status == 201
-    await reader.until(lambda r: bool(r.messages))
-    await reader.until(lambda r: _after_pause(r) >= 5)
+    await reader.collect(lambda r: bool(r.posts))
+    await reader.collect(lambda r: _after_pause(r) >= 5)
     beats = _beats(reader)
     gap = next(n for n in range(1, len(beats)) if beats[n] - beats[n - 1] >= PAUSE * 900)
     crowded = [n for n in range(gap + 1, len(beats)) if beats[n] - beats[n - 1] < BEAT * 1000 / 10]
@@ -42,17 +43,17 @@ async def test_without_file_descriptors_it_waits_and_recovers(serve: Serve) -> N
     """Peers beyond the process's files wait; those inside go on; when some leave, others are served."""
     server = serve("--heartbeat", "0")
     caller = Caller(server.url, "caller")
-    reader = Reader(server.url, "lobby", "reader")
+    reader = Reader.of_room(server.url, "lobby", "reader")
     await reader.connect()
-    assert (await caller.post("lobby", "before")).status == 201
+    assert (await caller.send("lobby", "before")).status == 201
     resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (FILES, FILES))
 
     crowd = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(PEERS)]
     waiting = Caller(server.url, "waiting")
-    late = asyncio.create_task(waiting.post("lobby", "late"))
+    late = asyncio.create_task(waiting.send("lobby", "late"))
     for n in range(20):
-        assert (await caller.post("lobby", f"m{n}")).status == 201
-    await reader.until(lambda r: len(r.messages) >= 21)
+        assert (await caller.send("lobby", f"m{n}")).status == 201
+    await reader.collect(lambda r: len(r.posts) >= 21)
     assert not late.done()
     cpu = await caller.metric("chatrooms_cpu_seconds_total")
     await asyncio.sleep(1)  # a second, in which there is nothing to do
@@ -61,7 +62,7 @@ async def test_without_file_descriptors_it_waits_and_recovers(serve: Serve) -> N
     for _, writer in crowd:
         writer.close()
     assert (await late).status == 201
-    await reader.until(lambda r: r.messages[-1]["message"] == "late")
+    await reader.collect(lambda r: r.posts[-1]["message"] == "late")
     await eventually(lambda: _streams(caller, 1))
 
 

@@ -17,12 +17,13 @@ from typing import Any
 import msgspec
 import pytest
 
+from benchmarks.nats_server import Nats
 from benchmarks.nodes import load
+from benchmarks.postgres import Postgres
+from benchmarks.server_process import ServerProcess
 from tests.faults.conftest import Serve
-from tests.helpers.nats import Nats
-from tests.helpers.postgres import Postgres
-from tests.process import ServerProcess
-from tests.wire import POLL, Caller, Reader, texts, within
+from tests.helpers.chat import Caller, within
+from tests.helpers.reader import POLL, Reader, texts
 
 FULL = bool(os.environ.get("CHATROOMS_TEST_FULL"))
 WRITERS = 4  # on each node
@@ -47,7 +48,7 @@ class Crowd:
     def __init__(self, nodes: list[ServerProcess], readers: int = 1) -> None:
         self.nodes = nodes
         places = [(node.url, f"reader-{k}-{n}") for k, node in enumerate(nodes) for n in range(readers)]
-        self.readers = [Reader(url, "lobby", name) for url, name in places]
+        self.readers = [Reader.of_room(url, "lobby", name) for url, name in places]
         self.posted: dict[str, str] = {}
         self.stop = False
         self.pause = 0.0
@@ -55,7 +56,7 @@ class Crowd:
     async def __aenter__(self) -> Crowd:
         for reader in self.readers:
             await reader.connect()
-            await reader.until(lambda r: bool(r.of_type("system")))
+            await reader.collect(lambda r: bool(r.of_type("system")))
         self._writing = [
             asyncio.create_task(self._write(f"{n}-{k}", node))
             for n, node in enumerate(self.nodes) for k in range(WRITERS)
@@ -67,7 +68,7 @@ class Crowd:
         self.stop = True
         if error[0] is None:
             await asyncio.gather(*self._writing)
-            await Caller(self.nodes[0].url, "last").post("lobby", "the end", "end")
+            await Caller(self.nodes[0].url, "last").send("lobby", "the end", clientMessageId="end")
             await asyncio.gather(*self._reading)
         for task in (*self._writing, *self._reading):
             task.cancel()
@@ -84,10 +85,10 @@ class Crowd:
         """Returns when the readers of all nodes have what is written now; says after how many seconds."""
         began, caller = time.monotonic(), Caller(self.nodes[0].url, "marker")
         key = f"mark-{len(self.posted)}"
-        while (answer := await caller.post("lobby", key, key)).status == 503:  # noqa: ASYNC110
+        while (answer := await caller.send("lobby", key, clientMessageId=key)).status == 503:  # noqa: ASYNC110
             await asyncio.sleep(POLL)
-        self.posted[key] = answer.body["id"]
-        while not all(any(m["id"] == self.posted[key] for m in r.messages[-500:]) for r in self.readers):  # noqa: ASYNC110
+        self.posted[key] = answer.data["id"]
+        while not all(any(m["id"] == self.posted[key] for m in r.posts[-500:]) for r in self.readers):  # noqa: ASYNC110
             await asyncio.sleep(POLL)
         return time.monotonic() - began
 
@@ -98,18 +99,18 @@ class Crowd:
         assert len(keys) == len(set(keys)), "a message stands in the log twice"
         assert self.posted.items() <= {m["clientMessageId"]: m["id"] for m in log}.items()
         for reader in self.readers:
-            assert [m["id"] for m in reader.messages] == [m["id"] for m in log][: len(reader.messages)]
-            assert reader.messages[-1]["message"] == "the end"
+            assert [m["id"] for m in reader.posts] == [m["id"] for m in log][: len(reader.posts)]
+            assert reader.posts[-1]["message"] == "the end"
 
     def _has_all(self, reader: Reader) -> bool:
-        return bool(self.stop and reader.messages and reader.messages[-1]["message"] == "the end")
+        return bool(self.stop and reader.posts and reader.posts[-1]["message"] == "the end")
 
     async def _write(self, name: str, node: ServerProcess) -> None:
         caller, count = Caller(node.url, f"writer-{name}"), 0
         while not self.stop:
             key = f"{name}-{count}"
             try:
-                answer = await caller.post("lobby", f"message {key}", key)
+                answer = await caller.send("lobby", f"message {key}", clientMessageId=key)
             except (OSError, EOFError, TimeoutError):
                 await asyncio.sleep(POLL)
                 continue
@@ -118,7 +119,7 @@ class Crowd:
                 await asyncio.sleep(POLL)
                 continue
             assert answer.status in (200, 201), answer
-            self.posted[key] = answer.body["id"]
+            self.posted[key] = answer.data["id"]
             count += 1
             await asyncio.sleep(self.pause)
 
@@ -215,7 +216,7 @@ async def test_readers_of_a_killed_node_resume_on_the_others(start: Start) -> No
     nodes = await asyncio.to_thread(start, 3)
     caller = Caller(nodes[0].url, "caller", role="service")
     readers = [
-        Reader(nodes[n % 3].url, f"room-{k}", f"reader-{k}-{n}")
+        Reader.of_room(nodes[n % 3].url, f"room-{k}", f"reader-{k}-{n}")
         for k in range(STREAMS // MEMBERS)
         for n in range(MEMBERS)
     ]
@@ -224,7 +225,7 @@ async def test_readers_of_a_killed_node_resume_on_the_others(start: Start) -> No
     for k in range(STREAMS // MEMBERS):
         await caller.fill(f"room-{k}", 0, MESSAGES)
     # Once it was told of all, and all have heard so, nobody is missing from what the others know.
-    await asyncio.gather(*(reader.until(all_there) for reader in readers))
+    await asyncio.gather(*(reader.collect(all_there) for reader in readers))
     of_dead = [reader for reader in readers if reader.url == nodes[2].url]
     lost, movers = of_dead[:LOST], of_dead[LOST:]
     stayers = [reader for reader in readers if reader.url != nodes[2].url]
@@ -236,15 +237,15 @@ async def test_readers_of_a_killed_node_resume_on_the_others(start: Start) -> No
     began = time.monotonic()
     for n, reader in enumerate(movers):
         reader.move(nodes[n % 2].url)
-    await asyncio.gather(*(reader.follow(lambda r: len(r.messages) >= 2 * MESSAGES, 60) for reader in movers))
+    await asyncio.gather(*(reader.follow(lambda r: len(r.posts) >= 2 * MESSAGES, 60) for reader in movers))
     print(f"{len(movers)} of {STREAMS} readers had resumed elsewhere within {time.monotonic() - began:.2f} s")
     whole = [f"m{n}" for n in range(2 * MESSAGES)]
-    await asyncio.gather(*(reader.until(lambda r: len(r.messages) >= 2 * MESSAGES, 60) for reader in stayers))
-    assert all(texts(reader.messages) == whole for reader in (*movers, *stayers))
+    await asyncio.gather(*(reader.collect(lambda r: len(r.posts) >= 2 * MESSAGES, 60) for reader in stayers))
+    assert all(texts(reader.posts) == whole for reader in (*movers, *stayers))
     gone = {reader.user_id for reader in lost}
     for reader in stayers:
         expected = {name for name in gone if name.split("-")[1] == reader.user_id.split("-")[1]}
-        await reader.until(lambda r, expected=expected: expected <= names(r, "user-left"))  # type: ignore[misc]
+        await reader.collect(lambda r, expected=expected: expected <= names(r, "user-left"))  # type: ignore[misc]
         assert names(reader, "user-left") == expected
         assert len(reader.of_type("user-left")) == len(expected)
     caller.close()
@@ -253,7 +254,7 @@ async def test_readers_of_a_killed_node_resume_on_the_others(start: Start) -> No
 def all_there(reader: Reader) -> bool:
     """Whether a reader has all messages so far, and was told of the last member to come."""
     told = reader.of_type("system", "user-joined")
-    return len(reader.messages) >= MESSAGES and data(told[-1])["onlineCount"] == MEMBERS
+    return len(reader.posts) >= MESSAGES and data(told[-1])["onlineCount"] == MEMBERS
 
 
 @within(LIMIT)

@@ -19,12 +19,13 @@ from urllib.parse import urlencode
 
 import pytest
 
+from benchmarks.nats_server import Nats
+from benchmarks.postgres import Postgres
+from benchmarks.server_process import ROOT, token
 from chatrooms.sse import ServerEvent
 from tests.faults.conftest import Serve
-from tests.helpers.nats import Nats
-from tests.helpers.postgres import Postgres
-from tests.process import ROOT, token
-from tests.wire import Reader, within
+from tests.helpers.chat import within
+from tests.helpers.reader import Reader
 
 FULL = bool(os.environ.get("CHATROOMS_TEST_FULL"))
 PROGRAMS = 64 if FULL else 16
@@ -42,7 +43,7 @@ class SessionReader(Reader):
     """Reads sessions; drops its connection now and then and goes on, by the header or by the query."""
 
     def __init__(self, url: str, session: str = "", by_query: bool = False) -> None:
-        super().__init__(url, "", "agent")
+        super().__init__(url)
         self._query = {"token": token("agent", "agent")} | ({"sessionId": session} if session else {})
         self._by_query = by_query
         self._until_drop = DROP
@@ -58,18 +59,18 @@ class SessionReader(Reader):
         self.position = event.last_event_id or self.position
         data = json.loads(event.data)
         if data["type"] == "message":
-            self.messages.append(data["data"])
+            self.posts.append(data["data"])
 
     async def read(self, most: int = 1 << 16) -> bool:
         going_on = await super().read(most)
-        if len(self.messages) >= self._until_drop:
+        if len(self.posts) >= self._until_drop:
             self._until_drop += random.randint(1, 2 * DROP)
             return False
         return going_on
 
     @property
     def texts(self) -> list[str]:
-        return [message["content"] for message in self.messages]
+        return [message["content"] for message in self.posts]
 
 
 def transactions(program: int) -> Iterator[str]:
@@ -168,19 +169,19 @@ def check(everything: list[SessionReader], single: list[SessionReader], expected
     for program, _, number in (text.partition("-") for text in common):
         assert int(number) == places[program] + 1
         places[program] = int(number)
-    log = [(message["id"], message["sessionId"]) for message in everything[0].messages]
+    log = [(message["id"], message["sessionId"]) for message in everything[0].posts]
     for reader in everything:
-        ids = [message["id"] for message in reader.messages]
+        ids = [message["id"] for message in reader.posts]
         assert ids == [id for id, _ in log][: len(ids)] and len(ids) > len(expected)
         assert reader.connections > 3
     for n, reader in enumerate(single):
-        ids = [message["id"] for message in reader.messages]
+        ids = [message["id"] for message in reader.posts]
         assert ids == [id for id, session in log if session == f"s{n}"][: len(ids)]
         assert reader.texts[-1] == END
-    assert sum(len(reader.messages) for reader in single) == len(expected) + SESSIONS
+    assert sum(len(reader.posts) for reader in single) == len(expected) + SESSIONS
     assert len(set(itertools.chain(*(reader.texts for reader in single)))) == len(expected) + 1
 
 
 def newest(reader: Reader) -> list[str]:
     """The texts that came last; of all sessions, their ends may be among them."""
-    return [message["content"] for message in reader.messages[-SESSIONS:]]
+    return [message["content"] for message in reader.posts[-SESSIONS:]]

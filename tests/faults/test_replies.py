@@ -8,26 +8,27 @@ from pathlib import Path
 
 import httpx
 
+from benchmarks.server_process import ServerProcess, token
+from tests.helpers.chat import Caller, within
+from tests.helpers.reader import Reader
 from tests.helpers.talk import Talk
 from tests.helpers.upstream import Upstream
-from tests.process import ServerProcess, token
-from tests.wire import Caller, Reader, within
 
 
 @within(90)
 async def test_reply_cut_by_a_kill_is_interrupted_at_the_next_start(tmp_path: Path) -> None:
     """With the text that it had; the room shows it so, and readers get it with one error and the end."""
     with ServerProcess(tmp_path / "data", "--ai-delay", "0.1") as server:
-        reader = Reader(server.url, "lobby", "alice")
+        reader = Reader.of_room(server.url, "lobby", "alice")
         await reader.connect()
-        await Caller(server.url, "alice").post("lobby", "@ai hello")
-        await reader.until(lambda r: len(r.of_type("bot-chunk")) >= 8)
+        await Caller(server.url, "alice").send("lobby", "@ai hello")
+        await reader.collect(lambda r: len(r.of_type("bot-chunk")) >= 8)
         server.kill()
         told = "".join(json.loads(event.data)["chunk"] for event in reader.of_type("bot-chunk"))
 
         await asyncio.to_thread(server.start)
-        await reader.follow(lambda r: any(m.get("isFromBot") for m in r.messages))
-        message = next(m for m in reader.messages if m.get("isFromBot"))
+        await reader.follow(lambda r: any(m.get("isFromBot") for m in r.posts))
+        message = next(m for m in reader.posts if m.get("isFromBot"))
         assert message["state"] == "interrupted"
         assert told.startswith(message["message"]) and message["message"].startswith("(offline assistant)")
 

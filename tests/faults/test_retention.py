@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.postgres import Postgres
 from tests.faults import retention
-from tests.helpers.postgres import Postgres
 
 
 @pytest.mark.parametrize("engine", ["sqlite", "postgres"])

@@ -11,9 +11,10 @@ from urllib.parse import urlencode
 
 import pytest
 
+from benchmarks.server_process import ServerProcess, token
 from tests.faults.conftest import Serve
-from tests.process import ServerProcess, token
-from tests.wire import LIMIT, Caller, Reader, eventually, within
+from tests.helpers.chat import Caller, eventually, within
+from tests.helpers.reader import LIMIT, Reader
 
 PEERS = 20
 
@@ -122,7 +123,7 @@ async def test_rude_peers_are_noticed_and_leave_nothing_behind(serve: Serve) -> 
     """However a peer misbehaves, its stream ends, nothing is leaked or logged as a fault, and others go on."""
     server = serve("--heartbeat", "0", "--leave-grace", "0")
     caller = Caller(server.url, "caller")
-    quiet = Reader(server.url, "lobby", "quiet")
+    quiet = Reader.of_room(server.url, "lobby", "quiet")
     await quiet.connect()
     for rude in RUDE:
         await asyncio.gather(*(rude(server) for _ in range(PEERS)))
@@ -131,9 +132,9 @@ async def test_rude_peers_are_noticed_and_leave_nothing_behind(serve: Serve) -> 
         except TimeoutError:
             pytest.fail(f"streams are left open after {rude.__name__}")
     answer = await caller.call("GET", "/api/rooms/lobby")
-    assert answer.body["onlineCount"] == 1, "a member is left behind"
-    await caller.post("lobby", "still here")
-    await quiet.until(lambda r: bool(r.messages) and r.messages[-1]["message"] == "still here")
+    assert answer.data["onlineCount"] == 1, "a member is left behind"
+    await caller.send("lobby", "still here")
+    await quiet.collect(lambda r: bool(r.posts) and r.posts[-1]["message"] == "still here")
     quiet.cut()
     await eventually(lambda: _streams(caller, 0))
     assert not server.tracebacks(), server.tracebacks()

@@ -12,9 +12,10 @@ from urllib.parse import quote
 
 import pytest
 
+from benchmarks.server_process import SECRET, token
 from tests.faults.conftest import Serve
-from tests.process import SECRET, token
-from tests.wire import LIMIT, Answer, Caller, parse_head, within
+from tests.helpers.chat import Answer, Caller, parse_head, within
+from tests.helpers.reader import LIMIT
 
 MARK = "canary"  # in every secret of the test's own making
 
@@ -100,8 +101,9 @@ async def whole_life(caller: Caller, canaries: Canaries) -> list[int]:
     async def call(method: str, path: str, body: object = None) -> Any:
         answer = await caller.call(method, path, body)
         answers.append(answer)
-        canaries.keep(answer.body)
-        return answer.body
+        body = answer.data if answer.headers.get("Content-Type", "").startswith("application/json") else answer.text
+        canaries.keep(body)
+        return body
 
     guest = await call("POST", "/api/auth/guest", {"username": "Ada"})
     await call("POST", "/api/auth/refresh", {"refreshToken": guest["refreshToken"]})
@@ -109,17 +111,16 @@ async def whole_life(caller: Caller, canaries: Canaries) -> list[int]:
     signed_up = await call("POST", "/api/signup", person)
     await call("POST", "/api/signin", {"username": "Bea", "password": password})
     await call("POST", "/api/signin", {"username": "Bea", "password": other})
-    own = Caller("http://127.0.0.1:0", "Bea")
-    own._address, own._token = caller._address, signed_up["token"]
-    ticket = await own.call("POST", "/api/auth/ticket")
-    canaries.keep(ticket.body)
-    answers.append(await own.call("GET", f"/events?ticket={quote(ticket.body['ticket'])}&roomId=a&username=Bea&poll=1"))
+    bea = {"Authorization": f"Bearer {signed_up['token']}"}
+    ticket = await caller.call("POST", "/api/auth/ticket", headers=bea)
+    canaries.keep(ticket.data)
+    path = f"/events?ticket={quote(ticket.data['ticket'])}&roomId=a&username=Bea&poll=1"
+    answers.append(await caller.call("GET", path, headers=bea))
     change = {"currentPassword": password, "newPassword": other}
-    answers.append(await own.call("POST", "/api/auth/password", change))
-    canaries.keep(answers[-1].body)
+    answers.append(await caller.call("POST", "/api/auth/password", change, headers=bea))
+    canaries.keep(answers[-1].data)
     await call("POST", "/api/rooms/lobby/messages", {"message": canaries.new()})
     await call("POST", "/api/chat/stream", {"message": canaries.new(), "history": [{"role": "user", "content": MARK}]})
-    own.close()
     return [answer.status for answer in answers]
 
 
@@ -130,7 +131,7 @@ async def test_no_secret_is_ever_logged(serve: Serve, form: str) -> None:
     server = serve("--log-level=debug", f"--log-format={form}", "--ai-delay=0", "--max-streams-per-user=0")
     canaries = Canaries()
     caller = Caller(server.url, "alice")
-    document = (await caller.call("GET", "/api/openapi.json")).body
+    document = (await caller.call("GET", "/api/openapi.json")).data
     statuses = await whole_life(caller, canaries)
     assert statuses.count(401) == 1 and max(statuses) == 401, statuses
     for request in malformed(canaries):

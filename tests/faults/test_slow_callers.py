@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
+from benchmarks.server_process import token
 from tests.faults.conftest import Serve
-from tests.process import token
-from tests.wire import Caller, Reader, eventually, within
+from tests.helpers.chat import Caller, eventually, within
+from tests.helpers.reader import Reader
 
 CALLERS = 10
 SMALL = 4096  # bytes of SO_RCVBUF
@@ -21,10 +22,10 @@ async def test_a_caller_that_does_not_read_its_answer_is_ended(serve: Serve) -> 
     await caller.fill("lobby", 0, 100, size=10_000)
     before = _connections(server.pid)
     request = f"GET /api/rooms/lobby/messages?limit=100&token={token('slow')} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
-    slow = [Reader(server.url, "lobby", "slow", receive_buffer=SMALL) for _ in range(CALLERS)]
+    slow = [Reader.of_room(server.url, "lobby", "slow", receive_buffer=SMALL) for _ in range(CALLERS)]
     for reader in slow:
-        await reader.open()
-        reader.send(request.encode())
+        await reader.dial()
+        reader.write(request.encode())
     await eventually(lambda: _true(_connections(server.pid) == before + CALLERS))
     await eventually(lambda: _true(_connections(server.pid) <= before))
     for reader in slow:

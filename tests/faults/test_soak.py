@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.faults import soak
 from tests.faults.conftest import Serve
-from tests.wire import within
+from tests.helpers.chat import within
 
 
 @within(110)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
+from benchmarks.server_process import ServerProcess
 from chatrooms.sse import Parser
 from tests.faults.conftest import Serve
 from tests.faults.crowd import END, gather_crowd
-from tests.process import ServerProcess
-from tests.wire import Caller, Reader, eventually, texts, within
+from tests.helpers.chat import Caller, eventually, within
+from tests.helpers.reader import Reader, texts
 
 CROWD = 1_000
 MESSAGES = 1_000
@@ -24,10 +25,10 @@ async def test_a_stalled_reader_costs_the_others_nothing_and_little_memory(serve
     without = await _run(serve(*options), None)
 
     server = serve(*options)
-    stalled = Reader(server.url, "lobby", "stalled", receive_buffer=SMALL)
+    stalled = Reader.of_room(server.url, "lobby", "stalled", receive_buffer=SMALL)
     peak = await _run(server, stalled)
-    await stalled.follow(lambda r: len(r.messages) > MESSAGES)
-    assert texts(stalled.messages)[:-1] == [f"m{n}" for n in range(MESSAGES)]
+    await stalled.follow(lambda r: len(r.posts) > MESSAGES)
+    assert texts(stalled.posts)[:-1] == [f"m{n}" for n in range(MESSAGES)]
     assert stalled.connections == 2
     assert peak - without <= MOST_GROWTH, f"{peak - without} bytes more than without it"
 
@@ -41,7 +42,7 @@ async def _run(server: ServerProcess, stalled: Reader | None) -> int:
         await eventually(lambda: _streams(caller, CROWD + 1))
     for start in range(0, MESSAGES, 20):
         await caller.fill("lobby", start, start + 20, size=200)
-    await caller.post("lobby", END.decode())
+    await caller.send("lobby", END.decode())
     digests = await asyncio.gather(*(face.ended for face in crowd))
     assert len(set(digests)) == 1, "some of the crowd got something else"
     heard = [event for event in Parser().feed(crowd[0].body) if event.type == "room-message"]

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.nats import Nats
-from tests.helpers.postgres import CannotRun, Postgres
-from tests.process import ServerProcess
-from tests.wire import Caller, eventually, within
+from benchmarks.nats_server import Nats
+from benchmarks.postgres import Postgres
+from benchmarks.process import CouldNotRun
+from benchmarks.server_process import ServerProcess
+from tests.helpers.chat import Caller, eventually, within
 
 
 @pytest.fixture
@@ -19,7 +20,7 @@ def database() -> Iterator[Postgres]:
     """A server of PostgreSQL for one test, to be stopped."""
     try:
         server = Postgres()
-    except CannotRun as reason:
+    except CouldNotRun as reason:
         pytest.skip(str(reason))
     yield server
     server.close()
@@ -36,7 +37,7 @@ async def test_start_waits_for_its_database(tmp_path: Path, database: Postgres) 
         await eventually(lambda: _says(server, "trying again"))
         await asyncio.to_thread(database.start)
         await starting
-        posted = await Caller(server.url, "ann").post("lobby", "hello")
+        posted = await Caller(server.url, "ann").send("lobby", "hello")
         assert posted.status == 201
         assert not server.tracebacks()
     finally:
@@ -48,7 +49,7 @@ async def test_start_waits_for_its_bus(tmp_path: Path) -> None:
     """NATS, with nothing left open by the tries before."""
     try:
         bus = Nats()
-    except CannotRun as reason:
+    except CouldNotRun as reason:
         pytest.skip(str(reason))
     bus.kill()
     server = ServerProcess(tmp_path, "--bus-url", bus.url)

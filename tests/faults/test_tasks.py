@@ -13,17 +13,18 @@ import random
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlsplit
 
 import pytest
+from tornado.httputil import HTTPHeaders
 
+from benchmarks.postgres import Postgres
+from benchmarks.server_process import ServerProcess, token
 from chatrooms.log import database_of
 from tests.faults.conftest import Serve
-from tests.helpers.postgres import Postgres
+from tests.helpers.chat import Caller, parse_head, within
+from tests.helpers.reader import POLL, Reader
 from tests.helpers.watch import check_seen
-from tests.process import ServerProcess, token
-from tests.wire import POLL, Caller, Reader, parse_head, within
 
 FULL = bool(os.environ.get("CHATROOMS_TEST_FULL"))
 TASKS = 10_000 if FULL else 100
@@ -40,8 +41,7 @@ class Watcher(Reader):
     """Reads a task's progress."""
 
     def __init__(self, url: str, task_id: str) -> None:
-        super().__init__(url, "", "watcher")
-        self._path = f"/api/v1/sse/tasks/{task_id}/progress?" + urlencode({"token": token("watcher", "agent")})
+        super().__init__(url, f"/api/v1/sse/tasks/{task_id}/progress", {"token": token("watcher", "agent")})
 
     @property
     def ended(self) -> bool:
@@ -107,7 +107,7 @@ async def _watch(watcher: Watcher) -> None:
     """Reads to the end; half of the connections are cut after their first event."""
     if random.random() < 0.5:
         await watcher.connect()
-        await watcher.until(lambda reader: bool(reader.events))
+        await watcher.collect(lambda reader: bool(reader.events))
         assert watcher.ended or watcher.events[0].type == "progress"
         watcher.cut()
     if not watcher.ended:
@@ -127,7 +127,7 @@ async def test_large_room_is_exported_in_little_memory(server: ServerProcess) ->
         quiet = _p99(seconds)
         seconds.clear()
         began = time.monotonic()
-        task_id = (await caller.call("POST", "/api/rooms/lobby/export", {})).body["task_id"]
+        task_id = (await caller.call("POST", "/api/rooms/lobby/export", {})).data["task_id"]
         watcher = Watcher(server.url, task_id)
         await watcher.follow(lambda _: watcher.ended, LIMIT)
         spent = time.monotonic() - began
@@ -250,7 +250,7 @@ async def _check_download(server: ServerProcess, task_id: str) -> None:
     assert hashlib.sha256(parts).digest() == hashlib.sha256(whole).digest()
 
 
-async def _download(server: ServerProcess, path: str, start: int, most: int) -> tuple[bytes, dict[str, Any]]:
+async def _download(server: ServerProcess, path: str, start: int, most: int) -> tuple[bytes, HTTPHeaders]:
     """The bytes from a place on; the connection is cut when there are that many."""
     where = urlsplit(server.url)
     reader, writer = await asyncio.open_connection(where.hostname, where.port)

@@ -11,11 +11,12 @@ from typing import NamedTuple
 
 import pytest
 
+from benchmarks.server_process import token
 from chatrooms.client import Client
 from tests.faults.conftest import Serve
 from tests.helpers.certificate import self_signed
-from tests.process import token
-from tests.wire import LIMIT, Caller, Reader, eventually, texts, within
+from tests.helpers.chat import Caller, eventually, within
+from tests.helpers.reader import LIMIT, Reader, texts
 
 MESSAGES = 3_000
 SMALL = 4096  # bytes of SO_RCVBUF
@@ -41,19 +42,19 @@ async def test_a_stream_under_tls_is_live_and_resumes(serve: Serve, tls: Tls) ->
     """Messages come as they are said; a stream that was cut goes on after its last id."""
     server = serve(*tls.options)
     caller = Caller(server.url, "writer", tls.context)
-    reader = Reader(server.url, "lobby", "reader", tls.context)
+    reader = Reader.of_room(server.url, "lobby", "reader", context=tls.context)
     await reader.connect()
-    await reader.until(lambda r: bool(r.of_type("system")))
+    await reader.collect(lambda r: bool(r.of_type("system")))
     for n in range(5):
-        await caller.post("lobby", f"m{n}")
-        await reader.until(lambda r, n=n: len(r.messages) > n)  # type: ignore[misc]
+        await caller.send("lobby", f"m{n}")
+        await reader.collect(lambda r, n=n: len(r.posts) > n)  # type: ignore[misc]
     for cut in range(1, 20):
         reader.cut()
         await caller.fill("lobby", 5 + (cut - 1) * 100, 5 + cut * 100)
         await reader.connect()
-        await reader.until(lambda r, cut=cut: len(r.messages) >= 5 + cut * 100 - 50)  # type: ignore[misc]
-    await reader.until(lambda r: len(r.messages) >= 1905)
-    assert texts(reader.messages) == [f"m{n}" for n in range(1905)]
+        await reader.collect(lambda r, cut=cut: len(r.posts) >= 5 + cut * 100 - 50)  # type: ignore[misc]
+    await reader.collect(lambda r: len(r.posts) >= 1905)
+    assert texts(reader.posts) == [f"m{n}" for n in range(1905)]
 
 
 @within(60)
@@ -61,27 +62,16 @@ async def test_a_slow_reader_under_tls_gets_everything(serve: Serve, tls: Tls) -
     """A reader slower than the writer, behind a small buffer, misses and repeats nothing."""
     server = serve(*tls.options, "--heartbeat", "0.25")
     caller = Caller(server.url, "writer", tls.context)
-    reader = Reader(server.url, "lobby", "slow", tls.context, receive_buffer=SMALL)
+    reader = Reader.of_room(server.url, "lobby", "slow", context=tls.context, receive_buffer=SMALL)
     await reader.connect()
-    await reader.until(lambda r: bool(r.of_type("system")))
+    await reader.collect(lambda r: bool(r.of_type("system")))
     await caller.fill("lobby", 0, MESSAGES, size=400)
-    while len(reader.messages) < MESSAGES:
+    while len(reader.posts) < MESSAGES:
         assert await reader.read(777)
-    await caller.post("lobby", f"m{MESSAGES}")
-    await reader.until(lambda r: len(r.messages) > MESSAGES)
-    assert texts(reader.messages) == [f"m{n}" for n in range(MESSAGES + 1)]
+    await caller.send("lobby", f"m{MESSAGES}")
+    await reader.collect(lambda r: len(r.posts) > MESSAGES)
+    assert texts(reader.posts) == [f"m{n}" for n in range(MESSAGES + 1)]
     assert reader.connections == 1
-
-
-class Sharing(Reader):
-    """Twenty streams of a room over one connection."""
-
-    def request(self) -> bytes:
-        asked = [
-            {"key": f"k{n}", "token": token(f"user-{n}"), "roomId": "lobby", "username": f"user-{n}"} for n in range(20)
-        ]
-        body = json.dumps({"subscriptions": asked})
-        return f"POST /events HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
 
 
 @within(60)
@@ -89,11 +79,13 @@ async def test_streams_that_share_a_slow_connection_under_tls_get_everything(ser
     """Where a cut write must be made again with the same bytes."""
     server = serve(*tls.options, "--heartbeat", "0.25")
     caller = Caller(server.url, "writer", tls.context)
-    reader = Sharing(server.url, "lobby", "slow", tls.context, receive_buffer=SMALL)
+    users = {f"k{n}": f"user-{n}" for n in range(20)}
+    asked = [{"key": key, "token": token(user), "roomId": "lobby", "username": user} for key, user in users.items()]
+    reader = Reader(server.url, body={"subscriptions": asked}, context=tls.context, receive_buffer=SMALL)
     await reader.connect()
-    await reader.until(lambda r: len(r.of_type("system")) == 20)
+    await reader.collect(lambda r: len(r.of_type("system")) == 20)
     await caller.fill("lobby", 0, 300, size=400)
-    while len(reader.messages) < 20 * 300:
+    while len(reader.posts) < 20 * 300:
         assert await reader.read(777)
     for n in range(20):
         mine = [json.loads(e.data) for e in reader.events if e.sub == f"k{n}" and e.type == "room-message"]
@@ -105,12 +97,12 @@ async def test_a_stalled_reader_under_tls_is_ended_and_resumes(serve: Serve, tls
     """One that reads nothing is ended after write-timeout; what it lacks is there when it is back."""
     server = serve(*tls.options, "--write-timeout", "2", "--heartbeat", "0")
     caller = Caller(server.url, "writer", tls.context)
-    reader = Reader(server.url, "lobby", "stalled", tls.context, receive_buffer=SMALL)
+    reader = Reader.of_room(server.url, "lobby", "stalled", context=tls.context, receive_buffer=SMALL)
     await reader.connect()
     await caller.fill("lobby", 0, MESSAGES, size=400)
     await eventually(lambda: _streams(caller, 0))
-    await reader.follow(lambda r: len(r.messages) >= MESSAGES)
-    assert texts(reader.messages) == [f"m{n}" for n in range(MESSAGES)]
+    await reader.follow(lambda r: len(r.posts) >= MESSAGES)
+    assert texts(reader.posts) == [f"m{n}" for n in range(MESSAGES)]
     assert reader.connections == 2
 
 
@@ -132,7 +124,7 @@ async def test_the_python_client_speaks_tls(serve: Serve, tls: Tls) -> None:
 async def test_a_drain_under_tls_ends_streams_in_order(serve: Serve, tls: Tls) -> None:
     """`closing` comes whole, then TLS's own goodbye: nothing that looks like an attack on the connection."""
     server = serve(*tls.options, "--drain", "0.2")
-    reader = Reader(server.url, "lobby", "reader", tls.context)
+    reader = Reader.of_room(server.url, "lobby", "reader", context=tls.context)
     body = asyncio.create_task(asyncio.to_thread(_read_to_goodbye, server.port, reader.request(), tls.context))
     caller = Caller(server.url, "caller", tls.context)
     await eventually(lambda: _streams(caller, 1))
@@ -150,11 +142,11 @@ async def test_rude_peers_under_tls_leave_nothing_behind(serve: Serve, tls: Tls)
     server = serve(*tls.options, "--heartbeat", "0", "--leave-grace", "0")
     caller = Caller(server.url, "caller", tls.context)
     for n in range(20):
-        reader = Reader(server.url, "lobby", f"rude-{n}", tls.context)
+        reader = Reader.of_room(server.url, "lobby", f"rude-{n}", context=tls.context)
         await reader.connect()
-        await reader.until(lambda r: bool(r.of_type("system")))
+        await reader.collect(lambda r: bool(r.of_type("system")))
         if n % 2:
-            reader.send(b"junk")
+            reader.write(b"junk")
             while await reader.read():
                 pass
         reader.cut()

@@ -12,9 +12,9 @@ from urllib.parse import quote
 
 import jwt
 
+from benchmarks.server_process import SECRET
 from tests.fuzz import noise
 from tests.helpers.data import naughty_strings
-from tests.process import SECRET
 
 NOISE = 0.1  # part of the requests that are no requests
 USERS = 20

@@ -13,9 +13,9 @@ import re
 from pathlib import Path
 from urllib.request import urlopen
 
+from benchmarks.server_process import ServerProcess
 from tests.fuzz.attack import Attack
 from tests.fuzz.generator import Generator
-from tests.process import ServerProcess
 
 COUNT = int(os.environ.get("CHATROOMS_TEST_FUZZ", "6000"))
 SEED = int(os.environ.get("CHATROOMS_TEST_SEED", "20250101"))

@@ -11,8 +11,8 @@ from urllib.request import urlopen
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from benchmarks.server_process import ServerProcess, token
 from tests.fuzz.test_requests import OPTIONS
-from tests.process import ServerProcess, token
 
 schemathesis = pytest.importorskip("schemathesis")
 checks = pytest.importorskip("schemathesis.checks")

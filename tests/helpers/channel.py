@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,13 +20,7 @@ async def post_events(
     chat: Chat, body: object, headers: Mapping[str, str] | None = None, receive_buffer: int = 0
 ) -> Reader:
     """POSTs to /events, and returns when a response head is there."""
-    content = json.dumps(body).encode()
-    lines = ["POST /events HTTP/1.1", f"Host: localhost:{chat.port}", f"Content-Length: {len(content)}"]
-    lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
-    request = ("\r\n".join(lines) + "\r\n\r\n").encode() + content
-    reader = await Reader.send(chat.port, request, receive_buffer)
-    chat.keep(reader)
-    return reader
+    return await chat.stream("/events", None, headers, body, receive_buffer)
 
 
 class Subscribed:

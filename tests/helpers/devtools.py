@@ -12,7 +12,7 @@ from typing import Any
 
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
-from tests.wire import eventually
+from tests.helpers.chat import eventually
 
 Params = dict[str, Any] | None
 

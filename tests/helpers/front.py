@@ -11,8 +11,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.helpers.postgres import CannotRun, free_port
-from tests.process import ROOT, ServerProcess
+from benchmarks.process import CouldNotRun, free_port
+from benchmarks.server_process import ROOT, ServerProcess
 
 DEPLOY = ROOT / "deploy"
 START_LIMIT = 15.0  # seconds
@@ -20,7 +20,7 @@ STOP_LIMIT = 15.0
 
 
 class Front:
-    """A proxy with TLS on a port of 127.0.0.1; `ca` is the certificate to trust. Raises CannotRun."""
+    """A proxy with TLS on a port of 127.0.0.1; `ca` is the certificate to trust. Raises CouldNotRun."""
 
     def __init__(self, folder: Path, ca: Path) -> None:
         self.port = free_port()
@@ -49,7 +49,7 @@ class Front:
         while not (self.ca.exists() and self._listens()):
             if time.monotonic() > end or self._process.poll() is not None:
                 self.stop()
-                raise CannotRun(f"{command[0]} did not start:\n{self._log.read_text()[-2000:]}")
+                raise CouldNotRun(f"{command[0]} did not start:\n{self._log.read_text()[-2000:]}")
             time.sleep(0.02)
 
     def _listens(self) -> bool:
@@ -100,8 +100,8 @@ class Caddy(Front):
 
 
 def program(name: str) -> str:
-    """Where it is. Raises CannotRun."""
+    """Where it is. Raises CouldNotRun."""
     found = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
     if found is None:
-        raise CannotRun(f"there is no {name}: .ci/servers installs it")
+        raise CouldNotRun(f"there is no {name}: .ci/servers installs it")
     return found

@@ -16,8 +16,7 @@ async def mine(
     headers = {} if unnamed else {"Authorization": f"Bearer {token}"}
     if position:
         headers["Last-Event-ID"] = position
-    reader = await Reader.open(chat.port, "/events", query, headers)
-    chat.keep(reader)
+    reader = await chat.stream("/events", query, headers)
     assert reader.status == 200 or not ok, reader.first_write
     return reader
 

@@ -16,8 +16,9 @@ from tornado.httpserver import HTTPServer
 from tornado.ioloop import IOLoop
 from tornado.web import Application
 
+from benchmarks.server_process import SECRET
 from chatrooms.app import make_app
-from tests.helpers.chat import SECRET, Chat
+from tests.helpers.chat import Chat
 
 Sql = Callable[[str], Awaitable[list[tuple[Any, ...]]]]
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
+from benchmarks.server_process import ROOT
 from chatrooms.options import ENV_PREFIX, OPTIONS, Options
-from tests.process import ROOT
 
 DEPLOY = ROOT / "deploy"
 DRAIN = next(option.default for option in OPTIONS if option.name == "drain")

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from benchmarks.server_process import SECRET
 from chatrooms import logs
-from tests.helpers.chat import SECRET
 from tests.helpers.data import naughty_strings
 
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJ1c2VySWQiOiJhIn0.c2lnbmF0dXJl-_x"

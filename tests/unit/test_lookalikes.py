@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatrooms import lookalikes
-from chatrooms.lookalikes import RESERVED, alike, is_reserved, skeletons
+from chatrooms.names import RESERVED, _table, alike, is_reserved, skeletons
 from tests.helpers import confusables
 from tests.helpers.limit import time_limit
 
@@ -82,4 +81,4 @@ def test_hostile_name_takes_no_more_time_than_its_size() -> None:
 def test_table_is_that_of_the_library() -> None:
     """`python -m tests.helpers.confusables` writes it."""
     assert confusables.FILE.read_text("utf-8") == confusables.table()
-    assert len(lookalikes._table()) > 2500
+    assert len(_table()) > 2500

@@ -36,7 +36,7 @@ export class TaskView extends Store {
     if (isComplete || (error && this.get().task)) return; // it has ended: nothing more will come
     this.#aborter = new AbortController();
     const given = this.#given;
-    this.#client = given instanceof Chatrooms ? given : new Chatrooms({ ...given, share: false, storage: null });
+    this.#client = given instanceof Chatrooms ? given : new Chatrooms({ ...given, storage: null });
     const stream = (this.#stream = this.#client.watchTask(this.#taskId));
     /** @param {string} type @param {(task: any) => void} heed */
     const on = (type, heed) => {

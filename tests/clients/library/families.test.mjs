@@ -5,7 +5,7 @@ import test from 'node:test';
 import { streamAIResponse } from '../client/ai-response.js';
 import { Chatrooms } from '../client/chatrooms.js';
 import { SSEClient } from '../client/sse-client.js';
-import { MemoryStorage, serve, stream, until } from './standin.mjs';
+import { MemoryStorage, refuse, serve, stream, until } from './standin.mjs';
 
 const url = process.env.SERVER_URL;
 
@@ -50,6 +50,27 @@ test('a reply: its text, its parts, and one that is stopped', async () => {
   }
   assert.equal(types.at(-1), 'stopped');
   ada.close();
+});
+
+test('a reply that is cut off goes on after its last piece', async (t) => {
+  const from = [];
+  const server = await serve((request, response, body, name) => {
+    const piece = (index) => ['content', { type: 'content', text: `${index} `, index, messageId: 'r' }, { id: `${index}` }];
+    if (name === 'GET /api/chat/stream/r') from.push(new URL(request.url, 'http://x').searchParams.get('lastEventId'));
+    else if (name !== 'POST /api/chat/stream') return refuse(response, 404, 'not-found');
+    const send = stream(response, { 'X-Message-Id': 'r' });
+    for (const index of from.length ? [1, 2] : [0, 1]) send(...piece(index));
+    if (from.length) response.write('data: [DONE]\n\n');
+    return setImmediate(() => (from.length ? response.end() : response.destroy()));
+  });
+  t.after(() => server.close());
+  const chat = new Chatrooms({ url: server.url, storage: null, token: 't' });
+  const reply = await chat.streamReply({ message: 'Count' });
+  assert.equal(await reply.text(), '0 1 2 ');
+  assert.deepEqual(from, ['1']);
+  assert.equal(chat.streams.size, 0);
+  const other = await chat.streamReply({ messageId: 'x' });
+  await assert.rejects(other.text(), { status: 404, code: 'not-found' });
 });
 
 test('a session: its messages, and where they went on', async () => {

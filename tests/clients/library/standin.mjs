@@ -33,8 +33,8 @@ export function json(response, body, status = 200) {
 }
 
 /** Begins a stream; gives what writes an event to it. */
-export function stream(response) {
-  response.writeHead(200, { 'Content-Type': 'text/event-stream' });
+export function stream(response, headers = {}) {
+  response.writeHead(200, { 'Content-Type': 'text/event-stream', ...headers });
   return (type, data, { id, sub, retry } = {}) => {
     const lines = [id && `id: ${id}`, `event: ${type}`, sub && `sub: ${sub}`, retry && `retry: ${retry}`];
     response.write(`${lines.filter(Boolean).join('\n')}\ndata: ${JSON.stringify(data)}\n\n`);
