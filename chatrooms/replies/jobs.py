@@ -135,6 +135,8 @@ class Replies:
         if watcher is not None:
             tell(watcher.on_start, reply)
         self._jobs[row.id] = asyncio.create_task(self._run(reply, prompt, watcher))
+        if self._closing:  # since it was asked: `close` has ended the others
+            self._end(reply, CUT_SHORT)
         return reply
 
     async def find(self, reply_id: str) -> Reply:

@@ -179,6 +179,8 @@ class ReplyTopics:
             self._watching.cancel()
         for name in list(self._topics):
             for stream in self._hub.readers(name):
+                if not stream.stalled_at:
+                    self._hub.resume(stream)  # the sweep takes one reply at a time
                 stream.end("draining", True)
 
     async def _watch(self) -> None:
@@ -241,7 +243,7 @@ class ReplyStream(StreamKind):
         if asked and not _INDEX.match(asked):
             raise BadRequest("bad-field", "after must be the index of a chunk.")
         position = max(0, int(asked or -1) + 1) if self._form == "content" else 0
-        return None if position == END and self._reply.ending else Start(position, True, None)
+        return None if position == END else Start(position, True, None)
 
     def topic(self) -> Topic:
         return self._topics.of(self.name, self._reply, self.encoding)

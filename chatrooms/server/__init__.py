@@ -73,6 +73,7 @@ class Server(Parts):
         """Ends the remaining streams, commits pending writes, and releases the data folder."""
         if self.ready:
             self.ready = False
+            self.draining = self.hub.draining = True  # a stream that is on its way must not open after the others ended
             for task in self._tasks:
                 task.cancel()
             await asyncio.wait(self._tasks, timeout=LAST_CHORE)  # or the database would be closed under one

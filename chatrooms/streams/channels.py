@@ -103,6 +103,10 @@ class Channel:
         stream.id = self.id
         return stream
 
+    def answer(self) -> None:
+        """Lets the client know the connection's id, though the streams on it may be silent."""
+        self._outlet.send_head()
+
     def refuse(self, key: str, refusal: Refusal) -> None:
         """Tells that a subscription is not to be had."""
         self._transient |= refusal.retry_after > 0
@@ -242,6 +246,7 @@ class Channels:
             del channel.coming[key]
             if refusal is not None:
                 channel.refuse(key, refusal)
+            channel.answer()
             channel.settle()
 
     async def _open(self, channel: Channel, subscription: Subscription) -> None:

@@ -258,10 +258,11 @@ class Hub:
         return self._by_client.get((topic, user_id, client_id))
 
     def extend(self, stream: Stream, expires_at: float) -> None:
-        """Lets a stream live on until then (seconds since 1970)."""
-        stream.expires_at = expires_at
-        stream.warned = False
-        self._pulse.schedule(stream, extended=True)
+        """Lets a stream live on until then (seconds since 1970), unless it outlives its token anyway."""
+        if stream.expires_at:
+            stream.expires_at = expires_at
+            stream.warned = False
+            self._pulse.schedule(stream, extended=True)
 
     # What streams tell their keeper
 

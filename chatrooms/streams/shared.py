@@ -61,6 +61,11 @@ class Outlet:
         else:
             self._loop.add_reader(self.socket, self._on_readable)
 
+    def send_head(self) -> None:
+        """Writes the response head, if no event has taken it along."""
+        if self._head and self.open and not self.blocked:
+            self._write(b"")
+
     def send(self, events: bytes, label: bytes) -> int:
         """Writes whole events with a line added to each.
 
