@@ -33,7 +33,7 @@ class NotificationList(Handler):
         example={"userId": "ada", "type": "client_updated", "data": {"color": "red"}},
     )  # fmt: skip
     async def post(self) -> None:
-        """Tells one user or several something, in one commit."""
+        """Sends a notification to one user or several, in one commit."""
         who = self.identity()
         if not who.trusted:
             raise Forbidden("forbidden", "Only service and admin may send notifications.")
@@ -52,7 +52,7 @@ class NotificationList(Handler):
 class NotificationStream(StreamHandler):
     @operation({200: STREAM}, query=("session_id", "clientId", "lastEventId", "poll"), errors=("user-mismatch",))
     async def get(self, user_id: str) -> None:
-        """Streams the notifications of a user, or of one of their sessions."""
+        """Streams a user's notifications, or those of one of their sessions."""
         who = await self.stream_identity()
         fields = given(userId=user_id, sessionId=self.query("session_id"), clientId=self.query("clientId"))
         await self.serve("notifications", who, fields)

@@ -50,7 +50,7 @@ class TaskPage(msgspec.Struct, rename={"has_more": "hasMore"}):
 class TaskList(Handler):
     @operation({200: TaskPage}, query=("user_id", "state", "after", LIMIT), errors=("user-mismatch",))
     async def get(self) -> None:
-        """Tasks, newest first; `user_id` is for agents and above, others see their own."""
+        """Lists tasks, newest first; `user_id` is for agents and above, others see their own."""
         who = self.identity()
         user_id = self.query("user_id") or who.user_id
         if user_id != who.user_id and who.role == "user":
@@ -71,7 +71,7 @@ class TaskList(Handler):
         errors=("user-mismatch", "conflict", "too-many-tasks"),
     )  # fmt: skip
     async def post(self) -> None:
-        """Makes a task; its owner is the caller, or for service and admin whom `user_id` names."""
+        """Creates a task, owned by the caller or, if service or admin asks, by `user_id`."""
         who = self.identity()
         body = self.body(TaskBody)
         owner = who.user_id if body.user_id is None else names.user_id(body.user_id)
@@ -97,7 +97,7 @@ class OneTask(Handler):
         errors=("forbidden", "not-found", "conflict"),
     )  # fmt: skip
     async def patch(self, task_id: str) -> None:
-        """Changes a task: `state` cancelled ends one that the server runs, on whatever node."""
+        """Changes a task; `state` cancelled ends one that the server runs, on any node."""
         who = self.identity()
         task_id = names.task_id(task_id)
         await self.server.tasks.readable(who, task_id)  # 403 comes before 400
@@ -113,9 +113,9 @@ class OneTask(Handler):
 class Progress(StreamHandler):
     @operation({200: STREAM, 204: None}, query=("clientId", "lastEventId", "poll"), errors=("forbidden", "not-found"))
     async def get(self, task_id: str) -> None:
-        """Streams the progress of a task: its state at once, then each change; `complete` or `error` is the last.
+        """Streams the progress of a task: its state at once, then each change; `complete` or `error` comes last.
 
-        204 to a reader that has seen the last one.
+        204 for a reader that has seen the last one.
         """
         who = await self.stream_identity()
         await self.serve("task", who, given(taskId=task_id, clientId=self.query("clientId")))
@@ -130,7 +130,7 @@ _ONE = re.compile(r"bytes=[ \t]*([0-9]{0,18})-([0-9]{0,18})[ \t]*\Z", re.ASCII |
 
 
 class Part(NamedTuple):
-    """The bytes from start up to stop; `whole` when nothing else was asked for."""
+    """The bytes from `start` up to `stop`; `whole` if sent as a 200 rather than a 206."""
 
     start: int
     stop: int
@@ -138,10 +138,10 @@ class Part(NamedTuple):
 
 
 def part_of(size: int, header: str, if_range: str, etag: str) -> Part | None:
-    """The part of a file of that size that is wanted; None when there is no such part (416).
+    """The part of a file of that size to send; None if there is no such part (416).
 
-    The whole file for several ranges at once, for what is none of ours, and when `If-Range` names another
-    file: all of these the standard lets a server ignore.
+    The whole file for several ranges at once, for an invalid range, and when `If-Range` names another
+    file: the standard lets a server ignore all of these.
     """
     match = _ONE.match(header)
     if match is None or not (match[1] or match[2]) or (if_range and if_range != etag):
@@ -180,12 +180,12 @@ FILES = tuple(form.media_type for form in FORMATS.values())
 
 
 class Download(Handler):
-    """What a task made, or a part of it."""
+    """A task's result, or a part of it."""
 
     _taken: asyncio.Future[None] | None = None
 
     def on_connection_close(self) -> None:
-        """Tornado forgets who waits for the peer to take something, when that goes away."""
+        """Fails the pending write: Tornado never completes it once the peer is gone."""
         if self._taken is not None and not self._taken.done():
             self._taken.set_exception(StreamClosedError())
 
@@ -193,7 +193,7 @@ class Download(Handler):
         {200: FILES, 206: FILES}, errors=(*READING, "not-found", "conflict", "bad-range", "ticket-invalid"),
     )  # fmt: skip
     async def get(self, task_id: str) -> None:
-        """A file, for who may see the task and read the room; `Range` asks for a part of it."""
+        """A file, for callers who may see the task and read the room; `Range` asks for a part of it."""
         who = await self.stream_identity()
         task_id = names.task_id(task_id)
         task = await self.server.tasks.readable(who, task_id)
@@ -227,7 +227,7 @@ class Download(Handler):
             self.set_header("Content-Range", f"bytes {part.start}-{part.stop - 1}/{result.size}")
 
     async def _write(self, task_id: str, part: Part) -> None:
-        """A chunk at a time: the next one is read when the peer has taken this one."""
+        """Writes a chunk at a time: reads the next one when the peer has taken this one."""
         patience = self.server.options.write_timeout or None
         try:
             async for data in self.server.results.read(task_id, part.start, part.stop):
@@ -237,12 +237,12 @@ class Download(Handler):
         except StreamClosedError:
             return
         except (Problem, TimeoutError):
-            # The head is out: only a cut connection says that something lacks.
+            # The head is out: only a cut connection shows that data is missing.
             self.request.connection.close()  # type: ignore[union-attr]
 
 
 def _disposition(name: str) -> str:
-    """A file to be kept, by a name in any script (RFC 6266)."""
+    """The header of a download, with a file name in any script (RFC 6266)."""
     plain = "".join(c if c.isascii() and (c.isalnum() or c in "._- ") else "_" for c in name)
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
 
