@@ -96,7 +96,7 @@ class Chatrooms(Notifier):
         await self._server.start()
 
     async def stop(self) -> None:
-        """Tells the streams to come back later, spread over the `drain` time, and closes the database."""
+        """Asks the clients to come back later, spread over the `drain` time, and closes the database."""
         await self._server.drain()
         await self._server.stop()
 

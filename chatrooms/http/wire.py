@@ -102,7 +102,7 @@ class Wire(MeasuredStream):
     deadline  loop time at which the connection is cut, or infinity
     idle      whether it waits for the first byte of another request
     used      whether it has carried a request
-    owes_by   loop time at which what was written must have been taken, or infinity
+    owes_by   loop time by which the peer must have taken what was written, or infinity
     peer      what the other end counts as: its address, or its IPv6 network
     """
 

@@ -146,7 +146,7 @@ class Note(NamedTuple):
 
 
 class Notifier:
-    """Notifies users, durably: those who are away get it when they come back.
+    """Notifies users durably: those who are away are notified when they come back.
 
     All methods raise BadRequest for invalid arguments, and Unavailable when the server takes no writes.
     Notifications of a session reach streams of that session, and streams of all the user's notifications.

@@ -275,7 +275,7 @@ class Refusal(NamedTuple):
         return cls(problem.status, problem.code, problem.sentence, problem.retry_after or 0.0)
 
     def problem(self) -> Problem:
-        """The same, to raise."""
+        """The same as a Problem, to raise."""
         problem = Problem(self.code, self.sentence, self.retry_after)
         problem.status = self.status
         return problem

@@ -31,7 +31,7 @@ Reader = Callable[[int, int], Awaitable[tuple[Sequence[Event], int]]]
 
 
 class Entry(NamedTuple):
-    """One encoded frame, and the log position of whoever has read it; `final` when nothing follows."""
+    """One encoded frame, and the log position reached by reading it; `final` when nothing follows."""
 
     frame: bytes
     position: int
