@@ -1,6 +1,6 @@
 """chatrooms: a Server-Sent-Events chat-room server.
 
-For programs that it is part of: `from chatrooms import Chatrooms, Note, identify, make_app`.
+For programs that embed it: `from chatrooms import Chatrooms, Note, identify, make_app`.
 """
 
 from importlib import import_module
@@ -25,7 +25,7 @@ _WHERE = (
 
 
 def __getattr__(name: str) -> Any:
-    """Imports what is asked for when it is asked for: the parts below know nothing of those above."""
+    """Imports names on first use: the parts below know nothing of those above."""
     for known, module in _WHERE:
         if name == known:
             return getattr(import_module(module), name)

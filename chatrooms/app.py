@@ -26,13 +26,13 @@ from chatrooms.tasks.jobs import Tasks
 
 
 def make_app(*, authenticate: Authenticate | None = None, **options: Any) -> Application:
-    """A Tornado application that works at once, as in a pytest-tornado `app` fixture.
+    """A Tornado application, ready to use, as in a pytest-tornado `app` fixture.
 
-    Options are those of the command line, with underscores: `make_app(heartbeat=5)`; what is not
-    given comes from the environment, then from the defaults. Without a `data_dir` (or
-    CHATROOMS_DATA_DIR) the data lies in a temporary folder that goes with the application, so that
-    two applications in one process do not see each other. It starts with its first request;
-    `await app.settings["server"].stop()` ends it. `authenticate` says who sends a request, in a program
+    Options are those of the command line, with underscores: `make_app(heartbeat=5)`; those not given
+    come from the environment, then from the defaults. Without a `data_dir` (or CHATROOMS_DATA_DIR)
+    the data lies in a temporary folder that goes with the application, so that two applications in
+    one process do not see each other. It starts with its first request;
+    `await app.settings["server"].stop()` ends it. `authenticate` identifies the caller, in a program
     with its own users (see `chatrooms.Chatrooms`). Raises ConfigError for a bad option.
     """
     settings = Options(options, os.environ, own_users=authenticate is not None)
@@ -66,15 +66,15 @@ HOUR = 3600.0
 
 
 class Chatrooms(Notifier):
-    """One server, to be mounted in an application of one's own and used from one's own code.
+    """One server, to mount in your own application and use from your own code.
 
-    `app` is its Tornado application; mount it last, since it answers 404 for what it does not know:
+    `app` is its Tornado application; mount it last, since it answers 404 for unknown paths:
     `Application([(r"/mine", Mine), (r"/.*", chat.app)])`. Options are those of `make_app`. Use it as an
     async context manager, or call `start` and `stop`.
 
-    `authenticate`, when given, is asked first at each request: it returns who asks (see `identify`), or
+    `authenticate`, if given, is asked first at each request: it returns the caller (see `identify`), or
     None to leave that to the server's own tokens; it may be a coroutine. A page of another origin that may
-    not call the server (`allowed_origins`) can write nothing by way of it.
+    not call the server (`allowed_origins`) cannot use it to write anything.
     """
 
     def __init__(self, *, authenticate: Authenticate | None = None, **options: Any) -> None:
@@ -92,11 +92,11 @@ class Chatrooms(Notifier):
         await self.stop()
 
     async def start(self) -> None:
-        """Opens the database; harmless when that has happened. Raises ConfigError, Unavailable."""
+        """Opens the database; harmless if it is open. Raises ConfigError, Unavailable."""
         await self._server.start()
 
     async def stop(self) -> None:
-        """Tells the streams to come back later, spread over the `drain` time, and closes the database."""
+        """Asks the clients to come back later, spread over the `drain` time, and closes the database."""
         await self._server.drain()
         await self._server.stop()
 
@@ -109,10 +109,10 @@ class Chatrooms(Notifier):
         self, room_id: str, message: str, *, user_id: str, username: str | None = None,
         client_message_id: str | None = None,
     ) -> dict[str, Any]:  # fmt: skip
-        """Says something in a room; returns the `room-message` data when it is durable.
+        """Posts a message in a room; returns the `room-message` data once it is durable.
 
-        Neither the rules of rooms nor rates count for one's own program. The same `client_message_id` of
-        the same user and room again returns the first message. Raises BadRequest, TooLarge, Unavailable.
+        Neither room rules nor rate limits apply to your own program. The same `client_message_id` of the
+        same user and room again returns the first message. Raises BadRequest, TooLarge, Unavailable.
         """
         await self.start()
         who = identify(user_id, username, "service")
@@ -124,9 +124,9 @@ class Chatrooms(Notifier):
         return said
 
     async def assign_session(self, session_id: str, user_id: str, *, with_history: bool = False) -> None:
-        """Gives a message session to a user, who reads what is said from then on; or all, `with_history`.
+        """Gives a message session to a user, who reads it from then on; with `with_history`, all of it.
 
-        The streams of whoever had it before end. Raises BadRequest, Unavailable.
+        The previous owner's streams end. Raises BadRequest, Unavailable.
         """
         await self.start()
         await self._server.owners.assign(names.session_id(session_id), names.user_id(user_id), with_history)
@@ -137,10 +137,10 @@ class Chatrooms(Notifier):
 
 
 def identify(user_id: str, username: str | None = None, role: str = "user", ttl: float = HOUR) -> Identity:
-    """Who asks, as an `authenticate` of one's own returns it.
+    """The identity of a caller, for an `authenticate` of your own to return.
 
-    Streams end after `ttl` seconds with `reconnect: true`: then it is asked again. `role` is user, agent,
-    service or admin. Raises BadRequest for a user id or name that none can have.
+    Streams end after `ttl` seconds with `reconnect: true`; then `authenticate` is asked again. `role` is
+    user, agent, service or admin. Raises BadRequest for an invalid user id or name.
     """
     name = None if username is None else names.username(username)
     return Identity(names.user_id(user_id), name, role, time.time() + ttl, f"own:{secrets.token_urlsafe(12)}")

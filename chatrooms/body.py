@@ -9,7 +9,7 @@ import msgspec
 
 from chatrooms.errors import BadRequest, TooLarge, UnsupportedMediaType
 
-MAX_BYTES = 256 << 10  # of a body that has no limit of its own
+MAX_BYTES = 256 << 10  # for a body without a limit of its own
 MAX_DEPTH = 32
 MAX_PARTS = 10_000  # strings, and objects and arrays; reading a million of them holds the event loop
 
@@ -24,9 +24,9 @@ T = TypeVar("T")
 def parse(data: bytes, content_type: str, shape: type[T], most: int = MAX_BYTES) -> T:
     """The JSON object in `data`, as a `shape`, whatever Content-Type says.
 
-    Raises UnsupportedMediaType for multipart; TooLarge above `most` bytes; BadRequest for what is
-    not JSON in UTF-8, not an object, nested deeper than MAX_DEPTH, of more than MAX_PARTS, of wrong types, or
-    holds NUL.
+    Raises UnsupportedMediaType for multipart; TooLarge above `most` bytes; BadRequest for a body that is
+    not JSON in UTF-8 or not an object, is nested deeper than MAX_DEPTH, has more than MAX_PARTS or wrong
+    types, or contains NUL.
     """
     if content_type.lower().startswith("multipart/"):
         raise UnsupportedMediaType("unsupported-media-type", "Send the body as JSON.")
@@ -36,7 +36,7 @@ def parse(data: bytes, content_type: str, shape: type[T], most: int = MAX_BYTES)
     if b"\\u0000" in data and _NUL.search(data):
         raise BadRequest("bad-field", "The body contains a NUL character.")
     try:
-        data.decode()  # msgspec looks only at the fields that it reads
+        data.decode()  # msgspec checks only the fields that it reads
         return msgspec.json.decode(data, type=shape)
     except msgspec.ValidationError as error:
         raise BadRequest("bad-field", f"The body is invalid: {_printable(error)}.") from None
@@ -45,9 +45,9 @@ def parse(data: bytes, content_type: str, shape: type[T], most: int = MAX_BYTES)
 
 
 def _check_complexity(data: bytes) -> None:
-    """Raises BadRequest for too many parts, and for brackets too deep or without their match.
+    """Raises BadRequest for too many parts, and for brackets nested too deep or unbalanced.
 
-    Only steps over the whole body, each in C: a loop over 1 MiB of brackets takes half a second.
+    Makes only passes over the whole body, each in C: a loop over 1 MiB of brackets takes half a second.
     """
     if data.count(b"[") + data.count(b"{") <= MAX_DEPTH:
         return

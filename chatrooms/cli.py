@@ -10,7 +10,7 @@ from pkgutil import resolve_name
 from chatrooms.errors import ConfigError, StartFailure, Unavailable
 from chatrooms.options import VERSION
 
-# Each is imported when it is called: a server needs no client, and a client no server.
+# Each is imported when called: a server needs no client, and a client no server.
 COMMANDS = {
     "serve": ("serve:main", "run the server"),
     "token": ("admin:token", "print a signed token"),
@@ -27,7 +27,7 @@ COMMANDS = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs a command; returns its exit status. A bad setting is one line and status 2; what may pass, 1."""
+    """Runs a command; returns its exit status. A bad setting is one line and status 2; a passing failure, 1."""
     args = list(sys.argv[1:] if argv is None else argv)
     if args in (["--version"], ["-V"]):
         print(f"chatrooms {VERSION}")

@@ -17,9 +17,9 @@ LOCK_FILE = "lock"
 
 
 class Folder:
-    """The data folder of a server: locked, or a temporary one, or none when all is in a shared database.
+    """The data folder of a server: locked, temporary, or none when all data is in a shared database.
 
-    Raises ConfigError when another process has it.
+    Raises ConfigError when another process holds it.
     """
 
     def __init__(self, path: Path | None, needed: bool) -> None:
@@ -35,9 +35,9 @@ class Folder:
 
 
 def lock(data_dir: Path) -> IO[str]:
-    """Takes a data folder for this process, until the file returned is closed.
+    """Locks a data folder for this process, until the returned file is closed.
 
-    Raises ConfigError when another process has it, or when it cannot be made.
+    Raises ConfigError when another process holds it, or when it cannot be made.
     """
     try:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -53,7 +53,7 @@ def lock(data_dir: Path) -> IO[str]:
 
 
 def stored_secret(data_dir: Path) -> str:
-    """The secret of a data folder, made at its first use: 256 random bits, mode 0600.
+    """The secret of a data folder, made on first use: 256 random bits, mode 0600.
 
     Raises ConfigError when it cannot be read or made.
     """

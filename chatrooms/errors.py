@@ -29,7 +29,7 @@ STATUSES: dict[int, tuple[str, ...]] = {
     503: ("full", "draining", "unavailable"),
 }  # fmt: skip
 
-# Of replies, told in their stream.
+# Codes of replies, sent in their stream.
 REPLY_CODES = ("ai-unreachable", "ai-rejected", "ai-busy", "ai-failed", "ai-cut", "ai-timeout", "interrupted")
 
 CODES = frozenset((*REPLY_CODES, *(code for codes in STATUSES.values() for code in codes)))
@@ -86,7 +86,7 @@ class UnsupportedMediaType(Problem):
 
 
 class TooMany(Problem):
-    """Over a limit that time lifts; always has `retry_after`."""
+    """Over a limit that lifts with time; always has `retry_after`."""
 
     status = 429
 
@@ -98,8 +98,8 @@ class Unavailable(Problem):
 
 
 class ConfigError(Exception):
-    """A setting that stops the start: one clear line, exit status 2, with which a supervisor gives up."""
+    """A setting that prevents the start: one clear line, exit status 2, on which a supervisor gives up."""
 
 
 class StartFailure(ConfigError):
-    """What stops the start but may pass: one clear line, exit status 1, with which a supervisor tries again."""
+    """A failure to start that may pass: one clear line, exit status 1, on which a supervisor tries again."""

@@ -1,4 +1,4 @@
-"""Who is asking: a value that every part of the server knows."""
+"""The caller: a value that every part of the server knows."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ TRUSTED_ROLES = ("service", "admin")
 
 
 class Identity(NamedTuple):
-    """Who is asking, as a token says it.
+    """The caller, as identified by a token.
 
     `username` is None when the token leaves the name open; `expires_at` is in seconds since 1970;
-    `session` names the sign-in that the token came from; a token made elsewhere is one of its own.
-    `guest` is true for who signed in here without a password.
+    `session` names the sign-in that the token came from; a token made elsewhere is its own sign-in.
+    `guest` is true for users who signed in here without a password.
     """
 
     user_id: str

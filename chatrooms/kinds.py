@@ -1,4 +1,4 @@
-"""Kinds of option values: each turns a text into a value, or raises ValueError saying what is wanted."""
+"""Kinds of option values: each parses a text into a value, or raises ValueError saying what is wanted."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def words(value: str) -> tuple[str, ...]:
 
 
 def hosts(value: str) -> tuple[str, ...]:
-    """Host names as `http/access.py` compares them. None at all would refuse every request."""
+    """Host names as `http/access.py` compares them. An empty list would refuse every request."""
     names = words(value)
     if not names or not all(_is_host(name) for name in names):
         raise ValueError("host names without scheme and port, separated by commas")

@@ -1,4 +1,4 @@
-"""Rate limits, and the quotas of users: what one may do in a time."""
+"""Rate limits, and the quotas of users: what each may do in a given time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FORGIVEN = 3600.0  # seconds after the last failure and its wait until failures 
 
 
 class RateLimit:
-    """At most `rate` in `period` seconds for each key; 0 turns it off.
+    """At most `rate` per `period` seconds for each key; 0 turns it off.
 
     A token bucket: an idle key may spend all of `rate` at once; then it refills evenly.
     """
@@ -81,7 +81,7 @@ class Backoff:
             raise TooMany("rate-limited", "Too many failed attempts: wait before you try again.", until - now)
 
     def succeed(self, key: str) -> None:
-        """The last attempt succeeded: earlier failures are forgotten."""
+        """Counts the last attempt as successful: earlier failures are forgotten."""
         self._failed.pop(key, None)
 
 

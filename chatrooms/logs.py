@@ -1,7 +1,7 @@
 """Log lines: text or JSON on standard error, never with a query string, a header or a body.
 
-Our own lines name only a path. What libraries say passes two sieves, both here: Tornado's values
-(parts of malformed requests) are left out, and whatever looks like a secret is, in any line.
+Our own lines name only a path. Lines of libraries pass two sieves, both here: Tornado's values
+(parts of malformed requests) are left out, and in any line, whatever looks like a secret.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def configure(form: str, level: str) -> None:
 
 
 def log_access(handler: RequestHandler) -> None:
-    """One line a request: method, path without the query, status, milliseconds, peer."""
+    """One line per request: method, path without the query, status, milliseconds, peer."""
     if not access.isEnabledFor(logging.INFO):
         return
     request = handler.request
@@ -116,9 +116,9 @@ def tell(listener: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> No
 
 
 def described(error: BaseException) -> str:
-    """The kind of an error and its place, as `ValueError at topic.py:12`.
+    """The type and place of an error, as `ValueError at topic.py:12`.
 
-    Without its text, which may quote what somebody wrote, or a secret.
+    Leaves out its text, which may quote user input or a secret.
     """
     place = error.__traceback__
     if place is None:

@@ -28,13 +28,13 @@ _PLAIN_NAME = re.compile(r"[!-~](?:[ -~]{0,30}[!-~])?\Z")
 _ID_PUNCTUATION = frozenset("._-:")
 # Embeddings, overrides and isolates reorder the text around them on screen (Unicode TR9).
 _BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-# What shows nothing: Unicode's Default_Ignorable_Code_Point (DerivedCoreProperties), and blanks that are no spaces.
+# Invisible: Unicode's Default_Ignorable_Code_Point (DerivedCoreProperties), and blanks that are not spaces.
 _IGNORABLE = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
     "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]+"
 )
 _BLANK = re.compile("[\u2800\U0001d159]")  # the empty pattern of Braille, the null note
-_HAIR = re.compile("(?<!\\s)\u200a(?!\\s)")  # a hair space by itself: nobody sees it
+_HAIR = re.compile("(?<!\\s)\u200a(?!\\s)")  # a hair space by itself: invisible
 
 
 def room_id(value: str | None) -> str:
@@ -48,7 +48,7 @@ def client_id(value: str | None) -> str:
 
 
 def session_id(value: str | int | None) -> str:
-    """A session id: as a client id; numbers are taken as their digits, since many programs number theirs."""
+    """A session id: as a client id, or a number, since many programs number theirs."""
     return _id(_digits(value, "sessionId"), "sessionId")
 
 
@@ -58,7 +58,7 @@ def robot_id(value: str | int) -> str:
 
 
 def intent(value: str) -> str:
-    """What a program made of a message, opaque: at most 255 characters, no NUL."""
+    """A program's reading of a message, opaque: at most 255 characters, no NUL."""
     if len(value) > MAX_INTENT or "\0" in value:
         raise BadRequest("bad-field", f"intent must have at most {MAX_INTENT} characters, and no NUL.")
     return value
@@ -115,7 +115,7 @@ def key(value: str | None) -> str:
 
 
 def new_client_id() -> str:
-    """A client id for who did not bring one."""
+    """A client id for a caller that brought none."""
     return secrets.token_urlsafe(9)
 
 
@@ -150,12 +150,12 @@ def whole_number(value: str, field: str, least: int, most: int) -> int:
 
 
 def measured(name: str) -> str:
-    """A display name in NFC; of one that is too long to be one, its beginning."""
+    """A display name in NFC; only the beginning of one that is too long."""
     return _normalized(name.strip(), MAX_USERNAME)
 
 
 def shown(text: str) -> str:
-    """A text without what shows nothing, and with plain single spaces, none around it."""
+    """A text without invisible characters, trimmed, with single plain spaces."""
     return " ".join(_HAIR.sub("", _BLANK.sub(" ", _IGNORABLE.sub("", text))).split())
 
 
@@ -167,7 +167,7 @@ def same_name(a: str, b: str) -> bool:
 def email(value: str) -> str:
     """An email address, folded: one @ with something on both sides, at most 254 characters (RFC 5321).
 
-    Whether it exists only a letter to it can tell. Raises BadRequest.
+    Only a letter to it can tell whether it exists. Raises BadRequest.
     """
     address = value.strip()[: MAX_EMAIL + 1].casefold()
     name, _, domain = address.partition("@")
@@ -178,12 +178,12 @@ def email(value: str) -> str:
 
 
 def folded(name: str) -> str:
-    """What two display names have in common that are the same to a person."""
+    """A form shared by all display names that are the same to a person."""
     return unicodedata.normalize("NFC", measured(name).casefold())
 
 
 def _normalized(text: str, most: int) -> str:
-    """The text in NFC; of one that can only be longer than `most`, no more than is needed to see that.
+    """The text in NFC; if it is sure to exceed `most`, only as much of it as shows that.
 
     Normalising takes time that grows with the square of the marks on one letter: 20 s for 200 KB.
     """
@@ -224,20 +224,20 @@ def _visible(c: str) -> bool:
     return unicodedata.category(c)[0] not in "CZM" and not _IGNORABLE.match(c) and not _BLANK.match(c)
 
 
-SPOKEN = ("assistant", "system")  # names under which the server itself is shown
-# Names under which somebody would be believed to speak for it.
+SPOKEN = ("assistant", "system")  # names that the server itself uses
+# Names that would seem to speak for it.
 RESERVED = (
     *SPOKEN, "server", "admin", "administrator", "root", "moderator", "operator", "support", "security", "official",
     "chatrooms", "deleted user",
 )  # fmt: skip
 
-_DOT_OF_ITS_OWN = re.compile("(?<=[ij])\u0307")  # drawn in the place of the letter's own dot
+_DOT_OF_ITS_OWN = re.compile("(?<=[ij])\u0307")  # drawn in place of the letter's own dot
 
 
 def skeletons(name: str) -> tuple[str, ...]:
-    """The one or two skeletons of a display name; none are equal, and none is longer than some hundred characters."""
+    """The one or two skeletons of a display name: never equal, and never longer than some hundred characters."""
     text = unicodedata.normalize("NFKC", shown(measured(name)))
-    # Formats, private and unassigned characters show nothing, or a box at best.
+    # Format, private and unassigned characters show nothing, or a box at best.
     text = "".join(c for c in text if unicodedata.category(c)[0] != "C")
     return tuple(dict.fromkeys((_skeleton(text), _skeleton(text.casefold()))))
 
@@ -248,17 +248,17 @@ def alike(one: str, other: str) -> bool:
 
 
 def is_reserved(name: str) -> bool:
-    """Whether a display name looks like one of those that speak for the server."""
+    """Whether a display name looks like a name that speaks for the server."""
     return not _skeletons_of(RESERVED).isdisjoint(skeletons(name))
 
 
 def is_spoken(name: str) -> bool:
-    """Whether a display name looks like one that the server itself has."""
+    """Whether a display name looks like a name that the server itself uses."""
     return not _skeletons_of(SPOKEN).isdisjoint(skeletons(name))
 
 
 def _skeleton(text: str) -> str:
-    """What the text looks like, whatever its case: what a character is mapped to may have a small letter of its own."""
+    """What the text looks like in any case: a character's look-alike may have a lower-case form of its own."""
     table = _table()
     seen = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).translate(table)).casefold()
     seen = _DOT_OF_ITS_OWN.sub("", unicodedata.normalize("NFKD", seen).translate(table))
@@ -267,14 +267,14 @@ def _skeleton(text: str) -> str:
 
 @lru_cache(2)
 def _skeletons_of(reserved: tuple[str, ...]) -> frozenset[str]:
-    """In capitals, too, where `l` is taken for `I`."""
+    """Includes capitals, where `l` is taken for `I`."""
     written = (*reserved, *(name.upper() for name in reserved))
     return frozenset(skeleton for name in written for skeleton in skeletons(name))
 
 
 @lru_cache(1)
 def _table() -> dict[int, str]:
-    """Each character and what it looks like. Read when it is first needed: in some 3 ms."""
+    """Each character and what it looks like. Read on first use, in some 3 ms."""
     lines = resources.files("chatrooms").joinpath("lookalikes.txt").read_text("utf-8").split("\n")
     rows = (line.partition("\t") for line in lines if "\t" in line)
     return {ord(character): prototype for prototype, _, characters in rows for character in characters}

@@ -1,4 +1,4 @@
-"""The options: one table, from which flags, environment, checks, --help and docs/options.md come.
+"""The options: one table, the source of flags, environment, checks, --help and docs/options.md.
 
 Each is a flag `--name-with-dashes` and an environment variable `CHATROOMS_NAME_WITH_UNDERSCORES`;
 a flag beats the variable. Times are in seconds, fractions allowed; 0 turns a limit off.
@@ -33,7 +33,7 @@ ENV_PREFIX = "CHATROOMS_"
 
 
 class Option(NamedTuple):
-    """One setting. `kind` turns its text into its value or raises ValueError saying what is wanted."""
+    """One setting. `kind` parses its text into its value, or raises ValueError saying what is wanted."""
 
     name: str
     kind: Callable[[str], Any]
@@ -136,7 +136,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("max-export-bytes", whole, 10 << 30, "bytes of exports kept altogether; above it, new ones are refused"),
 )
 
-# Options whose default is another one in development; it holds where they are not given.
+# Options with a different default in development, used where they are not given.
 _BY_ENVIRONMENT = (
     "allow-guests", "guest-rate", "signin-rate", "allowed-origins", "allowed-hosts", "session-claim", "stream-rate",
     "reply-rate",
@@ -147,7 +147,7 @@ class Options:
     """The settings of one server, as attributes: `options.leave_grace`.
 
     Made from `OPTIONS` with `overrides` first, then the environment, then the defaults. Overrides
-    may be values or text. `own_users`: whether an embedding program says who asks. Raises
+    may be values or text. `own_users`: whether an embedding program identifies callers. Raises
     ConfigError, one line, for an unknown name or a bad value.
     """
 
@@ -184,16 +184,16 @@ class Options:
 
     @property
     def development(self) -> bool:
-        """Whether development defaults hold: nobody but this machine is served.
+        """Whether development defaults hold: only this machine is served.
 
-        An address on loopback does not say so where a proxy stands before it; then trusted-proxies or
-        allowed-hosts is set. An option that is given beats either default.
+        A loopback address is not proof of that behind a proxy; then trusted-proxies or allowed-hosts is set.
+        An option that is given beats either default.
         """
         return self.loopback and not (self.trusted_proxies or self.allowed_hosts is not None or self.own_users)
 
     @property
     def which_defaults(self) -> str:
-        """One line that says which defaults hold, and for which options."""
+        """One line saying which defaults hold, and for which options."""
         held = [name for name in _BY_ENVIRONMENT if getattr(self, name.replace("-", "_")) is None]
         kind = "development" if self.development else "production"
         return f"{kind} defaults hold for: {', '.join(held) or 'nothing, all are given'}"
@@ -245,14 +245,14 @@ def _resolve(option: Option, overrides: Mapping[str, Any], environ: Mapping[str,
 
 
 class _Parser(argparse.ArgumentParser):
-    """An argument parser whose complaint is one line."""
+    """An argument parser that complains in one line."""
 
     def error(self, message: str) -> Any:
         self.exit(2, f"{self.prog}: {message}\n")
 
 
 def parser(prog: str, description: str) -> argparse.ArgumentParser:
-    """A parser with one flag an option; values stay text, `Options` checks them."""
+    """A parser with one flag per option; values stay text, `Options` checks them."""
     made = _Parser(prog=prog, description=description, allow_abbrev=False)
     for option in OPTIONS:
         default = "" if option.default in (None, ()) or " default" in option.help else f" (default {option.default})"

@@ -26,7 +26,7 @@ HEADERS = (
 def head(extra: tuple[tuple[str, str], ...] = ()) -> bytes:
     """The response head of an event stream, as bytes.
 
-    There is neither a length nor chunked coding: the body ends when the connection does.
+    There is neither a length nor chunked coding: the body ends with the connection.
     """
     lines = [f"{name}: {value}" for name, value in (*HEADERS, *extra)]
     return ("HTTP/1.1 200 OK\r\n" + "\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
@@ -59,9 +59,9 @@ def _single_line(value: str) -> bytes:
 
 
 class ServerEvent(NamedTuple):
-    """One dispatched event: its type, its data, and the stream's last event id then.
+    """One dispatched event: its type, its data, and the stream's last event id at that point.
 
-    `sub` names the stream among those that share a connection, each with last event ids of its own.
+    `sub` names one of the streams that share a connection, each with last event ids of its own.
     """
 
     type: str
@@ -71,7 +71,7 @@ class ServerEvent(NamedTuple):
 
 
 class Parser:
-    """Reads an event stream in any pieces; `feed` returns the events that became whole.
+    """Reads an event stream in pieces of any size; `feed` returns the events completed.
 
     `retry` is the last reconnection time that the server asked for, in milliseconds, or None.
     """

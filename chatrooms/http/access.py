@@ -18,7 +18,7 @@ METHODS = "GET, POST, PUT, PATCH, DELETE"
 ALLOWED_HEADERS = "Authorization, Content-Type, Last-Event-ID, X-Client-Version"
 EXPOSED_HEADERS = "X-Message-Id, Retry-After"
 
-OWN_BITS = 64  # of an IPv6 address, which name a customer's network: the others are its own to choose (RFC 6177)
+OWN_BITS = 64  # leading bits of an IPv6 address that name a customer's network; the rest is the customer's (RFC 6177)
 
 _WITH_PORT = re.compile(r"(?:\[(?P<six>[^\]]*)\]|(?P<four>[\d.]+))(?::\d+)?\Z")
 
@@ -38,38 +38,38 @@ class Access:
         self._proxies = [ipaddress.ip_network(proxy, strict=False) for proxy in options.trusted_proxies]
 
     def check_host(self, request: HTTPServerRequest) -> None:
-        """Raises Forbidden for a Host that is not served: a page that rebinds its DNS name sends its own."""
+        """Raises Forbidden for a Host that is not served here, such as that of a DNS-rebinding page."""
         if self._hosts is not None and hostname(request.host) not in self._hosts:
             raise Forbidden("bad-host", "This Host is not served here.")
 
     def check_same_origin(self, request: HTTPServerRequest) -> None:
-        """Raises Forbidden unless the page that asks is one of ours."""
+        """Raises Forbidden unless the request comes from one of our pages."""
         if request.headers.get("Origin", "") != self._origin(request):
             raise Forbidden("bad-origin", "A write with the cookie needs a same-origin Origin header.")
 
     def check_origin(self, request: HTTPServerRequest) -> None:
-        """Raises Forbidden for a page that is neither ours nor allowed: a browser sends its writes for anybody."""
+        """Raises Forbidden for a page that is neither ours nor allowed: browsers send writes for any page."""
         if not (self.ours(request) or self._allowed(request.headers.get("Origin", ""))):
             raise Forbidden("bad-origin", "Pages of this origin may not use this server.")
 
     def check_link(self, request: HTTPServerRequest) -> None:
-        """Raises Forbidden for what a page of another site had a browser ask for: a link sends the cookie along."""
+        """Raises Forbidden for a cross-site request, unless from an allowed origin: even a link sends the cookie."""
         foreign = request.headers.get("Sec-Fetch-Site") == "cross-site"
         if foreign and not self._allowed(request.headers.get("Origin", "")):
             raise Forbidden("bad-origin", "Another site may not make this request for you: open the page itself.")
 
     def ours(self, request: HTTPServerRequest) -> bool:
-        """Whether one of our pages asks, or a program that is no page.
+        """Whether the request comes from one of our pages, or from a program rather than a page.
 
-        Pages cannot set Sec-Fetch-Site, and a browser sends it where its connection is safe; it holds
-        also behind a proxy that changes the scheme or the Host, by which Origin is compared.
+        Pages cannot set Sec-Fetch-Site, and browsers send it over secure connections. Unlike Origin, it can
+        be trusted behind a proxy that changes the scheme or the Host.
         """
         site = request.headers.get("Sec-Fetch-Site", "none")
         origin = request.headers.get("Origin")
         return site == "same-origin" or (site == "none" and origin in (None, self._origin(request)))
 
     def cors_headers(self, request: HTTPServerRequest) -> Headers:
-        """The headers that let the asking page read the answer; none for a foreign origin."""
+        """The headers that let the calling page read the response; none for a foreign origin."""
         origin = request.headers.get("Origin")
         if origin is None or not self._allowed(origin):
             return ()
@@ -89,10 +89,10 @@ class Access:
         )
 
     def address(self, request: HTTPServerRequest) -> str:
-        """By what a client counts in limits: its IPv4 address or its IPv6 network.
+        """The key a client is counted under in limits: its IPv4 address or its IPv6 network.
 
-        It is the peer's, or what trusted proxies say: the right-most hop that is none of them. Before a hop
-        that is no address it is the proxy's that passed it on.
+        It is the peer's address or, behind trusted proxies, the right-most hop that is not one of them. If
+        that hop is not an address, the proxy that passed it on counts.
         """
         client = parsed(request.remote_ip or "")
         hops = ",".join(request.headers.get_list("X-Forwarded-For")).split(",") if self._proxies else []
@@ -111,7 +111,7 @@ class Access:
         return request.protocol
 
     def local(self, request: HTTPServerRequest) -> bool:
-        """Whether the request comes from this machine itself and not through a proxy."""
+        """Whether the request comes from this machine itself, not through a proxy."""
         forwarded = any(name in request.headers for name in ("X-Forwarded-For", "Forwarded", "X-Real-Ip", "Via"))
         peer = parsed(request.remote_ip or "")
         return not forwarded and peer is not None and peer.is_loopback
@@ -136,23 +136,23 @@ class Access:
 
 
 def counted(address: Address) -> str:
-    """By what an address counts in limits: itself, or its IPv6 network."""
+    """The key an address is counted under in limits: itself, or its IPv6 network."""
     if isinstance(address, ipaddress.IPv6Address):
         return str(ipaddress.ip_network((address, OWN_BITS), strict=False))
     return str(address)
 
 
 def hostname(host: str) -> str:
-    """The name in a Host header or an origin, lower case, without port and brackets."""
+    """The lower-case name in a Host header or an origin, without port and brackets."""
     if host.startswith("["):
         return host[1:].partition("]")[0].lower()
     return host.partition(":")[0].lower().removesuffix(".")
 
 
 def parsed(text: str) -> Address | None:
-    """The address of a hop: `1.2.3.4`, `1.2.3.4:80`, `::1`, `[::1]` or `[::1]:80`; None for what is none.
+    """The address of a hop: `1.2.3.4`, `1.2.3.4:80`, `::1`, `[::1]` or `[::1]:80`; None if it is not one.
 
-    One that an IPv6 socket shows for an IPv4 peer, `::ffff:1.2.3.4`, is the peer's.
+    An IPv4-mapped address, `::ffff:1.2.3.4`, as IPv6 sockets show IPv4 peers, becomes the IPv4 one.
     """
     bare = _WITH_PORT.sub(lambda found: found["six"] or found["four"], text.strip().strip('"'))
     try:

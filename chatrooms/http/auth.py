@@ -17,7 +17,7 @@ from chatrooms.users.authenticator import TICKET_TTL
 from chatrooms.users.passwords import KNOWN, Caller
 from chatrooms.users.signins import SignedIn
 
-DEVICE_COOKIE = "chatrooms_device"  # lets nobody in; only guesses of others do not lock out who has it
+DEVICE_COOKIE = "chatrooms_device"  # grants no access; keeps other people's guesses from locking its holder out
 DEVICE_BYTES = 16
 PASSWORD = "correct horse"  # in examples
 
@@ -58,7 +58,7 @@ class DeleteBody(msgspec.Struct):
 
 
 class User(msgspec.Struct, rename="camel"):
-    """A user; only guests without an account have `guest`."""
+    """A user; `guest` is present only for guests without an account."""
 
     user_id: str
     username: str | None
@@ -106,14 +106,14 @@ class Expiry(msgspec.Struct, rename="camel"):
 
 
 class _AuthHandler(Handler):
-    """Answers with tokens, and keeps the cookie of pages in step."""
+    """Answers with tokens, and keeps the cookie of our pages in step."""
 
     @property
     def address(self) -> str:
         return self.access.address(self.request)
 
     def caller(self) -> Caller:
-        """From where this comes; a page of ours has a cookie by which it is known elsewhere, too, or gets one."""
+        """Where the call comes from. Our pages get a device cookie, which identifies them at any address."""
         if not self.access.ours(self.request) or "Origin" not in self.request.headers:
             return Caller(self.address)
         device = self.get_cookie(DEVICE_COOKIE) or ""
@@ -129,7 +129,7 @@ class _AuthHandler(Handler):
         self.answer(_tokens(signed_in), status)
 
     def set_token_cookie(self, token: str) -> None:
-        """Keeps the token for our own pages, and for nobody's else."""
+        """Sets the token cookie, for our own pages only."""
         if not self.access.ours(self.request):
             return
         self._keep_cookie(COOKIE, token, int(self.server.options.token_ttl))
@@ -140,7 +140,7 @@ class _AuthHandler(Handler):
 
 
 class _EntryHandler(_AuthHandler):
-    """Lets somebody in, but not whom a page of another site sends: a form of it could sign its visitors in."""
+    """Signs somebody in, but not for a page of another site, whose form could sign its visitors in."""
 
     async def prepare(self) -> None:
         await super().prepare()
@@ -165,14 +165,14 @@ class SignUp(_EntryHandler):
         errors=("name-taken", "conflict", "credentials-invalid"), token="optional",
     )  # fmt: skip
     async def post(self) -> None:
-        """Creates an account; a guest that sends its token in the header keeps its userId."""
+        """Creates an account; guests who send their token in the header keep their userId."""
         body = self.body(SignUpBody)
         accounts = self.server.accounts
         made = await accounts.sign_up(body.username, body.email, body.password, self.address, self._guest())
         self.answer(_tokens(made), 201)
 
     def _guest(self) -> Identity | None:
-        """Who signs up, if it says so by a token in the header. Raises Unauthorized for a bad one."""
+        """The guest who is signing up, if a token in the header says so. Raises Unauthorized for a bad token."""
         scheme = self.request.headers.get("Authorization", "").partition(" ")[0]
         return self.identity() if scheme.lower() == "bearer" else None
 
@@ -203,7 +203,7 @@ class Refresh(_EntryHandler):
         errors=("refresh-invalid",), token="none",
     )  # fmt: skip
     async def post(self) -> None:
-        """Renews a sign-in; a refresh token gives the same successor until that one has been used."""
+        """Renews a sign-in; a refresh token yields the same successor until that one has been used."""
         body = self.body(RefreshBody)
         self.give(await self.server.signins.refresh(body.refresh_token))
 
@@ -230,7 +230,7 @@ class Ticket(_AuthHandler):
 class Extend(_AuthHandler):
     @operation({200: Expiry}, body=ExtendBody, example={"clientId": "tab-1"}, errors=("not-found",))
     async def post(self) -> None:
-        """Keeps the streams of a client open until its fresh token expires."""
+        """Keeps a client's streams open until its fresh token expires."""
         who = self.identity()
         client_id = names.client_id(self.body(ExtendBody).client_id)
         if not await self.server.orders.extend(who, client_id):

@@ -1,4 +1,4 @@
-"""What every handler shares: who asks, what was sent, and the one shape of errors."""
+"""What every handler shares: the caller, the input, and the one shape of errors."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from chatrooms.rooms.stream import check_free
 from chatrooms.server import Server
 
 COOKIE = "chatrooms_token"
-NOTHING = "default-src 'none'; frame-ancestors 'none'"  # the policy of what is no page
+NOTHING = "default-src 'none'; frame-ancestors 'none'"  # the policy of everything that is not a page
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 # Tornado's own refusals, in our words.
@@ -40,16 +40,16 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-# Says who sends a request, in a program that has its own users; None: nobody that it knows.
+# Identifies the caller in a program that has its own users; None for a caller it does not know.
 Authenticate = Callable[[HTTPServerRequest], Identity | Awaitable[Identity | None] | None]
 
 
 class Handler(RequestHandler):
-    """A request to the server. Problems raised by a method become their JSON answer, with `error_extras`."""
+    """A request to the server. A Problem raised by a method becomes its JSON answer, with `error_extras`."""
 
     error_extras: Mapping[str, object] = {}
 
-    _own: Identity | None = None  # who asks, as the program says that this server is part of
+    _own: Identity | None = None  # the caller, as the embedding program identified it
 
     def __init__(self, application: Application, request: HTTPServerRequest, **settings: Any) -> None:
         leave_body_alone(request)
@@ -93,25 +93,25 @@ class Handler(RequestHandler):
             raise Unavailable("unavailable", "The server cannot start right now.", 5) from None
 
     async def options(self, *_args: str, **_named: str) -> None:
-        """The answer to a CORS preflight; its headers are those of every answer."""
+        """Answers a CORS preflight; the headers are those of every answer."""
         for name, value in self.access.preflight_headers(self.request):
             self.set_header(name, value)
         self.set_status(204)
 
     def decode_argument(self, value: bytes, name: str | None = None) -> str:
-        """A part of the path; bytes that are no UTF-8 become characters that no id may have.
+        """Decodes a part of the path; bytes that are not UTF-8 become characters that no id may have.
 
-        So they are refused where ids are checked, after 401 and 403.
+        They are refused where ids are checked, after 401 and 403.
         """
         return value.decode(errors="surrogateescape")
 
-    # Who asks
+    # The caller
 
     def identity(self) -> Identity:
-        """Who asks, by header, query or cookie, in this order (section 2).
+        """The caller, by header, query or cookie, in this order (section 2).
 
-        Raises Unauthorized; Forbidden `bad-origin` for a write by cookie from another origin, and for
-        anything by cookie from another site: to read may be to join.
+        Raises Unauthorized; Forbidden `bad-origin` for a write by cookie from another origin, and for any
+        use of the cookie from another site: a read may be a join.
         """
         if self._own is not None:
             if self.request.method in SAFE_METHODS:
@@ -140,19 +140,19 @@ class Handler(RequestHandler):
         raise Unauthorized("token-missing", "A token is required: Authorization: Bearer <token>.")
 
     async def stream_identity(self) -> Identity:
-        """Who asks for a stream: a one-use ticket serves, too."""
+        """The caller of a stream, who may also present a one-use ticket."""
         ticket = self._credential("ticket")
         return await self.server.authenticator.redeem(ticket) if ticket else self.identity()
 
     def _credential(self, name: str) -> str:
-        """A token or ticket in the query; what is no text is no good one."""
+        """A token or ticket in the query; raises Unauthorized for bad UTF-8."""
         try:
             return self.query(name)
         except BadRequest:
             raise Unauthorized("token-invalid", f"The {name} is not valid.") from None
 
     def username(self, who: Identity, given: str | None, client_id: str | None) -> str:
-        """The name shown: the token's, else the one given, else that of the client's stream, else the userId."""
+        """The name shown: the token's, else the given one, else that of the client's stream, else the userId."""
         if who.username is not None:
             return who.username
         if given is not None:
@@ -162,7 +162,7 @@ class Handler(RequestHandler):
         of_stream = self.server.rooms.username_of(who.user_id, client_id) if client_id else None
         return of_stream or who.user_id
 
-    # What was sent
+    # Input
 
     def query(self, name: str, default: str = "") -> str:
         """The last value of a query parameter, untrimmed; raises BadRequest for bad UTF-8."""
@@ -175,7 +175,7 @@ class Handler(RequestHandler):
             raise BadRequest("bad-field", f"{name} is not UTF-8.") from None
 
     def number(self, name: str, default: int, least: int, most: int) -> int:
-        """A whole number of the query, in bounds; raises BadRequest."""
+        """A whole number from the query, in bounds; raises BadRequest."""
         given = self.query(name)
         return names.whole_number(given, name, least, most) if given else default
 
@@ -205,7 +205,7 @@ class Handler(RequestHandler):
             self._problem(*_INTERNAL)
 
     def _methods(self) -> list[str]:
-        """What may be done here."""
+        """The methods allowed here."""
         mine = [name for name in self.SUPPORTED_METHODS if getattr(type(self), name.lower()) != NOT_IMPLEMENTED]
         return sorted(mine)
 
@@ -218,7 +218,7 @@ class Handler(RequestHandler):
 
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
         if not isinstance(value, Problem | HTTPError):
-            # Not Tornado's own line: it shows the query, which may hold a token.
+            # Replaces Tornado's own line, which shows the query, where a token may be.
             where = printable(self.request.path)
             log.error("%s %s failed", self.request.method, where, exc_info=(typ, value, tb))
 

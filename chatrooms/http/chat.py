@@ -1,4 +1,4 @@
-"""AI replies over HTTP: begun, streamed, resumed, stopped (section 4)."""
+"""AI replies over HTTP: started, streamed, resumed, stopped (section 4)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from chatrooms.identity import Identity
 from chatrooms.replies.reply import UI_HEADER, Reply
 from chatrooms.replies.stream import NewReply
 
-HISTORY = 10  # the last entries that count
+HISTORY = 10  # only this many last entries count
 ROLES = ("user", "assistant", "system")
 MAX_BODY = 1 << 20  # a `useChat` page sends the whole conversation each time
 
@@ -77,7 +77,7 @@ BEGINNING = ("forbidden", "banned", "muted", "slow-mode", "too-large", "too-many
 
 
 class ReplyHandler(StreamHandler):
-    """Streams replies. A reader that goes away stops only its own reading."""
+    """Streams replies. A reader that leaves does not stop the reply."""
 
     def position_asked(self) -> str:
         return ""
@@ -86,12 +86,12 @@ class ReplyHandler(StreamHandler):
         return False
 
     def form(self, ui: bool = False) -> str:
-        """How a reply is to be written: `ui`, the AI SDK's form, may be asked for by header or query, too."""
+        """The form of a reply; a header or the query may also ask for `ui`, the AI SDK's."""
         ui = ui or UI_HEADER in self.request.headers or self.query("format") == "ui-message-stream"
         return "ui" if ui else "content"
 
     async def begin(self, who: Identity, begin: Callable[[], Awaitable[Reply]], ui: bool = False) -> None:
-        """Begins a reply and streams it over this connection."""
+        """Starts a reply and streams it over this connection."""
         self.server.quotas.reply(who)
         await self.open(NewReply(self.server.reply_topics, who, {"form": self.form(ui)}, begin))
 

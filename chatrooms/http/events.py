@@ -1,4 +1,4 @@
-"""GET /events: room streams and the personal one. POST /events: those of all families (sections 3 and 6)."""
+"""GET /events: room streams and the personal one. POST /events: streams of all families (sections 3 and 6)."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from chatrooms.streams.channels import MAX_SUBSCRIPTIONS, Refusal, Subscription
 from chatrooms.streams.opening import MAX_HISTORY, Fields
 
 ROOM, PERSONAL = "room", "personal"
-# What asks for a room's stream, be it empty.
+# Fields that ask for a room's stream, even when empty.
 ROOM_FORM = frozenset({"roomId", "username", "clientId", "token"})
 
-Text = str | int | None  # programs send numbers as they are, and null for what they have not
+Text = str | int | None  # programs send numbers as numbers, and null for what is missing
 
 
 class StreamBody(msgspec.Struct, rename="camel"):
@@ -43,7 +43,7 @@ class StreamBody(msgspec.Struct, rename="camel"):
     form: str | None = None
 
     def fields(self) -> Fields:
-        """What the stream is asked for with."""
+        """The fields that the stream is requested with."""
         return given(
             roomId=_text(self.room_id), username=_text(self.username), clientId=_text(self.client_id),
             userId=_text(self.user_id), history=_text(self.history), sessionId=_text(self.session_id),
@@ -68,10 +68,10 @@ class Added(msgspec.Struct, rename="camel"):
 
 
 class Subscribing(StreamHandler):
-    """What opening a connection and adding to one have in common."""
+    """Shared by opening a connection and adding to one."""
 
     async def subscription(self, body: StreamBody) -> Subscription:
-        """Who wants what; who cannot be let in is told so in the stream."""
+        """The subscription that a body asks for; a refusal goes into the stream."""
         family, token = body.stream or ROOM, body.token or body.access_token or ""
         wanted = Subscription(body.key, family, body.fields(), body.last_event_id or "", None)
         try:
@@ -81,7 +81,7 @@ class Subscribing(StreamHandler):
 
 
 class Events(Subscribing):
-    """Opens a room's stream, or answers a poll; by POST also several streams over one connection."""
+    """Opens a room's stream, or answers a poll; POST can also open several streams on one connection."""
 
     _body = EventsBody()
 
@@ -116,7 +116,7 @@ class Events(Subscribing):
         await self.serve(family, who, {**query, **self._form(family), **self._body.fields()})
 
     def _form(self, family: str) -> Fields:
-        """That of a personal stream by `access_token`, unless it says so itself; polls have names."""
+        """The default form of a personal stream: unnamed with an `access_token`; polls are named."""
         unnamed = family == PERSONAL and self._credential("access_token") and not self.polls()
         return {"form": "unnamed"} if unnamed else {}
 
@@ -132,13 +132,13 @@ class Events(Subscribing):
             self.server.channels.open(id, sock, self.stream_head(*named), wanted)
 
     def _asks_for_personal(self) -> bool:
-        """Whether the request names no room and nobody to be there."""
+        """Whether no field of a room's stream is given."""
         body = self._body
         named = (body.room_id, body.username, body.client_id, body.token)
         return all(field is None for field in named) and not ROOM_FORM & self.request.query_arguments.keys()
 
     def position_asked(self) -> str:
-        """The position asked for: the header's, else the body's, else the query's, else none."""
+        """The position asked for: from the header, else the body, else the query; "" for none."""
         return self.request.headers.get("Last-Event-ID", "") or self._body.last_event_id or self.query("lastEventId")
 
     def polls(self) -> bool:
@@ -150,7 +150,7 @@ class Events(Subscribing):
 
 
 class Subscriptions(Subscribing):
-    """Adds to the streams of a connection that POST /events opened."""
+    """Adds streams to a connection opened by POST /events."""
 
     @operation(
         {202: Added}, body=EventsBody | list[StreamBody], errors=("not-found", "forbidden"),
@@ -189,7 +189,7 @@ class SubscriptionOfKey(Handler):
         self.set_status(204)
 
     def _user_id(self) -> str:
-        """Who asks; "" for a call without a token. Raises Unauthorized for a bad one."""
+        """The caller; "" without a token. Raises Unauthorized for a bad one."""
         try:
             return self.identity().user_id
         except Unauthorized as problem:
@@ -199,7 +199,7 @@ class SubscriptionOfKey(Handler):
 
 
 def check_keys(bodies: Sequence[StreamBody]) -> None:
-    """Raises BadRequest for too many subscriptions, and for keys that are none or stand twice."""
+    """Raises BadRequest for too many subscriptions, and for invalid or duplicate keys."""
     if len(bodies) > MAX_SUBSCRIPTIONS:
         raise BadRequest("bad-field", f"At most {MAX_SUBSCRIPTIONS} subscriptions are allowed.")
     for body in bodies:

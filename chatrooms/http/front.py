@@ -32,13 +32,13 @@ MAX_HEAD = 16 << 10  # bytes of a request's line and headers; reading 32 KiB of 
 MAX_HEADERS = 100
 MAX_TARGET = 12 << 10  # characters of a path with its query; a token may have 8192
 MAX_BODY = 2 << 20  # bytes; each route has its own lower bound
-CHECK_INTERVAL = 1.0  # seconds between two looks at the deadlines
+CHECK_INTERVAL = 1.0  # seconds between checks of the deadlines
 
 
 class Front(SocketServer):
     """An HTTP server for an application, with a deadline for every part of a request.
 
-    Streams leave it when they begin (`take_socket`), and are not concerned.
+    Streams leave it when they begin (`take_socket`) and are not affected.
     """
 
     def initialize(  # type: ignore[override]
@@ -80,7 +80,7 @@ class Front(SocketServer):
         return TLSWire(tls, backlog=self.backlog, peer=peer)
 
     def _check_deadlines(self) -> None:
-        """Cuts connections past their deadline. Goes on after `stop` until the last connection has ended."""
+        """Cuts connections past their deadline. Continues after `stop` until the last connection has ended."""
         loop = asyncio.get_running_loop()
         for wire in self.streams:
             assert isinstance(wire, Wire)
@@ -92,7 +92,7 @@ class Front(SocketServer):
 
 
 class _Guard(HTTPMessageDelegate):
-    """Refuses what is too large before it is read, and tells the wire how far a request is."""
+    """Refuses what is too large before it is read, and reports a request's progress to the wire."""
 
     def __init__(self, inner: HTTPMessageDelegate, wire: Wire) -> None:
         self._inner = inner
@@ -130,7 +130,7 @@ class _Guard(HTTPMessageDelegate):
 AT_ONCE = 32  # connections accepted before the event loop gets its turn; each takes 0.2 ms
 RESERVE = 16  # descriptors kept for files: static ones, the database's
 PAUSE = 0.25  # seconds without accepting when descriptors run short
-LOG_INTERVAL = 5.0  # seconds between two lines that say so
+LOG_INTERVAL = 5.0  # seconds between log lines about it
 
 log = logging.getLogger(__name__)
 
@@ -138,7 +138,7 @@ log = logging.getLogger(__name__)
 class Acceptor:
     """Hands the connections of one listening socket to `take`, until `stop`.
 
-    When descriptors run short it leaves them to the kernel's queue for a moment. Tornado would be
+    When descriptors run short, connections wait in the kernel's queue for a moment; Tornado would be
     called again at once, for as long as accept() fails.
     """
 
@@ -151,7 +151,7 @@ class Acceptor:
         self._listen()
 
     def stop(self) -> None:
-        """Accepts no more; the socket is the caller's to close."""
+        """Stops accepting; closing the socket is up to the caller."""
         self._loop.remove_reader(self._sock)
         if self._pause is not None:
             self._pause.cancel()
@@ -184,7 +184,7 @@ class Acceptor:
 
 
 def _descriptors_left(sock: socket.socket) -> bool:
-    """Whether more than RESERVE could be opened: the kernel gives the lowest number that is free."""
+    """Whether more than RESERVE descriptors are free: the kernel hands out the lowest free number."""
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if limit == resource.RLIM_INFINITY:
         return True

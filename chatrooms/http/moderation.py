@@ -16,7 +16,7 @@ from chatrooms.rooms.invites import Invite
 from chatrooms.rooms.rules import BAN, MUTE, Act, Rank
 
 MAX_PAGE = 200
-MAX_SECONDS = 10 * 365 * 86_400  # of a ban or mute that ends
+MAX_SECONDS = 10 * 365 * 86_400  # for a ban or mute with an end
 RESTRICTED = Number("limit", MAX_PAGE, 1, MAX_PAGE)
 ENTRIES = Number("limit", 50, 1, MAX_PAGE)
 ACTING = (*READING, "bad-request", "conflict")
@@ -31,7 +31,7 @@ class SecondsBody(msgspec.Struct):
 
 
 class Restricted(msgspec.Struct, rename="camel"):
-    """A ban or mute of a user; `until` in milliseconds since 1970, null if it does not end."""
+    """A ban or mute of a user; `until` in milliseconds since 1970, null if it never ends."""
 
     user_id: str
     until: int | None
@@ -63,7 +63,7 @@ class AuditPage(msgspec.Struct, rename="camel"):
 class Kick(RoomHandler):
     @operation({204: None}, body=UserBody, example={"userId": "bob"}, errors=ACTING)
     async def post(self, room_id: str) -> None:
-        """Kicks a user: their streams of the room and their membership end."""
+        """Kicks a user: ends their streams of the room and their membership."""
         who, room_id = await self.ruled(room_id)
         user_id = names.user_id(self.body(UserBody).user_id)
         await self.server.moderation.kick(who, room_id, user_id)
@@ -158,7 +158,7 @@ class MadeInvite(msgspec.Struct, rename="camel"):
 
 
 class ListedInvite(msgspec.Struct, rename="camel"):
-    """A valid invite; `uses` is how many are left, null for any number."""
+    """A valid invite; `uses` is the number left, null for no limit."""
 
     invite_id: str
     created_by: str
@@ -188,7 +188,7 @@ class InviteList(RoomHandler):
         errors=(*READING, "not-found", "conflict"),
     )  # fmt: skip
     async def post(self, room_id: str) -> None:
-        """Creates an invite, by default for a week and any number of uses."""
+        """Creates an invite, by default valid for a week and any number of uses."""
         who, room_id = await self.ruled(room_id)
         body = self.body(InviteBody) if self.request.body else InviteBody()
         made = await self.server.invites.create(who, room_id, body.expires_in, body.uses)
@@ -219,7 +219,7 @@ class Accept(Handler):
 class Membership(RoomHandler):
     @operation({204: None}, errors=(*READING, "conflict"))
     async def put(self, room_id: str) -> None:
-        """Joins a room that the caller may read: its events are in the personal stream from now on."""
+        """Joins a room that the caller may read: its events appear in the personal stream from now on."""
         who, room_id = await self.readable(room_id)
         self.server.quotas.open_stream(who)
         await self.server.memberships.join(who, room_id)

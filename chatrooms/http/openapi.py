@@ -25,7 +25,7 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 class Problem(msgspec.Struct):
-    """Every error: a sentence for a person, and a stable code for programs."""
+    """Every error: a sentence for people, and a stable code for programs."""
 
     error: str
     code: str
@@ -45,9 +45,9 @@ class Operation(NamedTuple):
 
     answers  by status: the type of the JSON body, a media type, a tuple of several, or None for no body
     body     the type of the request's JSON body
-    example  such a body
+    example  a sample of that body
     query    the query parameters it reads
-    errors   the error codes beside those that follow from the other fields
+    errors   the error codes besides those implied by the other fields
     token    whether it needs a token
     """
 
@@ -179,7 +179,7 @@ class _Writer:
         return {"schema": self._by_shape[kind], "example": self._sample(self._by_shape[kind])}
 
     def _sample(self, schema: Json, name: str = "") -> Any:
-        """An example of a schema: its required fields, with the values of _SAMPLES."""
+        """An example for a schema: its required fields, with the values of _SAMPLES."""
         if "$ref" in schema:
             return self._sample(self._schemas[schema["$ref"].rpartition("/")[2]])
         if schema.get("type") == "object" and "properties" in schema:
@@ -204,13 +204,13 @@ def _problem(description: str, code: Json) -> Json:
 
 
 def _path(pattern: str, method: Any) -> tuple[str, list[str]]:
-    """A route's path with the names of its parameters in braces, and these names."""
+    """A route's path with its parameter names in braces, and those names."""
     rest = iter(method.__code__.co_varnames[1 : method.__code__.co_argcount])
     shown: list[str] = []
 
     def place(group: re.Match[str]) -> str:
         name = re.sub(r"_(\w)", lambda match: match[1].upper(), next(rest))
-        if group[0].endswith(">)"):  # it matches nothing
+        if group[0].endswith(">)"):  # matches only the empty string
             return ""
         shown.append(name)
         return "{" + name + "}"
@@ -244,7 +244,7 @@ _SCHEMES: Json = {
 }
 _TIME, _LATER, _ISO = 1_767_225_600_000, 1_767_226_500_000, "2026-01-01T00:00:00.000Z"
 _ID, _SECRET = "k3v9-42", "q5Zc1vJ8"
-# The values in examples, by the names of fields and parameters.
+# Values in examples, by field or parameter name.
 _SAMPLES: Json = {
     "roomId": "lobby", "userId": "ada", "username": "Ada", "clientId": "tab-1", "title": "Lobby", "role": "user",
     "private": False, "slowMode": 0, "onlineCount": 1, "hasMore": False, "more": False, "recovered": True,

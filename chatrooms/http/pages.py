@@ -1,4 +1,4 @@
-"""Pages and what operators ask for: health, metrics, the API's description, the demo (section 9)."""
+"""Pages and operators' endpoints: health, metrics, the API's description, the demo (section 9)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ VENDOR = "vendor/"  # third-party libraries, in folders that name the version
 
 
 class Page(Handler, StaticFileHandler):
-    """A file of the demo, revalidated on each use: there is no build step that would name versions."""
+    """A file of the demo, revalidated on each use: no build step puts versions into file names."""
 
     async def prepare(self) -> None:
         self.access.check_host(self.request)
@@ -61,7 +61,7 @@ class Page(Handler, StaticFileHandler):
 
 
 def static_folder() -> Path:
-    """Where the demo lies: beside the package in a checkout, inside it when installed."""
+    """Where the demo is: beside the package in a checkout, inside it when installed."""
     package = Path(__file__).resolve().parent.parent
     beside = package.parent / "static"
     return beside if (beside / "index.html").is_file() else package / "static"
@@ -97,7 +97,7 @@ class Health(Handler):
 
     @operation({200: Condition}, token="none")
     async def get(self) -> None:
-        """Answers as long as the process does."""
+        """Answers as long as the process is up."""
         self.answer(Condition("ok"))
 
 
@@ -161,7 +161,7 @@ class Document(_ReferenceHandler):
     @operation({200: "application/json"}, token="none")
     async def get(self) -> None:
         """This document."""
-        self.answer(await asyncio.to_thread(lambda: self.reference.json))  # the first time it takes 15 ms
+        self.answer(await asyncio.to_thread(lambda: self.reference.json))  # 15 ms the first time
 
 
 class Docs(_ReferenceHandler):

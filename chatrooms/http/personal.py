@@ -52,7 +52,7 @@ class NotificationList(Handler):
 class NotificationStream(StreamHandler):
     @operation({200: STREAM}, query=("session_id", "clientId", "lastEventId", "poll"), errors=("user-mismatch",))
     async def get(self, user_id: str) -> None:
-        """Streams the notifications of a user, or of one of their sessions."""
+        """Streams a user's notifications, or those of one of their sessions."""
         who = await self.stream_identity()
         fields = given(userId=user_id, sessionId=self.query("session_id"), clientId=self.query("clientId"))
         await self.serve("notifications", who, fields)

@@ -21,7 +21,7 @@ from chatrooms.rooms.settings import SettingsChange
 MAX_PAGE = 200
 MAX_SLOW_MODE = 86_400  # seconds
 ROOMS = MEMBERS = Number("limit", 100, 1, MAX_PAGE)
-READING = ("forbidden", "banned")  # the codes of rooms that one may not read
+READING = ("forbidden", "banned")  # error codes of rooms that the caller may not read
 WRITING = (*READING, "muted")
 
 
@@ -63,7 +63,7 @@ class Room(msgspec.Struct, rename="camel"):
 
 
 class Member(msgspec.Struct, rename="camel"):
-    """A member of a room; only guests without an account have `guest`."""
+    """A member of a room; `guest` is present only for guests without an account."""
 
     user_id: str
     username: str
@@ -144,7 +144,7 @@ class RoomInfo(Handler):
         errors=(*READING, "conflict"),
     )  # fmt: skip
     async def put(self, room_id: str) -> None:
-        """Creates a room, whose owner is the caller, or changes its settings."""
+        """Creates a room owned by the caller, or changes its settings."""
         who = self.identity()
         room_id = names.room_id(room_id)
         rules = await self.server.policy.readable(who, room_id)
@@ -181,14 +181,14 @@ class Typing(RoomHandler):
         errors=(*WRITING, "name-taken"),
     )  # fmt: skip
     async def post(self, room_id: str) -> None:
-        """Tells the room that the caller is typing, at most once in 2 seconds."""
+        """Tells the room that the caller is typing, at most once every 2 seconds."""
         who, room_id, _ = await self.writable(room_id)
         body = self.body(TypingBody) if self.request.body else TypingBody()
         name = self.username(who, body.username, body.client_id)
         try:
             self.server.rooms.typing(room_id, who, name)
         except TooMany:
-            pass  # told a moment ago: nothing is lost by not telling again
+            pass  # the room knows already: nothing is lost
         self.set_status(204)
 
 
@@ -212,7 +212,7 @@ def _encoded(key: Key) -> str:
 
 
 def _decoded(after: str) -> Key | None:
-    """The member that a page ended with; raises BadRequest for what is no `next` of ours."""
+    """The last member of the previous page; raises BadRequest unless `after` is a `next` of ours."""
     if not after:
         return None
     try:

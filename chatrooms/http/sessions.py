@@ -52,7 +52,7 @@ class OwnedSession(msgspec.Struct, rename="camel"):
 
 
 class StreamCounts(msgspec.Struct, rename="camel"):
-    """The number of streams of each channel that the caller may read."""
+    """The number of streams of each channel, for channels that the caller may read."""
 
     total_connections: int
     channels: dict[str, int]
@@ -69,17 +69,17 @@ class Success(msgspec.Struct, Generic[T]):
 
 
 class SessionHandler(StreamHandler):
-    """A call of this family: also without a token where guests are allowed, and errors say so twice."""
+    """Calls of this family: guests need no token where they are allowed, and errors also say `success: false`."""
 
     error_extras = {"success": False}
 
     async def caller(self) -> Identity:
-        """Who asks; tickets are for reading. Raises Unauthorized, Forbidden."""
+        """The caller; tickets count only for reads. Raises Unauthorized, Forbidden."""
         reads = self.request.method in SAFE_METHODS
         return await self.reader(SESSION, self._credential("ticket") if reads else "")
 
     def fields(self) -> Fields:
-        """What is asked for."""
+        """The fields that the stream is requested with."""
         return given(sessionId=self.query("sessionId"), robotId=self.query("robotId"))
 
 
@@ -147,7 +147,7 @@ class SessionEvents(SessionHandler):
 class Stats(SessionHandler):
     @operation({200: Success[StreamCounts]}, token="optional")
     async def get(self) -> None:
-        """Counts the streams of this node by channel, as far as the caller may read them."""
+        """Counts this node's streams by channel, for channels that the caller may read."""
         who = await self.caller()
         channels = await self.server.stream_stats.counts(who)
         self.answer({"success": True, "data": {"totalConnections": sum(channels.values()), "channels": channels}})

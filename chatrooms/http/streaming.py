@@ -1,4 +1,4 @@
-"""What handlers that open streams share: the position asked for, the connection taken, soft refusals, polls."""
+"""What stream handlers share: the position asked for, taking the connection, soft refusals, polls."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from chatrooms.sessions.owners import visitor
 from chatrooms.streams.opening import Fields, MakeStream, StreamKind
 from chatrooms.streams.stream import Stream, say_goodbye
 
-SESSION = "session"  # the family that may be read without a token, where guests are allowed
+SESSION = "session"  # the family that guests may read without a token, where they are allowed
 
 
 class PolledEvent(msgspec.Struct):
@@ -40,21 +40,21 @@ class Poll(msgspec.Struct, rename="camel"):
     recovered: bool
 
 
-STREAM = (EVENTS, Poll)  # what a stream that can also be polled answers
+STREAM = (EVENTS, Poll)  # the answers of a stream that can also be polled
 
 
 class StreamHandler(Handler):
-    """Opens streams, by themselves or as polls."""
+    """Opens streams, or answers polls of them."""
 
     async def serve(self, family: str, who: Identity, fields: Fields) -> None:
-        """Opens the stream of a family, or answers a poll. Raises what refuses it, softly to a reader that comes back.
+        """Opens a family's stream, or answers a poll. Raises refusals, softly for a reader that comes back.
 
         204 for a reader that has seen the end: nothing else makes a native EventSource stop.
         """
         await self.open(self.server.opener.kind(family, who, fields))
 
     async def open(self, kind: StreamKind) -> None:
-        """The same with a kind of one's own."""
+        """The same, for a kind made by the caller."""
         asked, polls = self.position_asked(), self.polls()
         try:
             if polls:
@@ -73,21 +73,21 @@ class StreamHandler(Handler):
             self.set_status(204)
 
     def position_asked(self) -> str:
-        """The position asked for: the header's, else the query's, else none."""
+        """The position asked for: from the header, else the query; "" for none."""
         return self.request.headers.get("Last-Event-ID", "") or self.query("lastEventId")
 
     def polls(self) -> bool:
-        """Whether the answer is to be JSON, at once."""
+        """Whether to answer with JSON at once."""
         return self.query("poll") in ("1", "true", "True")
 
     def stream_head(self, *more: tuple[str, str]) -> bytes:
-        """The response head of a stream, with what CORS asks for."""
+        """The response head of a stream, with its CORS headers."""
         return sse.head((*more, *self.access.cors_headers(self.request)))
 
     async def reader(self, family: str, ticket: str = "", token: str = "") -> Identity:
-        """Who asks for a stream, by a ticket or token of its own or else as the call says; sessions may be visited.
+        """The reader of a stream: by its own ticket or token, else by the call's; sessions admit visitors.
 
-        Raises Unauthorized; Forbidden, also for a write of a foreign page without a token.
+        Raises Unauthorized; Forbidden, also for a write from a foreign page without a token.
         """
         if ticket:
             return await self.server.authenticator.redeem(ticket)
@@ -101,7 +101,7 @@ class StreamHandler(Handler):
         return visitor(self.access.address(self.request))
 
     async def _poll(self, kind: StreamKind, asked: str) -> bool:
-        """Whether nothing follows, and so nothing was answered."""
+        """Answers a poll; true if the reader has seen the end, and nothing was answered."""
         page = await self.server.opener.poll(kind, asked)
         if page is not None:
             self.answer(page)
@@ -113,14 +113,14 @@ class StreamHandler(Handler):
 
 
 def given(**fields: str) -> Fields:
-    """The fields of a request that are there."""
+    """The non-empty fields of a request."""
     return {name: value for name, value in fields.items() if value}
 
 
 def take_socket(handler: RequestHandler) -> socket.socket | None:
     """Ends the request for Tornado without an answer and returns its non-blocking socket.
 
-    None when the peer has gone. The access is logged here, because Tornado logs no detached request.
+    None when the peer has gone. Logs the access, because Tornado logs no detached request.
     """
     handler.set_status(200)
     log_access(handler)

@@ -113,7 +113,7 @@ class OneTask(Handler):
 class Progress(StreamHandler):
     @operation({200: STREAM, 204: None}, query=("clientId", "lastEventId", "poll"), errors=("forbidden", "not-found"))
     async def get(self, task_id: str) -> None:
-        """Streams the progress of a task: its state at once, then each change; `complete` or `error` is the last.
+        """Streams the progress of a task: its state at once, then each change; `complete` or `error` comes last.
 
         204 to a reader that already has the last event.
         """
@@ -130,7 +130,7 @@ _ONE = re.compile(r"bytes=[ \t]*([0-9]{0,18})-([0-9]{0,18})[ \t]*\Z", re.ASCII |
 
 
 class Part(NamedTuple):
-    """The bytes from start up to stop; `whole` when nothing else was asked for."""
+    """The bytes from `start` up to `stop`; `whole` if sent as a 200 rather than a 206."""
 
     start: int
     stop: int
@@ -138,10 +138,10 @@ class Part(NamedTuple):
 
 
 def part_of(size: int, header: str, if_range: str, etag: str) -> Part | None:
-    """The part of a file of that size that is wanted; None when there is no such part (416).
+    """The part of a file of that size to send; None if there is no such part (416).
 
-    The whole file for several ranges at once, for what is none of ours, and when `If-Range` names another
-    file: all of these the standard lets a server ignore.
+    The whole file for several ranges at once, for an invalid range, and when `If-Range` names another
+    file: the standard lets a server ignore all of these.
     """
     match = _ONE.match(header)
     if match is None or not (match[1] or match[2]) or (if_range and if_range != etag):
@@ -180,12 +180,12 @@ FILES = tuple(form.media_type for form in FORMATS.values())
 
 
 class Download(Handler):
-    """What a task made, or a part of it."""
+    """A task's result, or a part of it."""
 
     _taken: asyncio.Future[None] | None = None
 
     def on_connection_close(self) -> None:
-        """Tornado forgets who waits for the peer to take something, when that goes away."""
+        """Fails the pending write: Tornado never completes it once the peer is gone."""
         if self._taken is not None and not self._taken.done():
             self._taken.set_exception(StreamClosedError())
 
@@ -227,7 +227,7 @@ class Download(Handler):
             self.set_header("Content-Range", f"bytes {part.start}-{part.stop - 1}/{result.size}")
 
     async def _write(self, task_id: str, part: Part) -> None:
-        """A chunk at a time: the next one is read when the peer has taken this one."""
+        """Writes a chunk at a time: reads the next one when the peer has taken this one."""
         patience = self.server.options.write_timeout or None
         try:
             async for data in self.server.results.read(task_id, part.start, part.stop):
@@ -237,12 +237,12 @@ class Download(Handler):
         except StreamClosedError:
             return
         except (Problem, TimeoutError):
-            # The head is out: only a cut connection says that something lacks.
+            # The head is out: only a cut connection shows that data is missing.
             self.request.connection.close()  # type: ignore[union-attr]
 
 
 def _disposition(name: str) -> str:
-    """A file to be kept, by a name in any script (RFC 6266)."""
+    """The header of a download, with a file name in any script (RFC 6266)."""
     plain = "".join(c if c.isascii() and (c.isalnum() or c in "._- ") else "_" for c in name)
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
 

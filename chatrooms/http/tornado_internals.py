@@ -1,6 +1,6 @@
-"""Everything used of Tornado beyond its public interface, each part with its reason.
+"""Every use of Tornado beyond its public interface, each with its reason.
 
-setup.cfg allows only versions these were tried with, and a test checks that they exist.
+setup.cfg allows only versions that these were tried with, and a test checks that they exist.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from tornado.httputil import HTTPServerRequest
 from tornado.iostream import IOStream
 from tornado.web import RequestHandler
 
-# What a handler has for an HTTP method it does not implement: for the Allow header of a 405 and for OpenAPI.
+# A handler's method for an HTTP method it does not implement: for the Allow header of a 405 and for OpenAPI.
 NOT_IMPLEMENTED = RequestHandler._unimplemented_method
 
 
@@ -37,7 +37,7 @@ def release(stream: IOStream) -> socket.socket | None:
 
 
 class MeasuredStream(IOStream):
-    """An IOStream that tells how full its buffers are, so that they can be bounded."""
+    """An IOStream that shows how full its buffers are, so that they can be bounded."""
 
     @property
     def unread(self) -> int:

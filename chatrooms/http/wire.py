@@ -1,4 +1,4 @@
-"""A connection before it is a request: what is refused while it is read, and when it is cut off."""
+"""A connection up to its request: what is refused while it is read, and when it is cut off."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from tornado.iostream import SSLIOStream, UnsatisfiableReadError
 from chatrooms.errors import BadRequest, Problem, TooLarge
 from chatrooms.http.tornado_internals import MeasuredStream
 
-HEAD_TIMEOUT = 10.0  # seconds from the first byte of a head (or the connection's begin) to its last
-BODY_TIMEOUT = 12.0  # seconds from the end of a head to that of its body
-IDLE_TIMEOUT = 75.0  # seconds without a byte between two requests
-ANSWER_TIMEOUT = 60.0  # seconds in which the peer must take what was written to it, however slowly it reads
-OWED_BYTES = 32 << 20  # of answers not taken yet, on all connections; beyond it the peer that owes most is cut off
+HEAD_TIMEOUT = 10.0  # seconds from the first byte of a head (or the start of the connection) to its last
+BODY_TIMEOUT = 12.0  # seconds from the end of a head to the end of its body
+IDLE_TIMEOUT = 75.0  # seconds without a byte between requests
+ANSWER_TIMEOUT = 60.0  # seconds for the peer to take all that was written to it, however slowly it reads
+OWED_BYTES = 32 << 20  # of untaken answers on all connections; above it, the peer that owes most is cut off
 
-# What Tornado says, bare, to what it cannot read.
+# Tornado's bare answer to what it cannot read.
 _BARE = b"HTTP/1.1 400 Bad Request\r\n\r\n"
 
 
 def refusal(problem: Problem) -> bytes:
-    """A whole response that ends the connection, for what never becomes a request."""
+    """A whole response that ends the connection, for input that never becomes a request."""
     body = msgspec.json.encode({"error": problem.sentence, "code": problem.code})
     lines = [
         f"HTTP/1.1 {problem.status} {responses[problem.status]}",
@@ -53,10 +53,10 @@ BODY_TOO_LARGE = refusal(TooLarge("too-large", "The request is too large."))
 
 
 class Backlog:
-    """What was written to connections and their peers have not taken: at most OWED_BYTES of it in memory.
+    """Bytes written to connections that their peers have not taken: at most OWED_BYTES of them in memory.
 
     The address that owes most loses its oldest answer first, so a slow reader is not cut off because of a peer
-    that reads nothing. Behind a proxy, which reads for everybody, all of them count as one address.
+    that reads nothing. Behind a proxy, which reads for everybody, all clients count as one address.
     """
 
     def __init__(self) -> None:
@@ -70,7 +70,7 @@ class Backlog:
         return self._total
 
     def note(self, wire: Wire, size: int) -> None:
-        """Notes how much a connection still has to write; memory is freed when it is nothing."""
+        """Notes the bytes a connection has yet to write; a decrease counts only at 0, when memory is freed."""
         before = self._owed.get(wire.peer, {}).get(wire, 0)
         if size > before:
             self._owed.setdefault(wire.peer, {})[wire] = size
@@ -95,15 +95,15 @@ class Backlog:
 
 
 class Wire(MeasuredStream):
-    """A connection that says in JSON what is wrong, and that has a deadline while it is read.
+    """A connection that answers errors in JSON, and has a deadline while it is read.
 
-    refusal   what is said instead of Tornado's bare 400
-    overflow  what is said when a line or a head does not end within its bound
+    refusal   sent instead of Tornado's bare 400
+    overflow  sent when a line or a head does not end within its bound
     deadline  loop time at which the connection is cut, or infinity
-    idle      whether it waits for the first byte of a next request
-    used      whether it has brought a request
-    owes_by   loop time at which what was written must have been taken, or infinity
-    peer      by what the other end counts: its address, or its IPv6 network
+    idle      whether it waits for the first byte of another request
+    used      whether it has carried a request
+    owes_by   loop time by which the peer must have taken what was written, or infinity
+    peer      what the other end counts as: its address, or its IPv6 network
     """
 
     def __init__(self, *args: Any, backlog: Backlog, peer: str = "", **kwargs: Any) -> None:
@@ -118,23 +118,23 @@ class Wire(MeasuredStream):
         super().__init__(*args, **kwargs)
 
     def await_request(self) -> None:
-        """A request is expected, the connection's first or another."""
+        """Expects a request, the connection's first or another."""
         self.refusal, self.overflow = MALFORMED, HEAD_TOO_LARGE
         self.idle = self.used
         self._cut_in(IDLE_TIMEOUT if self.used else HEAD_TIMEOUT)
 
     def await_body(self) -> None:
-        """The head is there."""
+        """The head has arrived."""
         self.idle, self.used = False, True
         self.overflow = MALFORMED
         self._cut_in(BODY_TIMEOUT)
 
     def await_answer(self) -> None:
-        """All of the request is there: now it is our turn."""
+        """The whole request has arrived: now it is our turn."""
         self.deadline = math.inf
 
     def check(self, now: float) -> None:
-        """Cuts the connection when its time is over."""
+        """Cuts the connection when its time is up."""
         if self.idle and self.unread:
             self.idle = False
             self.deadline = now + HEAD_TIMEOUT

@@ -1,1 +1,1 @@
-"""What is a user's own: the rooms joined, and one stream over all of them."""
+"""A user's own: the rooms joined, and one stream over all of them."""

@@ -1,4 +1,4 @@
-"""A notification: what a program tells one user or several. Pure."""
+"""Notifications: what a program sends to one user or several."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from chatrooms.streams.hub import Hub
 from chatrooms.streams.opening import Fields, LogStream
 from chatrooms.streams.resume import Start
 
-MAX_USERS = 1000  # told by one notification
+MAX_USERS = 1000  # recipients of one notification
 
 _TYPE = re.compile(r"[a-z][a-z0-9_-]{0,63}\Z")
 
-# Names that mean something in a stream already; `erased` events are in no stream at all.
+# Names that already mean something in a stream; `erased` events are in no stream at all.
 RESERVED = frozenset(
     {
         "system", "user-joined", "user-left", "room-message", "message-edited", "message-deleted", "typing",
@@ -38,9 +38,9 @@ RESERVED = frozenset(
 
 
 class Notification(msgspec.Struct, rename="camel", omit_defaults=True, kw_only=True):
-    """What is told, as readers get it but for its `id`.
+    """A notification as readers get it, but without its `id`.
 
-    `data` is any JSON; `source_client_id` names the client whose change it tells of, which may ignore
+    `data` is any JSON; `source_client_id` names the client that made the change, which may ignore
     the echo; `timestamp` in milliseconds since 1970.
     """
 
@@ -57,7 +57,7 @@ def notification_event(
 ) -> Event:  # fmt: skip
     """The event of a notification to these users.
 
-    Raises BadRequest for what may not be; TooLarge for data of more than `max_bytes` of JSON (0: any).
+    Raises BadRequest for invalid fields; TooLarge for `data` of more than `max_bytes` of JSON (0: any).
     """
     if not _TYPE.match(type) or type in RESERVED:
         raise BadRequest("bad-field", "type must be a-z, 0-9, _ and -, begin with a letter, and be no built-in event.")
@@ -79,7 +79,7 @@ def notification_event(
 
 
 def topic_of_notifications(user_id: str, session_id: str | None) -> str:
-    """The topic of a user's notifications, or of those of one session. No session id has a slash."""
+    """The topic of a user's notifications, or of one session's. No session id has a slash."""
     return f"notify:{user_id}" if session_id is None else f"notify-session:{session_id}/{user_id}"
 
 
@@ -91,14 +91,14 @@ def _encoded(data: object, max_bytes: int) -> msgspec.Raw:
 
 
 class Notifications:
-    """Appends notifications. Who may is the caller's to check."""
+    """Appends notifications. Callers check who may send them."""
 
     def __init__(self, log: Log, options: Options) -> None:
         self._log = log
         self.max_bytes: int = options.max_message_bytes
 
     async def send(self, events: Sequence[Event]) -> list[str]:
-        """Tells notifications, in one commit and in order; returns their ids when they are durable.
+        """Sends notifications, in one commit and in order; returns their ids once they are durable.
 
         Raises Unavailable.
         """
@@ -107,7 +107,7 @@ class Notifications:
 
 
 class NotificationStream(LogStream):
-    """A wish to read a user's notifications: all, or those of one session. Raises Forbidden, then BadRequest."""
+    """A request to read a user's notifications: all, or one session's. Raises Forbidden, then BadRequest."""
 
     def __init__(self, hub: Hub, log: Log, who: Identity, fields: Fields) -> None:
         user_id, session_id = fields.get("userId", who.user_id), fields.get("sessionId")
@@ -136,7 +136,7 @@ log = logging.getLogger(__name__)
 
 
 class Note(NamedTuple):
-    """One notification of a batch: of what type, to whom; the rest as for `Notifier.notify`."""
+    """One notification of a batch: its type and user; the rest as for `Notifier.notify`."""
 
     user_id: str
     type: str
@@ -146,11 +146,10 @@ class Note(NamedTuple):
 
 
 class Notifier:
-    """Tells users something, durably: they are told also when they are away and come back.
+    """Notifies users durably: those who are away are notified when they come back.
 
-    All methods raise BadRequest for what may not be, and Unavailable when the server takes no writes.
-    Notifications of a session are read by those who ask for that session's, and by those who ask for
-    all of the user's.
+    All methods raise BadRequest for invalid arguments, and Unavailable when the server takes no writes.
+    Notifications of a session reach streams of that session, and streams of all the user's notifications.
     """
 
     def __init__(self, tell: Tell) -> None:
@@ -160,16 +159,16 @@ class Notifier:
         self, user_id: str, type: str, data: object = None, *,
         session_id: str | None = None, source_client_id: str | None = None,
     ) -> str:  # fmt: skip
-        """Tells one user; returns the notification's id when it is durable.
+        """Notifies one user; returns the notification's id once it is durable.
 
-        `data` is anything that JSON has; `source_client_id` names the client whose change this is, which
+        `data` is anything that JSON has; `source_client_id` names the client that made the change, which
         may ignore it.
         """
         (id,) = await self.notify_batch([Note(user_id, type, data, session_id, source_client_id)])
         return id
 
     async def notify_batch(self, notes: Iterable[Note]) -> list[str]:
-        """Tells several, in one commit and in order; all or none. Returns their ids."""
+        """Notifies several users, in one commit and in order; all or none. Returns the ids."""
         events = [
             notification_event([note.user_id], note.type, {} if note.data is None else note.data, *note[3:])
             for note in notes
@@ -177,11 +176,11 @@ class Notifier:
         return await self._tell(events) if events else []
 
     def notifies(self, type: str, *fields: str) -> Callable[[Wrapped[P, T]], Callable[P, Awaitable[T]]]:
-        """Decorates a coroutine: when it has returned, its user is told; when it raised, nobody is.
+        """Decorates a coroutine: its user is notified when it returns, and not when it raises.
 
-        The arguments of the call say who: `user_id`, and `session_id` and `source_client_id` where there
-        are such; `fields` names those that are the data. What was done stays done when telling fails:
-        that is logged, not raised. Raises TypeError for a function without an argument `user_id`.
+        The arguments of the call name the user: `user_id`, and `session_id` and `source_client_id` if there
+        are any; `fields` names those that are the data. If notifying fails, the coroutine's work stands: the
+        failure is logged, not raised. Raises TypeError for a function without an argument `user_id`.
         """
 
         def decorate(function: Wrapped[P, T]) -> Callable[P, Awaitable[T]]:
@@ -204,20 +203,20 @@ class Notifier:
     async def notify_client_updated(
         self, user_id: str, session_id: str | None, client_id: str, source_client_id: str | None = None
     ) -> str:
-        """Tells a user's session that a client in its care has changed: `client_updated {client_id}`."""
+        """Notifies a user's session that a client in its care has changed: `client_updated {client_id}`."""
         data = {"client_id": client_id}
         return await self.notify(
             user_id, "client_updated", data, session_id=session_id, source_client_id=source_client_id
         )
 
     def notify_task_updated(self) -> Callable[[Wrapped[P, T]], Callable[P, Awaitable[T]]]:
-        """Decorates a coroutine that changes a task: `task_updated {task_id}` when it has returned."""
+        """Decorates a coroutine that changes a task: sends `task_updated {task_id}` when it has returned."""
         return self.notifies("task_updated", "task_id")
 
     async def notify_batch_task_update(
         self, user_id: str, session_id: str | None, task_ids: Sequence[str], source_client_id: str | None = None
     ) -> str:
-        """Tells that several tasks have changed: one `task_updated {task_ids}`, so that pages reload once."""
+        """Notifies that several tasks have changed: one `task_updated {task_ids}`, so that pages reload once."""
         data = {"task_ids": list(task_ids)}
         return await self.notify(
             user_id, "task_updated", data, session_id=session_id, source_client_id=source_client_id
@@ -229,4 +228,4 @@ class Notifier:
         try:
             await self.notify_batch([note])
         except Exception as error:
-            log.warning("%s was not told: %s", type, error)
+            log.warning("notification %s was not sent: %s", type, error)

@@ -1,4 +1,4 @@
-"""The personal stream: one merged topic of all rooms that a user joined, kept right while somebody reads it."""
+"""The personal stream: one merged topic of all rooms a user joined, kept current while it has readers."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _Fields = dict[str, msgspec.Raw]
 
 
 class Unnamed(Encoding):
-    """Event blocks without a name."""
+    """Event blocks without names."""
 
     named = False
 
@@ -46,7 +46,7 @@ class Unnamed(Encoding):
         return msgspec.json.encode(told)
 
     def signal_data(self, name: str, data: Mapping[str, object]) -> bytes:
-        """`system` becomes `connection_confirmed`, by the names used here; `heartbeat` becomes `ping`."""
+        """`system` becomes `connection_confirmed`, with the names used here; `heartbeat` becomes `ping`."""
         told = {"type": "ping" if name == "heartbeat" else name, **data}
         if name == "system":
             told = _confirmed(data)
@@ -65,7 +65,7 @@ def _confirmed(data: Mapping[str, object]) -> dict[str, object]:
     return {**told, "connected_chats": [room["roomId"] for room in rooms], **more}
 
 
-RETRY = 1.0  # seconds until sources that could not be read are asked for again
+RETRY = 1.0  # seconds until a failed read of sources is retried
 
 log = logging.getLogger(__name__)
 
@@ -74,8 +74,8 @@ class MergedTopic:
     """One user's merged topic in one encoding.
 
     asked    whose events it carries, as the queries take it
-    rooms    the rooms joined, whether they may be read or not
-    version  grows with every change, so that what was read before is not used
+    rooms    the rooms joined, readable or not
+    version  grows with every change, so that earlier reads are not used
     """
 
     def __init__(self, asked: Inbox) -> None:
@@ -86,7 +86,7 @@ class MergedTopic:
 
 
 class Inboxes:
-    """Makes merged topics, and keeps their sources right while somebody reads them."""
+    """Makes merged topics, and keeps their sources current while they have readers."""
 
     def __init__(self, hub: Hub, log: Log, database: Database) -> None:
         self._hub = hub
@@ -101,7 +101,7 @@ class Inboxes:
             self._settling.cancel()
 
     def topic(self, who: Identity, encoding: Encoding) -> Topic:
-        """The topic of a user's personal streams in that encoding; to be read at once, or it is of no use."""
+        """The topic of a user's personal streams in that encoding; a stream must open on it at once."""
         name = name_of(who, encoding)
         mine = self._inboxes.setdefault(who.user_id, {})
         inbox = mine.get(name)
@@ -112,7 +112,7 @@ class Inboxes:
         return inbox.topic
 
     def released(self, topic: Topic, user_id: str) -> None:
-        """A stream of a topic has ended: with its last one goes the inbox."""
+        """A stream of a topic has ended: the inbox goes with the last one."""
         if self._hub.readers(topic.name):
             return
         mine = self._inboxes.get(user_id, {})
@@ -123,17 +123,17 @@ class Inboxes:
             self._inboxes.pop(user_id, None)
 
     def _reader(self, inbox: MergedTopic) -> Reader:
-        asked = inbox.asked  # and not the inbox: its topic would hold itself, with its tail
+        asked = inbox.asked  # not the inbox: its topic would hold itself, with its tail
         return lambda after, limit: read(self._database, asked, after, self._log.head, limit)
 
     def _settle(self, inbox: MergedTopic) -> None:
-        """Has the sources of a topic that is held read from the database, soon."""
+        """Schedules reading the sources of a held topic from the database."""
         self._unsettled[inbox] = None
         if self._settling is None:
             self._settling = asyncio.create_task(self._settle_all())
 
     async def _settle_all(self) -> None:
-        """One after the other: a room with many readers may close for all of them at once."""
+        """Settles them one after the other: a room with many readers may close for all of them at once."""
         try:
             while self._unsettled:
                 await self._settle_next()
@@ -161,7 +161,7 @@ class Inboxes:
             self._unsettled.pop(inbox, None)
 
     def apply(self, event: Event) -> None:
-        """Changes the sources of topics when somebody joins or leaves a room, or may read it no more."""
+        """Changes the sources of topics when somebody joins or leaves a room, or may no longer read it."""
         if event.type in (JOINED, LEFT):
             self._move(Membership.of(event), event.type == JOINED)
         elif event.type == RULES_CHANGED:
@@ -182,7 +182,7 @@ class Inboxes:
                 self._hub.remove_source(inbox.topic, topic_of(membership.room_id))
 
     def _ask_anew(self, inboxes: list[MergedTopic], room_id: str) -> None:
-        """Who may read the room has changed: holds the topics that it may be a source of."""
+        """The readers of the room have changed: holds the topics that it may be a source of."""
         for inbox in inboxes:
             if room_id in inbox.rooms and not inbox.asked.trusted:
                 inbox.version += 1
@@ -196,13 +196,13 @@ def inbox_of(who: Identity) -> Inbox:
 
 
 def name_of(who: Identity, encoding: Encoding) -> str:
-    """The name of a user's merged topic, which is the name of no topic of the log."""
+    """The name of a user's merged topic; no topic of the log has such a name."""
     form = "unnamed" if encoding is UNNAMED else "named"
     return f"personal-{form}{'-trusted' if who.trusted else ''}:{who.user_id}"
 
 
 class Personal:
-    """The personal streams of this process; told when one ends."""
+    """The personal streams of this process; learns when one ends."""
 
     def __init__(self, hub: Hub, log: Log, database: Database, rooms: Rooms) -> None:
         self.hub = hub
@@ -219,7 +219,7 @@ class Personal:
 
 
 class PersonalStream(LogStream):
-    """A wish to read all that is the reader's own, in the `form` named or unnamed. Raises Forbidden, BadRequest."""
+    """A request to read all that is the reader's own, in the `form` named or unnamed. Raises Forbidden, BadRequest."""
 
     def __init__(self, personal: Personal, who: Identity, fields: Fields) -> None:
         if fields.get("userId", who.user_id) != who.user_id:

@@ -1,7 +1,7 @@
-"""Catching up: streams whose position lies before their topic's tail get pages of the log.
+"""Catching up: streams positioned before their topic's tail get pages of the log.
 
-A few pages at a time, outside the sweep, shared by streams at the same position. Joining the tail
-happens without an `await`, so there is neither a gap nor a repeat.
+A few pages at a time, outside the sweep, shared by streams at the same position. A stream joins the
+tail without an `await`, so there is neither a gap nor a repeat.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from chatrooms.streams.topic import BATCH_BYTES, BEHIND, Batch, Entry, Topic
 
 READERS = 4  # pages read at the same time
 PAGE_EVENTS = 200
-RETRY = 1.0  # seconds until a page that could not be read is tried again
+RETRY = 1.0  # seconds until a failed read of a page is retried
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ class CatchUp:
         self._pages: dict[tuple[Topic, int, int], asyncio.Task[Batch]] = {}
 
     def add(self, stream: Stream) -> None:
-        """Takes a stream that goes by its position; it is live when it has everything."""
+        """Takes a stream that goes by its position; it is live once it has everything."""
         stream.cursor = BEHIND
         if stream.queued or stream.stalled_at or not stream.open:
             return
@@ -45,7 +45,7 @@ class CatchUp:
             self._workers.add(asyncio.create_task(self._work()))
 
     def join(self, stream: Stream) -> None:
-        """Gives a stream that is not before its topic's floor the next of the tail; live at its end."""
+        """Gives a stream not before its topic's floor the next part of the tail; at the end it is live."""
         topic = stream.topic
         batch = topic.durable_after(stream.position)
         if batch.entries:
@@ -54,7 +54,7 @@ class CatchUp:
             stream.cursor = batch.cursor
         missed = stream.ephemeral_count != topic.ephemeral_count
         if stream.cursor == BEHIND or (missed and stream.stalled_at):
-            self.add(stream)  # a stalled one comes here again when it is resumed
+            self.add(stream)  # a stalled stream comes back here when it resumes
         elif missed:
             stream.ephemeral_count = topic.ephemeral_count
             if topic.snapshot is not None:
@@ -70,11 +70,11 @@ class CatchUp:
                 if stream.open and not stream.stalled_at:
                     await self._try_to_step(stream)
         finally:
-            # In the step that found the queue empty: a stream added right after it needs another worker.
+            # In the same step that found the queue empty: a stream added right after needs another worker.
             self._workers.discard(me)
 
     async def _try_to_step(self, stream: Stream) -> None:
-        """One with which it goes wrong is ended, and the others never notice."""
+        """Steps one stream; one that fails is ended, and the others never notice."""
         try:
             await self._step(stream)
         except Exception as error:
@@ -83,7 +83,7 @@ class CatchUp:
     async def _step(self, stream: Stream) -> None:
         topic = stream.topic
         if topic.held:
-            return  # it is resumed when the topic is released
+            return  # resumed when the topic is released
         if stream.position < topic.floor:
             version, position = topic.version, stream.position
             try:
@@ -92,7 +92,7 @@ class CatchUp:
                 log.warning("catch-up waits: %s", error)
                 asyncio.get_running_loop().call_later(RETRY, self.add, stream)
                 return
-            # It may have stalled and been resumed meanwhile, and have had this page from another worker.
+            # It may have stalled and resumed meanwhile, and got this page from another worker.
             same = (topic.version, stream.position) == (version, position)
             if same and stream.open and not stream.stalled_at:
                 stream.deliver(page)
@@ -103,7 +103,7 @@ class CatchUp:
             await asyncio.sleep(0)
 
     async def _page(self, stream: Stream) -> Batch:
-        # Not its name: one that ended and began anew counts its versions anew, and may have lost text meanwhile.
+        # The topic, not its name: a topic that began anew counts versions anew, and may have lost text meanwhile.
         key = (stream.topic, stream.position, stream.topic.version)
         page = self._pages.get(key)
         if page is None:
@@ -122,12 +122,12 @@ class CatchUp:
                 break
             entries.append(Entry(frame, event.seq, True, event.type in topic.encoding.ends))
         if len(entries) == len(events) and not (entries and entries[-1].final):
-            # That was all up to there: an empty frame takes the reader to it.
+            # Nothing else lies before `reached`: an empty frame moves the reader there.
             entries.append(Entry(b"", reached, True))
         return Batch(b"".join([e.frame for e in entries]), entries, BEHIND, BEHIND)
 
     async def _page_of(self, topic: Topic, position: int) -> tuple[Sequence[Event], int]:
-        """The next events, and up to where they are all."""
+        """The next events, and the seq up to which they are complete."""
         if topic.read is not None:
             return await topic.read(position, PAGE_EVENTS)
         head = self._log.head

@@ -1,7 +1,7 @@
-"""Changes to channels that another node has, as durable events of the topic `control`.
+"""Changes to channels on other nodes, as durable events of the topic `control`.
 
-Nothing is sticky: a call about a channel may come to any node. Its id names the node that has it; the
-one that is asked verifies who subscribes and passes on identities, never tokens or tickets.
+Nothing is sticky: a call about a channel may reach any node. The channel's id names its node; the node
+that gets the call verifies who subscribes and passes on identities, never tokens or tickets.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from chatrooms.streams.channels import Channel, Channels, Subscription
 from chatrooms.streams.shared import ChannelIds
 
 CHANGED = "subscriptions-changed"
-CHANGES = 200  # of one channel in CHANGE_PERIOD
+CHANGES = 200  # per channel in CHANGE_PERIOD
 CHANGE_PERIOD = 10.0  # seconds
-ORDER_BYTES = 32 << 10  # of a change that goes to another node, and stays in the log
+ORDER_BYTES = 32 << 10  # of a change sent to another node, which stays in the log
 
 
 class Order(msgspec.Struct, rename="camel", omit_defaults=True):
-    """What to add to a channel and which key to remove, `by` whom; nodes that do not have it let it pass."""
+    """What to add to a channel and which key to remove, `by` whom; nodes without the channel ignore it."""
 
     channel: str
     add: tuple[Subscription, ...] = ()
@@ -33,7 +33,7 @@ class Order(msgspec.Struct, rename="camel", omit_defaults=True):
 
 
 class ChannelOrders:
-    """Changes the set of a channel, on whatever node it is; `is_alive` says whether there is a node of that name."""
+    """Changes the subscriptions of a channel on any node; `is_alive` says whether a node of that name is up."""
 
     def __init__(
         self, log: Log, channels: Channels, ids: ChannelIds, node: str,
@@ -50,22 +50,22 @@ class ChannelOrders:
         """Raises NotFound for a channel that cannot exist, TooMany, Unavailable without the database."""
         if self._channels.get(id) is None and not await self._on_another_node(id):
             raise NotFound("not-found", "There is no such stream.")
-        self._changes.spend(id)  # who holds a connection could fill the log with orders
+        self._changes.spend(id)  # else the holder of a connection could fill the log with orders
 
     async def add(self, id: str, wanted: Sequence[Subscription]) -> None:
-        """Adds subscriptions: each is answered in the stream.
+        """Adds subscriptions; each is answered in the stream.
 
-        A key in use is its user's: others' subscriptions of it are Forbidden, and what nobody was verified
-        for raises why; neither is told in the stream, whose reader would take it for the end of its own. Where
-        another node has the channel they are left out there. Raises TooLarge, Unavailable.
+        A key in use belongs to its user: another's subscription raises Forbidden, and one without a verified
+        reader raises its refusal. Neither shows in the stream, whose reader would take it for the end of its own;
+        a channel on another node just leaves them out. Raises TooLarge, Unavailable.
         """
         await self._give(Order(id, add=tuple(wanted)))
 
     async def remove(self, id: str, key: str, user_id: str) -> None:
-        """Ends the subscription that a user has under a key, if there is one.
+        """Ends a user's subscription under a key, if there is one.
 
-        With "" for whoever knows the channel's id: then the key stays the user's whose it was. Raises
-        Forbidden; Unauthorized when no more keys can be kept so; Unavailable.
+        With "" it ends anybody's, for callers that know the channel's id; the key stays with its user. Raises
+        Forbidden; Unauthorized when no more keys can be kept this way; Unavailable.
         """
         await self._give(Order(id, remove=key, by=user_id))
 
@@ -91,7 +91,7 @@ class ChannelOrders:
         self._follow(order)
 
     def apply(self, event: Event) -> None:
-        """Changes the channel that an order of any node is about, if it is here."""
+        """Applies an order from any node to its channel, if that is here."""
         if event.type == CHANGED:
             self._follow(msgspec.json.decode(event.data, type=Order))
 

@@ -1,4 +1,4 @@
-"""A channel: one connection and the streams that are subscribed on it."""
+"""A channel: one connection and the streams subscribed on it."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ from chatrooms.streams.shared import ChannelIds, Outlet, SharedStream, label_of
 from chatrooms.streams.stream import Stream
 from chatrooms.streams.topic import Topic
 
-MAX_SUBSCRIPTIONS = 20  # on one connection, those that are about to be let in included
-LINGER = 30.0  # seconds that a connection without subscriptions stays open, so that some can be added
-RESERVED = 20  # keys of one connection, kept for the users whose streams were ended without a token
-KEPT = 1.0  # seconds that the member of a stream is expected which gives way to another of its key
+MAX_SUBSCRIPTIONS = 20  # per connection, including those still being opened
+LINGER = 30.0  # seconds that a connection without subscriptions stays open for new ones
+RESERVED = 20  # keys per connection kept for users whose streams were ended without a token
+KEPT = 1.0  # seconds that a member is held while their stream gives way to another of its key
 
 log = logging.getLogger(__name__)
 
 
 class Coming(NamedTuple):
-    """A subscription that is about to be let in, by the task that does so; the user is "" where nobody was verified."""
+    """A subscription being opened, and the task that opens it; the user is "" if nobody was verified."""
 
     task: object
     user_id: str
 
 
 class Channel:
-    """One connection. `coming` holds, by key, who is about to be let in; the newest of a key counts.
+    """One connection. `coming` holds, by key, the subscriptions being opened; the newest of a key counts.
 
-    A key whose stream was ended by nobody in particular stays its user's: who has stolen the id could else
-    end a stream and put one of their own under its key.
+    A key whose stream was ended without a token stays its user's: otherwise a thief of the id could end
+    a stream and put one of their own under its key.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Channel:
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
-        """Begins to watch for the peer's end."""
+        """Starts watching for the peer's end."""
         self._outlet.start()
 
     @property
@@ -70,12 +70,12 @@ class Channel:
         return self._outlet.open
 
     def takes(self, key: str) -> bool:
-        """Whether a subscription of that key is not one too many."""
+        """Whether a subscription of that key still fits."""
         keys = self._outlet.streams.keys() | self.coming.keys()
         return key in keys or len(keys) < MAX_SUBSCRIPTIONS
 
     def held_by_others(self, key: str, user_id: str) -> bool:
-        """Whether a key is anybody's but that user's."""
+        """Whether anybody but that user holds a key."""
         if self._reserved.get(key, user_id) != user_id:
             return True
         stream, coming = self._outlet.streams.get(key), self.coming.get(key)
@@ -84,12 +84,12 @@ class Channel:
         return coming is not None and coming.user_id not in ("", user_id)
 
     def is_coming(self, key: str, task: object) -> bool:
-        """Whether that task still is the one which lets in who has the key."""
+        """Whether that task is still the newest to open the key."""
         coming = self.coming.get(key)
         return coming is not None and coming.task is task
 
     def make_way(self, key: str) -> None:
-        """Ends the stream of a key without a word: the next one of that key begins with its own `system`."""
+        """Ends the stream of a key silently: the next one of that key begins with its own `system`."""
         self._reserved.pop(key, None)
         old = self._outlet.streams.pop(key, None)
         if old is not None:
@@ -108,12 +108,12 @@ class Channel:
         self._outlet.send_head()
 
     def refuse(self, key: str, refusal: Refusal) -> None:
-        """Tells that a subscription is not to be had."""
+        """Reports that a subscription is refused."""
         self._transient |= refusal.retry_after > 0
         self._outlet.send_event(refusal.event(key), label_of(key))
 
     def say_ended(self, key: str, encoding: Encoding) -> None:
-        """Tells a reader that has seen the end of what it asks for that nothing follows."""
+        """Reports that nothing follows, to a reader that has seen the end."""
         self._welcomed = True
         self._outlet.send_event(encoding.signal("closing", {"reason": "ended", "reconnect": False}), label_of(key))
 
@@ -122,7 +122,7 @@ class Channel:
         return len(self._reserved) < RESERVED
 
     def remove(self, key: str, reserve: bool) -> None:
-        """Ends the subscription of a key, if there is one; with `reserve` the key stays its user's."""
+        """Ends the subscription of a key, if any; with `reserve` the key stays its user's."""
         coming, stream = self.coming.pop(key, None), self._outlet.streams.get(key)
         user_id = stream.user_id if stream else coming.user_id if coming else ""
         if reserve and user_id:
@@ -132,7 +132,7 @@ class Channel:
         self.settle()
 
     def settle(self) -> None:
-        """Looks whether anything is left: without streams it stays for a while, if it ever had one."""
+        """Checks whether anything is left: without streams it stays for a while, if it ever had one."""
         if self.coming or self._outlet.streams or not self._outlet.open or self._timer is not None:
             return
         if self._welcomed:
@@ -143,7 +143,7 @@ class Channel:
             self._outlet.finish(closing("refused", self._transient, retry=retry))
 
     def end(self, reason: str) -> None:
-        """Ends the connection, whose reader should come back elsewhere, and keeps the members for that time."""
+        """Ends the connection, whose reader should come back elsewhere, and holds its members for that time."""
         if not self._outlet.open:
             return
         retry = random.randint(*AWAY_RETRY_MS)
@@ -155,8 +155,8 @@ class Channel:
         self._timer = asyncio.get_running_loop().call_later(pause, self._beat)
 
     def _beat(self) -> None:
-        """The heartbeats that no stream sends now."""
-        if self.coming:  # it is not idle: somebody is being let in
+        """Sends the heartbeats that no stream sends now."""
+        if self.coming:  # not idle: a subscription is being opened
             self._ends_at = asyncio.get_running_loop().time() + LINGER
         if asyncio.get_running_loop().time() >= self._ends_at:
             self._outlet.finish(closing("idle", False))
@@ -191,20 +191,20 @@ class Channels:
 
     @property
     def count(self) -> int:
-        """How many connections there are."""
+        """The number of open connections."""
         return len(self._channels)
 
     def get(self, id: str) -> Channel | None:
         return self._channels.get(id)
 
     def check_open(self) -> None:
-        """Raises Unavailable when no more connections are taken."""
+        """Raises Unavailable when no more connections are accepted."""
         self._hub.check_draining()
         if self._most and len(self._channels) >= self._most:
             raise Unavailable("full", "The server is full.", RETRY_AFTER)
 
     def new_id(self) -> str:
-        """The id of a channel to be opened."""
+        """An id for a channel to be opened."""
         return self._ids.new()
 
     def open(self, id: str, sock: socket.socket, head: bytes, wanted: Sequence[Subscription]) -> None:
@@ -215,7 +215,7 @@ class Channels:
         self.add(channel, wanted)
 
     def add(self, channel: Channel, wanted: Sequence[Subscription]) -> None:
-        """Begins to let in subscriptions: each is answered in the stream, by `system` or `refused`."""
+        """Starts opening subscriptions: each is answered in the stream, by `system` or `refused`."""
         for subscription in wanted:
             key, who = subscription.key, subscription.who
             if not channel.takes(key):
@@ -228,7 +228,7 @@ class Channels:
             task.add_done_callback(self._tasks.discard)
 
     def end(self, reason: str) -> None:
-        """Ends all that are left."""
+        """Ends all remaining channels."""
         for channel in list(self._channels.values()):
             channel.end(reason)
 
@@ -258,7 +258,7 @@ class Channels:
 
         def connect() -> tuple[MakeStream, bytes] | None:
             if not channel.is_coming(key, me) or not channel.open:
-                return None  # taken back, or given anew, while it was looked at
+                return None  # removed or replaced while it was checked
             channel.make_way(key)
             return partial(channel.stream, key), b""
 
@@ -268,7 +268,7 @@ class Channels:
 
 
 class Refusal(NamedTuple):
-    """Why a subscription is not to be had; `retry_after` in seconds, 0 when waiting does not help."""
+    """Why a subscription is refused; `retry_after` in seconds, 0 if waiting does not help."""
 
     status: int
     code: str
@@ -280,22 +280,22 @@ class Refusal(NamedTuple):
         return cls(problem.status, problem.code, problem.sentence, problem.retry_after or 0.0)
 
     def problem(self) -> Problem:
-        """The same, to be raised."""
+        """The same as a Problem, to raise."""
         problem = Problem(self.code, self.sentence, self.retry_after)
         problem.status = self.status
         return problem
 
     def event(self, key: str) -> bytes:
-        """The event `refused` of a stream with several subscriptions."""
+        """The `refused` event of a stream with several subscriptions."""
         data = {"key": key, "status": self.status, "code": self.code, "error": self.sentence}
         data |= {"retryAfter": self.retry_after} if self.retry_after else {}
         return sse.encode(msgspec.json.encode(data), "refused")
 
 
 class Subscription(NamedTuple):
-    """A stream of a family that is wanted on a connection under a key, from a position ("" for none).
+    """A stream of a family, wanted on a connection under a key, from a position ("" for none).
 
-    `who` was verified as its reader, or `refusal` says why nobody was.
+    `who` is its verified reader, or `refusal` says why there is none.
     """
 
     key: str

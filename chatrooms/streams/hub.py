@@ -1,4 +1,4 @@
-"""The hub: takes committed events to their topics, and opens streams at a position."""
+"""The hub: hands committed events to their topics, and opens streams at a position."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ from chatrooms.streams.stream import Stream
 from chatrooms.streams.sweep import Sweep
 from chatrooms.streams.topic import Reader, Sources, Tails, Topic
 
-# Events that change the text of an earlier one: what was encoded before must not be sent again.
+# Events that change the text of an earlier one: frames encoded before must not be sent again.
 REWRITES = frozenset({"message-edited", "message-deleted"})
 
-LONGEST_RETRY = 1.5  # seconds: the most that `retry:` asks for when a stream opens
-TOLD_AT_ONCE = 200  # streams that are told something before the event loop gets its turn
-RETRY_AFTER = 5.0  # seconds, for who finds the server full
+LONGEST_RETRY = 1.5  # seconds: the largest `retry:` sent when a stream opens
+TOLD_AT_ONCE = 200  # streams written to before the event loop gets its turn
+RETRY_AFTER = 5.0  # seconds, for callers that find the server full
 
 log = logging.getLogger(__name__)
 
 
 class Owner(Protocol):
-    """Who is told when a stream has ended: a room, say."""
+    """Learns when a stream has ended: a room, say."""
 
     def stream_ended(self, stream: Stream, hold: float) -> None:
-        """The stream is closed; who read it is expected back within `hold` seconds."""
+        """The stream is closed; its reader is expected back within `hold` seconds."""
 
 
 class Hub:
     """Topics and streams of this process. Needs a running event loop; `log` calls `publish`.
 
-    `streams` maps each open stream to its owner; `draining` says that all shall go elsewhere.
+    `streams` maps each open stream to its owner; `draining` means that all should go elsewhere.
     """
 
     def __init__(self, heartbeat: float, write_timeout: float, max_streams: int, max_streams_per_user: int) -> None:
@@ -50,7 +50,7 @@ class Hub:
         self._max_streams = max_streams
         self._max_streams_per_user = max_streams_per_user
         self._topics: dict[str, Topic] = {}
-        self._readers: dict[Topic, dict[Stream, None]] = {}  # never empty: a topic goes with its last one
+        self._readers: dict[Topic, dict[Stream, None]] = {}  # never empty: a topic goes with its last stream
         self._sources = Sources()
         self._tails = Tails()
         self._listeners: dict[str, list[Callable[[Event], None]]] = {}
@@ -63,7 +63,7 @@ class Hub:
         self.listen(CONTROL, self._apply)
 
     def start(self, log: Log) -> None:
-        """Begins to beat and to read from the log."""
+        """Starts the pulse, and reads from the log."""
         self._log = log
         self._catchup = CatchUp(log, self.frame)
         self._sweep = Sweep(self._readers, self._fall_behind)
@@ -80,7 +80,7 @@ class Hub:
     # Publishing
 
     def publish(self, events: Sequence[Event]) -> None:
-        """Takes events, in log order and just committed, to the topics that somebody reads."""
+        """Takes just committed events, in log order, to the topics that have readers."""
         self.published += len(events)
         for event in events:
             for name in event.topics:
@@ -95,13 +95,13 @@ class Hub:
                 self.append(topic, frame, event.seq, event.type in encoding.ends)
 
     def append(self, topic: Topic, frame: bytes, position: int, final: bool = False) -> None:
-        """Gives a topic its next durable frame; nothing follows a `final` one."""
+        """Appends a durable frame to a topic; nothing follows a `final` one."""
         topic.append(frame, position, final)
         self._tails.note(topic)
         self._sweep.mark(topic)
 
     def _readers_of(self, event: Event) -> Iterable[Topic]:
-        """The topics that take an event, each once, whatever number of its names they go by."""
+        """The topics that take an event, each once, however many of its names they match."""
         found: dict[Topic, None] = {}
         for name in event.topics:
             topic = self._topics.get(name)
@@ -113,12 +113,12 @@ class Hub:
         return found
 
     def listen(self, name: str, listener: Callable[[Event], None]) -> None:
-        """Calls a part of the server with each event of a topic, in log order and without an await."""
+        """Calls `listener` with each event of a topic, in log order and without an await."""
         self._listeners.setdefault(name, []).append(listener)
 
     def unlisten(self, name: str, listener: Callable[[Event], None]) -> None:
-        """Takes back what `listen` did."""
-        # A new list: a listener may do this while it is called.
+        """Undoes `listen`."""
+        # A new list: a listener may call this while it is called.
         left = [other for other in self._listeners.get(name, ()) if other != listener]
         if left:
             self._listeners[name] = left
@@ -126,7 +126,7 @@ class Hub:
             self._listeners.pop(name, None)
 
     def send_ephemeral(self, name: str, frame: bytes) -> None:
-        """Gives an ephemeral frame to the streams of a topic that are open now."""
+        """Sends an ephemeral frame to the open streams of a topic."""
         topic = self._topics.get(name)
         if topic is not None:
             topic.append_ephemeral(frame)
@@ -134,9 +134,9 @@ class Hub:
             self._sweep.mark(topic)
 
     def frame(self, event: Event, encoding: Encoding) -> bytes:
-        """The bytes of a durable event, the same for all readers of that encoding.
+        """The bytes of a durable event, shared by all readers of that encoding.
 
-        Empty for one that cannot be encoded: it is passed over, or no reader would ever get past it.
+        Empty if it cannot be encoded: it is skipped, or no reader would ever get past it.
         """
         try:
             return encoding.event(event, encoding.id(self._log.epoch, event.seq))
@@ -145,7 +145,7 @@ class Hub:
             return b""
 
     def broadcast(self, name: str, data: Mapping[str, object]) -> None:
-        """Tells every open stream something that is not kept, a batch at a time."""
+        """Sends every open stream an event that is not kept, a batch at a time."""
         self._tell_some(name, data, iter(list(self.streams)))
 
     def _tell_some(self, name: str, data: Mapping[str, object], streams: Iterator[Stream]) -> None:
@@ -164,7 +164,7 @@ class Hub:
             topic.forget()
 
     def _apply(self, event: Event) -> None:
-        """Drops what is about to leave the log: no later event is that old, so it does not come back."""
+        """Drops what is about to leave the log: no later event is that old, so it stays dropped."""
         if event.type == PURGED:
             until = msgspec.json.decode(event.data)["until"]
             for topic in self._topics.values():
@@ -174,12 +174,12 @@ class Hub:
     # Streams
 
     def check_draining(self) -> None:
-        """Raises Unavailable when this process is about to stop."""
+        """Raises Unavailable when this process is stopping."""
         if self.draining:
             raise Unavailable("draining", "The server is stopping.", RETRY_AFTER)
 
     def check_room_for(self, user_id: str) -> None:
-        """Raises Unavailable `draining` or `full`, TooMany `too-many-streams`, when one more is not taken."""
+        """Raises Unavailable `draining` or `full`, TooMany `too-many-streams`, if one more does not fit."""
         self.check_draining()
         if self._max_streams and len(self.streams) >= self._max_streams:
             raise Unavailable("full", "The server is full.", RETRY_AFTER)
@@ -187,14 +187,14 @@ class Hub:
             raise TooMany("too-many-streams", "This user has too many open streams.", RETRY_AFTER)
 
     def topic(self, name: str, encoding: Encoding = NAMED, read: Reader | None = None) -> Topic:
-        """The topic of that name; its tail begins now if nobody read it. `read` reads what is before the tail."""
+        """The topic of that name; without readers, its tail begins now. `read` reads what lies before the tail."""
         topic = self._topics.get(name)
         if topic is None:
             topic = self._topics[name] = Topic(name, self._log.head, encoding, read)
         return topic
 
     def add(self, topic: Topic) -> Topic:
-        """Takes a topic that is not in the log; returns the one of its name, if that is read already."""
+        """Adds a topic that is not in the log; returns the existing one of its name if that has readers."""
         return self._topics.setdefault(topic.name, topic)
 
     def merged(self, name: str, encoding: Encoding, read: Reader) -> Topic:
@@ -206,7 +206,7 @@ class Hub:
         self._sources.add(topic, name)
 
     def remove_source(self, topic: Topic, name: str) -> None:
-        """Takes a source from a merged topic; what waits in the tail is asked of the log again."""
+        """Removes a source from a merged topic; what waits in the tail is read from the log again."""
         self._sources.remove(topic, name)
         if not topic.held:
             topic.forget()
@@ -220,7 +220,7 @@ class Hub:
                 self.resume(stream)
 
     def count_in_tail(self, name: str, position: int) -> int | None:
-        """How many events of a topic follow a position, or None when only the log knows."""
+        """The number of events of a topic after a position; None if only the log knows."""
         topic = self._topics.get(name)
         return None if topic is None or position < topic.floor else topic.count_after(position)
 
@@ -254,7 +254,7 @@ class Hub:
         return {name: len(self._readers.get(topic, ())) for name, topic in self._topics.items()}
 
     def stream_of(self, topic: str, user_id: str, client_id: str) -> Stream | None:
-        """The open stream of a user's client on a topic; a client has one of each."""
+        """The open stream of a user's client on a topic; there is at most one."""
         return self._by_client.get((topic, user_id, client_id))
 
     def extend(self, stream: Stream, expires_at: float) -> None:
@@ -264,7 +264,7 @@ class Hub:
             stream.warned = False
             self._pulse.schedule(stream, extended=True)
 
-    # What streams tell their keeper
+    # Called by streams, as their keeper
 
     def resume(self, stream: Stream) -> None:
         try:
@@ -303,7 +303,7 @@ class Hub:
 
     def _fall_behind(self, stream: Stream) -> None:
         if stream.cursor >= 0:
-            stream.ephemeral_count = -1  # it lost its place among the ephemerals: a snapshot will tell
+            stream.ephemeral_count = -1  # it lost its place among the ephemerals: it gets a snapshot instead
         self._catchup.add(stream)
 
 

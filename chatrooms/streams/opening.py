@@ -1,8 +1,8 @@
-"""One way to open a stream, whatever its family: by itself, on a shared connection, or as a poll.
+"""One way to open a stream of any family: by itself, on a shared connection, or as a poll.
 
-Checked, counted, its start found, and checked again: from there on nothing is awaited until it is open, so a
-right that ends later finds the stream. What families differ in is their `StreamKind`; that they can be polled,
-resumed, softly refused, replaced, shared, and that they expire, is done here for all of them.
+Checked, counted, its start found, and checked again: from then on nothing is awaited until it is open, so a
+right that ends later finds the stream. Families differ in their `StreamKind`; polling, resuming, soft refusal,
+replacement, sharing and expiry are done here for all of them.
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ from chatrooms.streams.resume import POLL_EVENTS, First, Replacements, Start, pa
 from chatrooms.streams.stream import Stream
 from chatrooms.streams.topic import Topic
 
-RETRY_MS = (500, int(LONGEST_RETRY * 1000))  # reconnection time told to clients, at random between
-AWAY_RETRY_MS = (1000, 5000)  # the same, told to those that shall go elsewhere
-SOFT_RETRY_MS = (5000, 15000)  # and to those that are refused for now
-MAX_HISTORY = 200  # messages told first on a stream, or in one answer
+RETRY_MS = (500, int(LONGEST_RETRY * 1000))  # reconnection time sent to clients, random between these
+AWAY_RETRY_MS = (1000, 5000)  # the same, for those that should go elsewhere
+SOFT_RETRY_MS = (5000, 15000)  # and for those refused for now
+MAX_HISTORY = 200  # messages sent first on a stream, or in one answer
 
-Fields = Mapping[str, str]  # what a stream is asked for with, by the names of the wire; no field is empty
-MakeStream = Callable[[Topic, int], Stream]  # of a topic, after a position, on whatever connection
+Fields = Mapping[str, str]  # what a stream is requested with, by wire name; no field is empty
+MakeStream = Callable[[Topic, int], Stream]  # of a topic, after a position, on any connection
 Connect = Callable[[], tuple[MakeStream, bytes] | None]  # with a response head; None when the connection is gone
 
 
 class StreamKind(Protocol):
-    """One reader's wish for one stream of a family. Making one raises Forbidden, BadRequest, Conflict.
+    """One reader's request for one stream of a family. Making one raises Forbidden, BadRequest, Conflict.
 
     who        the reader
-    client_id  which of the reader's clients: it has one stream of each name
-    name       that of the topic
-    headers    of the response, besides those of every stream
-    retry_ms   the reconnection time that the first event asks for, at random between, in milliseconds
+    client_id  one of the reader's clients, which has one stream of each name
+    name       the topic's name
+    headers    response headers besides those of every stream
+    retry_ms   bounds of the random reconnection time in the first event, in milliseconds
     """
 
     who: Identity
@@ -54,46 +54,46 @@ class StreamKind(Protocol):
 
     @abstractmethod
     async def check(self) -> int:
-        """After which seq the reader may read, true until the caller's next `await`.
+        """The seq after which the reader may read, valid until the caller's next `await`.
 
-        Asked first and last. Raises what refuses the reader: Forbidden, NotFound, BadRequest, Unavailable.
+        Called first and last. Raises the refusal: Forbidden, NotFound, BadRequest, Unavailable.
         """
 
     async def start(self, asked: str) -> Start | None:
-        """Where a reader begins that asks for this position ("" for none); None when it has seen the end.
+        """Where a reader that asks for this position ("" for none) starts; None when it has seen the end.
 
         Raises BadRequest, Forbidden, TooMany, Unavailable.
         """
 
     def topic(self) -> Topic:
-        """What is read; with a stream to be opened in the same step."""
+        """The topic to read; a stream on it must open in the same step."""
 
     def enter(self, start: Start, stream: Stream | None) -> Owner | None:
-        """The reader is let in, with a stream that is about to open or, by None, for one poll.
+        """Admits the reader, with a stream that is about to open, or None for one poll.
 
-        Returns whoever is told of the stream's end.
+        Returns the owner that learns of the stream's end.
         """
         return None
 
     def first(self, start: Start, stream_id: str) -> First | None:
-        """The first event, of a reader that was let in; None when the topic's own come at once."""
+        """The first event, for an admitted reader; None when the topic's own come at once."""
 
     def snapshot(self) -> bytes:
-        """The present state, as whole events, where ephemeral ones have told it to the others."""
+        """The present state as whole events, for readers that missed the ephemeral ones."""
         return b""
 
     async def read(self, after: int, limit: int) -> tuple[Sequence[Event], int]:
-        """The next events, for a poll, and up to where they are all. Raises Unavailable."""
+        """The next events for a poll, and the seq up to which they are complete. Raises Unavailable."""
 
     def kept(self, asked: str) -> str:
-        """The id that a reader keeps which came with that position and is to come back."""
+        """The id to keep for a reader that came with that position and should come back."""
 
 
 Family = Callable[[Identity, Fields], StreamKind]
 
 
 class LogStream(StreamKind):
-    """A kind whose topic is one of the log, from the position asked for or the end.
+    """A kind whose topic is in the log, read from the position asked for or the end.
 
     Families say who may read, and override what differs.
     """
@@ -118,7 +118,7 @@ class LogStream(StreamKind):
         return First("system", self.encoding.signal_data("system", self.described(start, stream_id)))
 
     def described(self, start: Start, stream_id: str) -> dict[str, Any]:
-        """What the first event of most families tells."""
+        """The data of the first event in most families."""
         return {
             "clientId": self.client_id,
             "lastEventId": self.id(start.position),
@@ -134,11 +134,11 @@ class LogStream(StreamKind):
         return events, head if len(events) < limit else events[-1].seq
 
     async def count(self, after: int, most: int) -> int:
-        """How many events follow, counted up to `most`."""
+        """The number of events that follow, counted up to `most`."""
         return await self._log.count(self.name, after, most)
 
     def id(self, position: int) -> str:
-        """A position as clients get it."""
+        """A position as clients see it."""
         return self.encoding.id(self._log.epoch, position)
 
     def kept(self, asked: str) -> str:
@@ -146,14 +146,14 @@ class LogStream(StreamKind):
 
 
 class Authenticator(Protocol):
-    """Knows who has been shut out, as `users/authenticator.py` does."""
+    """Knows which readers are shut out, as `users/authenticator.py` does."""
 
     def check(self, who: Identity) -> None:
-        """Raises Unauthorized for a reader that has been shut out."""
+        """Raises Unauthorized for a reader that is shut out."""
 
 
 class Opener:
-    """Opens streams of all families, and answers polls of them. `families` makes a kind, by the family's name."""
+    """Opens streams of all families, and answers polls of them. `families` makes a kind by its family's name."""
 
     def __init__(
         self, hub: Hub, log: Log, authenticator: Authenticator, quotas: Quotas, families: dict[str, Family]
@@ -166,7 +166,7 @@ class Opener:
         self._replacements = Replacements()
 
     def kind(self, family: str, who: Identity, fields: Fields) -> StreamKind:
-        """What a reader asks for. Raises Forbidden, BadRequest, Conflict."""
+        """The kind that a reader asks for. Raises Forbidden, BadRequest, Conflict."""
         make = self.families.get(family)
         if make is None:
             raise BadRequest("bad-field", f"stream must be one of {', '.join(self.families)}.")
@@ -175,8 +175,8 @@ class Opener:
     async def open(self, kind: StreamKind, asked: str, connect: Connect) -> bool:
         """Opens a stream after the position asked for ("" for none); false for a reader that has seen the end.
 
-        `connect` takes the connection at the last moment, with the response head that is to be written first; it
-        returns None when the connection is gone. A stream of the same client ends as `replaced`. Raises Problem.
+        `connect` takes the connection at the last moment, with the response head to write first; it returns None
+        when the connection is gone. A stream of the same client ends as `replaced`. Raises Problem.
         """
         start = await self._start(kind, asked)
         since = await kind.check()
@@ -204,7 +204,7 @@ class Opener:
         return page(kind.encoding, self._log.epoch, kind.first(start, ""), start, events, reached)
 
     def refuse_softly(self, kind: StreamKind, asked: str, problem: Problem) -> bytes:
-        """What tells a reader to come back, with its position; to one that does not wait, raises TooMany.
+        """Asks a reader to come back, with its position; raises TooMany for one that does not wait.
 
         A native EventSource gives up for good on any status but 200 (WHATWG, 9.2.3).
         """
@@ -213,7 +213,7 @@ class Opener:
         return kind.encoding.signal("closing", data, kind.kept(asked), random.randint(*SOFT_RETRY_MS))
 
     def send_away(self, stream: Stream, reason: str) -> None:
-        """Ends a stream whose reader should come back, and keeps its member for that time."""
+        """Ends a stream whose reader should come back, and holds its member for that time."""
         retry, encoding = random.randint(*AWAY_RETRY_MS), stream.topic.encoding
         stream.end(reason, True, retry / 1000, encoding.id(self._log.epoch, stream.position), retry)
 
@@ -224,7 +224,7 @@ class Opener:
         return await kind.start(asked)
 
     def _check_place(self, kind: StreamKind) -> None:
-        """Raises Unavailable or TooMany when no more streams are taken; one that replaces another is."""
+        """Raises Unavailable or TooMany when no more streams are taken; a replacement always is."""
         self._hub.check_draining()
         if self._same(kind) is None:
             self._hub.check_room_for(kind.who.user_id)
@@ -240,18 +240,18 @@ class Opener:
         stream.id = stream.id or secrets.token_urlsafe(16)
         owner = kind.enter(start, stream)
         first = kind.first(start, stream.id)
-        stream.ephemeral_count = stream.topic.ephemeral_count  # what came with the reader is in its first event
+        stream.ephemeral_count = stream.topic.ephemeral_count  # the reader's own arrival is in its first event
         if first is not None:
             retry = None if start.over else random.randint(*kind.retry_ms)
             id = kind.encoding.id(self._log.epoch, start.position)
             head += kind.encoding.block(first.name, first.data, id, retry)
         self._hub.open(stream, owner, head + kind.snapshot())
-        if old is not None:  # now that nobody seems to leave
+        if old is not None:  # only now, so that nobody seems to leave
             old.end("replaced", False)
         if start.over:
             stream.end_when_written()
 
 
 def history_of(fields: Fields) -> int:
-    """How many messages are to be told first. Raises BadRequest."""
+    """How many messages to send first. Raises BadRequest."""
     return names.whole_number(fields["history"], "history", 0, MAX_HISTORY) if "history" in fields else 0

@@ -1,4 +1,4 @@
-"""The pulse: what happens to streams by the clock — heartbeats, expiry, write deadlines."""
+"""The pulse: what the clock does to streams — heartbeats, expiry, write deadlines."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from chatrooms.clock import now_ms
 from chatrooms.streams.encoding import Encoding
 from chatrooms.streams.stream import Stream
 
-UNHEARD = 1.5  # heartbeats without an acknowledgement after which a peer is gone: seen at the second
+UNHEARD = 1.5  # heartbeats without an acknowledgement after which a peer is gone: noticed at the second
 MIN_UNHEARD = 2.0  # seconds; networks may be slow
-TICK = 0.25  # seconds between looks at the clock
-WARNING = 60.0  # seconds before its end that a stream is told (section 3, token-expiring)
+TICK = 0.25  # seconds between checks of the clock
+WARNING = 60.0  # seconds before its end that a stream is warned (section 3, token-expiring)
 
 
 class Pulse:
-    """Beats for every stream that was added.
+    """Beats for every added stream.
 
-    Each stream gets its heartbeat at its own phase, so that those that opened together (after a
-    restart, say) do not beat together. It keeps its places here itself (`phase`, `due`), so that
-    one that has ended is let go at once, however many there are and however long its token lasts.
+    Each stream has a heartbeat phase of its own, so that those that opened together (after a restart,
+    say) do not beat together. Streams hold their places here themselves (`phase`, `due`), so that an
+    ended one is let go at once, however many there are and however long its token lasts.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Pulse:
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
-        # After a pause of the process, what was missed is not made up for.
+        # After a pause of the process, missed beats are not made up for.
         self._next = max(self._next + self._tick, self._loop.time())
         self._timer = self._loop.call_at(self._next, self._on_tick)
 
@@ -72,10 +72,10 @@ class Pulse:
         self._unschedule(stream)
 
     def schedule(self, stream: Stream, extended: bool = False) -> None:
-        """Looks at the stream when its warning or its end is due; to be called when that moved.
+        """Checks the stream when its warning or its end is due; call it when that has moved.
 
-        One that was just extended by a short token is warned after half of it: at once, the
-        answer to a warning would bring the next.
+        One just extended by a short token is warned after half of it: warned at once, it would answer
+        with an extension that brings the next warning.
         """
         self._unschedule(stream)
         if stream.expires_at:
@@ -111,7 +111,7 @@ class Pulse:
             self._due_from += 1
 
     def _each(self, streams: Iterable[Stream], act: Callable[[Stream], None]) -> None:
-        """Does that to each; one with which it goes wrong is ended, and the others never notice."""
+        """Calls `act` on each; a stream for which it fails is ended, and the others never notice."""
         for stream in streams:
             try:
                 act(stream)
@@ -148,7 +148,7 @@ class Pulse:
     def _expire(self, stream: Stream) -> None:
         left = stream.expires_at - self._clock()
         if not stream.open or left > WARNING:
-            return  # ended, or extended: then it was scheduled anew
+            return  # ended; or extended, and so scheduled anew
         if left <= 0:
             self._on_expired(stream)
         elif not stream.warned:

@@ -16,11 +16,11 @@ from chatrooms.log.log import Log
 from chatrooms.streams.encoding import Encoding
 from chatrooms.streams.hub import Hub
 
-MAX_MISSED = 1000  # counted for `missed`: a reader that was away for long must not keep those of others waiting
+MAX_MISSED = 1000  # the most that `missed` counts: a reader that was away for long must not delay others
 
 
 class First(NamedTuple):
-    """The first event of a stream; its data are JSON, encoded for its family."""
+    """The first event of a stream; its data is JSON, encoded for its family."""
 
     name: str
     data: bytes
@@ -30,8 +30,8 @@ class Start(NamedTuple):
     """Where a stream starts: after the event `position`.
 
     `recovered` is true when there was nothing to resume, or all of it follows; `missed` counts
-    what follows, up to MAX_MISSED, and is None when that cannot be known. `resumes` is true when a position was given
-    and is known; `over` when nothing follows the stream's first event.
+    what follows, up to MAX_MISSED, and is None if unknown. `resumes` is true when a known position
+    was given; `over` when nothing follows the stream's first event.
     """
 
     position: int
@@ -41,22 +41,22 @@ class Start(NamedTuple):
     over: bool = False
 
     def within(self, since: int, head: int) -> Start:
-        """The same, but for a reader who may only read after the seq `since`: an earlier position is none of theirs."""
+        """The same for a reader that may only read after the seq `since`: an earlier position is not theirs."""
         return self if self.position >= since else Start(head, False, None)
 
 
 async def start_of(
     log: Log, hub: Hub, topic: str, asked: str, count: Callable[[int, int], Awaitable[int]] | None = None
 ) -> Start:
-    """Where a reader of a topic starts who asks for the position `asked`; at the head for "".
+    """Where a reader that asks for the position `asked` starts in a topic; at the head for "".
 
     A position that is unknown, from another epoch, in the future or past retention counts as none,
-    and `recovered` says so. `count` counts what follows a seq, so many at most, where that is not the
-    log's topic of that name. Raises Unavailable.
+    and `recovered` says so. `count` counts events after a seq, up to a maximum, where that is not
+    the log's topic of that name. Raises Unavailable.
     """
     wanted = parse_id(asked) if asked else None
     if wanted is not None:
-        await log.reach(wanted)  # another node may have gone further
+        await log.reach(wanted)  # another node may have got further
     if wanted is not None and log.knows(wanted):
         missed = hub.count_in_tail(topic, wanted.seq)
         if missed is None:
@@ -66,7 +66,7 @@ async def start_of(
 
 
 POLL_EVENTS = 200  # events in one answer to a poll, its `system` included
-POLL_BYTES = 256 << 10  # of their data: who reads it slowly keeps it in memory
+POLL_BYTES = 256 << 10  # of their data: a slow reader keeps it in memory
 
 
 def page(
@@ -74,7 +74,7 @@ def page(
 ) -> bytes:
     """The JSON answer to a poll from a start: its first event, then what follows, POLL_EVENTS or POLL_BYTES in all.
 
-    `events` are the next POLL_EVENTS, when there are so many; `reached` is up to where they are all.
+    `events` are the next POLL_EVENTS, if there are that many; `reached` is the seq up to which they are complete.
     """
     some = _fitting(events[: POLL_EVENTS - 1])
     more = len(events) == POLL_EVENTS or len(some) < len(events)
@@ -93,7 +93,7 @@ def page(
 
 
 def _fitting(events: Sequence[Event]) -> Sequence[Event]:
-    """The first events that fit into an answer; one always does."""
+    """The first events that fit into an answer, at least one."""
     size = 0
     for number, event in enumerate(events):
         size += len(event.data)
@@ -102,13 +102,13 @@ def _fitting(events: Sequence[Event]) -> Sequence[Event]:
     return events
 
 
-REPLACEMENTS = 10  # of one stream in REPLACEMENT_PERIOD
+REPLACEMENTS = 10  # per stream in REPLACEMENT_PERIOD
 REPLACEMENT_PERIOD = 60.0  # seconds
 REMEMBERED = 1000  # streams
 
 
 class Replacements:
-    """Counts by topic, user and client."""
+    """Counts replacements by topic, user and client."""
 
     def __init__(self) -> None:
         self._times: OrderedDict[tuple[str, str, str], deque[float]] = OrderedDict()

@@ -1,7 +1,7 @@
-"""An outlet: one connection that several streams share.
+"""An outlet: one connection shared by several streams.
 
 It writes whole events, those of one stream at a time, each with the line `sub: <key>` of its stream
-(a field that parsers ignore which do not know it: HTML, 9.2.6). An event that the kernel cut is
+(a field that other parsers ignore: HTML, 9.2.6). An event that the kernel cut is
 finished before anything else. A stream that finds the outlet blocked waits for its turn, at its own
 position; only what belongs to no position (refusals, last events) is held here, within a bound.
 """
@@ -20,7 +20,7 @@ from chatrooms.logs import tell
 from chatrooms.streams.stream import Keeper, Stream, only_tls_housekeeping, say_goodbye, tune
 from chatrooms.streams.topic import Topic
 
-OWED_BYTES = 64 << 10  # of events that wait for a blocked outlet; one that owes more is ended
+OWED_BYTES = 64 << 10  # of events waiting for a blocked outlet; one that owes more is ended
 
 _END = b"\n\n"  # of an event; nothing inside one looks like it
 
@@ -30,7 +30,7 @@ class Outlet:
 
     streams  the open streams on it, by key
     blocked  whether its socket takes no more for now
-    open     whether there is still a connection
+    open     whether the connection still exists
 
     `on_empty` is called when its last stream has ended, `on_closed` when the connection has.
     """
@@ -69,7 +69,7 @@ class Outlet:
     def send(self, events: bytes, label: bytes) -> int:
         """Writes whole events with a line added to each.
 
-        Returns how many bytes of `events` are taken care of, up to the end of an event; -1 when the
+        Returns how many bytes of `events` are taken care of, up to the end of an event; -1 if the
         connection has ended.
         """
         if not self.open:
@@ -87,7 +87,7 @@ class Outlet:
         return end - labelled.count(_END, 0, end) * len(label)
 
     def send_event(self, events: bytes, label: bytes = b"") -> None:
-        """Writes whole events that no stream would bring again; when blocked, as soon as it can."""
+        """Writes whole events that no stream would repeat; when blocked, as soon as it can."""
         if not self.open:
             return
         self._owed += labelled_with(label, events)
@@ -97,7 +97,7 @@ class Outlet:
             self.close()
 
     def wait(self, stream: SharedStream) -> None:
-        """Takes a stream that has its turn when the socket takes data again."""
+        """Takes a stream that gets its turn when the socket takes data again."""
         self._waiting[stream] = None
 
     def remove(self, stream: SharedStream) -> None:
@@ -128,18 +128,18 @@ class Outlet:
         for stream in list(self.streams.values()):
             stream.close(hold)
         tell(self._on_closed)
-        # Or who is told and the outlet would hold each other until the garbage collector comes round.
+        # Or the listeners and the outlet would hold each other until a garbage collection.
         self._on_empty = self._on_closed = _nobody_is_told
 
     def _write(self, data: bytes) -> int:
-        """How many bytes the kernel took, or will; blocked when not all. -1 when the connection has ended."""
+        """How many bytes the kernel took, or will; blocked if not all. -1 when the connection has ended."""
         head, self._head = self._head, b""
         try:
             sent = self.socket.send(head + data) - len(head)
         except BlockingIOError:
             sent = -len(head)
         except (ssl.SSLWantWriteError, ssl.SSLWantReadError):
-            # TLS has begun the record: the retry must bring the same bytes, so all of them are ours.
+            # TLS has begun the record and the retry must bring the same bytes, so all of them are ours.
             self._rest = head + data
             self._block()
             return len(data)
@@ -166,7 +166,7 @@ class Outlet:
         self._loop.add_writer(self.socket, self._on_writable)
 
     def _on_writable(self) -> None:
-        """What was cut, what is owed, and then the streams in the order in which they came."""
+        """Writes what was cut, then what is owed, and then lets the streams write in order of arrival."""
         self.blocked = False
         if self._rest:
             rest, self._rest = self._rest, b""
@@ -183,7 +183,7 @@ class Outlet:
             self._note_progress()
 
     def _note_progress(self) -> None:
-        """The connection took something: nobody who waits for his turn is stalled."""
+        """The connection took something: no stream waiting for its turn is stalled."""
         now = self._loop.time()
         for stream in self._waiting:
             stream.stalled_at = now
@@ -191,7 +191,7 @@ class Outlet:
             self._loop.remove_writer(self.socket)
 
     def _on_readable(self) -> None:
-        """The peer closed, or sent something it has no business to send: either way it is over."""
+        """The peer closed, or sent data that it should not: either way it is over."""
         if not only_tls_housekeeping(self.socket):
             self.close()
 
@@ -201,7 +201,7 @@ def _nobody_is_told() -> None:
 
 
 def label_of(key: str) -> bytes:
-    """The line that says which stream of a connection an event is of."""
+    """The line that names the stream of an event on a shared connection."""
     return b"sub: %b\n" % key.encode()
 
 
@@ -213,7 +213,7 @@ def labelled_with(label: bytes, events: bytes) -> bytes:
 
 
 def _end_of_event(events: bytes, written: int) -> int:
-    """Where the event ends that was cut after `written` bytes; there, when none was."""
+    """Where the event cut after `written` bytes ends; `written` if none was cut."""
     if not written or events.endswith(_END, 0, written):
         return written
     return events.index(_END, written - 1) + 2
@@ -243,15 +243,15 @@ class SharedStream(Stream):
         self.close(hold)
 
     def finish_over(self) -> None:
-        """Says that there is no more: unlike a connection of its own, this one stays."""
+        """Says that nothing follows: unlike a stream's own connection, a shared one stays."""
         self.end("ended", False)
 
     def abandon(self) -> None:
-        """The peer is gone for all streams of the connection alike."""
+        """Ends the connection: its peer is gone for all streams alike."""
         self._outlet.close()
 
     def take_turn(self) -> None:
-        """The outlet takes data again."""
+        """Goes on writing: the outlet takes data again."""
         self._on_writable()
         if self.stalled_at and self.open:
             self._outlet.wait(self)
@@ -266,14 +266,14 @@ class SharedStream(Stream):
         self._outlet.wait(self)
 
     def _unwatch_writable(self, sock: socket.socket) -> None:
-        pass  # its turn has come: the outlet does not hold it any more
+        pass  # its turn has come: the outlet no longer holds it
 
     def _let_go(self, sock: socket.socket) -> None:
         self._outlet.remove(self)
 
 
 class ChannelIds:
-    """Makes ids `<node>.<random>.<seal>`. An id that nobody made costs no look into the database, and no order."""
+    """Makes ids `<node>.<random>.<seal>`. A forged id costs neither a database read nor an order."""
 
     def __init__(self, node: str, secret: str) -> None:
         self._node = node
@@ -284,7 +284,7 @@ class ChannelIds:
         return f"{id}.{self._seal(id)}"
 
     def node_of(self, id: str) -> str | None:
-        """The node that made an id; None when none did."""
+        """The node that made an id; None if none did."""
         made, _, seal = id.rpartition(".")
         genuine = hmac.compare_digest(seal.encode(errors="replace"), self._seal(made).encode())
         return made.partition(".")[0] if genuine else None

@@ -1,6 +1,6 @@
 """A stream: a socket and a position. It writes what lies between its position and the end.
 
-A slow reader is a position that stays behind; it costs no queue, only the rest of the one frame
+A slow reader is a position that lags behind; it costs no queue, only the rest of the one frame
 that the kernel cut.
 """
 
@@ -19,7 +19,7 @@ from typing import Protocol
 from chatrooms.logs import described, tell
 from chatrooms.streams.topic import BEHIND, Batch, Entry, Topic
 
-# Of struct tcp_info (linux/tcp.h): segments not acknowledged, milliseconds since the last acknowledgement.
+# Offsets in struct tcp_info (linux/tcp.h): segments not acknowledged, milliseconds since the last acknowledgement.
 _UNACKED, _LAST_ACK, _TCP_INFO_BYTES = 24, 56, 60
 
 SEND_BUFFER = 64 << 10  # bytes the kernel holds for a reader that does not read
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 class Keeper(Protocol):
-    """Who looks after streams: it is told when one can go on and when one has ended."""
+    """Looks after streams: learns when one can go on and when one has ended."""
 
     write_timeout: float
 
@@ -47,17 +47,17 @@ class Stream:
     """An open response on a non-blocking socket.
 
     topic       what it reads
-    cursor      where in the topic's tail, or BEHIND: then it goes by its position
-    position    the seq of the last durable event that it has
-    ephemeral_count    the topic's count of ephemerals up to which it has seen all
+    cursor      its place in the topic's tail, or BEHIND when it goes by its position
+    position    the seq of the last durable event it has
+    ephemeral_count    the topic's count of ephemerals that it has seen
     stalled_at  loop time since which the socket has taken nothing, or 0
     session     the sign-in that opened it
-    member      what its owner keeps with it: in a room, who it is there
+    member      its owner's data: in a room, which member it is
     opened_at   in seconds since 1970
-    trusted     whether its reader is above the rules of rooms
-    expires_at  when its right to live ends, in seconds since 1970
-    phase, due  its places in the pulse: which beat, and the second at which it is looked at
-    over        the last frame of its topic was taken: it ends when the kernel has all of that
+    trusted     whether its reader is exempt from the rules of rooms
+    expires_at  when its access ends, in seconds since 1970
+    phase, due  its places in the pulse: its beat, and the second at which it is checked
+    over        the last frame of its topic was taken: it ends once the kernel has all of it
     """
 
     __slots__ = (
@@ -120,7 +120,7 @@ class Stream:
         self._loop.add_reader(sock, self._on_readable)
 
     def deliver(self, batch: Batch) -> None:
-        """Writes a batch; when the kernel takes only a part, stays behind after the last whole frame."""
+        """Writes a batch; if the kernel takes only a part, stays behind after the last whole frame."""
         sent = self._send(batch.data)
         if sent == len(batch.data):
             self.cursor = batch.cursor
@@ -141,12 +141,12 @@ class Stream:
             self._wait_writable()
 
     def unheard(self, seconds: float) -> bool:
-        """Whether the peer's machine has acknowledged nothing for so long, though something was sent."""
+        """Whether the peer's machine has acknowledged nothing for that long, though something was sent."""
         if self._socket is None or not hasattr(socket, "TCP_INFO"):
             return False
         try:
             info = self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
-        except OSError:  # no TCP
+        except OSError:  # not TCP
             return False
         unacked, last_ack = (struct.unpack_from("=I", info, place)[0] for place in (_UNACKED, _LAST_ACK))
         return bool(unacked) and last_ack > seconds * 1000
@@ -162,11 +162,11 @@ class Stream:
     def end(
         self, reason: str, reconnect: bool, hold: float = 0.0, id: str | None = None, retry: int | None = None
     ) -> None:
-        """Says why it ends, in the words of its topic, and closes. `retry` in milliseconds."""
+        """Says why it ends, in its topic's encoding, and closes. `retry` in milliseconds."""
         self.finish(self._closing({"reason": reason, "reconnect": reconnect}, id, retry), hold)
 
     def end_when_written(self) -> None:
-        """Nothing follows what was written: ends when the kernel has all of that."""
+        """Nothing follows what was written: ends once the kernel has all of it."""
         self.over = True
         if not self.stalled_at:  # TLS may have kept some of it
             self.finish_over()
@@ -189,7 +189,7 @@ class Stream:
         self.close()
 
     def fail(self, error: Exception) -> None:
-        """Ends the stream after a fault of this program: its reader comes back, to where it was."""
+        """Ends the stream after a fault of this program: its reader comes back to where it was."""
         log.error("a stream failed: %s", described(error))
         tell(self.abandon)
 
@@ -205,7 +205,7 @@ class Stream:
         except BlockingIOError:
             return 0
         except (ssl.SSLWantWriteError, ssl.SSLWantReadError):
-            # TLS has begun the record: the retry must bring the same bytes, so all of them are ours.
+            # TLS has begun the record and the retry must bring the same bytes, so all of them are ours.
             self._rest = data
             self._wait_writable()
             return len(data)
@@ -260,7 +260,7 @@ class Stream:
         sock.close()
 
     def _flush_rest(self) -> bool:
-        """Whether nothing of the cut frame is left."""
+        """Writes the rest of the cut frame; true if none is left."""
         rest, self._rest = self._rest, b""
         sent = self._send(rest)
         if sent < 0 or self._rest:  # ended; or TLS, which wants the same bytes again
@@ -271,34 +271,34 @@ class Stream:
         return not self._rest
 
     def _on_readable(self) -> None:
-        """The peer closed, or sent something it has no business to send: either way it is over."""
+        """The peer closed, or sent data that it should not: either way it is over."""
         if self._socket is None or not only_tls_housekeeping(self._socket):
             self.close()
 
 
 def tune(sock: socket.socket, write_timeout: float) -> None:
-    """Bounds what a stalled peer costs, and lets a silently dead one be noticed."""
+    """Bounds what a stalled peer costs, and detects a silently dead one."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     give_up_after(sock, write_timeout)
 
 
 def give_up_after(sock: socket.socket, write_timeout: float) -> None:
-    """Ends a connection whose peer takes nothing for that time; 0 leaves it to the kernel."""
+    """Ends a connection whose peer takes nothing for that long; 0 leaves it to the kernel."""
     if write_timeout and hasattr(socket, "TCP_USER_TIMEOUT"):
         # Or the kernel retries into a dead network for 15 minutes (RFC 5482).
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(write_timeout * 1000))
 
 
 def say_goodbye(sock: socket.socket) -> None:
-    """Tells a TLS peer that this is the end and no cut (RFC 8446, 6.1), without waiting for its answer."""
+    """Tells a TLS peer that this is the end, not a cut (RFC 8446, 6.1), without waiting for its answer."""
     if isinstance(sock, ssl.SSLSocket):
-        with suppress(OSError, ValueError):  # among them SSLWantReadError: the answer is not there yet
+        with suppress(OSError, ValueError):  # including SSLWantReadError: the answer is not there yet
             sock.unwrap()
 
 
 def only_tls_housekeeping(sock: socket.socket) -> bool:
-    """Whether what made a socket readable was a record of TLS without application data."""
+    """Whether a TLS record without application data made a socket readable."""
     if not isinstance(sock, ssl.SSLSocket):
         return False
     try:

@@ -1,6 +1,6 @@
-"""The sweep: gives every stream of a changed topic what it lacks, a slice at a time.
+"""The sweep: brings every stream of a changed topic up to date, a slice at a time.
 
-Events that arrive during a sweep ride along with whoever is not served yet: under load batches
+Events that arrive during a sweep ride along to streams that are not served yet: under load batches
 grow by themselves, and when idle the latency is one turn of the event loop.
 """
 
@@ -17,7 +17,7 @@ SLICE = 0.002  # seconds of work before the event loop gets its turn
 
 
 class Sweep:
-    """Sweeps the topics that were marked, in turn.
+    """Sweeps the marked topics in turn.
 
     `readers` has the open streams of each topic; `fall_behind` takes streams that left the tail.
     """
@@ -44,7 +44,7 @@ class Sweep:
             self._loop.call_soon(self._slice)
 
     def serve(self, stream: Stream) -> None:
-        """Gives one live stream what it lacks, up to one write."""
+        """Brings one live stream up to date, by at most one write."""
         self._serve(stream, stream.topic, {})
 
     def _slice(self) -> None:
@@ -60,9 +60,9 @@ class Sweep:
         else:
             topic.dirty = False
             if topic.end > swept_to:
-                # Streams early in the list may lack what came meanwhile.
+                # Streams early in the list may have missed what came meanwhile.
                 self.mark(topic)
-        # What was served may have marked topics itself (a leave): one slice at a time is scheduled.
+        # Serving may have marked topics itself (a leave): one slice at a time is scheduled.
         self._scheduled = bool(self._topics)
         if self._scheduled:
             self._loop.call_soon(self._slice)

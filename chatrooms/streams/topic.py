@@ -1,11 +1,11 @@
 """A topic: a filter over the log, with a bounded tail of encoded frames in memory.
 
 The tail holds durable frames and, between them, ephemeral ones (typing, joins). A live stream
-reads it by `cursor`, an index that only grows; a stream that has fallen out of the tail, and one
-that resumes, goes by its position in the log and gets durable frames only.
+reads it by `cursor`, an index that only grows; a stream that has fallen out of the tail, or that
+resumes, goes by its position in the log and gets durable frames only.
 
-A topic may also be merged: then it has no events of its own but takes those of other topics, its
-sources, which may change while it lives, and brings its own reader of the log.
+A topic may also be merged: it has no events of its own but takes those of other topics, its
+sources, which may change while it lives, and it brings its own reader of the log.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from chatrooms.streams.encoding import NAMED, Encoding
 
 TAIL_FRAMES = 1000  # durable frames kept
 TAIL_BYTES = 1 << 20
-EPHEMERAL_BYTES = 256 << 10  # of ephemeral frames kept, but for a single one that is larger
+EPHEMERAL_BYTES = 256 << 10  # of ephemeral frames kept, except for a single larger one
 EPHEMERAL_FRAMES = 2000
-ENTRY_BYTES = 150  # that a frame takes besides its own
-BATCH_BYTES = 64 << 10  # the most that one write joins, but for a single frame that is larger
+ENTRY_BYTES = 150  # of overhead per frame
+BATCH_BYTES = 64 << 10  # the most that one write joins, except for a single larger frame
 
 BEHIND = -1  # the cursor of a stream that goes by its position
 
-# The next events after a seq, at most so many, and how far they reach: all up to that seq is there.
+# The next events after a seq, up to so many, and the seq up to which they are complete.
 Reader = Callable[[int, int], Awaitable[tuple[Sequence[Event], int]]]
 
 
 class Entry(NamedTuple):
-    """One encoded frame, and the position in the log of who has read it; `final` when nothing follows."""
+    """One encoded frame, and the log position reached by reading it; `final` when nothing follows."""
 
     frame: bytes
     position: int
@@ -40,9 +40,9 @@ class Entry(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """What one write brings: entries joined, the cursor of the first, and the cursor after all.
+    """The content of one write: joined entries, the cursor of the first, and the cursor after all.
 
-    `first` and `cursor` are BEHIND when the entries do not stand side by side in the tail.
+    `first` and `cursor` are BEHIND when the entries are not adjacent in the tail.
     """
 
     data: bytes
@@ -56,11 +56,11 @@ class Topic:
 
     floor     every event of the topic after this seq is in the tail
     end       the cursor of a stream that has everything
-    valid     cursors below it mean nothing any more
-    ephemeral_count  how many ephemeral frames there have been; tells who may have missed one
-    version   grows when text in the log was changed, so that pages read before are not used
-    encoding  how its frames are made, and what its streams say of themselves
-    snapshot  makes a frame that tells the present state to who may have missed ephemerals
+    valid     cursors below it are invalid
+    ephemeral_count  how many ephemeral frames there have been; shows which streams may have missed one
+    version   grows when text in the log changes, so that pages read earlier are not used
+    encoding  encodes its frames, and its streams' own events
+    snapshot  makes a frame of the present state, for streams that may have missed ephemerals
     read      reads its part of the log; None: the log's rows of that name
     sources   of a merged topic: the names of the topics whose events it takes
     """
@@ -101,7 +101,7 @@ class Topic:
         self._start = 0
         self._durables = 0
         self._durable_bytes = 0
-        self._ephemerals = 0  # those kept: none before `valid`
+        self._ephemerals = 0  # number kept, none before `valid`
         self._ephemeral_bytes = 0
 
     @property
@@ -110,7 +110,7 @@ class Topic:
 
     @property
     def size(self) -> int:
-        """The bytes that its tail takes, about."""
+        """The approximate size of its tail, in bytes."""
         return self._durable_bytes + self._ephemeral_bytes + ENTRY_BYTES * len(self._entries)
 
     @property
@@ -119,7 +119,7 @@ class Topic:
         return self._entries[-1].position if self._entries else self.floor
 
     def append(self, frame: bytes, seq: int, final: bool = False) -> None:
-        """Takes the frame of the durable event `seq`, which is after all earlier ones."""
+        """Appends the frame of the durable event `seq`, which is after all earlier ones."""
         self._entries.append(Entry(frame, seq, True, final))
         self._durables += 1
         self._durable_bytes += len(frame)
@@ -127,7 +127,7 @@ class Topic:
             self._trim()
 
     def append_ephemeral(self, frame: bytes) -> None:
-        """Takes an ephemeral frame: for streams that are open now, never replayed."""
+        """Appends an ephemeral frame: for streams that are open now, never replayed."""
         self._entries.append(Entry(frame, self.last, False))
         self._ephemerals += 1
         self.ephemeral_count += 1
@@ -138,7 +138,7 @@ class Topic:
             self._close_gaps()
 
     def forget(self) -> None:
-        """Drops the whole tail: text in it has changed, and the log has the present one."""
+        """Drops the whole tail: its text has changed, and the log has the current one."""
         self.floor = self.last
         self._start = self.valid = self.end
         self._entries.clear()
@@ -146,7 +146,7 @@ class Topic:
         self.version += 1
 
     def forget_until(self, seq: int) -> None:
-        """Drops what the tail has of events up to that seq: they are about to leave the log."""
+        """Drops the tail's events up to that seq: they are about to leave the log."""
         self.version += 1
         index = bisect_right(self._entries, seq, key=lambda entry: entry.position)
         if index:
@@ -154,22 +154,22 @@ class Topic:
 
     @property
     def held(self) -> bool:
-        """Whether nothing of it may be read for now."""
+        """Whether it may not be read for now."""
         return self.floor == MAX_SEQ
 
     def hold(self) -> None:
-        """Drops the tail and takes no more, until it is released: it is not known what belongs to it."""
+        """Drops the tail and takes no more until released: it is unknown what belongs to it."""
         self.forget()
         self._start += 1
-        self.valid = self._start  # so that who had everything goes by its position, too
+        self.valid = self._start  # so that up-to-date streams go by their position, too
         self.floor = MAX_SEQ
 
     def release(self, head: int) -> None:
-        """Begins a new tail after that seq: what was held may be read again."""
+        """Begins a new tail after that seq: the topic may be read again."""
         self.floor = head
 
     def batch(self, cursor: int) -> Batch:
-        """What a live stream at `cursor` (valid, not at the end) lacks, up to BATCH_BYTES."""
+        """What a live stream at `cursor` (valid, not at the end) has yet to get, up to BATCH_BYTES."""
         index = cursor - self._start
         entries = _up_to_batch(self._entries, index)
         return Batch(b"".join([e.frame for e in entries]), entries, cursor, cursor + len(entries))
@@ -177,7 +177,7 @@ class Topic:
     def durable_after(self, position: int) -> Batch:
         """The durable frames after a position (not before `floor`), up to BATCH_BYTES.
 
-        Its cursor is `end` when it brings all that there is, else BEHIND.
+        Its cursor is `end` if it brings everything, else BEHIND.
         """
         waiting = self._durable_after(position)
         entries = _up_to_batch(waiting, 0)
@@ -185,7 +185,7 @@ class Topic:
         return Batch(b"".join([e.frame for e in entries]), entries, BEHIND, cursor)
 
     def count_after(self, position: int) -> int:
-        """How many durable events follow a position that is not before `floor`."""
+        """The number of durable events after a position that is not before `floor`."""
         return len(self._durable_after(position))
 
     def _durable_after(self, position: int) -> list[Entry]:
@@ -193,7 +193,7 @@ class Topic:
         return [entry for entry in self._entries[index:] if entry.durable]
 
     def _trim(self) -> None:
-        """Keeps the newest durable frames within half of the bound, with what stands between them."""
+        """Keeps the newest durable frames within half of the bound, and what stands between them."""
         frames = size = 0
         for index in range(len(self._entries) - 1, -1, -1):
             entry = self._entries[index]
@@ -218,10 +218,10 @@ class Topic:
         del self._entries[:index]
 
     def _drop_ephemeral(self) -> None:
-        """Drops the oldest one; streams before that point go by their position.
+        """Drops the oldest ephemeral frame; streams before that point go by their position.
 
-        It leaves a gap, and is looked for where the one before it was: so it costs the same however
-        many durable frames there are.
+        It leaves a gap, and the search starts where the one before was found: so the cost does not
+        depend on the number of durable frames.
         """
         index = self.valid - self._start
         while self._entries[index].durable:
@@ -233,10 +233,10 @@ class Topic:
         self.valid = self._start + index + 1
 
     def _close_gaps(self) -> None:
-        """Takes out what dropped ephemerals have left, all of it before `valid`.
+        """Removes the gaps that dropped ephemerals left, all of them before `valid`.
 
-        What stands after that keeps its cursor. It is done when half of the tail is gaps: so much
-        was dropped since the last time.
+        Later frames keep their cursors. This runs when half of the tail is gaps: that many were
+        dropped since the last time.
         """
         gaps_end = self.valid - self._start
         kept = [entry for entry in self._entries[:gaps_end] if entry.durable]
@@ -255,7 +255,7 @@ def _up_to_batch(entries: Sequence[Entry], index: int) -> Sequence[Entry]:
 
 
 class Sources:
-    """The sources of merged topics, by the names of the sources."""
+    """The sources of merged topics, by source name."""
 
     def __init__(self) -> None:
         self._by_source: dict[str, dict[Topic, None]] = {}
@@ -269,7 +269,7 @@ class Sources:
         self._by_source.setdefault(name, {})[topic] = None
 
     def remove(self, topic: Topic, name: str) -> None:
-        """Harmless for what is no source."""
+        """Removes a source; harmless if it is not one."""
         topic.sources.discard(name)
         takers = self._by_source.get(name, {})
         takers.pop(topic, None)
@@ -284,23 +284,23 @@ class Sources:
             self.add(topic, name)
 
 
-TAILS_BYTES = 64 << 20  # of all tails; what is not in one is read from the log
+TAILS_BYTES = 64 << 20  # of all tails; the rest is read from the log
 
 
 class Tails:
-    """Keeps the tails within TAILS_BYTES: those that were written to longest ago give way."""
+    """Keeps the tails within TAILS_BYTES: the least recently written give way."""
 
     def __init__(self) -> None:
-        self._sizes: dict[Topic, int] = {}  # in the order of their last writes
+        self._sizes: dict[Topic, int] = {}  # in order of last write
         self._bytes = 0
 
     @property
     def bytes(self) -> int:
-        """What all tails take, about."""
+        """The approximate size of all tails."""
         return self._bytes
 
     def note(self, topic: Topic) -> None:
-        """Something was written to a tail."""
+        """Notes that a tail was written to."""
         size = topic.size
         self._bytes += size - self._sizes.pop(topic, 0)
         self._sizes[topic] = size
@@ -310,5 +310,5 @@ class Tails:
             oldest.forget()
 
     def remove(self, topic: Topic) -> None:
-        """A topic that nobody reads has no tail."""
+        """Forgets a topic without readers, which has no tail."""
         self._bytes -= self._sizes.pop(topic, 0)
