@@ -221,7 +221,7 @@ class Replies:
             try:
                 await self._store.finish(reply.written(ending), reply.usage)
             except Exception as error:
-                log.warning("the end of a reply is not written yet: %s", type(error).__name__)
+                log.warning("cannot write the end of a reply yet: %s", type(error).__name__)
             else:
                 break
             reply.end(ending)
@@ -282,7 +282,7 @@ class Replies:
                     await self._store.renew()
                     await self._store.end_orphans(alone=False)
             except Exception as error:  # the database is away: tried again at the next tick
-                log.debug("replies are not written: %s", type(error).__name__)
+                log.debug("cannot save replies: %s", type(error).__name__)
 
     async def _save(self) -> None:
         grown = [r for r in self._running.values() if r.ending is None and r.stored < len(r.pieces)]

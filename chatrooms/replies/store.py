@@ -262,4 +262,4 @@ class ReplyFollower:
             else:
                 reply.grow(row)
         except Exception as error:  # the database is away
-            log.debug("a reply cannot be followed: %s", type(error).__name__)
+            log.debug("cannot follow a reply: %s", type(error).__name__)

@@ -79,7 +79,7 @@ export class Link {
     if (token && key === this.#key && this.#tabs.links.has(key)) this.#post(token);
   };
 
-  /** Uses a new key each time, so that no earlier subscription's events are taken for its own. @param {boolean} refused */
+  /** Uses a new key each time, so that events of an earlier one are never taken for its own. @param {boolean} refused */
   async #begin(refused) {
     this.#end();
     this.#opened = false;

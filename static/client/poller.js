@@ -18,7 +18,7 @@ export class Poller {
   /**
    * @param {import('./stream.js').Stream} stream
    * @param {import('./clock.js').Clock} clock
-   * @param {(position: string) => Promise<Page | null>} ask fetches what follows a position; null when the stream is over
+   * @param {(position: string) => Promise<Page | null>} ask fetches what follows a position; null once it is over
    */
   constructor(stream, clock, ask) {
     this.#stream = stream;

@@ -51,7 +51,7 @@ export class SSEClient {
 
   /**
    * @param {string} type
-   * @param {(data: any, event?: import('./parser.js').ServerEvent) => void} callback gets the data, parsed if it is JSON
+   * @param {(data: any, event?: import('./parser.js').ServerEvent) => void} callback gets the data, parsed if JSON
    * @returns {() => void} removes the callback
    */
   on(type, callback) {

@@ -12,7 +12,7 @@ const REFUSED_MS = 1000; // another tab may be changing the password: new tokens
  * that the server refused, a different one. Throws HttpError 401 when there is none.
  * @typedef {{token: (refused?: string) => Promise<string | null>}} TokenSource
  *
- * @typedef {{userId: string, username: string, role: string, guest?: boolean}} User `guest`: signed in without a password
+ * @typedef {{userId: string, username: string, role: string, guest?: boolean}} User `guest`: has no password
  * @typedef {{token: string, refreshToken: string, user: User, refreshAt: number, endsAt: number, family: string}} Kept
  *   times in milliseconds since 1970; `family` is the same in a tab and its copies
  */
@@ -129,7 +129,7 @@ export class Tokens extends EventTarget {
     if (await this.#neighboursHaveNewer(kept)) return;
     try {
       const answer = await this.#post('/api/auth/refresh', { refreshToken: kept.refreshToken });
-      if (this.#kept === kept) this.#take(answer, kept.family, kept.user.guest); // otherwise another user signed in meanwhile
+      if (this.#kept === kept) this.#take(answer, kept.family, kept.user.guest); // else another user signed in meanwhile
     } catch (thrown) {
       const error = asHttpError(thrown);
       if (!error.passing && (await this.#neighboursHaveNewer(kept, REFUSED_MS))) return;

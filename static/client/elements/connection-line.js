@@ -28,7 +28,7 @@ const TROUBLES = {
 };
 const SLOW = 'Connecting takes longer than usual.';
 const KEPT = 'What you write is kept, and sent later.';
-const OPEN_AGAIN = ['replaced', 'kicked', 'left', 'too-slow']; // after other reasons the room may still be closed to the user
+const OPEN_AGAIN = ['replaced', 'kicked', 'left', 'too-slow']; // after others the room may still refuse the user
 const SIGN_IN_ENDED = ['revoked', 'signed-out']; // the page that shows the room asks who the user is
 
 /** @typedef {import('../views/room.js').RoomState} RoomState */

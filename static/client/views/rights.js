@@ -18,7 +18,7 @@ export class Rights {
     this.#change = change;
   }
 
-  /** Fetches the room's title and rules, which no event carries. @returns {Promise<any>} the room, or null if unreadable */
+  /** Fetches the room's title and rules, which no event carries. @returns {Promise<any>} null if unreadable */
   async refresh() {
     const room = await this.#client.json('GET', this.#path).catch(() => null);
     if (!room) return null;

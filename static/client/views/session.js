@@ -43,7 +43,7 @@ export class SessionView extends Store {
     this.#options = options;
   }
 
-  /** Whether a view with these arguments would be the same. @param {import('../chatrooms.js').Chatrooms} client @param {SessionOptions} options */
+  /** Whether these arguments give the same view. @param {import('../chatrooms.js').Chatrooms} client @param {SessionOptions} options */
   isOf(client, options) {
     return client === this.#client && JSON.stringify(options) === JSON.stringify(this.#options);
   }
