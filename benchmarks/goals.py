@@ -1,4 +1,4 @@
-"""What chatrooms is held to, checked against the peers of the same run."""
+"""The goals for chatrooms, checked against the peers of the same run."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ NCHAN = ("nchan", "")
 
 @dataclass(frozen=True)
 class Goal:
-    """A figure and its bound; `figure` answers None when the servers it needs were not measured."""
+    """A figure and its bound; `figure` returns None when the servers it needs were not measured."""
 
     scenario: str
     text: str
@@ -27,13 +27,13 @@ class Goal:
 
 
 def runs_with_complaints(results: Results) -> float | None:
-    """In how many of our runs the server logged a warning or worse: failing in places is not being fast."""
+    """How many of our runs logged a warning or worse: a server that fails in places is not fast."""
     ours = [run for (server, _), runs in results.runs.items() if server == "chatrooms" for run in runs]
     return sum(run["logged"] for run in ours) if ours else None
 
 
 def times_nchan(results: Results) -> float | None:
-    """Our deliveries a second against nchan's."""
+    """Our deliveries per second divided by nchan's."""
     return results.ratio("deliveries_per_s", OURS, NCHAN)
 
 
@@ -43,12 +43,12 @@ def own(figure: str) -> Callable[[Results], float | None]:
 
 
 def p99_with_a_stalled_reader(results: Results) -> float | None:
-    """The others' p99 with one stalled stream against the p99 without."""
+    """The other readers' p99 with one stalled stream, divided by the p99 without."""
     return results.ratio("p99_ms", ("chatrooms", "1 stalled"), ("chatrooms", "none stalled"))
 
 
 def mib_of_a_stalled_reader(results: Results) -> float | None:
-    """How much more the memory grows with one stalled stream than without."""
+    """How many MiB more memory grows by with one stalled stream than without."""
     kib = results.difference("grown_kib", ("chatrooms", "1 stalled"), ("chatrooms", "none stalled"))
     return None if kib is None else kib / 1024
 
@@ -69,7 +69,7 @@ GOALS = [
 
 
 def verdicts(results: Results) -> list[str]:
-    """One PASS or MISS line for each goal of the scenario that could be measured."""
+    """One PASS or MISS line for each measured goal of the scenario."""
     return [
         verdict(goal, value)
         for goal in GOALS

@@ -15,19 +15,19 @@ PHASE_TIMEOUT = 180  # seconds for opening, and for publishing; the slowest peer
 
 @dataclass(frozen=True)
 class Load:
-    """What is asked of a server in one measurement."""
+    """The load on a server in one measurement."""
 
     streams: int
     messages: int
     publishers: int
-    rate: float = 0  # messages a second; 0: closed loop
+    rate: float = 0  # messages per second; 0: closed loop
     stalled: int = 0
     pad: int = 80
 
 
 @dataclass(frozen=True)
 class Target:
-    """Where and how to ask it; `%r` is the room, `%i` the number of the stream, `%T` the stamped text."""
+    """The requests to a server; `%r` is the room, `%i` the number of the stream, `%T` the stamped text."""
 
     port: int
     get: str
@@ -37,7 +37,7 @@ class Target:
 
 
 def build(source: Path) -> Path:
-    """Compile one C file of this folder into bin/, when it is newer than the program there."""
+    """Compile one C file of this folder into bin/ if it is newer than the program there."""
     program = BIN / source.stem
     if program.exists() and program.stat().st_mtime >= source.stat().st_mtime:
         return program
@@ -50,7 +50,7 @@ def build(source: Path) -> Path:
 
 
 def run(program: Path, core: int, target: Target, load: Load, on_phase: Callable[[str], None]) -> dict[str, float]:
-    """The generator's figures; calls on_phase("opened") and on_phase("done") while all streams are open."""
+    """Run the generator, return its figures; on_phase("opened") and on_phase("done") run with all streams open."""
     command = ["taskset", "--cpu-list", str(core), str(program), "--step", *arguments(target, load)]
     child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
@@ -65,7 +65,7 @@ def run(program: Path, core: int, target: Target, load: Load, on_phase: Callable
 
 
 def follow_phases(child: "subprocess.Popen[str]", on_phase: Callable[[str], None]) -> str:
-    """Answer each phase that the generator announces on stderr; returns what else it wrote there."""
+    """Answer each phase that the generator announces on stderr; return whatever else it wrote there."""
     assert child.stdin is not None and child.stderr is not None
     complaints = ""
     for line in child.stderr:

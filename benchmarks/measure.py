@@ -1,4 +1,4 @@
-"""One measurement: one server, started afresh, under one load."""
+"""One measurement: one freshly started server under one load."""
 
 import shutil
 import socket
@@ -19,14 +19,14 @@ START_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class Cores:
-    """The processor cores of the server and of the load generator."""
+    """The processor cores for the server and for the load generator."""
 
     server: int
     load: int
 
 
 def measure(peer: Peer, load: Load, program: Path, cores: Cores) -> dict[str, float]:
-    """The generator's figures together with what the server used; CouldNotRun when a delivery is missing."""
+    """The generator's figures and the server's usage. Raises CouldNotRun when a delivery is missing."""
     with scratch_folder() as folder:
         port = free_port()
         with Server(peer.command(port, folder), cores.server, folder / "server.log") as server:
@@ -47,7 +47,7 @@ def measure(peer: Peer, load: Load, program: Path, cores: Cores) -> dict[str, fl
 
 
 def usage_figures(started: Usage, opened: Usage, done: Usage, figures: dict[str, float]) -> dict[str, float]:
-    """Memory in KiB before, with all streams open, and at the end; processor seconds of connecting and publishing."""
+    """Memory in KiB before, with all streams open, and at the end; processor seconds for connecting and publishing."""
     cpu = done.cpu_seconds - opened.cpu_seconds
     return {
         "started_kib": started.resident_kib,
@@ -65,7 +65,7 @@ def usage_figures(started: Usage, opened: Usage, done: Usage, figures: dict[str,
 
 @contextmanager
 def scratch_folder() -> Iterator[Path]:
-    """An empty folder, removed afterwards: beside the project, for /tmp may be in memory and make fsync free."""
+    """An empty folder, removed afterwards; beside the project, as /tmp may be in memory, where fsync is free."""
     BIN.mkdir(exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="server-", dir=BIN))
     try:

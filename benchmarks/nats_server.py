@@ -1,4 +1,4 @@
-"""A real NATS server, started by whoever needs one."""
+"""A real NATS server, for benchmarks and tests."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ START_LIMIT = 10.0  # seconds
 
 
 class Nats:
-    """A server of its own on 127.0.0.1, with those flags; the same port over all its lives. Raises CouldNotRun."""
+    """A server on 127.0.0.1 with those flags; it keeps its port over restarts. Raises CouldNotRun."""
 
     def __init__(self, *flags: str) -> None:
         self._flags = flags
@@ -43,7 +43,7 @@ class Nats:
             time.sleep(0.01)
 
     def kill(self) -> None:
-        """SIGKILL, as by the kernel."""
+        """SIGKILL, as the kernel would."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()

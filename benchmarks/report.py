@@ -8,7 +8,7 @@ from benchmarks.scenarios import Scenario
 from benchmarks.servers import Peer
 
 Figures = dict[str, float]
-CALM_PART = 0.05  # of its core that others may have before the figures say more about them than about the server
+CALM_PART = 0.05  # of the server's core that other programs may use before the figures are doubtful
 REFERENCES = {"nchan": "nchan", "tornado": "Tornado"}
 NAMES = {"deliveries_per_s": "deliveries/s", "p99_ms": "p99", "cpu_seconds": "CPU"}
 COLUMNS: dict[str, Callable[[Figures], str]] = {
@@ -30,7 +30,7 @@ COLUMNS: dict[str, Callable[[Figures], str]] = {
 
 @dataclass(frozen=True)
 class Results:
-    """All measurements of one scenario: by (server, variant), one entry a run."""
+    """All measurements of one scenario: by (server, variant), one entry per run."""
 
     scenario: Scenario
     runs: dict[tuple[str, str], list[Figures]]
@@ -41,20 +41,20 @@ class Results:
         return {name: median(run[name] for run in runs) for name in runs[0]}
 
     def ratio(self, figure: str, one: tuple[str, str], other: tuple[str, str]) -> float | None:
-        """Median over the runs of one's figure divided by the other's of the same run; None when one is missing."""
+        """Median over the runs of one's figure divided by the other's in the same run; None if either is missing."""
         pairs = zip(self.runs.get(one, []), self.runs.get(other, []), strict=False)
         ratios = [a[figure] / b[figure] for a, b in pairs if b[figure]]
         return median(ratios) if ratios else None
 
     def difference(self, figure: str, one: tuple[str, str], other: tuple[str, str]) -> float | None:
-        """Median over the runs of one's figure minus the other's of the same run; None when one is missing."""
+        """Median over the runs of one's figure minus the other's in the same run; None if either is missing."""
         pairs = zip(self.runs.get(one, []), self.runs.get(other, []), strict=False)
         differences = [a[figure] - b[figure] for a, b in pairs]
         return median(differences) if differences else None
 
 
 def contention(results: Results) -> list[str]:
-    """A warning when other programs had a noticeable part of the server's core during some measurement."""
+    """A warning when other programs used a noticeable part of the server's core during a measurement."""
     parts = [run["foreign_seconds"] / run["elapsed_s"] for runs in results.runs.values() for run in runs]
     disturbed = sum(part > CALM_PART for part in parts)
     if not disturbed:

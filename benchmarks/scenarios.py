@@ -1,24 +1,24 @@
-"""What is measured: the loads, and the goals that chatrooms is held to."""
+"""What is measured: the loads, and the goals for chatrooms."""
 
 from dataclasses import dataclass, field, replace
 
 from benchmarks.load import Load
 
-QUICK_PART = 4  # --quick publishes this part of the messages
+QUICK_PART = 4  # --quick divides the number of messages by this
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """One table of the report: a load or several variants of it, asked of every server."""
+    """One table of the report: a load, or several variants of it, put on every server."""
 
     name: str
     title: str
     variants: dict[str, Load]
-    messages: dict[str, int] = field(default_factory=dict)  # of servers for which the load's own would take minutes
-    ratios: tuple[str, ...] = ("deliveries_per_s",)  # figures that are compared with the peers
+    messages: dict[str, int] = field(default_factory=dict)  # for servers that would take minutes for the load's own
+    ratios: tuple[str, ...] = ("deliveries_per_s",)  # figures compared with the peers
 
     def load_for(self, server: str, variant: str, quick: bool) -> Load:
-        """The load of one measurement; a slow server gets fewer messages, its rates do not depend on the number."""
+        """The load of one measurement; a slow server gets fewer messages, which does not change its rates."""
         load = self.variants[variant]
         messages = self.messages.get(server, load.messages)
         return replace(load, messages=max(messages // QUICK_PART, 16) if quick else messages)

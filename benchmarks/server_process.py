@@ -1,4 +1,4 @@
-"""A real server process, which can be killed, stopped and starved."""
+"""A real server process that can be killed, stopped and starved."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _SERVING = re.compile(r"serving https?://[^ ]*:([0-9]+)/")
 
 
 class ServerProcess:
-    """`python run.py` on 127.0.0.1 with a data folder of its own; use it as a context manager.
+    """`python run.py` on 127.0.0.1 with its own data folder; use it as a context manager.
 
-    `port` and `url` stay the same over restarts. `log` holds the lines that all its lives wrote,
-    `status` is how the last one exited.
+    `port` and `url` stay the same over restarts. `log` holds the lines of all runs, `status` is
+    the last exit status.
     """
 
     script = "run.py"
@@ -62,7 +62,7 @@ class ServerProcess:
         return self._process.pid
 
     def start(self) -> None:
-        """Starts the process and returns when it serves. Raises RuntimeError with its log when it does not."""
+        """Starts the process and returns once it serves. Raises RuntimeError, with its log, if it does not."""
         self._heard.clear()
         self._serves = False
         command = [sys.executable, self.script, "--address", "127.0.0.1", "--port", str(self.port)]
@@ -86,7 +86,7 @@ class ServerProcess:
             raise RuntimeError("the server did not start:\n" + "\n".join(self.log))
 
     def kill(self) -> None:
-        """SIGKILL, as by the kernel or a lost machine; harmless when it does not run."""
+        """SIGKILL, as the kernel or a lost machine would; does nothing if it is not running."""
         if self._process is not None:
             self._process.kill()
             self._end()
@@ -97,7 +97,7 @@ class ServerProcess:
         return self.wait()
 
     def wait(self) -> int:
-        """The exit status, when the process has ended by itself."""
+        """Waits for the process to end by itself; returns the exit status."""
         assert self._process is not None
         status = self._process.wait(STOP_LIMIT)
         self._end()
@@ -107,14 +107,14 @@ class ServerProcess:
         os.kill(self.pid, number)
 
     def memory(self, field: str = "VmRSS") -> int:
-        """Bytes of memory, from /proc: VmRSS now, VmHWM at most so far."""
+        """Memory in bytes, from /proc: VmRSS is the current value, VmHWM the peak."""
         for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
             if line.startswith(field + ":"):
                 return int(line.split()[1]) * 1024
         raise LookupError(field)
 
     def tracebacks(self) -> list[str]:
-        """The log from the first traceback on; empty for a server that met nothing unforeseen."""
+        """The log from the first traceback on; empty if there was none."""
         for number, line in enumerate(self.log):
             if "Traceback" in line:
                 return self.log[max(0, number - 1) : number + 40]
@@ -128,7 +128,7 @@ class ServerProcess:
                 self.port = int(served[1])
                 self._serves = True
                 self._heard.set()
-        self._heard.set()  # it ended: do not wait any longer
+        self._heard.set()  # the process has ended: stop waiting
 
     def _end(self) -> None:
         process, self._process = self._process, None
@@ -141,6 +141,6 @@ class ServerProcess:
 
 
 def token(user_id: str, role: str = "user", username: str = "", ttl: float = 3600) -> str:
-    """A token of that user, good for `ttl` seconds."""
+    """A token for that user, valid for `ttl` seconds."""
     claims = {"userId": user_id, "username": username or user_id, "role": role, "exp": int(time.time() + ttl)}
     return jwt.encode(claims, SECRET, algorithm="HS256")

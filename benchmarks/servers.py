@@ -1,4 +1,4 @@
-"""The servers that are compared: how each is started and how it is asked."""
+"""The servers compared: how to start each, and how to send it requests."""
 
 import secrets
 import shutil
@@ -70,7 +70,7 @@ class Peer:
 
 
 def chatrooms_command(port: int, folder: Path) -> list[str]:
-    """This project as it is run in earnest: JWT checked, SQLite with synchronous=FULL; only the limits are off."""
+    """This project as in production: JWTs checked, SQLite with synchronous=FULL; only the limits are off."""
     return [
         sys.executable,
         str(HERE.parent / "run.py"),
@@ -86,7 +86,7 @@ def chatrooms_command(port: int, folder: Path) -> list[str]:
 
 
 def chatrooms_target(port: int) -> Target:
-    """Each stream is another member of the room; the token has no `username` claim, so it allows any name."""
+    """Each stream is a different member of the room; the token has no `username` claim, so it allows any name."""
     claims = {"userId": "load", "exp": int(time.time()) + TOKEN_SECONDS}
     token = jwt.encode(claims, SECRET, "HS256")
     return Target(
@@ -98,19 +98,19 @@ def chatrooms_target(port: int) -> Target:
 
 
 def peer_target(port: int) -> Target:
-    """The same two paths at every peer."""
+    """The same two paths for every peer."""
     return Target(port, get="/events?roomId=r%r", post="/publish?roomId=r%r")
 
 
 def nginx_command(port: int, folder: Path) -> list[str]:
-    """nginx with one worker, messages in memory, nothing checked."""
+    """nginx with one worker, messages in memory, no checks."""
     configuration = folder / "nginx.conf"
     configuration.write_text(NGINX_CONFIGURATION.format(module=NCHAN_MODULE, folder=folder, port=port, files=15000))
     return [shutil.which("nginx") or "/usr/sbin/nginx", "-p", str(folder), "-c", str(configuration)]
 
 
 def install_nginx() -> None:
-    """Install Debian's nginx and nchan when they are missing; CouldNotRun where that cannot be done."""
+    """Install Debian's nginx and nchan if they are missing. Raises CouldNotRun where that is impossible."""
     if NCHAN_MODULE.exists():
         return
     try:
@@ -125,7 +125,7 @@ def tornado_command(port: int, folder: Path) -> list[str]:
 
 
 def floor_command(port: int, folder: Path) -> list[str]:
-    """One send() per client and message, in C, and nothing else."""
+    """One send() per client and message, in C, nothing else."""
     return [str(build(HERE / "peers" / "floor.c")), str(port)]
 
 

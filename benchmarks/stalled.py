@@ -1,6 +1,6 @@
-"""What one reader that never reads costs the thousand others: `python -m benchmarks.stalled`.
+"""What one reader that never reads costs a thousand others: `python -m benchmarks.stalled`.
 
-Twice the same load, without it and with it: latency of the others, and the server's memory.
+The same load twice, without it and with it: the others' latency, and the server's memory.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from benchmarks.server_process import ServerProcess, token
 from chatrooms.client import Client
 
 READERS = 1_000
-TIMED = 100  # of them, those whose every delivery is timed
-RATE = 40  # messages a second
+TIMED = 100  # readers whose deliveries are timed
+RATE = 40  # messages per second
 SECONDS = 15
 MARK = b"sent@"
 
 
 class Timed(asyncio.Protocol):
-    """A reader that notes how old each message is when it comes, in seconds."""
+    """A reader that records the age of each message on arrival, in seconds."""
 
     def __init__(self, request: bytes, ages: list[float] | None) -> None:
         self._request = request
@@ -40,7 +40,7 @@ class Timed(asyncio.Protocol):
 
 
 async def measure(folder: Path, with_stalled: bool) -> tuple[float, float, int]:
-    """The median and the 99th percentile in milliseconds, and the most memory of the server in bytes."""
+    """The median and the 99th percentile in milliseconds, and the server's peak memory in bytes."""
     options = ("--message-rate", "0", "--max-streams-per-user", "0", "--write-timeout", "5")
     with ServerProcess(folder, *options) as server:
         ages: list[float] = []
@@ -59,7 +59,7 @@ async def measure(folder: Path, with_stalled: bool) -> tuple[float, float, int]:
 
 
 def request(user: str, number: int) -> bytes:
-    """Opens the room's stream, as one of a user's clients."""
+    """The request that opens the room's stream as one of a user's clients."""
     query = {"roomId": "lobby", "username": user, "clientId": f"c{number}", "token": token(user)}
     return f"GET /events?{urlencode(query)} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
 

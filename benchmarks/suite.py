@@ -1,4 +1,4 @@
-"""All measurements in turn: prints Markdown, writes results.json beside this file."""
+"""Runs all measurements in turn: prints Markdown, writes results.json beside this file."""
 
 import argparse
 import json
@@ -27,9 +27,9 @@ DEFAULT_SERVERS = "chatrooms,nchan,tornado"
 
 
 def main() -> int:
-    """0 when everything could be measured, goals reached or not; 1 when something could not run."""
+    """Returns 0 if everything was measured, goals reached or not; 1 if something could not run."""
     arguments = parse_arguments()
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))  # so that every `finally` runs
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))  # so that each `finally` runs
     try:
         measure_all(arguments)
     except CouldNotRun as error:
@@ -59,7 +59,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def measure_all(arguments: argparse.Namespace) -> None:
-    """Scenario after scenario; each is printed as soon as it is complete."""
+    """Measures one scenario after another; prints each as soon as it is complete."""
     program = build(HERE / "load.c")
     for peer in arguments.peers:
         peer.prepare()
@@ -78,7 +78,7 @@ def measure_all(arguments: argparse.Namespace) -> None:
 
 
 def measure_scenario(scenario: Scenario, arguments: argparse.Namespace, program: Path, cores: Cores) -> Results:
-    """All runs of one scenario; the servers take turns, so that a slow minute of the machine hits them alike."""
+    """All runs of one scenario; the servers take turns, so that a slow minute of the machine hits all alike."""
     results = Results(scenario, {})
     for number in range(arguments.runs):
         for peer in rotated(arguments.peers, number):
@@ -90,13 +90,13 @@ def measure_scenario(scenario: Scenario, arguments: argparse.Namespace, program:
 
 
 def rotated(things: list[T], number: int) -> list[T]:
-    """The same things, beginning with another one each run: who comes first must not matter."""
+    """The same things, starting with a different one each run: who comes first must not matter."""
     start = number % len(things)
     return things[start:] + things[:start]
 
 
 def measure_one(scenario: Scenario, peer: Peer, variant: str, quick: bool, program: Path, cores: Cores) -> Figures:
-    """One measurement; an error says which."""
+    """One measurement; an error says which one failed."""
     try:
         return measure(peer, scenario.load_for(peer.name, variant, quick), program, cores)
     except CouldNotRun as error:
@@ -128,7 +128,7 @@ def processor() -> str:
 
 
 def write(everything: list[Results], cores: Cores) -> None:
-    """All figures of all runs, for whoever wants to look closer."""
+    """Writes all figures of all runs, for a closer look."""
     content = {
         "machine": describe_machine(cores),
         "scenarios": {
@@ -140,5 +140,5 @@ def write(everything: list[Results], cores: Cores) -> None:
 
 
 def say(text: str) -> None:
-    """Progress goes to stderr; stdout is the report."""
+    """Prints progress to stderr; stdout is the report."""
     print(text, file=sys.stderr, flush=True)

@@ -1,10 +1,10 @@
-"""Makes a tiny model with random weights, for `transformers serve`: no download, a second of work.
+"""Makes a tiny model with random weights for `transformers serve`: no download, done in a second.
 
     pip install torch "transformers[serving]"
     python benchmarks/tiny_model.py /tmp/tiny
     transformers serve /tmp/tiny --port 8000
 
-It writes nonsense, but as a real server writes it: `benchmarks/real_server.py` asks it through ours.
+It writes nonsense, but the way a real server does: `benchmarks/real_server.py` queries it through ours.
 """
 
 from __future__ import annotations

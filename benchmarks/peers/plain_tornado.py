@@ -1,4 +1,4 @@
-"""The peer that everybody writes first: `write` and `flush` for each client of a room. No auth, nothing is stored.
+"""The peer that everybody writes first: `write` and `flush` for each client of a room. No auth, no storage.
 
 python plain_tornado.py 4002        GET /events?roomId=R        POST /publish?roomId=R  {"message": "..."}
 """
@@ -44,7 +44,7 @@ class Events(RequestHandler):
 
 
 class Publish(RequestHandler):
-    """Gives one message to everyone in the room, then answers."""
+    """Sends one message to everyone in the room, then responds."""
 
     def initialize(self, rooms: Rooms) -> None:
         self.rooms = rooms

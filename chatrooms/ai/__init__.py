@@ -1,4 +1,4 @@
-"""Providers of AI replies, behind the one interface of `base.py`."""
+"""Providers of AI replies, behind the interface in `base.py`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from chatrooms.options import Options
 
 
 def provider(options: Options) -> Provider:
-    """The provider that the options ask for. Raises ConfigError when a package for it is missing."""
+    """The provider that the options name. Raises ConfigError when its package is missing."""
     if options.ai == "offline":
         return Offline(options.ai_delay)
     try:

@@ -1,4 +1,4 @@
-"""What a provider of AI replies is."""
+"""The interface of a provider of AI replies."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class Line(NamedTuple):
 
 
 class Scene(NamedTuple):
-    """The room in which something is asked.
+    """The room in which a question is asked.
 
-    asker    the name of who asks
-    members  the names of who is there
-    recall   gives the last so many messages, oldest first, without the question
+    asker    the name of the user asking
+    members  the names of those present
+    recall   returns up to that many of the last messages, oldest first, without the question
     """
 
     room_id: str
@@ -37,7 +37,7 @@ class Scene(NamedTuple):
 
 
 class Prompt(NamedTuple):
-    """What is to be answered. `model` and `temperature` are None when the client leaves them open."""
+    """What to answer. `model` and `temperature` are None when the client leaves them open."""
 
     message: str
     history: Sequence[Turn] = ()
@@ -56,7 +56,7 @@ class Usage(NamedTuple):
 class ProviderError(Exception):
     """A reply that failed upstream: a code of `errors.CODES` and a sentence for a person.
 
-    The sentence quotes nothing that the other server said: that may hold the prompt or the key.
+    The sentence quotes nothing from the upstream server: that could leak the prompt or the key.
     """
 
     def __init__(self, code: str, sentence: str) -> None:
@@ -66,17 +66,17 @@ class ProviderError(Exception):
 
 
 class Provider(Protocol):
-    """Generates replies. Closing the iterator ends the work behind it, within a second."""
+    """Generates replies. Closing the iterator ends the work behind it within a second."""
 
     def reply(self, prompt: Prompt) -> AsyncIterator[str | Usage]:
-        """The reply's pieces of text, none of them empty, as they come. Raises ProviderError."""
+        """Yields the reply's text in non-empty pieces as they arrive. Raises ProviderError."""
 
     async def close(self) -> None:
-        """Lets go of what it holds."""
+        """Releases its resources."""
 
 
 def fitting(turns: Sequence[Turn], most: int) -> Sequence[Turn]:
-    """The last turns that have at most so many bytes of UTF-8 in all (0: any)."""
+    """The last turns that fit into `most` bytes of UTF-8 (0: all of them)."""
     first, size = len(turns), 0
     while first:
         size += len(turns[first - 1].content.encode())

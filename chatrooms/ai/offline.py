@@ -1,4 +1,4 @@
-"""The offline provider: no model, no network. It says so, and quotes what it was asked."""
+"""The offline provider: no model, no network. It says so, and quotes the question."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from chatrooms.ai.base import Line, Prompt, Scene
 from chatrooms.clock import now_ms
 
 QUOTED = 200  # characters of the message that are quoted
-LONGEST = 2.5  # seconds that a reply takes at most
+LONGEST = 2.5  # seconds, the most that a reply takes
 LABEL = "(offline assistant) "
-SHORT = 100  # characters of what may be a call for help: looking for one takes time by the square of them
+SHORT = 100  # characters, the most that may be a call for help: the search takes quadratic time
 
 _HELP = re.compile(r"\W*(help|what can you do)?\W*\Z", re.IGNORECASE)
 _SAMPLE = re.compile(r"\b(markdown|code|list|emphasis)\b", re.IGNORECASE)
@@ -32,7 +32,7 @@ SAMPLE = (
 
 
 class Offline:
-    """Answers word by word, `delay` seconds apart, and within LONGEST."""
+    """Answers word by word, `delay` seconds apart, within LONGEST in all."""
 
     def __init__(self, delay: float) -> None:
         self._delay = delay
@@ -72,14 +72,14 @@ def _echo(prompt: Prompt) -> str:
 
 
 def _pieces(text: str) -> list[str]:
-    """The words of a text with their spaces; joined, they are the text."""
+    """The words of a text with their spaces; joined, they give the text."""
     return re.findall(r"\s*\S+|\s+$", text)
 
 
-REMEMBERED = 1000  # messages that are looked through
-SHOWN = 5  # messages that are quoted
-NAMED = 20  # members that are named
-RECALLED = 120  # characters of each
+REMEMBERED = 1000  # messages searched
+SHOWN = 5  # messages quoted
+NAMED = 20  # members named
+RECALLED = 120  # characters quoted of each message
 HOUR_MS = 3_600_000
 
 _WHO = re.compile(r"\bwho(?:'s|\s+is|\s+are)?\s+(?:all\s+)?(?:here|online|in\s+(?:this|the)\s+room|around)\b", re.I)
@@ -92,7 +92,7 @@ _RECAP = re.compile(r"\b(?:recap|summar\w+|catch\s+me\s+up|what\s+(?:did\s+i\s+m
 
 
 async def answer(question: str, scene: Scene) -> str | None:
-    """The answer to a question about the room, or None when it is no such question."""
+    """The answer to a question about the room; None for any other question."""
     if _WHO.search(question):
         return _who(scene)
     if about := _ABOUT.search(question):
@@ -104,7 +104,7 @@ async def answer(question: str, scene: Scene) -> str | None:
 
 
 def quotes(reply: str, username: str, text: str) -> bool:
-    """Whether an answer quotes that message of somebody."""
+    """Whether an answer quotes that message of that user."""
     start, end = f"- {username}, ", f": “{_short(text)}”"
     return any(line.startswith(start) and line.endswith(end) for line in reply.split("\n"))
 
@@ -120,7 +120,7 @@ def _who(scene: Scene) -> str:
 def _about(words: str, lines: Sequence[Line]) -> str:
     wanted = words.casefold()
     said = [line for line in lines if not line.from_bot and wanted and wanted in line.text.casefold()]
-    # Questions put to me are not what was said about it.
+    # Questions to the assistant are not statements about the topic.
     said = [line for line in said if not line.text.lstrip().casefold().startswith("@ai")]
     if not said:
         return f"I found nothing about “{words}” in the last {len(lines)} messages."

@@ -13,21 +13,21 @@ import httpx
 from chatrooms.ai.base import Line, Prompt, ProviderError, Scene, Turn, Usage, fitting
 from chatrooms.sse import Parser
 
-CONTEXT = 30  # messages of a room that the model is shown
+CONTEXT = 30  # messages of a room shown to the model
 CONNECT = 10.0  # seconds
 KEPT_ALIVE = 20  # idle connections
-OVERHEAD = 32  # times `max_bytes` that a body may have: each delta comes wrapped in JSON
+OVERHEAD = 32  # a body may have this many times `max_bytes`: each delta comes wrapped in JSON
 
-# The connection dropped under us; one that was kept alive may have been dead before we wrote.
+# The connection dropped; a kept-alive one may have been dead before we wrote.
 _DROPPED = (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError)
 
 
 class OpenAI:
-    """Asks the server at `base_url`, and no other: no redirect is followed, no proxy is used.
+    """Asks the server at `base_url` and no other: no redirect is followed, no proxy is used.
 
-    `key` may be empty, `model` is for prompts that name none. What a room's messages add to a prompt
-    stays within `max_prompt`; bodies beyond OVERHEAD times `max_bytes` are not read to their end
-    (bytes; 0: any).
+    `key` may be empty; `model` is the default for prompts that name none. A room's messages add at most
+    `max_prompt` to a prompt; a body beyond OVERHEAD times `max_bytes` is not read to its end
+    (in bytes; 0: no limit).
     """
 
     def __init__(self, base_url: str, model: str, key: str, max_prompt: int, max_bytes: int) -> None:
@@ -35,13 +35,13 @@ class OpenAI:
         self._model = model
         self._max_prompt = max_prompt
         self._most = max_bytes * OVERHEAD + (1 << 20) if max_bytes else 0
-        # The body is counted as it comes, so it must come as it is.
+        # The body is measured as it arrives, so it must arrive uncompressed.
         headers = {"Accept": "text/event-stream", "Accept-Encoding": "identity"}
         if key:
             headers["Authorization"] = f"Bearer {key}"
         self._http = httpx.AsyncClient(
             headers=headers,
-            timeout=httpx.Timeout(CONNECT, read=None, pool=None),  # the caller knows how long to wait
+            timeout=httpx.Timeout(CONNECT, read=None, pool=None),  # the caller sets the time limits
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=KEPT_ALIVE),
             follow_redirects=False,
             trust_env=False,
@@ -82,7 +82,7 @@ class OpenAI:
             yield deltas.usage
         if not deltas.begun:
             raise ProviderError("ai-failed", "The model server did not answer with a stream.")
-        if not deltas.finished and not framed:  # a close may be an end or a death: nobody said which
+        if not deltas.finished and not framed:  # without framing, a close may be the end or a crash
             raise ProviderError("ai-cut", "The model server stopped before the end of the reply.")
 
     @asynccontextmanager
@@ -131,7 +131,7 @@ def _scenery(scene: Scene | None) -> list[Turn]:
 
 
 async def _said(scene: Scene | None, most: int) -> Sequence[Turn]:
-    """The last that was said in the room, up to CONTEXT messages and `most` bytes (0: any)."""
+    """The room's last messages, up to CONTEXT of them and `most` bytes (0: no limit)."""
     turns = [_turn(line) for line in await scene.recall(CONTEXT)] if scene else []
     return fitting(turns, most)
 
@@ -140,17 +140,17 @@ def _turn(line: Line) -> Turn:
     return Turn("assistant", line.text) if line.from_bot else Turn("user", f"{line.username}: {line.text}")
 
 
-MAX_EVENT = 1 << 20  # bytes without the end of an event, after which it is no event stream
+MAX_EVENT = 1 << 20  # bytes without the end of an event, beyond which this is not an event stream
 
 _HIGH_AT_END = re.compile(r"[\ud800-\udbff]\Z")
 _LONE = re.compile(r"[\ud800-\udfff]")
 
 
 class Deltas:
-    """Takes the body piece by piece.
+    """Parses the body piece by piece.
 
-    `begun` is true when there was any event, `finished` when the server said that this was all;
-    `usage` is what it counted, if it did.
+    `begun` is true once there was any event, `finished` once the server said that this was all;
+    `usage` is the token count it reported, if any.
     """
 
     def __init__(self) -> None:
@@ -162,7 +162,7 @@ class Deltas:
         self._half = ""
 
     def feed(self, data: bytes) -> str:
-        """The text that became whole with these bytes. Raises ProviderError for what is no such stream."""
+        """The text that these bytes complete. Raises ProviderError for anything but such a stream."""
         events = self._parser.feed(data)
         self.begun = self.begun or bool(events)
         self._unread = 0 if events else self._unread + len(data)
@@ -171,7 +171,7 @@ class Deltas:
         return self._whole("".join([self._text(event.data) for event in events]))
 
     def rest(self) -> str:
-        """What is left when the stream has ended: half a character, which becomes U+FFFD."""
+        """What is left at the end of the stream: half a character, as U+FFFD."""
         half, self._half = self._half, ""
         return "\ufffd" if half else ""
 
@@ -205,7 +205,7 @@ class Deltas:
             self.usage = Usage(*[n if isinstance(n, int) and 0 <= n < 1 << 53 else 0 for n in counts])
 
     def _whole(self, text: str) -> str:
-        """The text with halves of characters joined; one that stays alone becomes U+FFFD."""
+        """The text with surrogate halves joined; a lone one becomes U+FFFD."""
         text, self._half = self._half + text, ""
         if text.isascii():
             return text

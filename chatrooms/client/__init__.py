@@ -5,8 +5,8 @@
         async for event in client.room("lobby", username="ann"):
             print(event.type, event.data)
 
-What is read goes on over dropped connections, restarts and expiring tokens without a gap or a repeat;
-what is sent is repeated under the same id until it is acknowledged. A refusal is `Refused`. It needs httpx:
+Reading survives dropped connections, restarts and expiring tokens without a gap or a repeat; sending
+retries under the same id until the server acknowledges. A refusal raises `Refused`. Needs httpx:
 `pip install 'chatrooms[client]'`.
 """
 

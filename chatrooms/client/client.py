@@ -20,15 +20,15 @@ CALL_TIMEOUT = 60.0  # seconds
 
 
 class Client:
-    """One user of one server; use it as an async context manager, which hangs up at its end.
+    """One user of one server; use it as an async context manager, which closes all connections on exit.
 
-    url            as `https://chat.example.org`
-    token          an access token; none for a guest, or before `sign_in`
+    url            for example `https://chat.example.org`
+    token          an access token; empty for a guest, or before `sign_in`
     refresh_token  renews the token before it ends
-    source         an async function that gives tokens, instead: of a back end that signs its own
-    username       the name shown, where the token leaves it open
-    patience       seconds for which a message is sent again and again; None: until it is acknowledged
-    tls            which authorities to trust, for https
+    source         instead of both: an async function that returns tokens, for a back end that signs its own
+    username       the name shown when the token names none
+    patience       seconds for which a message is retried; None: until it is acknowledged
+    tls            the certificate authorities to trust, for https
     """
 
     def __init__(
@@ -49,27 +49,27 @@ class Client:
         await self.close()
 
     async def close(self) -> None:
-        """Hangs up everywhere."""
+        """Closes all connections."""
         await self._http.close()
 
-    # Who one is
+    # Identity
 
     async def sign_in_as_guest(self, username: str) -> None:
         """Becomes a new guest. Raises Refused, OSError."""
         self._signed_in(await self._call("POST", "/api/auth/guest", {"username": username}, ""))
 
     async def sign_in(self, username: str, password: str) -> None:
-        """Becomes the user of an account, by its name or email. Raises Refused, OSError."""
+        """Signs in to an account by its name or email. Raises Refused, OSError."""
         self._signed_in(await self._call("POST", "/api/signin", {"username": username, "password": password}, ""))
 
     async def sign_out(self) -> None:
-        """Ends the sign-in, and all its streams."""
+        """Ends the sign-in and all of its streams."""
         await self.call("POST", "/api/auth/signout")
 
     # Calls
 
     async def call(self, method: str, path: str, body: object = None) -> Any:
-        """The decoded answer, None for one without a body; a token that is refused is renewed once.
+        """Returns the decoded response, None for an empty one; a refused token is renewed once.
 
         Raises Refused, OSError.
         """
@@ -82,9 +82,9 @@ class Client:
         return await self._call(method, path, body, self.credentials.token)
 
     async def send(self, room_id: str, text: str, client_message_id: str = "") -> dict[str, Any]:
-        """Says something, once however often it has to be sent; returns the message.
+        """Sends a message, which arrives once however often it is retried; returns the message.
 
-        Raises Refused, OSError when `patience` is at its end.
+        Raises Refused; OSError when `patience` has run out.
         """
         body = {"message": text, "clientMessageId": client_message_id or secrets.token_urlsafe(12)}
         if self.username:
@@ -98,9 +98,9 @@ class Client:
     def room(
         self, room_id: str, username: str = "", history: int = 0, position: str = "", client_id: str = ""
     ) -> AsyncIterator[Event]:
-        """The events of a room, without end, after a position or the last messages; reading it makes you present.
+        """The events of a room, without end, from a position or the last messages on; reading makes you present.
 
-        Ends when the server says that there is no way back (kicked, replaced). Raises Refused.
+        Ends when the server says that there is no coming back (kicked, replaced). Raises Refused.
         """
         client_id = client_id or secrets.token_urlsafe(9)
         query = {"roomId": room_id, "username": username or self.username, "clientId": client_id}
@@ -109,11 +109,11 @@ class Client:
     def events(
         self, path: str, query: Mapping[str, str] | None = None, position: str = "", ends: Sequence[str] = ()
     ) -> AsyncIterator[Event]:
-        """The events of any resource that streams them, until one of `ends` has come. Raises Refused."""
+        """The events of any resource that streams them, up to one of `ends`. Raises Refused."""
         return self._feed(path, query or {}, position, frozenset(ends))
 
     def personal(self, position: str = "") -> AsyncIterator[Event]:
-        """What is durable in all rooms one has joined, and one's notifications."""
+        """The durable events of all rooms the user has joined, and the user's notifications."""
         return self.events("/events", position=position)
 
     def notifications(self, user_id: str, session_id: str = "", position: str = "") -> AsyncIterator[Event]:
@@ -122,19 +122,19 @@ class Client:
         return self.events(f"/api/clients/{quote(user_id, safe='')}/sse", query, position)
 
     def task(self, task_id: str) -> AsyncIterator[Event]:
-        """The progress of a task: its present state, each change, and `complete` or `error` at the end."""
+        """The progress of a task: its current state, each change, and `complete` or `error` at the end."""
         path = f"/api/v1/sse/tasks/{quote(task_id, safe='')}/progress"
         return self.events(path, ends=("complete", "error"))
 
     def session(
         self, session_id: str = "", robot_id: str = "", position: str = "", history: int = 0
     ) -> AsyncIterator[Event]:
-        """The messages of a session, or of all that one may read; after a position, or the last ones first."""
+        """The messages of a session, or of all that the user may read: from a position, or the last ones on."""
         query = {"sessionId": session_id, "robotId": robot_id, "history": str(history) if history else ""}
         return self.events("/api/sse/messages", {name: value for name, value in query.items() if value}, position)
 
     def reply(self, message: str, **more: Any) -> Reply:
-        """An AI reply to be iterated: the pieces of its text. `more` are further fields of the call, as `roomId`."""
+        """An AI reply; iterate it for pieces of its text. `more` are further fields of the call, such as `roomId`."""
         return Reply(self._request, self.credentials, {"message": message, **more})
 
     def _feed(
@@ -149,7 +149,7 @@ class Client:
         return await self._request("GET", target, None, token, {"Last-Event-ID": position} if position else {})
 
     async def _extend(self, client_id: str) -> None:
-        """Keeps a client's streams open with the next token; where that fails, they are opened anew."""
+        """Extends a client's streams with the next token; if that fails, they are opened again."""
         try:
             if await self.credentials.renew(self.credentials.token):
                 await self._call("POST", "/api/auth/extend", {"clientId": client_id}, self.credentials.token)

@@ -1,7 +1,7 @@
-"""One HTTP request and its answer, over a connection of its own, whose body may have no end.
+"""One HTTP request and its response, over a connection of its own; the body may be endless.
 
-This is httpx's transport without what its client adds: no redirect is followed, no proxy or .netrc of the
-environment is used, no cookie is kept. The body is read no faster than it is consumed.
+This is httpx's transport without its client: it follows no redirect, ignores the environment's proxies
+and .netrc, and keeps no cookie. The body is read no faster than it is consumed.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ except ModuleNotFoundError:
     raise ModuleNotFoundError(missing, name="httpx") from None
 
 CONNECT_TIMEOUT = 10.0  # seconds
-ANSWER_TIMEOUT = 60.0  # until the head of an answer
+ANSWER_TIMEOUT = 60.0  # seconds until the head of a response
 FIRST_DELAY = 0.3  # seconds
 LONGEST_DELAY = 10.0
 CLOSED = "the client is closed"
 
 
 class Refused(Exception):
-    """The server said no: `status`, `code` and a sentence; `retry_after` in seconds, 0 when it named no time."""
+    """The server refused: `status`, `code` and a sentence; `retry_after` in seconds, 0 when it gave none."""
 
     def __init__(self, status: int, code: str, sentence: str, retry_after: float = 0.0) -> None:
         super().__init__(sentence)
@@ -39,12 +39,12 @@ class Refused(Exception):
 
     @property
     def transient(self) -> bool:
-        """Whether the same may succeed later: over a rate, full, draining, or a proxy without its server."""
+        """Whether a retry may succeed: over a rate limit, full, draining, or a proxy without its server."""
         return self.status in (429, 502, 503, 504)
 
 
 class Exchange:
-    """A request that was sent, and its answer: `status`, `headers` (their names in any case), `read()`."""
+    """A request that was sent, and its response: `status`, `headers` (names are case-insensitive), `read()`."""
 
     def __init__(self, response: httpx.Response) -> None:
         self.status = response.status_code
@@ -53,21 +53,21 @@ class Exchange:
         self._pieces = response.aiter_raw()
 
     async def read(self) -> bytes:
-        """The next piece of the body, b"" at its end. Raises OSError when the connection is cut before."""
+        """The next piece of the body, b"" at its end. Raises OSError if the connection is cut before that."""
         try:
             return await anext(self._pieces, b"")
         except httpx.TransportError as error:
             raise _os_error(error) from None
 
     async def body(self) -> bytes:
-        """All of it. Raises OSError."""
+        """The whole body. Raises OSError."""
         pieces = []
         while piece := await self.read():
             pieces.append(piece)
         return b"".join(pieces)
 
     async def refusal(self) -> Refused:
-        """What the answer says, also one that a proxy made. Raises OSError."""
+        """The refusal in the response, also when a proxy made it. Raises OSError."""
         try:
             problem = json.loads(await self.body())
             sentence, code = problem["error"], problem["code"]
@@ -77,12 +77,12 @@ class Exchange:
         return Refused(self.status, code, sentence, float(retry_after) if retry_after.isdigit() else 0.0)
 
     async def close(self) -> None:
-        """Hangs up. Harmless when that has happened."""
+        """Closes the connection; safe to call twice."""
         await self._response.aclose()
 
 
 class Http:
-    """One server, by its URL; `tls` holds the authorities to trust, for https (default: the system's)."""
+    """One server, by its URL; `tls` holds the authorities to trust for https (default: the system's)."""
 
     def __init__(self, url: str, tls: ssl.SSLContext | None = None) -> None:
         self._url = httpx.URL(url)
@@ -93,9 +93,9 @@ class Http:
         self._closed = False
 
     async def open(self, method: str, target: str, headers: Mapping[str, str], content: bytes | None) -> Exchange:
-        """Sends a request and waits for the head of its answer.
+        """Sends a request and waits for the head of its response.
 
-        Raises OSError; ValueError for what HTTP cannot say, RuntimeError when this is closed.
+        Raises OSError; ValueError for a target or header that HTTP forbids; RuntimeError after `close`.
         """
         if self._closed:
             raise RuntimeError(CLOSED)
@@ -118,28 +118,28 @@ class Http:
         return exchange
 
     async def close(self) -> None:
-        """Hangs up everywhere, for good."""
+        """Closes all connections for good."""
         self._closed = True
         await self._transport.aclose()
 
 
 def _check(target: str, headers: Mapping[str, str]) -> None:
-    """Refuses what HTTP does not allow (RFC 9112, 3.2; RFC 9110, 5.5); httpx would show it in its logs, tokens too."""
+    """Refuses what HTTP forbids (RFC 9112, 3.2; RFC 9110, 5.5); httpx would log it, tokens included."""
     whole = all(value.isprintable() and value == value.strip() for value in headers.values())
     if not whole or not target.isascii() or not target.isprintable() or " " in target:
         raise ValueError("the request holds characters that HTTP does not allow")
 
 
 def delay(failures: int, asked: float = 0.0) -> float:
-    """Seconds to wait after that many failures in a row: doubling, capped, with jitter.
+    """Seconds to wait after that many consecutive failures: doubling, capped, with jitter.
 
-    Never less than the server has asked for, by `retry:` or Retry-After.
+    Never less than the server asked for by `retry:` or Retry-After.
     """
     return max(asked, min(LONGEST_DELAY, FIRST_DELAY * 2.0 ** min(failures, 16)) * random.uniform(0.5, 1.0))
 
 
 def _os_error(error: httpx.TransportError) -> OSError:
-    """What went wrong below httpx: a refused connection, a certificate that nobody signed."""
+    """The cause below httpx: a refused connection, an untrusted certificate."""
     found = OSError(str(error) or "the connection was cut")
     cause = error.__cause__
     while cause is not None:
@@ -150,15 +150,15 @@ def _os_error(error: httpx.TransportError) -> OSError:
     return found
 
 
-EARLY = 30.0  # seconds before its end that a token is renewed, or a fifth of its life if that is less
+EARLY = 30.0  # a token is renewed this many seconds before it expires, or a fifth of its life if that is less
 
 Source = Callable[[], Awaitable[str]]
 
 
 class Credentials:
-    """Holds a token that is renewed before it ends, once for all that wait.
+    """Holds a token and renews it before it expires, once for all callers that wait.
 
-    The next one comes from `source`, or by `refresh` with the refresh token that came with the last.
+    The next one comes from `source`, or from `refresh` with the last refresh token.
     """
 
     def __init__(self, token: str, refresh_token: str, source: Source | None, refresh: Callable[[str], Any]) -> None:
@@ -175,18 +175,18 @@ class Credentials:
         return bool(self._source or self.refresh_token)
 
     def keep(self, tokens: dict[str, Any]) -> None:
-        """Takes the answer of a sign-in."""
+        """Stores the tokens of a sign-in's response."""
         self.refresh_token = tokens["refreshToken"]
         self._take(tokens["token"])
 
     async def fresh(self) -> str:
-        """A token that is good for a while, or "" for none. Raises Refused, OSError."""
+        """A token that stays valid for a while, or "" for none. Raises Refused, OSError."""
         if self.renewable and (not self.token or time.time() >= self._renew_at):
             await self._renew()
         return self.token
 
     async def renew(self, refused: str) -> bool:
-        """Gets another token than the one that was refused; False when there is none."""
+        """Replaces a refused token; False when there is no other."""
         if self.token == refused:
             if not self.renewable:
                 return False
@@ -194,7 +194,7 @@ class Credentials:
         return self.token != refused
 
     async def _renew(self) -> None:
-        """One at a time; whoever gives up waiting does not stop it for the others."""
+        """Runs one renewal at a time; cancelling one waiter does not cancel it for the others."""
         if self._renewing is None or self._renewing.done():
             self._renewing = asyncio.create_task(self._get_next())
         await asyncio.shield(self._renewing)
@@ -212,7 +212,7 @@ class Credentials:
 
 
 def expiry(token: str) -> float:
-    """When a JWT ends, in seconds since 1970; infinity when it does not say. Nothing is verified."""
+    """When a JWT expires, in seconds since 1970; infinity if it does not say. Nothing is verified."""
     try:
         payload = token.split(".")[1]
         return float(json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["exp"])

@@ -1,8 +1,8 @@
-"""What is read over as many connections as it takes: a feed, which may go on for ever, and an AI reply.
+"""Reading over as many connections as it takes: a feed, which may be endless, and an AI reply.
 
-The rules of a feed are those of a browser's client: go on after the last id; wait as long as the server asked
-for, and longer, with jitter, the more often it failed; take a silence of 2.5 heartbeats for a dead
-connection; renew the token before it ends, and once when it is refused.
+A feed follows the rules of the browser's client: resume after the last id; wait as long as the server asked,
+and longer with each failure, with jitter; take 2.5 heartbeats of silence for a dead connection; renew the
+token before it expires, and once when it is refused.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from typing import Any, NamedTuple
 from chatrooms.client.exchange import Credentials, Exchange, Refused, delay
 from chatrooms.sse import Parser, ServerEvent
 
-HEARTBEAT = 25.0  # seconds, until the server says otherwise
+HEARTBEAT = 25.0  # seconds, unless the server says otherwise
 SILENCE = 2.5  # heartbeats
-REPLY_SILENCE = 65.0  # seconds: the server beats more often, unless told otherwise
-REMEMBERED = 2000  # ids of events, so that none is given twice
+REPLY_SILENCE = 65.0  # seconds: the server's heartbeats come more often by default
+REMEMBERED = 2000  # event ids, so that no event is yielded twice
 BEATS = frozenset({"heartbeat", "ping"})
 DONE = "[DONE]"
 
@@ -27,9 +27,9 @@ Request = Callable[[str, str, object, str], Awaitable[Exchange]]
 
 
 class Event(NamedTuple):
-    """What came: its name, its decoded data, and the position to go on after it ("" before any).
+    """An event: its name, its decoded data, and the position to resume from ("" before any).
 
-    Events without a name, as those of sessions, go by the `type` in their data.
+    Events without a name, such as those of sessions, are named by the `type` in their data.
     """
 
     type: str
@@ -38,9 +38,9 @@ class Event(NamedTuple):
 
 
 class Feed:
-    """Reads one resource. `open` makes a connection with a token from a position.
+    """Reads one resource. `open` connects with a token, from a position.
 
-    `ends` are the events after which nothing follows; `on_expiring` is asked to keep the stream open.
+    `ends` names the events that end the feed; `on_expiring` is called to keep the stream open.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Feed:
         self._extending: asyncio.Task[None] | None = None
 
     async def events(self) -> AsyncIterator[Event]:
-        """All events but heartbeats. Raises Refused when the server says no for good."""
+        """Yields all events but heartbeats. Raises Refused when the server refuses for good."""
         refused_token = ""
         while not self._ended:
             token, wait = "", self._retry
@@ -84,12 +84,12 @@ class Feed:
                 wait = self._retry
             except Refused as refused:
                 if refused.status == 401 and token != refused_token and await self._credentials.renew(token):
-                    refused_token = self._credentials.token  # should that be refused too, it is for good
+                    refused_token = self._credentials.token  # if this one is refused too, give up
                     continue
                 if not refused.transient:
                     raise
                 wait = max(self._retry, refused.retry_after)
-            except OSError:  # among them TimeoutError: silence
+            except OSError:  # including TimeoutError, after too long a silence
                 pass
             if not self._ended:
                 await asyncio.sleep(delay(self._failures, wait))
@@ -119,13 +119,13 @@ class Feed:
             self._retry = self._parser.retry / 1000
 
     def _take(self, told: ServerEvent) -> Event | None:
-        """What is to be given to the user, if anything."""
+        """The event to yield, if any."""
         data = _decoded(told.data)
         type = told.type
         if type == "message" and isinstance(data, dict) and isinstance(data.get("type"), str):
             type = data["type"]
         id, shown, self._shown = told.last_event_id, self._shown, told.last_event_id
-        if id not in ("", shown):  # an event without an id shows the last one's
+        if id not in ("", shown):  # an event without an id carries the last one's
             if type not in ("system", "closing") and self._is_repeat(id):
                 return None
             self.position = id
@@ -141,7 +141,7 @@ class Feed:
         return False
 
     def _heed(self, type: str, data: Any) -> None:
-        """Does what an event asks of the client."""
+        """Follows the instructions in an event."""
         fields = data if isinstance(data, dict) else {}
         if isinstance(fields.get("heartbeat"), int | float):
             self._heartbeat = fields["heartbeat"]
@@ -152,7 +152,7 @@ class Feed:
 
 
 class ReplyFailed(Exception):
-    """The reply broke off: `code` says why; what came before it stands."""
+    """The reply broke off: `code` says why; the pieces before it are valid."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -160,13 +160,13 @@ class ReplyFailed(Exception):
 
 
 class Reply:
-    """A reply that was asked for by iterating it: `async for text in reply`. Iterate it once.
+    """An AI reply, requested by iterating it: `async for text in reply`. Iterate it once.
 
-    id     its id, from the moment at which the server has taken the question; "" before
+    id     its id, once the server has accepted the question; "" before
     state  `streaming`, `complete`, `stopped` or `error`
 
-    A dropped connection is made again and goes on after the last piece; only the question itself is
-    not asked again, for it may have been heard: that raises OSError.
+    After a dropped connection it resumes behind the last piece. Only the question itself is not
+    retried, for the server may have received it: that raises OSError.
     """
 
     def __init__(self, request: Request, credentials: Credentials, question: dict[str, Any]) -> None:
@@ -203,11 +203,11 @@ class Reply:
                 failures += 1
 
     async def text(self) -> str:
-        """All of it, when it is there. Raises ReplyFailed, Refused, OSError."""
+        """The whole text, once it is complete. Raises ReplyFailed, Refused, OSError."""
         return "".join([piece async for piece in self])
 
     async def stop(self) -> None:
-        """Ends it, on the server too. What there is of it is kept."""
+        """Ends it, on the server too. Its text so far is kept."""
         if self.id:
             exchange = await self._asked("DELETE", f"/api/chat/stream/{self.id}", None)
             await exchange.close()
@@ -231,7 +231,7 @@ class Reply:
         return await self._asked("GET", f"/api/chat/stream/{self.id}{after}", None)
 
     async def _asked(self, method: str, target: str, body: object) -> Exchange:
-        """The answer, with a renewed token where the first one was refused: then nothing has begun."""
+        """The response; if the token is refused it is renewed once, which is safe as nothing has begun."""
         token = await self._credentials.fresh()
         exchange = await self._request(method, target, body, token)
         try:
@@ -244,7 +244,7 @@ class Reply:
         return await self._request(method, target, body, self._credentials.token)
 
     def _take(self, data: str) -> str:
-        """The text that an event brings, if it is the next piece."""
+        """The text in an event, if it is the next piece."""
         if data == DONE:
             self.state = "complete" if self.state == "streaming" else self.state
             return ""

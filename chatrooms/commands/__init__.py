@@ -1,1 +1,1 @@
-"""The commands of `python -m chatrooms`, one file a noun."""
+"""The commands of `python -m chatrooms`, one file per noun."""

@@ -1,7 +1,7 @@
-"""`user`, `token`, `backup`, `restore`, `retention`: what operators do beside the server.
+"""`user`, `token`, `backup`, `restore`, `retention`: what operators do alongside the server.
 
-`user` writes to the database, while the server runs or not; a running one sees that within a second and
-ends the streams of users that lost the right to them.
+`user` writes to the database whether or not the server runs; a running one notices within a second and
+ends the streams of users who lost the right to them.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from chatrooms.users.signins import end_families
 from chatrooms.users.store import Account, AccountQueries
 from chatrooms.users.tokens import ROLES, Tokens
 
-_UNUSED = {"CHATROOMS_SECRET": "no token is signed here"}  # or a shared database would ask for it
+_UNUSED = {"CHATROOMS_SECRET": "no token is signed here"}  # otherwise a shared database would require it
 
 
 def user(argv: Sequence[str]) -> int:
@@ -54,7 +54,7 @@ def user(argv: Sequence[str]) -> int:
 
 
 def token(argv: Sequence[str]) -> int:
-    """`token USER_ID`: prints a token that the server takes; what it would not take ends with status 2."""
+    """`token USER_ID`: prints a token that the server accepts; an argument it would refuse exits with 2."""
     parser = ArgumentParser(prog="chatrooms token", description="Print a token signed with the server's secret.")
     parser.add_argument("user_id", metavar="USER_ID", type=_as(names.user_id), help="the user's id")
     parser.add_argument("--username", type=_as(names.username), help="the only name the user may use; default: any")
@@ -104,7 +104,7 @@ async def _change(database: Database, args: Namespace, settings: Options) -> str
             await store.set_role(tx, account.user_id, args.role)
         else:
             await store.set_state(tx, account.user_id, "active" if args.action == "enable" else "disabled")
-        # Whatever it was, tokens that were given out before must not outlive it.
+        # Whatever the change, tokens issued before must not outlive it.
         await end_families(tx, account.user_id, int(time.time() + settings.token_ttl) + 1)
     if database.shared:
         await _tell(database)
@@ -112,7 +112,7 @@ async def _change(database: Database, args: Namespace, settings: Options) -> str
 
 
 async def _tell(database: Database) -> None:
-    """Lets the nodes know, each by the log; an SQLite file is watched by its one server."""
+    """Notifies the nodes through the log; an SQLite file is watched by its one server."""
     log = Log(database, lambda events: None)
     await log.open()
     await log.append([changed()])
@@ -137,7 +137,7 @@ async def _hashed(password: str) -> str:
 
 
 def _password() -> str:
-    """The password, from the terminal without an echo, else the first line of standard input."""
+    """The password: from the terminal without echo, else the first line of standard input."""
     if sys.stdin.isatty():
         return getpass.getpass("Password: ")
     return sys.stdin.readline().rstrip("\n")
@@ -165,7 +165,7 @@ def _parser() -> ArgumentParser:
 
 
 def _as(check: Callable[[str], str]) -> Callable[[str], str]:
-    """What a check of names makes of an argument."""
+    """An argument type for argparse from a check of names."""
 
     def argument(value: str) -> str:
         try:
@@ -177,7 +177,7 @@ def _as(check: Callable[[str], str]) -> Callable[[str], str]:
 
 
 def backup(argv: Sequence[str]) -> int:
-    """`backup FILE`: the server may run meanwhile."""
+    """`backup FILE`: works while the server runs."""
     parser = _data_parser("backup", "Copy the database to a new file; the server may be running.")
     parser.add_argument("file", type=Path)
     args = parser.parse_args(argv)
@@ -199,7 +199,7 @@ def restore(argv: Sequence[str]) -> int:
 
 
 def retention(argv: Sequence[str]) -> int:
-    """`retention`: removes what is old once; a running server does so by itself every hour."""
+    """`retention`: removes old data once; a running server does so every hour."""
     parser = options.parser("chatrooms retention", "Remove everything older than --retention days, once.")
     settings = options.Options(options.overrides(parser.parse_args(argv)), os.environ)
     if not settings.retention:
@@ -221,7 +221,7 @@ class _Store(NamedTuple):
 
 
 async def _forget(database: Database, settings: options.Options) -> Outcome:
-    """The same as a server does. Others that run on the database hear of it over the log."""
+    """Removes what a server would. Servers running on the database learn of it from the log."""
     await database.open()
     try:
         log = Log(database, lambda events: None)

@@ -1,4 +1,4 @@
-"""What commands that talk to a server share: its address, the caller's name and token, how a refusal is shown."""
+"""Shared by commands that talk to a server: its address, the caller's name and token, how refusals are shown."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def add_options(parser: ArgumentParser) -> None:
 
 
 def own_name() -> str:
-    """The login name; one that is reserved, as root's is, with the name of this machine."""
+    """The login name; a reserved one, such as root, has this machine's name appended."""
     try:
         name = getpass.getuser()
-    except (KeyError, OSError):  # a container without such a user
+    except (KeyError, OSError):  # a container without an entry for this user
         name = "somebody"
     shown = f"{name} at {socket.gethostname()}" if is_reserved(name) else name
     return shown[: names.MAX_USERNAME]
@@ -47,7 +47,7 @@ def own_name() -> str:
 
 @asynccontextmanager
 async def connected(args: Namespace, patience: float | None = None) -> AsyncIterator[Client]:
-    """A client with the token that was given, else a new guest; `patience` as Client has it.
+    """A client with the given token, else a new guest; `patience` as in Client.
 
     Raises Refused, OSError.
     """
@@ -58,7 +58,7 @@ async def connected(args: Namespace, patience: float | None = None) -> AsyncIter
 
 
 def run(job: Coroutine[Any, Any, int | None]) -> int:
-    """Runs a command; returns its exit status, 1 with one line when the server refuses or is away."""
+    """Runs a command; returns its exit status: 1, after one line, when the server refuses or is unreachable."""
     try:
         return asyncio.run(job) or 0
     except (Refused, OSError) as problem:
@@ -67,11 +67,11 @@ def run(job: Coroutine[Any, Any, int | None]) -> int:
 
 
 def lines_of(text: str) -> Iterator[str]:
-    """What is to be said: the text, or for - the lines of standard input; nothing that is blank."""
+    """What to send: the text, or for `-` the lines of standard input; blank lines are skipped."""
     lines = (line.rstrip("\n") for line in sys.stdin) if text == "-" else iter([text])
     return (line for line in lines if line.strip())
 
 
 def harmless(text: str) -> str:
-    """A text for a terminal; control characters of others, line ends aside, must not reach it."""
+    """A text made safe for a terminal: control characters other than line ends become U+FFFD."""
     return "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in text)

@@ -16,9 +16,9 @@ from chatrooms.client import Client, Refused
 from chatrooms.commands.connect import connected
 
 REPORT_INTERVAL = 0.25  # seconds between two reports of progress
-TRIES = 6  # to report the end
-RETRY = 1.0  # seconds between them
-NOT_FOUND = 127  # the exit status of a shell for a command that is not there
+TRIES = 6  # attempts to report the end
+RETRY = 1.0  # seconds between attempts
+NOT_FOUND = 127  # a shell's exit status for a missing command
 
 
 async def run_program(args: Namespace) -> int:
@@ -35,7 +35,7 @@ async def run_program(args: Namespace) -> int:
 
 
 class _Program:
-    """One run: cancelling the task ends the program, and interrupting the command ends both."""
+    """One run: cancelling the task ends the program; interrupting the command ends both."""
 
     def __init__(self, client: Client, task_id: str) -> None:
         self._client = client
@@ -57,7 +57,7 @@ class _Program:
         beside = [asyncio.create_task(self._report()), asyncio.create_task(self._heed(process))]
         try:
             status = await self._pass_through(process)
-        except asyncio.CancelledError:  # Ctrl-C, which the program has got, too
+        except asyncio.CancelledError:  # Ctrl-C, which the program has received, too
             _end(process)
             await self._finish({"state": "cancelled", "error": "It was interrupted."})
             raise
@@ -65,7 +65,7 @@ class _Program:
             for task in beside:
                 task.cancel()
         await self._finish(_ending(command[0], status))
-        return status if status >= 0 else 128 - status  # as a shell has it
+        return status if status >= 0 else 128 - status  # as in a shell
 
     async def _pass_through(self, process: asyncio.subprocess.Process) -> int:
         assert process.stdout is not None and process.stderr is not None
@@ -83,7 +83,7 @@ class _Program:
                 self._further.set()
 
     async def _report(self) -> None:
-        """Tells the server how far it is; a server that is away is told the next time."""
+        """Reports progress to the server; if the server is unreachable, the next report does."""
         await self._tell({"state": "running"})
         while True:
             await self._further.wait()
@@ -92,18 +92,18 @@ class _Program:
             await asyncio.sleep(REPORT_INTERVAL)
 
     async def _heed(self, process: asyncio.subprocess.Process) -> None:
-        """Ends the program when the task is ended by somebody else."""
+        """Ends the program when somebody else ends the task."""
         async for event in self._client.task(self._task_id):
             if event.type == "error":
                 print("chatrooms: the task was ended", file=sys.stderr, flush=True)
                 _end(process)
 
     async def _tell(self, change: dict[str, Any]) -> bool:
-        """Whether the server knows, or need not."""
+        """Sends a change; returns whether the server has it, or need not."""
         try:
             await self._client.call("PATCH", self._path, change)
         except Refused as refused:
-            return not refused.transient  # 409: it has ended
+            return not refused.transient  # 409: the task has ended
         except OSError:
             return False
         return True
@@ -128,7 +128,7 @@ def _end(process: asyncio.subprocess.Process) -> None:
         process.terminate()
 
 
-MAX_LINE = 4096  # characters of a line that are kept until its end comes
+MAX_LINE = 4096  # characters kept of an unfinished line
 BAR = 30  # characters
 
 _SAID = re.compile(r"^\s*PROGRESS:?\s+(\d{1,3}(?:\.\d+)?)\b", re.IGNORECASE | re.ASCII)
@@ -137,14 +137,14 @@ _LINE_END = re.compile(r"[\r\n]")
 
 
 class Meter:
-    """Reads the output of a program in any pieces; `percent` is the furthest that it has said."""
+    """Reads a program's output in pieces of any size; `percent` is the highest seen so far."""
 
     def __init__(self) -> None:
         self.percent = 0.0
         self._rest = ""
 
     def feed(self, text: str) -> bool:
-        """Takes more of the output; says whether it went further. A bar that is drawn anew ends its lines by \\r."""
+        """Takes more output; returns whether `percent` rose. A bar that redraws itself ends its lines with \\r."""
         before = self.percent
         *lines, rest = _LINE_END.split(self._rest + text)
         self._rest = rest[-MAX_LINE:]
@@ -154,7 +154,7 @@ class Meter:
 
 
 def percent_in(line: str) -> float:
-    """What a line says of progress, 0 to 100; 0 when it says nothing. Of several percentages the last counts."""
+    """The progress in a line, 0 to 100; 0 if there is none. Of several percentages the last counts."""
     said = _SAID.match(line)
     found = [said[1]] if said else _PERCENT.findall(line)
     numbers = [float(number) for number in found if float(number) <= 100]

@@ -24,9 +24,9 @@ from chatrooms.server import Server
 
 BACKLOG = 4096  # the default of 128 drops connections in a storm
 ADDRESSES = {"localhost": ("127.0.0.1", "::1")}
-PATIENCE = 30.0  # seconds in which a database or bus elsewhere must answer when the server starts
-RETRY = 1.0  # seconds between two tries
-SPARE = 500  # file descriptors beyond those of the streams: calls, files, the database
+PATIENCE = 30.0  # seconds within which a remote database or bus must answer at startup
+RETRY = 1.0  # seconds between two attempts
+SPARE = 500  # file descriptors in addition to those of streams: calls, files, the database
 PASSING = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, socket.EAI_AGAIN)  # an interface or DNS may come up later
 
 log = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ async def _serve(settings: options.Options) -> None:
         http = Front(application(server), settings.write_timeout, _tls(settings))
         sockets = _listen(settings)
         await _start(server)
-        gc.freeze()  # or each full collection looks at all modules again, with the event loop held
+        gc.freeze()  # otherwise each full collection scans all modules again while blocking the event loop
         http.add_sockets(sockets)
         port = sockets[0].getsockname()[1]
         scheme = "https" if settings.ssl_cert else "http"
@@ -64,7 +64,7 @@ async def _serve(settings: options.Options) -> None:
 
 
 async def _start(server: Server) -> None:
-    """Starts as soon as database and bus answer. Raises ConfigError; StartFailure when they do not in PATIENCE."""
+    """Starts once database and bus answer. Raises ConfigError; StartFailure if they do not within PATIENCE."""
     loop = asyncio.get_running_loop()
     elsewhere = server.options.database_url or server.options.bus_url
     deadline = loop.time() + (PATIENCE if elsewhere else 0.0)
@@ -80,7 +80,7 @@ async def _start(server: Server) -> None:
 
 
 def _listen(settings: options.Options) -> list[socket.socket]:
-    """Sockets for each address, all on one port. Raises ConfigError; StartFailure for one that is taken."""
+    """Sockets for each address, all on one port. Raises ConfigError; StartFailure if the port is taken."""
     sockets: list[socket.socket] = []
     port = settings.port
     for address in ADDRESSES.get(settings.address, (settings.address,)):
@@ -114,7 +114,7 @@ async def _signalled() -> None:
 
 
 def _allow_descriptors(max_streams: int) -> None:
-    """Raises this process's limit, as far as it may, to what that many streams need (0: no bound), one each."""
+    """Raises the limit of file descriptors, as far as allowed, for that many streams (0: no bound), one each."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = max_streams + SPARE if max_streams else hard
     if soft != resource.RLIM_INFINITY and soft < wanted:

@@ -12,11 +12,11 @@ from chatrooms.client import Client, Event
 from chatrooms.commands.connect import add_options, connected, harmless, lines_of, parser, run
 from chatrooms.errors import ConfigError
 
-PATIENCE = 30.0  # seconds for which a message is sent again
+PATIENCE = 30.0  # seconds for which a message is retried
 
 
 def tail(argv: Sequence[str]) -> int:
-    """`tail ROOM`: shows a room as it goes, until interrupted."""
+    """`tail ROOM`: shows a room live, until interrupted."""
     options = parser("tail", "Follow a room until Ctrl-C.")
     options.add_argument("room")
     options.add_argument("--history", type=int, default=20, metavar="N", help="earlier messages to show (default 20)")
@@ -25,7 +25,7 @@ def tail(argv: Sequence[str]) -> int:
 
 
 def send(argv: Sequence[str]) -> int:
-    """`send ROOM TEXT`: says something; with - as text, each line of standard input."""
+    """`send ROOM TEXT`: sends a message; with - as text, one for each line of standard input."""
     options = parser("send", "Post a message to a room; with - as TEXT, each line of standard input.")
     options.add_argument("room")
     options.add_argument("text")
@@ -33,7 +33,7 @@ def send(argv: Sequence[str]) -> int:
 
 
 def notify(argv: Sequence[str]) -> int:
-    """`notify USER TYPE JSON`: prints the notification's id. Raises ConfigError without a token or for bad JSON."""
+    """`notify USER TYPE JSON`: prints the notification's id. Raises ConfigError for bad JSON or a missing token."""
     options = ArgumentParser(prog="chatrooms notify", description="Send a notification to a user.")
     options.add_argument("user", help="the user's id")
     options.add_argument("type", help="the name of the event, for example task_updated")
@@ -116,7 +116,7 @@ async def _notify(args: Namespace, body: object) -> None:
 
 
 def _room_line(event: Event) -> str:
-    """An event of a room for a person; "" for one that is not shown."""
+    """A room's event as a line to read; "" for one that is not shown."""
     data = event.data
     name = f"{data.get('username')}{' (guest)' if data.get('guest') else ''}"
     if event.type == "room-message":

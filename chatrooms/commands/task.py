@@ -13,7 +13,7 @@ from chatrooms.commands.connect import add_options, connected, harmless, run
 from chatrooms.commands.program import bar, run_program
 from chatrooms.tasks.task import COMPLETED, STATES
 
-CLEAR = "\r\x1b[K"  # to the left end of the line, and erase it
+CLEAR = "\r\x1b[K"  # go to the start of the line and erase it
 
 
 def main(argv: Sequence[str]) -> int:
@@ -59,7 +59,7 @@ async def _update(args: Namespace) -> None:
 
 
 async def _watch(args: Namespace) -> int:
-    """A bar that moves in a terminal, else a line for each change."""
+    """Draws a moving bar in a terminal, else prints a line for each change."""
     moving = sys.stdout.isatty()
     task: dict[str, Any] = {}
     async with connected(args) as client:
@@ -76,7 +76,7 @@ async def _watch(args: Namespace) -> int:
 
 
 def _line(task: dict[str, Any]) -> str:
-    """A task in one line."""
+    """A task as one line."""
     parts = [bar(task["progress"]), harmless(task["title"]), task["state"]]
     if task["state"] == "running" and task["estimated_time"]:
         parts.append(f"{task['estimated_time']:.0f} s left")

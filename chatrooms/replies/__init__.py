@@ -1,1 +1,1 @@
-"""AI replies: jobs that outlive their connection."""
+"""AI replies: jobs that outlive the connection that asked for them."""

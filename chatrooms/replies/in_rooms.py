@@ -1,7 +1,7 @@
-"""AI replies in rooms: asked by `@ai`, told to everybody as they are written, on every node.
+"""AI replies in rooms: asked for with `@ai`, streamed to everybody as they are written, on every node.
 
-The bus may lose a chunk, and a reader may come in the middle: so the text so far of what other nodes write is kept,
-and they are asked for it again when a chunk does not follow the one before.
+The bus may lose a chunk, and a reader may arrive mid-reply. So each node keeps the text so far of replies that
+other nodes write, and asks for it again when a chunk does not follow the one before.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ from chatrooms.rooms.messages import Messages
 from chatrooms.rooms.rooms import Rooms, topic_of
 from chatrooms.streams.hub import Hub
 
-INTERVAL = 1 / 23  # seconds between two chunks of a reply: with the last one at most 25 in a second
-PAGE = 200  # messages that are read at once
-NAMED = 100  # members that a provider is told of
-MOST = 1000  # replies whose text is kept
-SILENCE = 15.0  # seconds after which a reply is forgotten: the lease of a dead node; one that paused is asked for
-ASK_AGAIN = 1.0  # seconds until a room is asked for again
+INTERVAL = 1 / 23  # seconds between two chunks of a reply: at most 25 in a second, the last one included
+PAGE = 200  # messages read at once
+NAMED = 100  # members named to a provider
+MOST = 1000  # replies of other nodes whose text is kept
+SILENCE = 15.0  # seconds until a silent reply is forgotten (a dead node's lease); if it only paused, it is asked for
+ASK_AGAIN = 1.0  # seconds between two requests for the same room
 
 _MENTION = re.compile(r"\A\s*@ai(?![\w-])[:,]?\s*", re.IGNORECASE)
 
 
 class RunningReplies:
-    """What rooms have been told of the replies that are being written, on this node and on others.
+    """What rooms have been sent of the replies being written, on this node and on others.
 
-    `told` is how many pieces of each reply of this node its room has: newcomers get those at once.
+    `told` counts the pieces of each reply of this node that its room has: newcomers get those at once.
     """
 
     def __init__(self, hub: Hub, nodes: Nodes) -> None:
@@ -54,16 +54,16 @@ class RunningReplies:
         self._elsewhere = RemoteReplies(hub, nodes.ask)
 
     def state_of(self, room_id: str) -> bytes:
-        """A chunk with `reset` for each running reply of a room, on whatever node: the text so far."""
+        """A chunk with `reset` for each running reply of a room, on any node: the text so far."""
         return b"".join([frame_of(chunk) for chunk in (*self._resets(room_id), *self._elsewhere.resets(room_id))])
 
     def greet(self, room_id: str, node: str) -> None:
-        """Gives the text so far to a node that has just got readers of a room, or missed some of it."""
+        """Sends the text so far to a node that just got readers of a room, or missed a chunk."""
         for chunk in self._resets(room_id):
             self._nodes.send([node], topic_of(room_id), frame_of(chunk))
 
     def on_frame(self, topic: str, frame: bytes) -> None:
-        """Takes an ephemeral frame of another node to the readers here, unless some before it was lost."""
+        """Passes another node's ephemeral frame on to the readers here, unless a frame before it was lost."""
         if self._elsewhere.follows(frame):
             self._hub.send_ephemeral(topic, frame)
 
@@ -72,7 +72,7 @@ class RunningReplies:
 
 
 class RoomReplies:
-    """Starts replies in rooms, and tells the rooms of them."""
+    """Starts replies in rooms and streams them to the rooms."""
 
     def __init__(
         self, replies: Replies, running: RunningReplies, rooms: Rooms, messages: Messages, log: Log, quotas: Quotas
@@ -86,10 +86,10 @@ class RoomReplies:
         self._tellers: set[asyncio.Task[None]] = set()
 
     async def consider(self, who: Identity, name: str, room_id: str, posted: Sequence[bytes]) -> None:
-        """Answers those new messages that are for the assistant; each is a `room-message` as JSON.
+        """Answers the new messages that mention the assistant; each is a `room-message` as JSON.
 
-        One that is over a limit, and those after it, go unanswered, and the room is told why: the
-        messages themselves stand.
+        A message over a limit goes unanswered, as do those after it, and the room is told why. The
+        messages themselves stay.
         """
         asked = [msgspec.json.decode(data, type=_Posted) for data in posted if b"@" in data]
         try:
@@ -104,14 +104,14 @@ class RoomReplies:
             self._announce(refused)
 
     async def ask(self, who: Identity, name: str, room_id: str, prompt: Prompt, conversation_id: str | None) -> Reply:
-        """Begins a reply in a room that no message of it asked for."""
+        """Starts a reply in a room without a message that asks for it."""
         scene = self._scene(room_id, name, None)
         return await self._replies.start(
             who, name, prompt._replace(scene=scene), conversation_id, room_id, watcher=self
         )
 
     async def again(self, who: Identity, name: str, reply: Reply) -> Reply:
-        """A new reply to what an ended one answered, in its room.
+        """Answers the question of an ended reply once more, in its room.
 
         Raises NotFound when the question has been deleted, Conflict while the reply is being written.
         """
@@ -152,30 +152,30 @@ class RoomReplies:
         return lines
 
     async def close(self) -> None:
-        """Tells no more."""
+        """Stops streaming to rooms."""
         tellers = list(self._tellers)
         for task in tellers:
             task.cancel()
         await asyncio.gather(*tellers, return_exceptions=True)
 
-    # Telling
+    # Streaming to the room
 
     def on_start(self, reply: Reply) -> None:
-        """Begins to tell the room of a reply."""
+        """Begins to stream a reply to its room."""
         self._told[reply] = 0
         task = asyncio.create_task(self._tell(reply))
         self._tellers.add(task)
         task.add_done_callback(self._tellers.discard)
 
     def on_end(self, reply: Reply, ending: Ending) -> None:
-        """The last chunk: what the room was not told yet, and how it ended. Its index is one more."""
+        """Sends the last chunk: what the room does not have yet, and how it ended. Its index is one more."""
         told = self._told.pop(reply)
         chunk = _chunk(reply, told, len(reply.pieces), len(reply.pieces))
         chunk.is_final, chunk.state, chunk.by = True, ending.state, ending.by or UNSET
         self._announce(chunk)
 
     async def _tell(self, reply: Reply) -> None:
-        """Tells the room of a reply while it is written: what came since the last chunk, in one."""
+        """Streams a reply to its room while it is written: each chunk holds what came since the last one."""
         changed, position = asyncio.Event(), 0
         reply.enter(changed.set)
         try:
@@ -205,7 +205,7 @@ class _Posted(RoomMessage, rename="camel", kw_only=True):
 
 
 def _chunk(reply: Reply, start: int, end: int, index: int) -> Chunk:
-    """The pieces from `start` to before `end`; `index` is that of the last one."""
+    """The pieces from `start` up to but not including `end`; `index` is that of the last one."""
     chunk = Chunk(reply.id, reply.row.room_id or "", "".join(reply.pieces[start:end]), index, start)
     if reply.position:
         chunk.state, chunk.position = "queued", reply.position
@@ -213,14 +213,14 @@ def _chunk(reply: Reply, start: int, end: int, index: int) -> Chunk:
 
 
 def _reset(reply: Reply, told: int) -> Chunk:
-    """All that a room was told, for who was not there."""
+    """All that a room was sent so far, for readers that missed it."""
     chunk = _chunk(reply, 0, told, told - 1)
     chunk.reset = True
     return chunk
 
 
 class RemoteReply:
-    """The text so far of one reply, its last chunk, and when that came."""
+    """The text so far of another node's reply, its last chunk, and when that arrived."""
 
     __slots__ = ("at", "last", "parts")
 
@@ -230,13 +230,13 @@ class RemoteReply:
         self.last = Chunk("", "", "", -1, 0)
 
     def reset(self) -> Chunk:
-        """A chunk with all of it."""
+        """One chunk with all of the text."""
         self.parts = ["".join(self.parts)]
         return msgspec.structs.replace(self.last, chunk=self.parts[0], start=0, reset=True)
 
 
 class RemoteReplies:
-    """Keeps what was heard. `ask` asks the other nodes to say again what is going on in a room."""
+    """Keeps the text of other nodes' replies. `ask` makes them send again what is being written in a room."""
 
     def __init__(self, hub: Hub, ask: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
         self._hub = hub
@@ -246,7 +246,7 @@ class RemoteReplies:
         self._asked: OrderedDict[str, float] = OrderedDict()
 
     def follows(self, frame: bytes) -> bool:
-        """Takes a frame of another node; false for a chunk that would leave a gap: all of it is asked for."""
+        """Takes a frame of another node; false for a chunk that would leave a gap: the whole text is asked for."""
         chunk = chunk_of(frame)
         if chunk is None:
             return True
@@ -269,12 +269,12 @@ class RemoteReplies:
         return True
 
     def resets(self, room_id: str) -> list[Chunk]:
-        """A chunk with all that was heard, for each running reply of a room."""
+        """A chunk with the text so far, for each running reply of a room."""
         self._forget_old()
         return [heard.reset() for heard in self._of(room_id)]
 
     def _see(self, event: Event) -> None:
-        """A reply whose message is in the room is not being written any more, whatever was heard of it."""
+        """Forgets a reply once its message is in the room: it is complete, whatever chunks arrived."""
         if event.type == "room-message" and b'"isFromBot":true' in event.data:
             self._forget(msgspec.json.decode(event.data, type=RoomMessage).message_id or "")
 

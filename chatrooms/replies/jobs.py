@@ -1,4 +1,4 @@
-"""AI replies as jobs: one generation, any number of readers; a closed connection stops nothing."""
+"""AI replies as jobs: one generation, any number of readers; closing a connection stops nothing."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from chatrooms.replies.queue import ReplyQueue
 from chatrooms.replies.reply import COMPLETE, CUT_SHORT, ERROR, STOPPED, STREAMING, Ending, Reply, StoredReply
 from chatrooms.replies.store import STOP, ReplyFollower, ReplyStore, Stop
 
-SAVE_INTERVAL = 0.25  # seconds between two writes of what replies have grown by
-FINISH_RETRY = 1.0  # seconds until the end of a reply is written again, when the database is away
-CLOSING_TIME = 5.0  # seconds that the last writes may take when the server stops
-NOBODY = "server"  # who stopped a reply that nobody read
+SAVE_INTERVAL = 0.25  # seconds between two writes of new pieces
+FINISH_RETRY = 1.0  # seconds between attempts to write the end of a reply while the database is away
+CLOSING_TIME = 5.0  # seconds for the last writes when the server stops
+NOBODY = "server"  # the `by` of a reply that was stopped because nobody read it
 
 _ID = re.compile(r"[\w-]{1,64}\Z", re.ASCII)
 
@@ -35,27 +35,27 @@ log = logging.getLogger(__name__)
 
 
 class Ask(msgspec.Struct):
-    """What is kept of a prompt, so that it can be asked again."""
+    """The part of a prompt that is stored, so that it can be asked again."""
 
     message: str
     history: list[Turn] = []
 
 
 class Watcher(Protocol):
-    """Who follows a reply from its beginning: its room. What these raise is logged, and changes nothing."""
+    """Follows a reply from its start, on behalf of its room. Exceptions are logged and change nothing."""
 
     def on_start(self, reply: Reply) -> None:
-        """It has no piece yet."""
+        """Called before the first piece."""
 
     def on_end(self, reply: Reply, ending: Ending) -> None:
-        """Its last piece is there; its message is not written yet."""
+        """Called after the last piece, before its message is written."""
 
 
 class Replies:
-    """The replies of this process: begun, found, stopped, asked again. Rights are the caller's to check.
+    """The replies of this process: starts, finds, stops and repeats them. The caller checks rights.
 
-    `ended` counts by state, `tokens` what providers said that
-    replies cost.
+    `ended` counts ended replies by state; `tokens` sums the completion tokens
+    that providers reported.
     """
 
     def __init__(self, store: ReplyStore, provider: Provider, options: Options) -> None:
@@ -74,12 +74,12 @@ class Replies:
         self.tokens = 0
 
     async def open(self, alone: bool) -> None:
-        """Ends what dead nodes left, and begins to keep what runs. Raises Unavailable."""
+        """Ends the replies of dead nodes and starts saving running ones. Raises Unavailable."""
         await self._store.end_orphans(alone)
         self._ticking = asyncio.create_task(self._tick())
 
     async def close(self) -> None:
-        """Ends all generations as `interrupted`; what there is of them is kept."""
+        """Ends all generations as `interrupted`; their text so far is kept."""
         self._closing = True
         if self._ticking is not None:
             self._ticking.cancel()
@@ -96,7 +96,7 @@ class Replies:
 
     @property
     def readers(self) -> int:
-        """Readers of running replies; in a room, the one that tells the room is among them."""
+        """Readers of running replies; a room's own feed counts as one of them."""
         return sum(reply.readers for reply in self._running.values())
 
     @property
@@ -117,7 +117,7 @@ class Replies:
         self, who: Identity, name: str, prompt: Prompt, conversation_id: str | None,
         room_id: str | None = None, question: int | None = None, watcher: Watcher | None = None,
     ) -> Reply:  # fmt: skip
-        """Begins to generate a reply, for `question` of a room (a message's seq) or for the prompt alone.
+        """Starts generating a reply to `question`, the seq of a room's message, or to the prompt alone.
 
         Raises TooLarge, TooMany `too-many-replies`, Unavailable.
         """
@@ -140,13 +140,13 @@ class Replies:
         return reply
 
     async def find(self, reply_id: str) -> Reply:
-        """A reply, running or ended, also long ago. Raises NotFound, Unavailable."""
+        """A reply, running or ended, however long ago. Raises NotFound, Unavailable."""
         reply = self._running.get(reply_id)
         if reply is None:
             if not _ID.match(reply_id):
                 raise NotFound("not-found", "There is no such reply.")
             row = await self._store.find(reply_id)
-            reply = self._running.get(reply_id)  # it may have been on its way into the row
+            reply = self._running.get(reply_id)  # it may have been started during the query
             if reply is None and row is None:
                 raise NotFound("not-found", "There is no such reply.")
             if reply is None and row is not None:
@@ -154,9 +154,9 @@ class Replies:
         return cast(Reply, reply)
 
     async def stop(self, reply: Reply, by: str) -> None:
-        """Ends a reply and its generation, and returns when that is durable. Harmless when it has ended.
+        """Ends a reply and its generation, and returns when that is durable. Does nothing if it has ended.
 
-        One that another node writes is ended there, a moment later.
+        A reply written by another node ends there, a moment later.
         """
         job = self._jobs.get(reply.id)
         if job is not None:
@@ -166,7 +166,7 @@ class Replies:
             await self._store.order(Stop(reply.id, by))
 
     async def stop_by_id(self, reply_id: str, by: str) -> None:
-        """The same, of a reply that may not be there any more."""
+        """Stops a reply that may no longer exist."""
         try:
             await self.stop(await self.find(reply_id), by)
         except NotFound:
@@ -180,9 +180,9 @@ class Replies:
                 self._end(reply, Ending(STOPPED, order.by))
 
     def asked(self, reply: Reply) -> Prompt:
-        """What a private reply, or one without a question in its room, was asked.
+        """The prompt of a private reply, or of one in a room that answers no message there.
 
-        Raises Conflict while it runs; NotFound when that was erased with it.
+        Raises Conflict while it runs; NotFound if the prompt was erased with it.
         """
         check_ended(reply)
         if not reply.row.prompt:
@@ -201,7 +201,7 @@ class Replies:
     # The job
 
     async def _run(self, reply: Reply, prompt: Prompt, watcher: Watcher | None) -> None:
-        """Generates a reply, writes its end, and then tells it."""
+        """Generates a reply, writes its end, then notifies its readers."""
         generation = self._generations[reply.id] = asyncio.create_task(self._generate(reply, prompt))
         if reply.id in self._orders:  # stopped before it could begin
             generation.cancel()
@@ -211,7 +211,7 @@ class Replies:
         try:
             await self._finish(reply, ending, watcher)
         finally:
-            reply.end(ending)  # whatever went wrong: its readers do not wait for ever
+            reply.end(ending)  # whatever went wrong, its readers must not wait forever
             del self._running[reply.id], self._jobs[reply.id]
             self._orders.pop(reply.id, None)
 
@@ -223,7 +223,7 @@ class Replies:
             try:
                 await self._store.finish(reply.written(ending), reply.usage)
             except Exception as error:
-                log.warning("the end of a reply is not written yet: %s", type(error).__name__)
+                log.warning("cannot write the end of a reply yet: %s", type(error).__name__)
             else:
                 break
             reply.end(ending)
@@ -270,7 +270,7 @@ class Replies:
                         reply.add(text)
         return Ending(COMPLETE)
 
-    # What happens by the clock
+    # Periodic work
 
     async def _tick(self) -> None:
         renew_at = time.monotonic() + LEASE_INTERVAL
@@ -284,7 +284,7 @@ class Replies:
                     await self._store.renew()
                     await self._store.end_orphans(alone=False)
             except Exception as error:  # the database is away: tried again at the next tick
-                log.debug("replies are not written: %s", type(error).__name__)
+                log.debug("cannot save replies: %s", type(error).__name__)
 
     async def _save(self) -> None:
         grown = [r for r in self._running.values() if r.ending is None and r.stored < len(r.pieces)]

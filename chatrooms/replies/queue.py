@@ -1,4 +1,4 @@
-"""The queue of AI replies: so many at once, in all and per user; the others wait and know their place."""
+"""The queue of AI replies: a limited number run at once, in all and per user; the rest wait and know their place."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from chatrooms.errors import TooMany
 from chatrooms.options import Options
 from chatrooms.replies.reply import Reply
 
-RETRY_AFTER = 5.0  # seconds, for who finds the queue full
+RETRY_AFTER = 5.0  # seconds, told to callers that find the queue full
 
 
 class ReplyQueue:
-    """Gives replies their turn, first come first served; who is over its own limit is passed by."""
+    """Gives replies their turn, first come, first served; those of users at their own limit are skipped."""
 
     def __init__(self, options: Options) -> None:
         self._most: int = options.ai_replies
@@ -30,7 +30,7 @@ class ReplyQueue:
         return len(self._waiting)
 
     def check(self, user_id: str) -> None:
-        """Raises TooMany `too-many-replies` when one more of that user would not even find a place."""
+        """Raises TooMany `too-many-replies` when one more reply of that user could neither run nor wait."""
         mine = sum(1 for reply in self._waiting if reply.row.user_id == user_id)
         full = self._longest and len(self._waiting) >= self._longest
         if not self._fits(user_id) and (full or (self._longest_per_user and mine >= self._longest_per_user)):
@@ -38,7 +38,7 @@ class ReplyQueue:
 
     @asynccontextmanager
     async def turn(self, reply: Reply) -> AsyncIterator[None]:
-        """Waits until the reply may begin, and holds its place until the block is left."""
+        """Waits until the reply may begin, and holds its slot until the block is left."""
         await self._wait(reply)
         try:
             yield
@@ -64,7 +64,7 @@ class ReplyQueue:
         return not self._most_per_user or self._running[user_id] < self._most_per_user
 
     def _admit(self) -> None:
-        """Lets in whoever fits, and tells the others their new place."""
+        """Starts every reply that fits, and gives the others their new place."""
         for reply in [reply for reply in self._waiting]:
             if self._fits(reply.row.user_id):
                 self._running[reply.row.user_id] += 1

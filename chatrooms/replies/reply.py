@@ -1,4 +1,4 @@
-"""One AI reply: its pieces so far, its state, whom to tell when it grows, and the forms in which it is read."""
+"""One AI reply: its pieces so far, its state, the readers to notify, and the forms in which it is read."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STREAMING = "streaming"
 
 
 class StoredReply(NamedTuple):
-    """A row. `lengths` are those of its chunks, in characters, each followed by a comma."""
+    """A row. `lengths` holds the length of each chunk in characters, each followed by a comma."""
 
     id: str
     user_id: str
@@ -41,7 +41,7 @@ class StoredReply(NamedTuple):
 
 
 class Ending(NamedTuple):
-    """How a reply ended: `by` names who stopped it, `code` and `sentence` say what failed."""
+    """How a reply ended: `by` is the name of the user who stopped it, `code` and `sentence` say what failed."""
 
     state: str
     by: str = ""
@@ -56,11 +56,11 @@ CUT_SHORT = Ending(INTERRUPTED, code="interrupted", sentence="The server that wr
 class Reply:
     """A reply, running or ended.
 
-    row        what the database knows of it, without its text while it runs
+    row        its row in the database, without the text while it runs
     ending     None while it runs
     position   its place in the queue, from 1; 0 when it is not waiting
-    stored     how many of its pieces the database has
-    unread_at  monotonic time since which nobody reads it; 0 while somebody does
+    stored     how many of its pieces are in the database
+    unread_at  monotonic time of the last read; 0 while somebody reads it
     """
 
     def __init__(self, row: StoredReply) -> None:
@@ -76,7 +76,7 @@ class Reply:
 
     @classmethod
     def ended(cls, row: StoredReply) -> Reply:
-        """The reply that a row of the database tells of."""
+        """An ended reply, from its row."""
         self = cls(row)
         self.grow(row)
         return self
@@ -98,46 +98,46 @@ class Reply:
         self._tell()
 
     def grow(self, row: StoredReply) -> None:
-        """Takes what its row has more than it, and how it ended."""
+        """Adds the pieces that its row has in addition, and how it ended."""
         for piece in pieces_of(row)[len(self.pieces) :]:
             self.add(piece)
         if row.state != STREAMING:
             self.end(Ending(row.state, row.stopped_by, row.code, row.sentence))
 
     def queue(self, position: int) -> None:
-        """Notes its place in the queue."""
+        """Sets its place in the queue."""
         if position != self.position:
             self.position = position
             self._tell()
 
     def end(self, ending: Ending) -> None:
-        """Ends it, once."""
+        """Ends it; only the first call counts."""
         if self.ending is None:
             self.position = 0
             self.ending = ending
             self._tell()
 
     def written(self, ending: Ending) -> StoredReply:
-        """The row of this reply when it ends so."""
+        """The row of this reply with that ending."""
         return self.row._replace(
             state=ending.state, stopped_by=ending.by, code=ending.code, sentence=ending.sentence,
             text=self.text, lengths=lengths_of(self.pieces),
         )  # fmt: skip
 
     def enter(self, on_change: Callable[[], None]) -> None:
-        """One more reader. `on_change` is called once at each change, however many readers gave it."""
+        """Adds a reader. `on_change` is called once per change, however many readers share it."""
         self._followers[on_change] += 1
         self.unread_at = 0.0
 
     def leave(self, on_change: Callable[[], None]) -> None:
-        """Takes back what `enter` did."""
+        """Removes a reader added by `enter`."""
         self._followers[on_change] -= 1
         self._followers += Counter()  # drops the zeros
         if not self._followers:
             self.unread_at = time.monotonic()
 
     def touch(self) -> None:
-        """Somebody has looked at it, who is no reader."""
+        """Notes that a poll has looked at it."""
         self.unread_at = self.unread_at and time.monotonic()
 
     def _tell(self) -> None:
@@ -155,7 +155,7 @@ def pieces_of(row: StoredReply) -> list[str]:
 
 
 def lengths_of(pieces: Sequence[str]) -> str:
-    """Chunk ends as the database has them."""
+    """The column `lengths` for these pieces."""
     return "".join([f"{len(piece)}," for piece in pieces])
 
 
@@ -163,10 +163,10 @@ EVENT = "bot-chunk"
 
 
 class Chunk(msgspec.Struct, rename="camel"):
-    """Its data: the text of the pieces from `start` to `index`, of which the next chunk starts one on.
+    """The data of EVENT: the text of the pieces from `start` to `index`; the next chunk starts at `index` + 1.
 
-    The last one (`is_final`) has the index one beyond the last piece. With `reset` the text is all that
-    the room was told so far.
+    The last chunk (`is_final`) has the index after the last piece. With `reset`, the text is all that
+    the room was sent so far.
     """
 
     message_id: str
@@ -182,12 +182,12 @@ class Chunk(msgspec.Struct, rename="camel"):
 
 
 def frame_of(chunk: Chunk) -> bytes:
-    """The event on the wire."""
+    """The chunk as an event on the wire."""
     return sse.encode(msgspec.json.encode(chunk), EVENT)
 
 
 def chunk_of(frame: bytes) -> Chunk | None:
-    """The chunk that a frame brings; None for any other event. Raises msgspec.MsgspecError for a broken one."""
+    """The chunk in a frame; None for any other event. Raises msgspec.MsgspecError for a malformed chunk."""
     for event in sse.Parser().feed(frame) if frame.startswith(b"event: bot-chunk\n") else ():
         return msgspec.json.decode(event.data, type=Chunk)
     return None
@@ -195,16 +195,16 @@ def chunk_of(frame: bytes) -> Chunk | None:
 
 UI_HEADER = "x-vercel-ai-ui-message-stream"
 UI_VERSION = "v1"
-END = 10**9  # the position of a reader that has all of a reply, its ending included
+END = 10**9  # the position of a reader that has the whole reply, its ending included
 LAST_EVENT = "done"
 
 _REVOKED = Ending(ERROR, code="token-revoked", sentence="This sign-in has ended: sign in again.")
 
 
 class Form(Encoding):
-    """How replies look on the wire: the form of section 4, one `content` event a chunk with its index as id.
+    """How replies look on the wire: the form of section 4, one `content` event per chunk, its index as id.
 
-    A position is the number of chunks that a reader has, so that of the next one's index.
+    A position is the number of chunks that a reader has, which is the next one's index.
     """
 
     ends = frozenset({LAST_EVENT})
@@ -223,13 +223,13 @@ class Form(Encoding):
         return sse.encode(event.data, "content", id) if named else sse.encode(event.data)
 
     def signal(self, name: str, data: Mapping[str, object], id: str | None = None, retry: int | None = None) -> bytes:
-        """A heartbeat or a closing; nothing else is news to somebody who reads a reply."""
+        """A heartbeat or a closing; readers of a reply get no other signal."""
         if name not in ("heartbeat", "closing"):
             return b""
         return sse.encode(msgspec.json.encode({"type": name, **data}), name, id, retry)
 
     def last(self, data: Mapping[str, object], id: str | None, retry: int | None) -> bytes:
-        """A reader that shall not come back is told of an error, and `[DONE]`."""
+        """A `closing`; a reader that must not come back gets an error and `[DONE]` instead."""
         if data["reconnect"]:
             return self.signal("closing", data, id, retry)
         reason = str(data["reason"])
@@ -237,11 +237,11 @@ class Form(Encoding):
         return self.ending(_REVOKED if reason == "revoked" else ended)
 
     def opening(self, reply: Reply) -> bytes:
-        """What a reader is told first."""
+        """What a reader gets first."""
         return self.queued(reply)
 
     def queued(self, reply: Reply) -> bytes:
-        """Its place in the queue, if it waits."""
+        """The reply's place in the queue, if it is waiting."""
         data = {"type": "queued", "position": reply.position, "messageId": reply.id}
         return _unnamed(data) if reply.position else b""
 
@@ -253,7 +253,7 @@ class Form(Encoding):
         return Event("content", msgspec.json.encode(data), (), seq=index + 1)
 
     def endings(self, ending: Ending, begun: bool) -> list[Event]:
-        """All that follows the last chunk, if there was one (`begun`)."""
+        """All that follows the last chunk; `begun` says whether there was one."""
         parts = [Event("message", msgspec.json.encode(part), ()) for part in self._parts(ending, begun)]
         parts.append(Event(LAST_EVENT, b'"[DONE]"', ()))
         for before_end, part in enumerate(reversed(parts)):
@@ -261,7 +261,7 @@ class Form(Encoding):
         return parts
 
     def ending(self, ending: Ending, begun: bool = False) -> bytes:
-        """The same as bytes."""
+        """The same, as bytes."""
         return b"".join([self.event(event, "") for event in self.endings(ending, begun)])
 
     def _parts(self, ending: Ending, begun: bool) -> list[dict[str, str]]:
@@ -273,7 +273,7 @@ class Form(Encoding):
 
 
 class UIMessages(Form):
-    """The UI message stream of the AI SDK, protocol v1, which `useChat` reads; it always begins at the beginning.
+    """The AI SDK's UI message stream, protocol v1, as `useChat` reads it; it always starts at the beginning.
 
     start, text-start, text-delta …, text-end, finish (or error, or abort), `[DONE]`.
     """

@@ -1,4 +1,4 @@
-"""Where replies are durable: their rows, in a room the message that they become, and what other nodes write there."""
+"""Durable replies: their rows, the messages that they become in rooms, and following those of other nodes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from chatrooms.rooms.rooms import topic_of
 BOT_ID = "assistant"
 BOT_NAME = "Assistant"
 STOP = "reply-stopped"
-LOOK_INTERVAL = 0.25  # seconds between two looks at a row of another node, which is written as often
+LOOK_INTERVAL = 0.25  # seconds between two reads of another node's row, which is written as often
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ class Stop(msgspec.Struct, rename="camel"):
 
 
 class ReplyStore:
-    """Writes and reads the rows of replies. `lease` is that of this process on what it works on."""
+    """Writes and reads the rows of replies. `lease` is this process's, on the replies that it generates."""
 
     def __init__(self, database: Database, log: Log, lease: Lease) -> None:
         self._database = database
@@ -53,7 +53,7 @@ class ReplyStore:
         self._lease = lease
 
     async def add(self, row: StoredReply) -> None:
-        """Writes a new reply, in one commit with whatever else is written now. Raises Unavailable."""
+        """Writes a new reply; the log may batch it with other writes in one commit. Raises Unavailable."""
 
         async def command(tx: Transaction) -> list[Event]:
             await add_reply(tx, row, self._lease.node, self._lease.until(), now_ms())
@@ -65,7 +65,7 @@ class ReplyStore:
         return await find_reply(self._database, reply_id)
 
     async def save(self, replies: Iterable[Reply]) -> None:
-        """Writes what running replies have grown by. Raises Unavailable; then it is written next time."""
+        """Writes the new pieces of running replies. Raises Unavailable; the next call then writes them."""
         grown = [(reply, reply.pieces[reply.stored :]) for reply in replies]
 
         async def command(tx: Transaction) -> list[Event]:
@@ -84,10 +84,10 @@ class ReplyStore:
         await self._log.append((), command)
 
     async def finish(self, row: StoredReply, usage: tuple[int, int] | None) -> None:
-        """Writes how a reply ended; in a room its message goes into the log in the same commit.
+        """Writes how a reply ended; in a room, its message enters the log in the same commit.
 
-        Nothing of it is kept when its question, which it may quote, was deleted meanwhile. Harmless when it has
-        ended already. Raises Unavailable.
+        No text is kept if the question, which it may quote, was deleted meanwhile. Does nothing if it has
+        already ended. Raises Unavailable.
         """
 
         async def command(tx: Transaction) -> list[Event]:
@@ -100,13 +100,13 @@ class ReplyStore:
         await self._log.append((), command)
 
     async def order(self, stop: Stop) -> None:
-        """Tells the node that writes a reply to stop it. Raises Unavailable."""
+        """Orders the node that writes a reply to stop it. Raises Unavailable."""
         await self._log.append([Event(STOP, msgspec.json.encode(stop), (CONTROL,))])
 
     async def end_orphans(self, alone: bool) -> int:
-        """Ends the replies of dead nodes as `interrupted`, with the text that they left; says how many.
+        """Ends the replies of dead nodes as `interrupted`, with the text that they left; returns how many.
 
-        `alone` says that no other node can be alive: then no lease is waited for.
+        `alone` means that no other node can be alive, so leases need not run out first.
         """
         rows = await orphaned_replies(self._database, self._lease.node, self._lease.run_out(alone))
         for row in rows:
@@ -116,14 +116,14 @@ class ReplyStore:
 
 
 async def _is_asked_still(tx: Transaction, row: StoredReply) -> bool:
-    """Whether a reply's question is there, if it is a message of a room."""
+    """Whether a reply's question still exists; true if it answers no message of a room."""
     if row.room_id is None or row.question is None:
         return True
     return await message_row(tx, topic_of(row.room_id), row.question) is not None
 
 
 def _message(row: StoredReply, room_id: str) -> Event:
-    """The durable message of a reply that has ended."""
+    """The durable message of an ended reply."""
     message = RoomMessage(
         room_id, BOT_ID, BOT_NAME, row.text if row.text.strip() else _instead(row), now_ms(),
         is_from_bot=True, message_id=row.id,
@@ -133,7 +133,7 @@ def _message(row: StoredReply, room_id: str) -> Event:
 
 
 def _instead(row: StoredReply) -> str:
-    """What stands in the room for a reply without a word."""
+    """The text of a room's message for a reply without a word."""
     if row.state == STOPPED:
         return f"(stopped by {row.stopped_by} before the first word)"
     return f"({row.sentence})" if row.state in (ERROR, INTERRUPTED) else "(no answer)"
@@ -164,7 +164,7 @@ async def extend_replies(tx: Transaction, grown: Sequence[tuple[str, str, str]])
 
 
 async def finish_reply(tx: Transaction, row: StoredReply, usage: tuple[int, int] | None, now: int) -> bool:
-    """Writes how a reply ended, and all of its text; false when it has ended already."""
+    """Writes how a reply ended, and its whole text; false if it has already ended."""
     prompt_tokens, completion_tokens = usage or (None, None)
     found = await tx.fetch(
         "update replies set state = $1, stopped_by = $2, code = $3, sentence = $4, text = $5, lengths = $6, "
@@ -182,14 +182,14 @@ async def orphaned_replies(database: Database, node: str, now: int) -> list[Stor
 
 
 async def rewrite_reply(tx: Transaction, reply_id: str, text: str) -> None:
-    """Replaces the text of a reply that has ended: what it said before is gone; without any, so is what was asked."""
+    """Replaces the text of an ended reply; the old text is gone. An empty text erases the prompt too."""
     lengths = f"{len(text)}," if text else ""
     sql = "update replies set text = $1, lengths = $2, prompt = case when $1 = '' then '' else prompt end where id = $3"
     await tx.execute(sql, text, lengths, reply_id)
 
 
 async def answers_to(source: Source, question: int) -> list[tuple[str, bool]]:
-    """The replies to a message of a room: (id, whether it is still being written) each."""
+    """The replies to a message of a room, each as (id, whether it is still being written)."""
     rows = await source.fetch("select id, state from replies where question = $1 order by created_at, id", question)
     return [(id, state == STREAMING) for id, state in rows]
 
@@ -201,7 +201,7 @@ async def asker(source: Source, reply_id: str) -> str | None:
 
 
 async def forget_ended_replies(database: Database, before: int) -> int:
-    """Removes the replies that ended before that time, with what was asked, in short steps; says how many."""
+    """Removes replies that ended before that time, and their prompts, in short steps; returns how many."""
     return await remove_before(database, "replies", "id", "ended_at", before)
 
 
@@ -210,7 +210,7 @@ def _stored(row: Row) -> StoredReply:
 
 
 class FollowedReply(Reply):
-    """A reply that grows while somebody reads it: `follow` is called when a reader comes."""
+    """Another node's reply, which grows while somebody reads it: `follow` is called when a reader comes."""
 
     def __init__(self, row: StoredReply, follow: Callable[[FollowedReply], None]) -> None:
         super().__init__(row)
@@ -222,7 +222,7 @@ class FollowedReply(Reply):
 
 
 class ReplyFollower:
-    """One look at a row serves all readers of it here."""
+    """Reads each followed row once for all of its readers here."""
 
     def __init__(self, store: ReplyStore) -> None:
         self._store = store
@@ -251,7 +251,7 @@ class ReplyFollower:
                 await asyncio.sleep(LOOK_INTERVAL)
                 await self._look(reply)
         finally:
-            # In the step that found no reader: the next one has it followed again.
+            # In the same step that found no reader, so that the next reader starts a new task.
             del self._tasks[reply]
 
     async def _look(self, reply: Reply) -> None:
@@ -262,4 +262,4 @@ class ReplyFollower:
             else:
                 reply.grow(row)
         except Exception as error:  # the database is away
-            log.debug("a reply cannot be followed: %s", type(error).__name__)
+            log.debug("cannot follow a reply: %s", type(error).__name__)

@@ -1,6 +1,6 @@
-"""A reply as a topic, in each form in which it is read: frames are made once and shared by all its readers.
+"""A reply as a topic, one per form: frames are made once and shared by all readers.
 
-What the topic's tail does not hold is read from the reply, running or ended.
+What the topic's tail no longer holds is read from the reply, running or ended.
 """
 
 from __future__ import annotations
@@ -28,23 +28,23 @@ from chatrooms.streams.resume import First, Start
 from chatrooms.streams.stream import Stream
 from chatrooms.streams.topic import Batch, Topic
 
-KEPT = 200  # frames, and up to twice as many: slower readers are served from the reply, which is in memory
-TICK = 1.0  # seconds between two looks at who may still read the replies of rooms
+KEPT = 200  # frames, up to twice as many at times: slower readers are served from the reply, which is in memory
+TICK = 1.0  # seconds between two checks that readers may still read the replies of rooms
 
 _INDEX = re.compile(r"-?[0-9]{1,9}\Z", re.ASCII)
 
 
 class ReplyTopic(Topic):
-    """The tail of one reply in one form, as long as somebody reads that. Its positions count chunks.
+    """The tail of one reply in one form, kept while it has readers. Positions count chunks.
 
-    A reader may be ahead of it: it has read on the node that writes the reply, whose row is behind.
+    A reader may be ahead of it, having read on the node that writes the reply: the row lags behind.
     """
 
     __slots__ = ("_form", "_given", "_hub", "_place", "reply")
     in_log = False
 
     def __init__(self, hub: Hub, name: str, reply: Reply, form: Form) -> None:
-        self._given = END if reply.ending else len(reply.pieces)  # it was given all before, or finds it in the reply
+        self._given = END if reply.ending else len(reply.pieces)  # readers find anything before in the reply itself
         super().__init__(name, self._given, form, partial(read, reply, form))
         self.reply = reply
         self._hub = hub
@@ -62,7 +62,7 @@ class ReplyTopic(Topic):
             self._drop_before(KEPT)
 
     def turn_to(self, reply: Reply) -> None:
-        """Goes on with what was found of the same reply later: its row may have been rewritten meanwhile."""
+        """Continues with a newer object of the same reply: its row may have been rewritten meanwhile."""
         old, self.reply = self.reply, reply
         self.read = partial(read, reply, self._form)
         for _ in self._hub.readers(self.name):
@@ -83,7 +83,7 @@ class ReplyTopic(Topic):
         self._given = max(self._given, len(reply.pieces))
         if reply.ending is not None and self._given < END:
             self._given = END
-            for stream in self._hub.readers(self.name):  # those that are ahead wait for no more than this
+            for stream in self._hub.readers(self.name):  # readers that are ahead wait for nothing but the ending
                 stream.cursor = min(stream.cursor, self.end)
             for event in self._form.endings(reply.ending, bool(reply.pieces)):
                 self._give(event)
@@ -93,7 +93,7 @@ class ReplyTopic(Topic):
 
 
 async def read(reply: Reply, form: Form, after: int, limit: int) -> tuple[Sequence[Event], int]:
-    """The next chunks of a reply, and its ending after the last; and up to where they are all."""
+    """The next chunks of a reply, its ending after the last one, and the position reached."""
     events = [form.chunk(reply, index) for index in range(after, min(after + limit, len(reply.pieces)))]
     if reply.ending is not None and after + limit > len(reply.pieces):
         endings = form.endings(reply.ending, bool(reply.pieces))
@@ -102,7 +102,7 @@ async def read(reply: Reply, form: Form, after: int, limit: int) -> tuple[Sequen
 
 
 class ReplyRights:
-    """A private reply is its author's; one in a room is read by the room, and ended by its moderators too."""
+    """A private reply belongs to its author; a room's is open to the room's readers, and moderators may end it."""
 
     def __init__(self, policy: Policy, messages: Messages, quotas: Quotas) -> None:
         self._policy = policy
@@ -110,14 +110,14 @@ class ReplyRights:
         self._quotas = quotas
 
     async def check_read(self, who: Identity, reply: Reply) -> None:
-        """Raises NotFound for private replies of others, Forbidden for those in rooms closed to one."""
+        """Raises NotFound for others' private replies, Forbidden for those in rooms that the caller may not read."""
         if reply.row.room_id is not None:
             await self._policy.readable(who, reply.row.room_id)
         elif reply.row.user_id != who.user_id and not who.trusted:
             raise NotFound("not-found", "There is no such reply.")
 
     async def check_stop(self, who: Identity, reply: Reply) -> None:
-        """Raises NotFound; Forbidden for others than the author and moderators."""
+        """Raises NotFound; Forbidden unless the caller is the author or a moderator."""
         await self.check_read(who, reply)
         if reply.row.user_id == who.user_id or who.trusted:
             return
@@ -127,15 +127,15 @@ class ReplyRights:
             raise Forbidden("not-author", "Only its author or a moderator may do that.")
 
     async def check_repeat(self, who: Identity, reply: Reply) -> None:
-        """As `check_stop`; in a room one must be allowed to write, too."""
+        """As `check_stop`; in a room, the caller must also be allowed to write."""
         await self.check_stop(who, reply)
         if reply.row.room_id is not None:
             await self.check_ask(who, reply.row.room_id)
 
     async def check_ask(self, who: Identity, room_id: str) -> None:
-        """Lets somebody have the assistant speak in a room: that counts as a message of theirs.
+        """Checks that the caller may have the assistant speak in a room; that counts as a message of the caller's.
 
-        Raises Forbidden for those who may not write there; TooMany `slow-mode`, and for too many new rooms.
+        Raises Forbidden when the caller may not write there; TooMany `slow-mode`, and for too many new rooms.
         """
         rules = await self._policy.writable(who, room_id)
         await self._messages.take_turn(who, room_id, rules)
@@ -144,7 +144,7 @@ class ReplyRights:
 
 
 class ReplyTopics:
-    """The replies that are read here; ends streams whose readers lose their right."""
+    """The replies being read here; ends the streams of readers that lose their right to them."""
 
     def __init__(self, hub: Hub, replies: Replies, rights: ReplyRights) -> None:
         self.replies = replies
@@ -154,7 +154,7 @@ class ReplyTopics:
         self._watching: asyncio.Task[None] | None = None
 
     def of(self, name: str, reply: Reply, form: Form) -> ReplyTopic:
-        """The topic of a reply in a form; with a stream to be opened in the same step."""
+        """The topic of a reply in a form; the caller opens a stream on it before it next awaits."""
         topic = self._topics.get(name)
         if topic is None:
             topic = self._topics[name] = ReplyTopic(self._hub, name, reply, form)
@@ -166,14 +166,14 @@ class ReplyTopics:
         return topic
 
     def leave(self, name: str) -> None:
-        """A reader is gone; with the last one the topic is."""
+        """Removes a reader, and the topic with its last one."""
         topic = self._topics[name]
         topic.reply.leave(topic.on_change)
         if not self._hub.readers(name):
             del self._topics[name]
 
     async def close(self) -> None:
-        """Ends what is left: readers that are slow, and those of replies that other nodes write."""
+        """Ends the remaining streams: slow readers, and readers of replies that other nodes write."""
         await asyncio.sleep(0)  # the last frames go out first
         if self._watching is not None:
             self._watching.cancel()
@@ -196,16 +196,16 @@ class ReplyTopics:
             return
         try:
             await self.rights.check_read(reader.who, reply)
-        except Problem as problem:  # banned meanwhile, say
+        except Problem as problem:  # for example, banned meanwhile
             ended = Ending(ERROR, code=problem.code, sentence=problem.sentence)
             stream.write(reader.encoding.ending(ended, stream.position > 0))
             stream.end_when_written()
 
 
 class ReplyStream(StreamKind):
-    """A wish to read the reply `messageId` in the `form` content or ui. Raises BadRequest.
+    """Reads the reply `messageId` in the `form` content or ui. Raises BadRequest.
 
-    Readers of the form ui do not come back by themselves: their streams live as long as the reply, not the token.
+    Readers of the form ui do not reconnect by themselves: their streams outlive the token and end with the reply.
     """
 
     retry_ms = RETRY_MS
@@ -239,7 +239,7 @@ class ReplyStream(StreamKind):
         return 0
 
     async def start(self, asked: str) -> Start | None:
-        """After the chunk of the index asked for; the form ui has no indexes."""
+        """Starts after the chunk with the index asked for; the form ui has no indexes."""
         if asked and not _INDEX.match(asked):
             raise BadRequest("bad-field", "after must be the index of a chunk.")
         position = max(0, int(asked or -1) + 1) if self._form == "content" else 0
@@ -256,7 +256,7 @@ class ReplyStream(StreamKind):
         return self
 
     def stream_ended(self, stream: Stream, hold: float) -> None:
-        """Nobody waits for the reader to come back."""
+        """The reader leaves at once: there is no grace for coming back."""
         self._topics.leave(self.name)
 
     def first(self, start: Start, stream_id: str) -> First | None:
@@ -277,9 +277,9 @@ class ReplyStream(StreamKind):
 
 
 class NewReply(ReplyStream):
-    """A wish to read a reply that `begin` begins, when there is a place for its stream.
+    """Reads a reply that `begin` starts, once there is room for its stream.
 
-    It is one answer to one request, so it does not end with the token.
+    It is one response to one request, so it outlives the token.
     """
 
     def __init__(

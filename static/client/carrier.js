@@ -6,23 +6,23 @@ import { fetchEvents } from './line.js';
 const COLLECT_MS = 50;
 const BEAT_GAP_MS = 100;
 const ROLL_MS = 5000;
-const MOST_MISSED = 3; // roll calls that a tab may leave unanswered
-const MOST_SUBSCRIPTIONS = 20; // of one stream, by the server
+const MOST_MISSED = 3; // roll calls that a tab may miss
+const MOST_SUBSCRIPTIONS = 20; // per stream, set by the server
 
 /**
- * One stream that a tab wants, as it goes over the channel.
+ * One stream that a tab wants, as sent over the channel.
  * @typedef {import('./link.js').Wish & {key: string, tab: string, token: string | null, position: string}} Wish
  *
  * @typedef {{keys: Set<string>, sent: Map<string, string | null>, streamId: string,
  *   connection: Connection | null, state: import('./connection.js').LineState}} Shared
- *   one stream of the server: `sent` has the keys that were asked for, and by whose token
+ *   one stream of the server: `sent` maps each requested key to the token it was requested with
  */
 
 /**
- * Carries the streams of all tabs over as few connections as the server allows, while it leads;
- * else it only remembers who wants what and how far they are, to go on from there at once.
+ * While leading, carries the streams of all tabs over as few connections as the server allows;
+ * otherwise only tracks what each tab wants and its positions, to take over at once.
  *
- * Leaders are told apart by their `term`, which grows: whoever hears of a later one stops.
+ * Each leader has a higher `term` than the one before; a leader that sees a higher one stops.
  */
 export class Carrier {
   term = 0;
@@ -45,7 +45,7 @@ export class Carrier {
   /**
    * @param {{name: string, url: string, clock?: import('./clock.js').Clock, fetch?: import('./http.js').Fetch,
    *   limits?: {firstByteMs?: number, heldMs?: number}, locks?: LockManager, onDeposed?: () => void}} options
-   *   `locks`: each tab holds the one that `lockOf` names for as long as it lives
+   *   `locks`: each tab holds the one named by `lockOf` for as long as it lives
    */
   constructor({ clock = CLOCK, ...options }) {
     this.clock = clock;
@@ -54,7 +54,7 @@ export class Carrier {
     this.#channel.onmessage = ({ data }) => this.#hear(data);
   }
 
-  /** Begins to carry, from the positions known here and those that tabs now tell. */
+  /** Begins to carry, from the positions known here and those that tabs now report. */
   lead() {
     this.leads = true;
     this.#ready = false;
@@ -62,7 +62,7 @@ export class Carrier {
     this.term = term;
     this.#beat();
     this.#post({ t: 'who' });
-    // Who has heard what the tabs want need not wait: timers of a hidden page come once a second.
+    // If the tabs' wishes are known already, do not wait: a hidden page's timers fire once a second.
     if (this.#wishes.size) this.#begin();
     else this.clock.after(COLLECT_MS, () => this.term === term && this.#begin());
   }
@@ -74,7 +74,7 @@ export class Carrier {
     this.#roll();
   }
 
-  /** Stops carrying; what it knows is kept up. */
+  /** Stops carrying; goes on tracking. */
   stop() {
     this.leads = false;
     this.#cancelRoll();
@@ -99,12 +99,12 @@ export class Carrier {
     else if (said.t === 'bye') this.#forget(said.tab);
     else if (this.leads && said.t === 'ping') this.#answer(said.poke);
     else if (this.leads && said.t === 'here') {
-      // A tab that was silent for long, or that this leader has never heard, is asked to say it all.
+      // A tab that was silent for long, or is unknown to this leader, is asked to report everything.
       if (said.keys.some((/** @type {string} */ key) => !this.#wishes.has(key))) this.#post({ t: 'who' });
     }
   }
 
-  /** What a leader says. @param {any} said */
+  /** Handles a leader's message. @param {any} said */
   #heed({ t, term, key, id }) {
     if (term < this.term) {
       if (this.leads && t === 'beat') this.#beat();
@@ -123,20 +123,20 @@ export class Carrier {
   #wish({ t, ...wish }) {
     const { key } = wish;
     const stream = this.#streamOf(key);
-    // What is on its way to the tab counts as there; that it is not, the tab finds out by `prev`.
+    // What is on its way to the tab counts as delivered; if it is lost, the tab notices by `prev`.
     const position = (stream && this.#wishes.get(key)?.position) || wish.position;
     this.#wishes.set(key, { ...wish, position });
     if (stream) this.#tell(stream);
     else if (this.leads && this.#ready) this.#carry(key);
   }
 
-  /** Forgets a tab when its lock is free: however it ended. @param {string} tab */
+  /** Forgets a tab when its lock is free, however it ended. @param {string} tab */
   #watch(tab) {
     const { locks, name } = this.#options;
     if (!locks || this.#watched.has(tab)) return;
     this.#watched.add(tab);
     const { signal } = this.#watching;
-    locks.request(lockOf(name, tab), { signal }, () => this.#forget(tab)).catch(() => {}); // it leads no more
+    locks.request(lockOf(name, tab), { signal }, () => this.#forget(tab)).catch(() => {}); // no longer the leader
   }
 
   /** @param {string} tab */
@@ -146,7 +146,7 @@ export class Carrier {
     this.#missed.delete(tab);
   }
 
-  /** @param {boolean} poke whether somebody knows that the network is back */
+  /** @param {boolean} poke whether the network is known to be back */
   #answer(poke) {
     if (this.clock.now() - this.#beatAt >= BEAT_GAP_MS) this.#beat();
     for (const { connection } of this.#streams) {
@@ -160,7 +160,7 @@ export class Carrier {
     this.#post({ t: 'beat' });
   }
 
-  /** Asks who is there, and forgets who has not been for long: a crashed tab says no goodbye. */
+  /** Calls the roll and forgets tabs that missed too many: a crashed tab says no goodbye. */
   #roll() {
     for (const { tab } of [...this.#wishes.values()]) if (!this.#missed.has(tab)) this.#missed.set(tab, 0);
     for (const [tab, missed] of [...this.#missed]) {
@@ -191,7 +191,7 @@ export class Carrier {
     /** @type {Shared} */
     const stream = { keys: new Set([key]), sent: new Map(), streamId: '', connection: null, state: { state: 'connecting' } };
     this.#streams.add(stream);
-    // In a task of its own: whatever else is to be carried by now goes along in the first request.
+    // In a separate task, so that everything else requested by then goes into the first request.
     queueMicrotask(() => {
       if (!this.#streams.has(stream)) return;
       stream.connection = new Connection({
@@ -221,7 +221,7 @@ export class Carrier {
     return fetchEvents(attempt, `${this.#options.url}/events`, { body, fetch: opened, clock: this.clock }, 'POST');
   }
 
-  /** One subscription as the server reads it. @param {Shared} stream @param {string} key */
+  /** One subscription in the server's format. @param {Shared} stream @param {string} key */
   #subscription(stream, key) {
     const { tab, position, history, ...wish } = /** @type {Wish} */ (this.#wishes.get(key));
     stream.sent.set(key, wish.token);
@@ -231,7 +231,7 @@ export class Carrier {
   /** @param {Shared} stream @param {import('./parser.js').ServerEvent} event */
   #receive(stream, { type, data, id, sub }) {
     const wish = this.#wishes.get(sub ?? '');
-    if (!sub || !wish || !stream.keys.has(sub)) return; // the connection's own, or of one that was dropped
+    if (!sub || !wish || !stream.keys.has(sub)) return; // the connection's own, or a dropped subscription's
     const prev = id === undefined ? undefined : wish.position;
     if (id !== undefined) wish.position = id;
     // A session's events have no names.
@@ -240,7 +240,7 @@ export class Carrier {
     if (type === 'refused' || type === 'closing') this.#remove(stream, sub);
   }
 
-  /** @param {Shared} stream @param {string | null} streamId null in an answer that is no stream */
+  /** @param {Shared} stream @param {string | null} streamId null in a response that is not a stream */
   #opened(stream, streamId) {
     stream.streamId = streamId ?? '';
     if (!streamId) return;
@@ -257,18 +257,18 @@ export class Carrier {
   /** @param {string} key */
   #drop(key) {
     const stream = this.#streamOf(key);
-    const token = this.#wishes.get(key)?.token ?? null; // the newest that its tab had
+    const token = this.#wishes.get(key)?.token ?? null; // the newest token of its tab
     if (stream) this.#remove(stream, key);
     this.#wishes.delete(key);
     if (stream?.streamId && stream.keys.size) this.#takeOff(stream, key, token);
   }
 
-  /** A subscription is ended by its own user. @param {Shared} stream @param {string} key @param {string | null} token */
+  /** Ends a subscription, as its own user. @param {Shared} stream @param {string} key @param {string | null} token */
   #takeOff(stream, key, token) {
     this.#change(stream, 'DELETE', `/${encodeURIComponent(key)}`, key, { token });
   }
 
-  /** Takes it off a stream, and ends one that carries nothing more. @param {Shared} stream @param {string} key */
+  /** Removes a key from a stream, and ends a stream without keys. @param {Shared} stream @param {string} key */
   #remove(stream, key) {
     stream.keys.delete(key);
     this.#wishes.delete(key);
@@ -279,7 +279,7 @@ export class Carrier {
   }
 
   /**
-   * Changes what a running stream carries; when that fails, the stream begins anew with what it should.
+   * Changes what a running stream carries; if that fails, the stream is reopened with what it should carry.
    * @param {Shared} stream
    * @param {string} method
    * @param {string} path
@@ -294,7 +294,7 @@ export class Carrier {
     } catch (thrown) {
       const { status, code, message, passing } = asHttpError(thrown);
       if (stream.streamId !== streamId || !this.#streams.has(stream)) return;
-      if (method === 'DELETE' && [401, 404].includes(status)) return; // it is gone, by itself or with its sign-in
+      if (method === 'DELETE' && [401, 404].includes(status)) return; // it has already ended, perhaps with its sign-in
       if (passing || status === 404 || !stream.keys.has(key)) stream.connection?.restart();
       else this.#receive(stream, { type: 'refused', data: JSON.stringify({ key, status, code, error: message }), lastEventId: '', sub: key });
     }
@@ -311,7 +311,7 @@ export class Carrier {
   }
 }
 
-/** The lock that a tab holds. @param {string} name of the channel @param {string} tab */
+/** The name of a tab's lock. @param {string} name of the channel @param {string} tab */
 export function lockOf(name, tab) {
   return `${name} ${tab}`;
 }

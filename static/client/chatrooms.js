@@ -9,29 +9,29 @@ import { Tokens } from './tokens.js';
 export { HttpError, roomPath };
 
 /**
- * A chatrooms server, as one user: its rooms, sessions, notifications, tasks and AI replies.
+ * A chatrooms server, as seen by one user: its rooms, sessions, notifications, tasks and AI replies.
  * Fires `signed-out` when the sign-in has ended.
  */
 export class Chatrooms extends EventTarget {
-  /** All that is open. @type {Set<Stream>} */
+  /** All open streams. @type {Set<Stream>} */
   streams = new Set();
-  /** Made anew by each load: a duplicated tab has a copy of all that is stored. */
+  /** New with each load: a duplicated tab has a copy of everything stored. */
   clientId = randomId();
-  /** Those of this browser, where they share a connection. @type {Promise<import('./tabs.js').Tabs> | null} */
+  /** The tabs of this browser, if they share a connection. @type {Promise<import('./tabs.js').Tabs> | null} */
   tabs = null;
   #closing = new AbortController();
 
   /**
    * @param {object} [options]
-   * @param {string} [options.url] of the server, without a slash at its end; '' is the page's own
-   * @param {string} [options.token] a token made elsewhere, used as it is
-   * @param {(refused?: string) => Promise<string | null> | string | null} [options.getToken] gives one; another
-   *   one when it is told of one that was refused
-   * @param {boolean} [options.share] whether tabs of this browser share one connection
-   * @param {import('./line.js').Transport} [options.transport] how streams that are not shared are read
-   * @param {Storage | null} [options.storage] keeps tokens, positions and what is to be sent over reloads
-   * @param {{firstByteMs?: number, heldMs?: number}} [options.limits] how long a stream's first byte may take
-   *   before it is read by polls, and how long until streaming is tried again
+   * @param {string} [options.url] of the server, without a trailing slash; '' is the page's own
+   * @param {string} [options.token] a token from elsewhere, used as it is
+   * @param {(refused?: string) => Promise<string | null> | string | null} [options.getToken] returns one; when given
+   *   a refused one, returns another
+   * @param {boolean} [options.share] whether this browser's tabs share one connection
+   * @param {import('./line.js').Transport} [options.transport] how to read streams that are not shared
+   * @param {Storage | null} [options.storage] keeps tokens, positions and unsent messages across reloads
+   * @param {{firstByteMs?: number, heldMs?: number}} [options.limits] how long to wait for a stream's first
+   *   byte before polling instead, and how long until streaming is tried again
    * @param {import('./clock.js').Clock} [options.clock]
    * @param {import('./http.js').Fetch} [options.fetch]
    */
@@ -45,7 +45,7 @@ export class Chatrooms extends EventTarget {
     this.fetch = fetch;
     const channel = canShare() ? new BroadcastChannel(`chatrooms-tokens ${url}`) : null;
     const given = getToken ?? (token === undefined ? null : () => token);
-    /** The sign-in kept in this tab; empty when tokens are given from elsewhere. */
+    /** The sign-in kept in this tab; empty when tokens come from elsewhere. */
     this.account = new Tokens({ url, clock, fetch, channel, storage: given ? null : storage });
     /** @type {import('./tokens.js').TokenSource & Partial<EventTarget>} */
     this.tokens = given ? { token: (refused) => giveToken(given, refused) } : this.account;
@@ -59,7 +59,7 @@ export class Chatrooms extends EventTarget {
     globalThis.addEventListener?.('pagehide', () => this.#each((stream) => stream.keep()), { signal });
   }
 
-  /** Who is signed in. */
+  /** The signed-in user. */
   get user() {
     return this.account.user;
   }
@@ -69,13 +69,13 @@ export class Chatrooms extends EventTarget {
     return new Room(this, roomId, options);
   }
 
-  /** All rooms that were joined, and notifications, in one stream. @param {{resume?: boolean}} [options] */
+  /** All joined rooms, and notifications, in one stream. @param {{resume?: boolean}} [options] */
   personal({ resume = true } = {}) {
     return this.#stream('personal', '/events', {}, { name: resume ? `me.${this.user?.userId}` : undefined });
   }
 
   /**
-   * The messages of a session, as `message`; without sessionId those of all.
+   * The messages of a session, as `message`; without sessionId, those of all sessions.
    * @param {string} [sessionId] @param {{robotId?: string, resume?: boolean}} [options]
    */
   session(sessionId, { robotId, resume = true } = {}) {
@@ -89,7 +89,7 @@ export class Chatrooms extends EventTarget {
   }
 
   /**
-   * A user's notifications by their types.
+   * A user's notifications, fired by type.
    * @param {string} [userId] @param {{sessionId?: string, resume?: boolean}} [options]
    */
   notifications(userId = this.user?.userId ?? '', { sessionId, resume = true } = {}) {
@@ -98,7 +98,7 @@ export class Chatrooms extends EventTarget {
     return this.#stream('notifications', path, { userId, sessionId }, { name }, { session_id: sessionId });
   }
 
-  /** `progress` of a task, then `complete` or `error`, and it closes. @param {string} taskId */
+  /** `progress` of a task, then `complete` or `error`; then it closes. @param {string} taskId */
   watchTask(taskId) {
     const path = `/api/v1/sse/tasks/${encodeURIComponent(taskId)}/progress`;
     return this.#stream('task', path, { taskId }, { last: ['complete', 'error'] }, {});
@@ -108,7 +108,7 @@ export class Chatrooms extends EventTarget {
    * Asks the assistant.
    * @param {{message?: string, messageId?: string, conversationId?: string,
    *   history?: {role: string, content: string}[], [field: string]: unknown}} question
-   *   with only `messageId` it reads a reply that there is already
+   *   with only `messageId`, reads an existing reply
    * @param {{signal?: AbortSignal}} [options]
    */
   async streamReply(question, { signal } = {}) {
@@ -116,14 +116,14 @@ export class Chatrooms extends EventTarget {
     return new Reply(this, question, signal);
   }
 
-  /** One call as this user, its answer read as JSON. @param {string} method @param {string} path @param {import('./http.js').Call} [call] @returns {Promise<any>} */
+  /** One call as this user; returns the response's JSON. @param {string} method @param {string} path @param {import('./http.js').Call} [call] @returns {Promise<any>} */
   async json(method, path, call) {
     const response = await this.call(method, path, call);
     return response.status === 204 ? null : response.json();
   }
 
   /**
-   * One call as this user; a token that is refused is replaced, once.
+   * One call as this user; a refused token is replaced once.
    * @param {string} method
    * @param {string} path
    * @param {import('./http.js').Call} [call]
@@ -152,7 +152,7 @@ export class Chatrooms extends EventTarget {
 
   /**
    * @param {import('./link.js').Wish['stream']} stream its family
-   * @param {string} path of it alone
+   * @param {string} path of the stream on its own
    * @param {import('./link.js').Wish} wish
    * @param {{name?: string, last?: string[], unnamed?: boolean}} options
    * @param {Record<string, unknown>} [values] the query of the path, if other than `wish`
@@ -172,7 +172,7 @@ export class Chatrooms extends EventTarget {
   }
 }
 
-/** Whether tabs of this browser can share a connection. */
+/** Whether this browser's tabs can share a connection. */
 function canShare() {
   const { document, BroadcastChannel, SharedWorker, navigator } = globalThis;
   return Boolean(document && BroadcastChannel && (navigator.locks || SharedWorker));

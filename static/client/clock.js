@@ -1,10 +1,10 @@
 /**
- * Time and chance, handed in so that a test can run a day in a moment.
+ * Time and randomness, passed in so that a test can run a day in a moment.
  * @typedef {{now: () => number, random: () => number, after: (ms: number, run: () => void) => () => void}} Clock
- *   `now` in milliseconds since 1970; `after` returns what cancels it
+ *   `now` in milliseconds since 1970; `after` returns a function that cancels it
  */
 
-const LONGEST_TIMER_MS = 2 ** 31 - 1; // a browser fires longer ones at once
+const LONGEST_TIMER_MS = 2 ** 31 - 1; // browsers fire longer timers at once
 
 /** @type {Clock} */
 export const CLOCK = {
@@ -19,8 +19,8 @@ export const CLOCK = {
 const CAP_MS = 10_000;
 
 /**
- * Milliseconds before try number `attempt` (from 0): `firstMs` doubled each time up to 10 s, of
- * which a random half is taken off, so that those who were cut off together do not return together.
+ * Milliseconds before attempt number `attempt` (from 0): `firstMs` doubled each time up to 10 s, less up
+ * to half of it at random, so that clients cut off together do not return together.
  * @param {Clock} clock
  * @param {number} attempt
  * @param {number} [firstMs]

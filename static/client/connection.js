@@ -4,11 +4,11 @@ import { asHttpError, HttpError } from './http.js';
 const FIRST_BYTE_MS = 15_000;
 const HELD_MS = 60_000;
 const SILENT_HEARTBEATS = 2.5;
-const HEARTBEAT_MS = 25_000; // until the stream says another
+const HEARTBEAT_MS = 25_000; // unless the stream says otherwise
 const POKE_GAP_MS = 1000;
 
 /**
- * What a line says of itself. `connecting` and `open` explain themselves; `waiting` until `retryAt`
+ * The state of a line. `connecting` and `open` explain themselves; `waiting` until `retryAt`
  * (ms since 1970), `polling` because the network holds streams back; `closed` for good. `reason` is
  * the server's slug, or one of `network`, `silent`, `held`, `ended`, `complete`, `signed-out`.
  * @typedef {{state: 'connecting' | 'open' | 'waiting' | 'polling' | 'closed', reason?: string,
@@ -18,14 +18,14 @@ const POKE_GAP_MS = 1000;
  *
  * @typedef {object} Attempt
  * @property {AbortSignal} signal ends it
- * @property {boolean} refused the server did not take the last token
- * @property {(retry?: number | null) => void} heard to be called for every piece that arrives
+ * @property {boolean} refused the server refused the last token
+ * @property {(retry?: number | null) => void} heard call it for every piece that arrives
  */
 
 /**
- * A stream that stays open: opened again after a drop, a silence, or a refusal that passes; closed
- * for good by one that does not. It never tries more often than the server's `retry:` says, but for
- * a token that has expired, once.
+ * A stream that stays open: reopened after a drop, a silence or a temporary refusal; closed for good
+ * by a permanent one. It never retries sooner than the server's `retry:` says, except once for an
+ * expired token.
  */
 export class Connection {
   #open;
@@ -57,7 +57,7 @@ export class Connection {
   /**
    * @param {{open: (attempt: Attempt) => AsyncIterable<ServerEvent>, onEvent: (event: ServerEvent) => void,
    *   onState: (state: LineState) => void, clock?: import('./clock.js').Clock, firstByteMs?: number, heldMs?: number}} options
-   *   `open` throws HttpError when it is refused; `heldMs` is the pause after a stream that was held back
+   *   `open` throws HttpError when refused; `heldMs` is the pause after a stream that the network held back
    */
   constructor({ open, onEvent, onState, clock = CLOCK, firstByteMs = FIRST_BYTE_MS, heldMs = HELD_MS }) {
     this.#open = open;
@@ -70,7 +70,7 @@ export class Connection {
     this.#run();
   }
 
-  /** Ends it. Nothing is called any more. */
+  /** Ends it; no callback is called after that. */
   close() {
     this.#ended = true;
     this.#aborter.abort();
@@ -78,21 +78,21 @@ export class Connection {
     this.#pause.end();
   }
 
-  /** Begins the stream anew at once, as after a change of what it carries. */
+  /** Reopens the stream at once, for example after a change of what it carries. */
   restart() {
     this.#again = true;
     this.#aborter.abort();
     this.#pause.end();
   }
 
-  /** The network or the page is back: no reason to wait any longer, but where the server set a time. */
+  /** The network or the page is back: retries now, unless the server set a time. */
   poke() {
     const now = this.#clock.now();
     if (!this.#waiting) this.#watch();
     else if (now >= this.#notBefore && now - this.#startedAt > POKE_GAP_MS) this.#pause.end();
   }
 
-  /** Does what is due by now: the timers of a hidden page come late. */
+  /** Does what is due: a hidden page's timers fire late. */
   tick() {
     if (!this.#waiting) this.#watch();
     else if (this.#clock.now() >= this.#retryAt) this.#pause.end();
@@ -161,7 +161,7 @@ export class Connection {
     this.#silenceMs = heartbeat ? heartbeat * 1000 * SILENT_HEARTBEATS : Infinity;
   }
 
-  /** Ends the attempt when nothing came for too long; else looks again when that would be so. */
+  /** Ends the attempt after too long a silence; otherwise checks again when that would be. */
   #watch() {
     this.#cancelWatch();
     const left = this.#heardAt + this.#silenceMs - this.#clock.now();
@@ -183,7 +183,7 @@ export class Connection {
     return Math.max(end.retryAfterMs, this.#retryMs, growing);
   }
 
-  /** Whether a token may be replaced without a pause, as a stream that ends at once would loop. */
+  /** Whether to replace a token without a pause; a stream that ends at once would make that a loop. */
   #firstInTenSeconds() {
     const before = this.#renewedAt;
     this.#renewedAt = this.#clock.now();
@@ -202,7 +202,7 @@ export class Connection {
 }
 
 /**
- * What the server's last event means, as the answer to a request would say it.
+ * The server's `closing` event as the HttpError that a response would give.
  * @param {{reason: string, reconnect: boolean}} closing
  */
 export function closed({ reason, reconnect }) {

@@ -8,9 +8,9 @@ const TYPES = [
 ];
 
 /**
- * Reads streams by the browser's own EventSource instead of fetch: `new Chatrooms({transport: eventSource()})`.
- * A ticket of one use stands in the address, never the token.
- * @param {string[]} [types] more names of events, as those of notifications: EventSource gives only what it is asked for
+ * Reads streams with the browser's EventSource instead of fetch: `new Chatrooms({transport: eventSource()})`.
+ * The address holds a single-use ticket, never the token.
+ * @param {string[]} [types] further event names, as of notifications: EventSource delivers only names it listens for
  * @returns {import('./line.js').Transport}
  */
 export function eventSource(types = []) {
@@ -25,7 +25,7 @@ export function eventSource(types = []) {
     for (const type of [...TYPES, ...types]) {
       source.addEventListener(type, ({ data, lastEventId }) => {
         heard();
-        // It gives the last id with events that have none, too: those that tell nothing new are such.
+        // Events without an id carry the last one's: an id that did not change means that there was none.
         events.put({ type, data, lastEventId, id: lastEventId === last ? undefined : lastEventId });
         last = lastEventId;
         any = true;
@@ -45,7 +45,7 @@ export function eventSource(types = []) {
   };
 }
 
-/** EventSource does not tell why it was refused, a poll does. @param {string} url @param {import('./http.js').Call} call */
+/** EventSource does not say why it was refused; a poll does. @param {string} url @param {import('./http.js').Call} call */
 async function explain(url, call) {
   const { status } = await request('GET', `${url}&poll=1`, call);
   if (status === 204) throw new HttpError(204, 'complete');

@@ -24,16 +24,16 @@ const KINDS = new Map(Object.entries({
   comment: 'comment quote meta doctag', deletion: 'deletion',
 }).flatMap(([kind, scopes]) => scopes.split(' ').map((scope) => [scope, kind])));
 
-/** @typedef {string | {scope?: string, children: Tree[]}} Tree what highlight.js makes of a text */
+/** @typedef {string | {scope?: string, children: Tree[]}} Tree the output of highlight.js */
 
 /** @type {Map<string, Promise<any>>} */
 const loaded = new Map();
 
 /**
- * Colours the text of an element by spans, once highlight.js and the language have come; it stays as
- * it is when the language is not known.
+ * Colours the text of an element with spans once highlight.js and the language have loaded; does
+ * nothing for an unknown language.
  * @param {Element} code
- * @param {string} language as written behind the fence
+ * @param {string} language as written after the fence
  */
 export async function highlight(code, language) {
   const text = code.textContent ?? '';

@@ -2,7 +2,7 @@ import { CLOCK } from './clock.js';
 
 const TIMEOUT_MS = 15_000;
 
-/** An answer that is not what was asked for, or none at all: then `status` is 0. */
+/** A response other than 2xx, or none at all: then `status` is 0. */
 export class HttpError extends Error {
   name = 'HttpError';
 
@@ -10,7 +10,7 @@ export class HttpError extends Error {
    * @param {number} status
    * @param {string} code the server's stable slug, or `network`
    * @param {string} [message] one sentence for a person
-   * @param {number} [retryAfterMs] not sooner than this, if again
+   * @param {number} [retryAfterMs] retry no sooner than this
    */
   constructor(status, code, message = code, retryAfterMs = 0) {
     super(message);
@@ -19,13 +19,13 @@ export class HttpError extends Error {
     this.retryAfterMs = retryAfterMs;
   }
 
-  /** True when the same request may succeed later without any change. */
+  /** Whether the same request may succeed later, unchanged. */
   get passing() {
     return [0, 408, 425, 429].includes(this.status) || this.status >= 500;
   }
 }
 
-/** @param {unknown} error @returns {HttpError} any failure as one; what is none is a network's */
+/** @param {unknown} error @returns {HttpError} any failure as an HttpError; anything else counts as the network's */
 export function asHttpError(error) {
   if (error instanceof HttpError) return error;
   return new HttpError(0, 'network', 'The server cannot be reached.');
@@ -39,7 +39,7 @@ export function asHttpError(error) {
  * @property {string | null} [token]
  * @property {HeadersInit} [headers]
  * @property {AbortSignal} [signal]
- * @property {number} [timeoutMs] until the head of the answer; 0 waits without end, for streams
+ * @property {number} [timeoutMs] until the head of the response; 0: no limit, for streams
  * @property {Fetch} [fetch]
  * @property {import('./clock.js').Clock} [clock]
  */
@@ -49,14 +49,14 @@ export function asHttpError(error) {
  * @param {string} method
  * @param {string} url
  * @param {Call} [call]
- * @returns {Promise<Response>} a 2xx answer
- * @throws {HttpError} for any other answer and for none; AbortError when `signal` fired
+ * @returns {Promise<Response>} a 2xx response
+ * @throws {HttpError} for any other response or none; AbortError when `signal` fired
  */
 export async function request(method, url, call = {}) {
   const { body, token, signal, timeoutMs = TIMEOUT_MS, clock = CLOCK } = call;
-  const headers = new Headers(call.headers); // whose names have no case: one of each
+  const headers = new Headers(call.headers); // its names are case-insensitive: one of each
   if (token) headers.set('Authorization', `Bearer ${token}`);
-  const plain = Array.isArray(body) || body?.constructor === Object; // fetch takes texts, forms and bytes itself
+  const plain = Array.isArray(body) || body?.constructor === Object; // fetch takes text, forms and bytes as they are
   if (plain && !headers.has('Content-Type')) headers.set('Content-Type', 'application/json');
   const aborter = new AbortController();
   const abort = () => aborter.abort();
@@ -78,12 +78,12 @@ export async function request(method, url, call = {}) {
     throw asHttpError(error);
   } finally {
     cancel();
-    // A stream's body lives on after its head, and is aborted by the same signal.
+    // A stream's body outlives its head, and the same signal aborts it.
     if (timeoutMs) signal?.removeEventListener('abort', abort);
   }
 }
 
-/** A query of what is not undefined. @param {Record<string, unknown>} values */
+/** A query string of all values but undefined ones. @param {Record<string, unknown>} values */
 export function query(values) {
   const pairs = Object.entries(values).filter(([, value]) => value !== undefined);
   return new URLSearchParams(pairs.map(([name, value]) => [name, String(value)]));

@@ -3,13 +3,13 @@ import { HttpError, query, request } from './http.js';
 import { readEvents } from './parser.js';
 
 /**
- * The events that a request is answered with.
+ * The events in the response to a request.
  * @param {import('./connection.js').Attempt} attempt
  * @param {string} url
  * @param {import('./http.js').Call} call
  * @param {string} [method]
  * @returns {AsyncGenerator<import('./parser.js').ServerEvent>}
- * @throws {HttpError} when it is refused; 204 when the stream is over
+ * @throws {HttpError} when refused; 204 when the stream is over
  */
 export async function* fetchEvents({ signal, heard }, url, call, method = 'GET') {
   const headers = { Accept: 'text/event-stream' };
@@ -21,18 +21,18 @@ export async function* fetchEvents({ signal, heard }, url, call, method = 'GET')
 }
 
 /**
- * How a stream's own connection is read: by fetch, or as `eventsource.js` does.
+ * How a stream's own connection is read: with fetch, or as `eventsource.js` does.
  * @typedef {(attempt: import('./connection.js').Attempt, url: string, call: import('./http.js').Call)
  *   => AsyncIterable<import('./parser.js').ServerEvent>} Transport
  */
 
 /**
- * How a stream is read: over the connection that tabs share, else over its own, and by polls where the
- * network lets neither through.
+ * How a stream is read: over the connection that tabs share, else over its own, and by polls if the
+ * network blocks both.
  * @param {import('./chatrooms.js').Chatrooms} client
- * @param {import('./link.js').Wish} wish what is asked for on a shared connection
- * @param {string} path of the stream alone
- * @param {Record<string, unknown>} values the query of that
+ * @param {import('./link.js').Wish} wish the subscription on a shared connection
+ * @param {string} path of the stream on its own
+ * @param {Record<string, unknown>} values the query of that path
  * @param {boolean} [share]
  */
 export function lines(client, wish, path, values, share = true) {
@@ -83,7 +83,7 @@ function ownLine(client, stream, path) {
 }
 
 /**
- * A line that is still to come.
+ * A line for a promise of one.
  * @param {Promise<import('./stream.js').Line>} coming
  * @returns {import('./stream.js').Line}
  */

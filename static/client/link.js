@@ -4,11 +4,11 @@ import { asHttpError, HttpError } from './http.js';
 import { randomId } from './storage.js';
 import { parsed } from './stream.js';
 
-const REPLACED_MS = 5000; // two pages fight for one clientId: not at once again
-const RENEW_GAP_MS = 10_000; // tokens that are refused more often are no use
+const REPLACED_MS = 5000; // two pages compete for one clientId: do not retry at once
+const RENEW_GAP_MS = 10_000; // if tokens are refused more often, renewing does not help
 
 /**
- * What a stream asks the server for, as POST /events takes it; `stream` names the family, a room's without it.
+ * What a stream asks the server for, as POST /events takes it; `stream` names the family; absent for a room.
  * @typedef {{stream?: 'personal' | 'session' | 'notifications' | 'task' | 'reply', roomId?: string, username?: string,
  *   clientId?: string, history?: number, userId?: string, sessionId?: string, robotId?: string, taskId?: string,
  *   messageId?: string}} Wish
@@ -17,9 +17,9 @@ const RENEW_GAP_MS = 10_000; // tokens that are refused more often are no use
 /** A stream's line over the connection that tabs share. */
 export class Link {
   #key = '';
-  /** The newest. @type {string | null | undefined} */
+  /** The newest token. @type {string | null | undefined} */
   #token;
-  /** The one that the stream was opened with. @type {string | null | undefined} */
+  /** The token that the stream was opened with. @type {string | null | undefined} */
   #used;
   #failures = 0;
   #renewedAt = -Infinity;
@@ -39,7 +39,7 @@ export class Link {
    * @param {import('./chatrooms.js').Chatrooms} client
    * @param {import('./stream.js').Stream} stream
    * @param {Wish} wish
-   * @param {() => import('./stream.js').Line} openAlone for a server that shares no streams
+   * @param {() => import('./stream.js').Line} openAlone for a server without shared connections
    */
   constructor(tabs, client, stream, wish, openAlone) {
     this.#tabs = tabs;
@@ -68,7 +68,7 @@ export class Link {
     else this.#begin(refused);
   }
 
-  /** Tells the tabs what this one wants. */
+  /** Tells the other tabs what this one wants. */
   announce() {
     if (this.#token !== undefined) this.#post(this.#token);
   }
@@ -79,7 +79,7 @@ export class Link {
     if (token && key === this.#key && this.#tabs.links.has(key)) this.#post(token);
   };
 
-  /** Under a key of its own each time, so that nothing of an earlier one can be taken for it. @param {boolean} refused */
+  /** Uses a new key each time, so that events of an earlier one are never taken for its own. @param {boolean} refused */
   async #begin(refused) {
     this.#end();
     this.#opened = false;
@@ -133,7 +133,7 @@ export class Link {
   }
 
   /**
-   * The server did not take it, or takes it no more.
+   * The server refused the subscription, or ended it.
    * @param {HttpError} error
    * @param {boolean} renewable whether another token may help
    */
@@ -152,7 +152,7 @@ export class Link {
     } else this.#stream.say({ state: 'closed', reason: error.code });
   }
 
-  /** The server shares no streams, or something between does not let it. */
+  /** The server has no shared connections, or something in between blocks them. */
   #goAlone() {
     this.#end();
     this.#alone ??= this.#openAlone();

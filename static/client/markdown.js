@@ -2,28 +2,28 @@ import MarkdownIt from '../vendor/markdown-it-15.0.3/markdown-it.esm.min.mjs';
 import { make } from './elements/build.js';
 import { closesMarks, unfinishedAt } from './unfinished.js';
 
-const DEEPEST = 20; // quotes and lists in each other, as in markdown-it's CommonMark preset
-const DEEPEST_MARKS = 8; // elements in each other within a line: thousands would take the tab down
-const LONGEST = 200_000; // characters read at once; what is longer is shown as it is
+const DEEPEST = 20; // nested quotes and lists, as in markdown-it's CommonMark preset
+const DEEPEST_MARKS = 8; // nested elements within a line: thousands would crash the tab
+const LONGEST = 200_000; // characters parsed at once; longer text is shown as it is
 const SAFE = /^(?:https?:\/\/|mailto:)\S+$/iu;
 
 const markdown = new MarkdownIt({ html: false, linkify: true, maxNesting: DEEPEST }).use(closesMarks);
 markdown.linkify.set({ fuzzyLink: false, fuzzyEmail: false }).add('ftp:', null).add('//', null);
-markdown.normalizeLinkText = (url) => url; // as it was written: letters that look alike stay punycode
+markdown.normalizeLinkText = (url) => url; // as written: look-alike letters stay punycode
 
 /**
  * @typedef {import('markdown-it').Token} Token
  * @typedef {Record<string, {title: string, href: string}>} References
  * @typedef {{language: string, text: string}} Code
  * @typedef {{source: string, start: number, growing: boolean, tokens: Token[], code: Code | null}} Block
- *   `source` is the text that it was made of, `start` its place in the whole; `code` is a code block's
+ *   `source` is its Markdown, `start` its offset in the whole text; `code` is set for a code block
  * @typedef {{tools?: (read: () => string) => Node}} Options
  *   `tools`: makes a button for the head of a code block, given a function that reads the code
  */
 
 /**
- * A text of Markdown as DOM nodes: CommonMark, tables, strikethrough and bare web addresses. HTML is
- * text like any other: only the elements and attributes that this module names are ever made.
+ * Markdown as DOM nodes: CommonMark, tables, strikethrough and bare web addresses. HTML is plain
+ * text: only the elements and attributes named in this module are ever created.
  * @param {string} text
  * @param {Options} [options]
  * @returns {DocumentFragment}
@@ -36,20 +36,20 @@ export function render(text, options = {}) {
   return fragment;
 }
 
-/** The blocks of a text. While it grows, only the last one is read anew. */
+/** The blocks of a text. While it grows, only the last one is parsed again. */
 export class Blocks {
   /** @type {Block[]} */
   all = [];
   #text = '';
-  #settled = 0; // where the text begins that is read anew
+  #settled = 0; // where the text to parse again begins
   /** @type {References} */
-  #references = {}; // those of the text before
+  #references = {}; // those of the settled text
   #known = '{}'; // all references, as JSON
 
   /**
-   * @param {string} text the whole of it so far
-   * @param {{open?: boolean}} [options] `open`: more is to come, so marks that have not ended reach to the end
-   * @returns {number} how many of the blocks are what they were
+   * @param {string} text the whole text so far
+   * @param {{open?: boolean}} [options] `open`: more is to come, so unclosed marks reach to the end
+   * @returns {number} how many of the blocks are unchanged
    */
   update(text, { open = false } = {}) {
     const whole = text.replaceAll(/\r\n?/g, '\n');
@@ -66,13 +66,13 @@ export class Blocks {
     return settled + (changed < 0 ? blocks.length : changed);
   }
 
-  /** Two lines say what a block is, as with tables; until then it may yet become a part of the one before. */
+  /** It can take two lines to tell what a block is, as with tables; until then it may still join the one before. */
   #countSettled() {
     const lines = this.all[this.all.length - 1]?.source.split('\n', 3).length;
     return Math.max(0, this.all.length - (lines > 2 ? 1 : 2));
   }
 
-  /** Keeps the references of what is not read again. @param {number} end */
+  /** Keeps the references of the text that is not parsed again. @param {number} end */
   #settle(end) {
     if (!end) this.#references = {};
     else if (this.#known !== '{}') markdown.parse(this.#text.slice(this.#settled, end), { references: this.#references });
@@ -101,7 +101,7 @@ function blocksOf(whole, from, env) {
   return blocks;
 }
 
-/** Whether the parser left something out that lies deeper. @param {Token[]} tokens */
+/** Whether the parser left something out because it was nested too deeply. @param {Token[]} tokens */
 function tooDeep(tokens) {
   return tokens.some(({ level, type }) => level >= DEEPEST - 1 && (type === 'blockquote_open' || type === 'list_item_open'));
 }
@@ -121,7 +121,7 @@ export function build({ tokens, source, growing }, options) {
 }
 
 /**
- * @param {HTMLElement[]} stack the elements that are open; the last one takes what comes
+ * @param {HTMLElement[]} stack the open elements; new nodes go into the last one
  * @param {Token[]} tokens
  * @param {Options & {growing: boolean}} options
  */
@@ -169,7 +169,7 @@ function alignOf(token) {
   return /(?:left|center|right)$/.exec(attribute(token, 'style'))?.[0];
 }
 
-/** A link to the web or to a mailbox; any other shows its address beside its words. @param {string} href @param {string} title */
+/** A link to the web or a mailbox; any other link shows its address beside its text. @param {string} href @param {string} title */
 function link(href, title) {
   const about = title ? `${title}\n${href}` : href;
   if (!SAFE.test(href)) return make('span', { class: 'no-link', title: about, 'data-href': href });
@@ -202,7 +202,7 @@ function codeBlock({ language, text }, growing, tools) {
   return make('div', { class: 'code-block' }, head, make('pre', { tabindex: '0', dir: 'ltr' }, code));
 }
 
-/** Highlights code as soon as its language is here; it is as legible without. @param {Element} code @param {string} [language] */
+/** Highlights code once its language has loaded; it is legible without. @param {Element} code @param {string} [language] */
 export function colour(code, language) {
   if (language) import('./highlight.js').then(({ highlight }) => highlight(code, language)).catch(() => {});
 }

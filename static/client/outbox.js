@@ -3,13 +3,13 @@ import { asHttpError } from './http.js';
 import { randomId, recall, remember } from './storage.js';
 
 /**
- * A message on its way. `clientMessageId` makes that it arrives once.
+ * A message on its way. `clientMessageId` makes sure that it arrives once.
  * @typedef {{clientMessageId: string, message: string, sentAt: number}} Draft
  */
 
 /**
- * Sends one message after the other, each again with the same clientMessageId as long as the
- * trouble may pass: each arrives once, and in order. What waits survives a reload of the tab.
+ * Sends messages one at a time, retrying each with the same clientMessageId while the failure may be
+ * temporary: each arrives once, and in order. Waiting messages survive a reload of the tab.
  *
  * Fires `sent` {draft, answer}, `delayed` {draft, error, retryAt} and `failed` {draft, error} as `detail`.
  */
@@ -37,7 +37,7 @@ export class Outbox extends EventTarget {
     queueMicrotask(() => this.#drain());
   }
 
-  /** What is on its way, oldest first. */
+  /** The messages on their way, oldest first. */
   get waiting() {
     return [...this.#queue];
   }
@@ -51,12 +51,12 @@ export class Outbox extends EventTarget {
     return draft;
   }
 
-  /** Ends a wait between two tries: the way is open again. But not before the server's Retry-After. */
+  /** The connection is back: retries now, but not before the server's Retry-After. */
   hurry() {
     if (this.#client.clock.now() >= this.#notBefore) this.#pause.end();
   }
 
-  /** Stops; what waits is kept for the next outbox of that name. */
+  /** Stops; waiting messages are kept for the next outbox of that name. */
   close() {
     this.#closed = true;
     this.#pause.end();

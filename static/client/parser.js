@@ -1,13 +1,13 @@
 const BOM = '\uFEFF';
 
 /**
- * An event of a stream. `id` is that of its own block and absent when the block has none;
- * `lastEventId` is the standard's, which lasts. `sub` names the subscription on a shared stream.
+ * An event of a stream. `id` is that of its own block, absent if the block has none; `lastEventId`
+ * is the standard's, which persists. `sub` names the subscription on a shared stream.
  * @typedef {{type: string, data: string, lastEventId: string, id?: string, sub?: string}} ServerEvent
  */
 
 /**
- * Parses an event stream piece by piece, by WHATWG HTML 9.2.6. Pieces may be cut anywhere, also
+ * Parses an event stream piece by piece, as in WHATWG HTML 9.2.6. Pieces may be cut anywhere, even
  * between \r and \n. `retry` is the last reconnection time in milliseconds, or null.
  */
 export class EventStreamParser {
@@ -47,7 +47,7 @@ export class EventStreamParser {
     if (this.#afterReturn && text.startsWith('\n')) text = text.slice(1);
     this.#afterReturn = text.endsWith('\r');
     const lines = text.split(/\r\n|\n|\r/);
-    lines[0] = this.#rest + lines[0]; // what is there already is not searched again
+    lines[0] = this.#rest + lines[0]; // the rest is not searched again
     this.#rest = /** @type {string} */ (lines.pop());
     return lines;
   }
@@ -84,7 +84,7 @@ export class EventStreamParser {
 }
 
 /**
- * The events of a response as they arrive. One that the end cuts off is dropped, as the standard
+ * The events of a response as they arrive. One cut off by the end is dropped, as the standard
  * says. Leaving the loop early cancels the download.
  * @param {Response} response
  * @param {(parser: EventStreamParser) => void} [onPiece] called for each piece that arrives, parsed

@@ -7,7 +7,7 @@ const GAP_MS = 2000;
  * @typedef {{events: {event: string, id?: string, data: object}[], more: boolean, lastEventId: string}} Page
  */
 
-/** Reads a stream by short requests, for a network that holds streams back. */
+/** Reads a stream by polling, for networks that hold streams back. */
 export class Poller {
   #stopped = false;
   #pause = new Pause();
@@ -18,7 +18,7 @@ export class Poller {
   /**
    * @param {import('./stream.js').Stream} stream
    * @param {import('./clock.js').Clock} clock
-   * @param {(position: string) => Promise<Page | null>} ask for what follows a position; null when nothing ever will
+   * @param {(position: string) => Promise<Page | null>} ask fetches what follows a position; null once it is over
    */
   constructor(stream, clock, ask) {
     this.#stream = stream;

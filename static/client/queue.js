@@ -1,4 +1,4 @@
-/** What is put in, one after the other, for one reader; that ends after `end`, with the last of it. */
+/** An asynchronous queue for one reader, which ends with the last item put in before `end`. */
 export class Queue {
   /** @type {any[]} */
   #items = [];

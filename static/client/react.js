@@ -1,5 +1,5 @@
-// The library as React hooks. They import `react` by that name: a bundler finds it, a page without one
-// says where it is by an import map.
+// The library as React hooks. They import `react` by that name: a bundler finds it; a page without one
+// needs an import map.
 export { ChatroomsProvider, useChatrooms } from './react/client.js';
 export { MessageStream } from './react/message-stream.js';
 export { useRoom } from './react/use-room.js';

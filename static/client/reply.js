@@ -4,7 +4,7 @@ import { readEvents } from './parser.js';
 import { Queue } from './queue.js';
 import { Stream } from './stream.js';
 
-const MOST_BREAKS = 6; // in a row, without a word in between
+const MOST_BREAKS = 6; // in a row, without any text in between
 const DONE = '[DONE]';
 const CUT_OFF = 'The reply was cut off.';
 
@@ -15,8 +15,8 @@ const CUT_OFF = 'The reply was cut off.';
  */
 
 /**
- * An AI reply as it is written: `for await (const part of reply)`, or `await reply.text()`. A
- * connection that breaks is taken up after the last piece that came, over the one that tabs share; the
+ * An AI reply as it is written: `for await (const part of reply)`, or `await reply.text()`. After a
+ * broken connection, reading resumes behind the last piece, over the connection that tabs share. The
  * reply outlives both.
  */
 export class Reply {
@@ -31,7 +31,7 @@ export class Reply {
   /**
    * @param {import('./chatrooms.js').Chatrooms} client
    * @param {{message?: string, messageId?: string, [field: string]: unknown}} question the body of POST
-   *   /api/chat/stream; with only `messageId`, a reply that there is already
+   *   /api/chat/stream; with only `messageId`, an existing reply
    * @param {AbortSignal} [signal] ends the reading, not the reply: that is `stop`
    */
   constructor(client, question, signal) {
@@ -47,9 +47,9 @@ export class Reply {
   }
 
   /**
-   * The whole text, when it is there.
-   * @param {(text: string, whole: string) => void} [onText] called with each piece, and all so far
-   * @throws {HttpError} when it failed; its `code` is that of the `error` part
+   * The whole text, once it is complete.
+   * @param {(text: string, whole: string) => void} [onText] called with each piece and the text so far
+   * @throws {HttpError} when the reply failed; `code` is that of the `error` part
    */
   async text(onText) {
     let whole = '';
@@ -62,14 +62,14 @@ export class Reply {
     return whole;
   }
 
-  /** @returns {AsyncGenerator<Part>} @throws {HttpError} when the server refuses, or cannot be reached for long */
+  /** @returns {AsyncGenerator<Part>} @throws {HttpError} when the server refuses, or stays unreachable */
   async *[Symbol.asyncIterator]() {
     this.#last = -1;
     if (!this.messageId && (yield* this.#ask())) return;
     yield* this.#resume();
   }
 
-  /** What the answer to the question brings. @returns {AsyncGenerator<Part, boolean>} whether it was all */
+  /** The parts in the response to the question. @returns {AsyncGenerator<Part, boolean>} whether they were all */
   async *#ask() {
     try {
       const call = { body: this.#question, signal: this.#signal, timeoutMs: 0 };
@@ -102,11 +102,11 @@ export class Reply {
     this.#signal?.throwIfAborted();
     const { reason = '' } = stream.state;
     if (reason === 'complete') return;
-    await how.poll(stream.position); // whose refusal tells more than the stream's
+    await how.poll(stream.position); // its refusal says more than the stream's
     throw new HttpError(0, reason, CUT_OFF);
   }
 
-  /** Whether a part is to be given on; learns from it which reply this is. @param {Part} part */
+  /** Whether to yield a part; also learns from it which reply this is. @param {Part} part */
   #isNews({ type, index, messageId, conversationId }) {
     if (index !== undefined && index <= this.#last) return false;
     this.#last = index ?? this.#last;
@@ -120,7 +120,7 @@ export class Reply {
   }
 }
 
-/** The data of a stream's events until it is closed, as it is after too many breaks. @param {Stream} stream @param {AbortSignal} [signal] */
+/** The data of a stream's events until it closes, as it does after too many breaks. @param {Stream} stream @param {AbortSignal} [signal] */
 async function* hear(stream, signal) {
   const heard = new Queue();
   let breaks = 0;

@@ -6,13 +6,13 @@ import { make } from './elements/build.js';
 const MANY = 50; // blocks
 
 /** @type {typeof import('./markdown.js') | null} */
-let library = null; // some 140 KB, which a page without replies does not need
+let library = null; // about 140 KB, which a page without replies does not need
 /** @type {Promise<void> | null} */
 let loading = null;
 
 /**
- * Shows Markdown, and grows in place: blocks that did not change keep their elements, and so the
- * reader's selection and focus in them. Until the parser has come it shows the text.
+ * Shows Markdown and grows in place: unchanged blocks keep their elements, and with them the
+ * reader's selection and focus. Until the parser has loaded it shows plain text.
  */
 export class RichText {
   /** @type {Shown[]} */
@@ -34,7 +34,7 @@ export class RichText {
     this.update(text, { open });
   }
 
-  /** @param {string} text the whole of it so far @param {{open?: boolean}} [options] */
+  /** @param {string} text the whole text so far @param {{open?: boolean}} [options] */
   update(text, { open = false } = {}) {
     this.#text = text;
     this.#open = open;
@@ -60,7 +60,7 @@ export class RichText {
       this.#shown.push({ block, node: old.splice(0, 1)[0].node });
       if (!block.growing) colour(code, block.code?.language);
     }
-    if (blocks.length > MANY) this.node.removeAttribute('dir'); // Chromium would look for it at each of them
+    if (blocks.length > MANY) this.node.removeAttribute('dir'); // Chromium would determine it for each of them
     for (const { node } of old) node.remove();
     const added = blocks.map((block) => ({ block, node: build(block, { tools: this.#tools }) }));
     this.node.append(...added.map(({ node }) => node));
@@ -69,7 +69,7 @@ export class RichText {
   }
 }
 
-/** Code that only grew keeps its element, and the reader their place in it. @param {Shown} shown @param {Block} block */
+/** Code that only grew keeps its element, so the reader keeps their place in it. @param {Shown} shown @param {Block} block */
 function extended({ block: { code: before, growing }, node }, { code }) {
   if (!growing || !before || before.language !== code?.language || !code.text.startsWith(before.text)) return null;
   const element = node.querySelector('code');

@@ -9,8 +9,8 @@ export function roomPath(roomId) {
 }
 
 /**
- * A room: its stream, and what one does in it. Fires the server's events by their names, and
- * `sent`, `delayed` and `failed` of the messages on their way, as Outbox does.
+ * A room: its stream and its actions. Fires the server's events by their names, and Outbox's
+ * `sent`, `delayed` and `failed` for messages on their way.
  */
 export class Room extends Stream {
   /** @type {Outbox} */
@@ -43,17 +43,17 @@ export class Room extends Stream {
     this.addEventListener('token-expiring', () => this.extend());
   }
 
-  /** Says something; it is on its way when this returns, and survives being offline. @param {string} message */
+  /** Queues a message, which survives being offline. @param {string} message */
   send(message) {
     return this.outbox.add(message);
   }
 
-  /** Tells the others that somebody types here. */
+  /** Tells the others that the user is typing. */
   typing() {
     return this.#post('/typing', { clientId: this.clientId, username: this.#client.user?.username });
   }
 
-  /** Leaves at once, without the time that others wait for a return. */
+  /** Leaves at once, without the grace period for coming back. */
   async leave() {
     this.close('left');
     await this.#post('/leave', { clientId: this.clientId });
@@ -64,7 +64,7 @@ export class Room extends Stream {
     return this.#client.json('GET', `${roomPath(this.roomId)}/messages?${query(page)}`);
   }
 
-  /** Lets the server's stream live as long as the present token. */
+  /** Extends the server's stream to the end of the current token. */
   async extend() {
     const token = await this.#client.tokens.token();
     if (!token || token === this.#extendedWith || this.state.state === 'closed') return;

@@ -6,13 +6,13 @@ const MOST_GUESTS = 5;
 /** @typedef {import('./tokens.js').Kept} Kept */
 
 /**
- * Storage for `Chatrooms` that keeps an account over tabs and restarts, and a guest in its tab. Of
- * guests the last few are remembered, so that a new tab can offer to go on as one of them. The
- * account that was there first is the browser's; another one, signed in meanwhile, is its tab's.
+ * Storage for `Chatrooms` that keeps an account across tabs and restarts, and a guest in its tab. It
+ * remembers the last few guests, so that a new tab can offer to continue as one of them. The first
+ * account to sign in belongs to the browser; another one, signed in later, to its tab.
  *
- * Why localStorage and no cookie: a cookie goes along with what other sites make the browser ask
- * for, and to be read by all who share the domain; and scripts that could read the one could act by
- * the other. The page lets no foreign script in, and a stolen refresh token ends the sign-in.
+ * Why localStorage and not a cookie: the browser also sends cookies with requests that other sites
+ * cause, and to every host that shares the domain; and a script that could read the storage could act
+ * through the cookie. The page allows no foreign scripts, and a stolen refresh token ends the sign-in.
  * @implements {Pick<Storage, 'getItem' | 'setItem' | 'removeItem'>}
  */
 export class SignIns {
@@ -33,7 +33,7 @@ export class SignIns {
     return Array.isArray(kept) ? kept.filter(isKept) : [];
   }
 
-  /** From now on this tab is nobody, while the others stay who they are. */
+  /** Signs this tab out; the other tabs stay signed in. */
   stepAside() {
     this.#aside = true;
   }
@@ -66,7 +66,7 @@ export class SignIns {
     this.#keepGuests({ family: this.#family }, false);
   }
 
-  /** Tabs of one sign-in may have gone on while this one was away. @param {Kept | null} own */
+  /** Takes newer tokens that other tabs of this sign-in stored while this one was away. @param {Kept | null} own */
   #newest(own) {
     const newer = (/** @type {Kept | null} */ kept) => own && kept?.family === own.family && kept.endsAt > own.endsAt;
     return [this.account, ...this.guests].find(newer) ?? own;
@@ -79,7 +79,7 @@ export class SignIns {
     return this.account?.token === kept.token;
   }
 
-  /** Puts a guest first among those remembered, or takes it off. @param {Pick<Kept, 'family'>} kept @param {boolean} isGuest */
+  /** Moves a guest to the front of those remembered, or removes it. @param {Pick<Kept, 'family'>} kept @param {boolean} isGuest */
   #keepGuests(kept, isGuest) {
     const others = this.guests.filter(({ family }) => family !== kept.family);
     const guests = isGuest ? [kept, ...others].slice(0, MOST_GUESTS) : others;
@@ -87,7 +87,7 @@ export class SignIns {
   }
 }
 
-/** What others of this origin write there is theirs. @param {any} kept @returns {boolean} */
+/** Whether a stored value is ours: other code of this origin may write there too. @param {any} kept @returns {boolean} */
 function isKept(kept) {
   return [kept?.token, kept?.refreshToken, kept?.family, kept?.user?.userId, kept?.user?.username].every((part) => typeof part === 'string');
 }

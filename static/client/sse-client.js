@@ -5,12 +5,12 @@ import { recall, tabStorage } from './storage.js';
 import { parsed } from './stream.js';
 
 /**
- * A plain client of one event stream, by fetch: any method, headers and body. It reconnects with the
- * last id, at most `maxReconnects` times in a row, after min(10 s, 1 s · 2^n) of which a random half
- * is taken off; a 401 has the token refreshed, once, and the request made again.
+ * A plain client of one event stream over fetch: any method, headers and body. It reconnects with the
+ * last id, at most `maxReconnects` times in a row, after min(10 s, 1 s · 2^n) less up to half of it at
+ * random; after a 401 it refreshes the token once and repeats the request.
  *
- * Beside the events of the stream it tells of `open`, `error` (an HttpError), `close`, and
- * `max-reconnects-reached`. A reply of the assistant is not asked for twice: its stream ends with `close`.
+ * Besides the stream's events it emits `open`, `error` (an HttpError), `close` and
+ * `max-reconnects-reached`. It never requests an AI reply twice: its stream ends with `close`.
  */
 export class SSEClient {
   /** @type {Map<string, Set<(data: any, event?: import('./parser.js').ServerEvent) => void>>} */
@@ -27,7 +27,7 @@ export class SSEClient {
    * @param {string} url
    * @param {{method?: string, headers?: HeadersInit, body?: any, maxReconnects?: number,
    *   clock?: import('./clock.js').Clock, fetch?: import('./http.js').Fetch}} [options]
-   *   `body` is sent as JSON; a text is taken for JSON that is written already
+   *   `body` is sent as JSON; a string is taken for JSON already
    */
   constructor(url, { method = 'GET', headers = {}, body, maxReconnects = 5, clock = CLOCK, fetch } = {}) {
     this.url = url;
@@ -39,20 +39,20 @@ export class SSEClient {
     this.fetch = fetch;
   }
 
-  /** The access token; to be overridden. @returns {string | null | Promise<string | null>} */
+  /** The access token; override it. @returns {string | null | Promise<string | null>} */
   getToken() {
     return recall(tabStorage(), 'session')?.token ?? null;
   }
 
-  /** Gets another token, which getToken gives from then on; to be overridden. @returns {unknown} */
+  /** Gets another token, which getToken returns from then on; override it. @returns {unknown} */
   refreshToken() {
     return null;
   }
 
   /**
    * @param {string} type
-   * @param {(data: any, event?: import('./parser.js').ServerEvent) => void} callback gets the data, read as JSON where it is
-   * @returns {() => void} takes the callback away
+   * @param {(data: any, event?: import('./parser.js').ServerEvent) => void} callback gets the data, parsed if JSON
+   * @returns {() => void} removes the callback
    */
   on(type, callback) {
     const callbacks = this.#callbacks.get(type) ?? new Set();
@@ -60,7 +60,7 @@ export class SSEClient {
     return () => callbacks.delete(callback);
   }
 
-  /** Opens the stream. Resolves when it has ended for good. */
+  /** Opens the stream; resolves once it has ended for good. */
   async connect() {
     if (this.#aborter) return;
     const { signal } = (this.#aborter = new AbortController());
@@ -82,7 +82,7 @@ export class SSEClient {
     this.#pause.end();
   }
 
-  /** One stream to its end. @param {AbortSignal} signal @returns {Promise<boolean>} whether to come back */
+  /** One stream to its end. @param {AbortSignal} signal @returns {Promise<boolean>} whether to reconnect */
   async #stream(signal) {
     let comesBack = true;
     try {

@@ -1,4 +1,4 @@
-/** The tab's own storage, or null where there is none or it is blocked. @returns {Storage | null} */
+/** The tab's own storage, or null if there is none or it is blocked. @returns {Storage | null} */
 export function tabStorage() {
   try {
     return globalThis.sessionStorage ?? null;
@@ -21,8 +21,8 @@ export function recall(area, name) {
 }
 
 /**
- * Keeps a value as JSON; null forgets it. Blocked or full storage is no error: the page then
- * forgets on reload, and works.
+ * Stores a value as JSON; null removes it. Blocked or full storage is not an error: the page works,
+ * and forgets on reload.
  * @param {Storage | null} area
  * @param {string} name
  * @param {unknown} value
@@ -32,7 +32,7 @@ export function remember(area, name, value) {
     if (value === null) area?.removeItem(`chatrooms.${name}`);
     else area?.setItem(`chatrooms.${name}`, JSON.stringify(value));
   } catch {
-    // as said above
+    // see above
   }
 }
 

@@ -4,19 +4,19 @@ const RECENT = 2000;
 const KEEP_MS = 250;
 
 /**
- * What carries a stream's events: a connection of its own, or one that tabs share.
+ * What carries a stream's events: its own connection, or one that tabs share.
  * @typedef {{close: () => void, poke: () => void, again: (refused: boolean) => void}} Line
- *   `again` opens the stream anew from its position
+ *   `again` reopens the stream from its position
  *
  * @typedef {{type: string, data: string, id?: string, prev?: string}} Delivery
- *   `prev` is the position that the carrier had before, where it tells
+ *   `prev` is the carrier's position before this one, if known
  * @typedef {import('./connection.js').LineState} LineState
  */
 
 /**
- * One stream of events, whatever happens to what carries it. Each event is fired under its own name
- * and once more as `event`, with `detail` = its data, or {type, data, id}; durable ones once and in
- * order. `state` is fired with a LineState as `detail`.
+ * One stream of events, whatever happens to its carrier. Each event fires under its own name with its
+ * data as `detail`, and once more as `event` with {type, data, id}; durable ones exactly once and in
+ * order. `state` fires with a LineState as `detail`.
  */
 export class Stream extends EventTarget {
   /** @type {LineState} */
@@ -27,7 +27,7 @@ export class Stream extends EventTarget {
   #line = null;
   /** @type {import('./poller.js').Poller | null} */
   #poller = null;
-  /** What polling says, while there is any. @type {LineState | null} */
+  /** The state of polling, while it runs. @type {LineState | null} */
   #polling = null;
   #cancelKeep = () => {};
   #client;
@@ -37,8 +37,8 @@ export class Stream extends EventTarget {
    * @param {import('./chatrooms.js').Chatrooms} client
    * @param {{open: (stream: Stream) => Line, poll: (position: string) =>
    *   Promise<import('./poller.js').Page | null>, name?: string, last?: string[], unnamed?: boolean}} options
-   *   `poll` asks for what follows a position; `name`: keeps the position under it over reloads; `last`: events
-   *   after which the stream is complete; `unnamed`: the name stands in the data as `type`
+   *   `poll` fetches what follows a position; `name`: keeps the position under it across reloads; `last`: events
+   *   after which the stream is complete; `unnamed`: the name is `type` in the data
    */
   constructor(client, options) {
     super();
@@ -46,18 +46,18 @@ export class Stream extends EventTarget {
     this.#options = options;
     if (options.name) this.position = recall(client.storage, `position.${options.name}`) ?? '';
     client.streams.add(this);
-    // Whoever asked for the stream listens first.
+    // In a microtask, so that the caller can add listeners first.
     queueMicrotask(() => this.state.state !== 'closed' && this.open());
   }
 
-  /** Opens it, or opens it again after it was closed. */
+  /** Opens it, or reopens it after `close`. */
   open() {
     if (this.#line) return;
     this.#client.streams.add(this);
     this.#line = this.#options.open(this);
   }
 
-  /** Ends it; `open` takes it up again where it was. @param {string} [reason] */
+  /** Ends it; `open` resumes it where it was. @param {string} [reason] */
   close(reason = 'closed') {
     this.#client.streams.delete(this);
     const line = this.#line;
@@ -72,7 +72,7 @@ export class Stream extends EventTarget {
     this.#line?.poke();
   }
 
-  /** What the line says. @param {LineState} state */
+  /** Takes the line's state. @param {LineState} state */
   say(state) {
     if (state.state === 'open' || state.state === 'closed') this.#stopPolling();
     if (state.state === 'closed' && this.#line) return this.close(state.reason);
@@ -83,12 +83,12 @@ export class Stream extends EventTarget {
     this.dispatchEvent(new CustomEvent('state', { detail: state }));
   }
 
-  /** What the line delivers. @param {Delivery} delivery */
+  /** Takes an event from the line. @param {Delivery} delivery */
   receive({ type, data, id, prev }) {
     if (!this.#line) return;
     const known = this.#recent.has(id);
     if (prev !== undefined && this.position && prev !== this.position && !known) {
-      return this.#line.again(false); // the carrier is further than what came here
+      return this.#line.again(false); // the carrier is ahead of what arrived here
     }
     if (id !== undefined) this.reach(id);
     let content = parsed(data);
@@ -111,7 +111,7 @@ export class Stream extends EventTarget {
     if (this.#options.last?.includes(type)) this.close('complete');
   }
 
-  /** Where to go on from here. @param {string} id */
+  /** Sets the position to resume from. @param {string} id */
   reach(id) {
     this.#recent.add(id);
     if (this.#recent.size > RECENT) this.#recent.delete(this.#recent.values().next().value);
@@ -123,7 +123,7 @@ export class Stream extends EventTarget {
     this.#cancelKeep = clock.after(KEEP_MS, () => this.keep());
   }
 
-  /** Writes down how far it is, now. */
+  /** Stores the position now. */
   keep() {
     this.#cancelKeep();
     if (this.#options.name) remember(this.#client.storage, `position.${this.#options.name}`, this.position || null);
@@ -138,7 +138,7 @@ export class Stream extends EventTarget {
     this.#poller = new Poller(this, this.#client.clock, this.#options.poll);
   }
 
-  /** What reading by polls says of itself. @param {LineState} state */
+  /** Takes the state of polling. @param {LineState} state */
   sayPolled(state) {
     if (!this.#polling) return;
     this.#polling = state;
@@ -152,7 +152,7 @@ export class Stream extends EventTarget {
   }
 }
 
-/** JSON as its value, other text as it is. @param {string} text */
+/** The value of JSON, any other text as it is. @param {string} text */
 export function parsed(text) {
   try {
     return JSON.parse(text);

@@ -4,19 +4,19 @@ import { randomId } from './storage.js';
 
 const PING_MS = 100;
 const SILENT_MS = 300;
-const JITTER_MS = 100; // so that not all steal the lock; to start the worker twice does no harm
-const ASLEEP_MS = 90_000; // a hidden page's timers come once a minute
+const JITTER_MS = 100; // so that not all steal the lock; starting the worker twice is harmless
+const ASLEEP_MS = 90_000; // a hidden page's timers fire once a minute
 
 /**
- * This tab among those of its browser: one of them, who holds a lock, carries the streams of all;
- * where there are no locks, a shared worker does. Who does not answer for half a second, frozen
- * or hung, is relieved of it.
+ * This tab among those of its browser. The one that holds a lock carries the streams of all; without
+ * Web Locks a shared worker does. A leader that does not answer for half a second, frozen or hung,
+ * is replaced.
  */
 export class Tabs {
   /** @type {Map<string, Link>} */
   links = new Map();
   id = randomId();
-  /** Resolves when the others can see by its lock that this tab lives. @type {Promise<unknown>} */
+  /** Resolves once this tab holds the lock that shows the others it is alive. @type {Promise<unknown>} */
   present = Promise.resolve();
   #channel;
   #name;
@@ -63,7 +63,7 @@ export class Tabs {
     this.#tick();
   }
 
-  /** Whether this tab carries the streams of all. */
+  /** Whether this tab carries the streams of all tabs. */
   get leads() {
     return this.#carrier?.leads ?? false;
   }
@@ -71,7 +71,7 @@ export class Tabs {
   /**
    * @param {import('./stream.js').Stream} stream
    * @param {import('./link.js').Wish} wish
-   * @param {() => import('./stream.js').Line} openAlone for a server that shares no streams
+   * @param {() => import('./stream.js').Line} openAlone for a server without shared connections
    */
   join(stream, wish, openAlone) {
     return new Link(this, this.#client, stream, wish, openAlone);
@@ -87,7 +87,7 @@ export class Tabs {
     this.post({ t: 'ping', poke: true });
   }
 
-  /** Takes no part any more. */
+  /** Leaves the group of tabs. */
   close() {
     this.#leave();
     this.#closing.abort();
@@ -141,7 +141,7 @@ export class Tabs {
     if (!this.#left) this.#queueUp(locks);
   }
 
-  /** Asks whether the leader is there, and relieves it when it does not answer. */
+  /** Pings the leader, and replaces it if it does not answer. */
   #tick() {
     const now = this.#client.clock.now();
     if (now - this.#tickedAt > ASLEEP_MS) this.#askedAt = 0;
@@ -184,7 +184,7 @@ export class Tabs {
     this.#announce();
   }
 
-  /** The page goes: others carry on at once, and without what it wanted. */
+  /** The page is going away: another tab takes over at once, without this one's streams. */
   #leave() {
     this.#left = true;
     this.post({ t: 'bye' });
@@ -193,7 +193,7 @@ export class Tabs {
     this.#resign();
   }
 
-  /** A page that comes out of the browser's cache goes on. */
+  /** A page restored from the browser's cache resumes. */
   #come() {
     if (!this.#left) return;
     this.#left = false;

@@ -5,26 +5,26 @@ import { randomId, recall, remember, tabStorage } from './storage.js';
 const KEY = 'session';
 const MARGIN_MS = 90_000; // before the server's `token-expiring`, which comes 60 s before the end
 const NEIGHBOURS_MS = 50;
-const REFUSED_MS = 1000; // a neighbour may be changing the password: its answer is on the way
+const REFUSED_MS = 1000; // another tab may be changing the password: new tokens are on their way
 
 /**
- * What hands out access tokens. `token(refused)` gives one that is good for a while; when it is
- * given a token that the server refused, another one. Throws HttpError 401 when there is none.
+ * A source of access tokens. `token(refused)` returns one that stays valid for a while; given a token
+ * that the server refused, a different one. Throws HttpError 401 when there is none.
  * @typedef {{token: (refused?: string) => Promise<string | null>}} TokenSource
  *
- * @typedef {{userId: string, username: string, role: string, guest?: boolean}} User `guest`: came in without a password
+ * @typedef {{userId: string, username: string, role: string, guest?: boolean}} User `guest`: has no password
  * @typedef {{token: string, refreshToken: string, user: User, refreshAt: number, endsAt: number, family: string}} Kept
- *   times in milliseconds since 1970; `family` is the same in all tabs that were copied from one
+ *   times in milliseconds since 1970; `family` is the same in a tab and its copies
  */
 
 /**
- * Who this tab is: tokens in its storage, so that a reload stays signed in; in sessionStorage each tab
- * may be somebody else, `sign-ins.js` keeps accounts for all tabs. They are refreshed before they expire and when one is refused, by one request for
- * all who wait; tabs that were copied from each other tell each other the new ones, since a refresh
- * token that is used after its successor was ends the sign-in.
+ * The user of this tab: tokens in its storage, so that a reload stays signed in. With sessionStorage
+ * each tab may have its own user; `sign-ins.js` keeps accounts for all tabs. Tokens are refreshed
+ * before they expire and when one is refused, by one request for all callers. Tabs copied from each
+ * other share the new ones, since using a refresh token after its successor ends the sign-in.
  *
- * Fires `refreshed`, and `signed-out` when the server takes the refresh token no more, or another tab
- * of this sign-in has signed out.
+ * Fires `refreshed`, and `signed-out` when the server no longer accepts the refresh token or another
+ * tab of this sign-in has signed out.
  */
 export class Tokens extends EventTarget {
   /** @type {Kept | null} */
@@ -40,7 +40,7 @@ export class Tokens extends EventTarget {
   /**
    * @param {{url?: string, storage?: Storage | null, clock?: import('./clock.js').Clock,
    *   fetch?: import('./http.js').Fetch, channel?: BroadcastChannel | null}} [options]
-   *   `channel` reaches the tabs that may have the same sign-in
+   *   `channel` reaches the tabs that may share the sign-in
    */
   constructor({ url = '', storage = tabStorage(), clock = CLOCK, fetch, channel = null } = {}) {
     super();
@@ -74,7 +74,7 @@ export class Tokens extends EventTarget {
     return this.enter('/api/signup', { username, email, password });
   }
 
-  /** Forgets the tokens here, in the other tabs of this sign-in and, as far as it can be reached, on the server. */
+  /** Forgets the tokens here, in the other tabs of this sign-in and, if it can be reached, on the server. */
   async signOut() {
     const kept = this.#kept;
     this.adopt(null);
@@ -82,7 +82,7 @@ export class Tokens extends EventTarget {
     if (kept) await this.#post('/api/auth/signout', {}, kept.token).catch(() => {});
   }
 
-  /** Goes on with a sign-in that another tab has, or as nobody. @param {Kept | null} kept */
+  /** Adopts another tab's sign-in, or signs out. @param {Kept | null} kept */
   adopt(kept) {
     this.#kept = kept;
     this.#failures = this.#notBefore = 0;
@@ -92,10 +92,10 @@ export class Tokens extends EventTarget {
   }
 
   /**
-   * Takes the tokens that a call answers with: any that signs somebody in.
+   * Makes a call that signs the user in, and takes the tokens in its response.
    * @param {string} path
    * @param {object} body
-   * @param {string} [token] who calls, where that matters: the other tabs of this sign-in then go along
+   * @param {string} [token] the caller's, if needed: the other tabs of this sign-in then follow
    */
   async enter(path, body, token) {
     const family = (token && this.#kept?.family) || randomId();
@@ -114,7 +114,7 @@ export class Tokens extends EventTarget {
     return this.#kept.token;
   }
 
-  /** Takes new tokens; calls at the same time share one request. @returns {Promise<void>} */
+  /** Gets new tokens; concurrent calls share one request. @returns {Promise<void>} */
   refresh() {
     this.#refreshing ??= this.#refresh().finally(() => {
       this.#refreshing = null;
@@ -129,7 +129,7 @@ export class Tokens extends EventTarget {
     if (await this.#neighboursHaveNewer(kept)) return;
     try {
       const answer = await this.#post('/api/auth/refresh', { refreshToken: kept.refreshToken });
-      if (this.#kept === kept) this.#take(answer, kept.family, kept.user.guest); // else somebody else signed in meanwhile
+      if (this.#kept === kept) this.#take(answer, kept.family, kept.user.guest); // else another user signed in meanwhile
     } catch (thrown) {
       const error = asHttpError(thrown);
       if (!error.passing && (await this.#neighboursHaveNewer(kept, REFUSED_MS))) return;
@@ -165,13 +165,13 @@ export class Tokens extends EventTarget {
     const wait = Math.max(this.#kept.refreshAt, this.#notBefore) - this.clock.now();
     this.#cancel = this.clock.after(Math.max(0, wait), () => {
       if (wait > 0) this.#plan();
-      else this.refresh().catch(() => {}); // a failure that passes has planned the next try
+      else this.refresh().catch(() => {}); // a temporary failure has scheduled the next attempt
     });
   }
 
   /**
    * Another tab of this sign-in may have refreshed while this one slept.
-   * @param {Kept} kept @param {number} [ms] how long to wait for its word
+   * @param {Kept} kept @param {number} [ms] how long to wait for its message
    */
   async #neighboursHaveNewer(kept, ms = NEIGHBOURS_MS) {
     this.#hear({ kept: recall(this.storage, KEY) });
@@ -182,7 +182,7 @@ export class Tokens extends EventTarget {
     return this.#kept !== kept;
   }
 
-  /** Whoever has newer tokens of this sign-in says so. @param {{kept?: Kept, ended?: string}} said */
+  /** A tab with newer tokens of this sign-in has sent them. @param {{kept?: Kept, ended?: string}} said */
   #hear({ kept, ended }) {
     const mine = this.#kept;
     if (ended && ended === mine?.family) this.#end();
@@ -197,7 +197,7 @@ export class Tokens extends EventTarget {
     return response.status === 204 ? null : response.json();
   }
 
-  /** Stops the timer; a page that goes away need not. */
+  /** Stops the timer; not needed when the page goes away. */
   close() {
     this.#cancel();
   }

@@ -7,8 +7,8 @@ const LONGEST_LINK = 2000;
 /** @typedef {{open?: boolean, unfinished?: object | null}} Env `unfinished`: the tokens of the last line */
 
 /**
- * Where to cut a text that still grows, so that its end does not show first as something that it will
- * not be: a mark of a list, a line under a heading, the head of a table.
+ * Where to cut a growing text, so that its end is not first shown as something that it will not
+ * become: a list marker, the line under a heading, the head of a table.
  * @param {string} text
  */
 export function unfinishedAt(text) {
@@ -30,8 +30,8 @@ function lineStart(text, end) {
 }
 
 /**
- * A plugin of markdown-it: in a text that still grows (`env.open`), marks that have not ended reach to
- * the end of the last line, and a link whose address is being written shows its words.
+ * A markdown-it plugin: in a growing text (`env.open`), unclosed marks reach to the end of the last
+ * line, and a link whose address is still being written shows its text.
  * @param {import('markdown-it').MarkdownIt} markdown
  */
 export function closesMarks(markdown) {
@@ -58,7 +58,7 @@ function finished(line) {
   return text.slice(0, at) + text.slice(at).replace(LINK, '$1');
 }
 
-/** The backticks that would end the code that is still open. @param {string} text */
+/** The backticks that would close the open code. @param {string} text */
 function openCode(text) {
   const runs = Array.from(text.matchAll(/`+/g), ({ 0: { length }, index }) => ({ length, escaped: isEscaped(text, index) }));
   for (let at = 0; at < runs.length; at += 1) {
@@ -78,7 +78,7 @@ function isEscaped(text, at) {
 }
 
 /**
- * Ends the marks that nothing ends, from the innermost; those within a pair that has ended are text.
+ * Closes unclosed marks, innermost first; those within a closed pair are text.
  * @param {import('markdown-it').StateInline} state
  */
 function closePairs(state) {

@@ -1,5 +1,5 @@
-// The shared worker that carries the tabs' streams where Web Locks are missing. Its name is that of
-// the channel, which ends with the server's address.
+// The shared worker that carries the tabs' streams if there are no Web Locks. Its name is the
+// channel's, which ends with the server's address.
 import { Carrier } from './carrier.js';
 
 const { name } = /** @type {{name: string}} */ (/** @type {unknown} */ (globalThis));

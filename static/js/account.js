@@ -6,14 +6,14 @@ import { installModal, submitting } from './modal.js';
 
 const SHORTEST_PASSWORD = 8;
 
-/** The dialog about who the user is: sign out, another password, the end of the account. */
+/** The account dialog: sign out, change the password, delete the account. */
 export class AccountDialog {
   #client;
   #onLeft;
 
   /**
    * @param {{client: import('../client/chatrooms.js').Chatrooms, onLeft: (notice: string) => void}} options
-   *   `onLeft`: nobody is signed in any more
+   *   `onLeft`: called once nobody is signed in any more
    */
   constructor({ client, onLeft }) {
     this.#client = client;
@@ -55,7 +55,7 @@ export class AccountDialog {
     await done;
   }
 
-  /** The guest becomes an account: the same userId, and all that is its. */
+  /** Turns the guest into an account: the userId and everything it owns stay. */
   async #keep(event) {
     event.preventDefault();
     const { username, email, password } = event.target.elements;
@@ -86,8 +86,8 @@ export class AccountDialog {
   }
 
   /**
-   * A call that gives this sign-in new tokens and ends the old ones. The server refuses those before
-   * its answer is here: who needs some meanwhile waits for that answer.
+   * A call that gives this sign-in new tokens and ends the old ones. The server refuses the old ones
+   * before its response arrives, so callers that need a token meanwhile wait for it.
    */
   async #enterAnew(path, body) {
     const { account } = this.#client;

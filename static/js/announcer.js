@@ -3,12 +3,12 @@ import { byId } from './dom.js';
 const TOAST_MS = 2600;
 let hiding;
 
-/** Says `text` to screen readers when they are free; shows nothing. @param {string} text */
+/** Reads `text` to screen readers when they are idle; shows nothing. @param {string} text */
 export function announce(text) {
   byId('announcer').textContent = text;
 }
 
-/** Shows `text` for a moment, and says it. @param {string} text */
+/** Shows `text` briefly, and reads it to screen readers. @param {string} text */
 export function toast(text) {
   const node = byId('toast');
   node.textContent = text;

@@ -3,7 +3,7 @@ import { query } from '../client/http.js';
 
 export { roomPath };
 
-/** The calls of this page by name, each made as the user of this tab. What streams is the library's own. */
+/** This page's calls by name, each made as the user of this tab. Streams are the library's own. */
 export class Api {
   #client;
 
@@ -14,7 +14,7 @@ export class Api {
 
   /**
    * A page of the rooms that the user may read, in the order of their ids.
-   * @param {{after?: string, limit?: number}} [page] `after`: the id that the page before ended with
+   * @param {{after?: string, limit?: number}} [page] `after`: the last id of the previous page
    * @returns {Promise<{rooms: {roomId: string, onlineCount: number, private: boolean, title: string | null}[], hasMore: boolean}>}
    */
   rooms(page = {}) {
@@ -25,7 +25,7 @@ export class Api {
     return this.json('GET', roomPath(roomId));
   }
 
-  /** Whether there is a room of that name that the user may know of. @param {string} roomId */
+  /** Whether a room of that name exists that the user may know about. @param {string} roomId */
   async hasRoom(roomId) {
     try {
       return Boolean(await this.room(roomId));
@@ -36,7 +36,7 @@ export class Api {
     }
   }
 
-  /** Makes the user a member of the room that the invite is for. @returns {Promise<string>} the room's id */
+  /** Makes the user a member of the invite's room. @returns {Promise<string>} the room's id */
   async acceptInvite(invite) {
     return (await this.json('POST', '/api/invites/accept', { body: { invite } })).roomId;
   }
@@ -55,7 +55,7 @@ export class Api {
     return this.call('PATCH', taskPath(taskId), { body: { state: 'cancelled' } });
   }
 
-  /** An address from which the result of a task can be fetched once. */
+  /** An address from which a task's result can be fetched once. */
   async resultUrl(taskId) {
     const { ticket } = await this.json('POST', '/api/auth/ticket', { body: {} });
     return `${taskPath(taskId)}/result?ticket=${encodeURIComponent(ticket)}`;

@@ -20,7 +20,7 @@ import { installThemeToggles } from './theme.js';
 import { followKeyboard } from './viewport.js';
 import { Visit } from './visit.js';
 
-/** An account is that of all tabs; a guest is its tab's, so the tab beside it may be somebody else. */
+/** An account is shared by all tabs; a guest belongs to one tab, so the next tab may have another user. */
 const signIns = new SignIns();
 const client = new Chatrooms({ storage: signIns });
 const api = new Api(client);
@@ -38,7 +38,7 @@ const drawers = [
 let visit = null;
 let search = '';
 
-/** Opens a room, from the one the page is in, if any. */
+/** Opens a room, leaving the current one, if any. */
 function enter(roomId) {
   if (inviteInUrl()) history.replaceState(null, '', roomUrl(roomId));
   else if (roomInUrl() !== roomId) history.pushState(null, '', roomUrl(roomId));
@@ -63,7 +63,7 @@ function leave(options) {
   joinScreen.show(options);
 }
 
-/** Comes into the same room as who the user is now. */
+/** Rejoins the same room as the current user. */
 function reenter() {
   const { roomId } = visit;
   visit.close({ goodbye: true });
@@ -91,7 +91,7 @@ function copyLink() {
   copy(location.origin + roomUrl(roomInUrl()), 'Link to this room copied');
 }
 
-/** The skip link changes the hash only, which is no move. */
+/** The skip link only changes the hash, which is not a navigation. */
 function onPopState() {
   if (location.search !== search) start();
 }

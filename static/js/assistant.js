@@ -36,7 +36,7 @@ export class Assistant {
     this.#draw();
   }
 
-  /** Ends the reply being written, here and on the server; what there is of it stays. */
+  /** Ends the reply being written, here and on the server; its text so far stays. */
   stop() {
     if (!this.#running) return;
     const { abort, reply } = this.#running;
@@ -63,7 +63,7 @@ export class Assistant {
   }
 
   async #ask(message) {
-    for (const old of this.#turns.querySelectorAll('.again')) old.remove(); // only the last is asked again
+    for (const old of this.#turns.querySelectorAll('.again')) old.remove(); // only the last can be asked again
     this.#turns.append(element('li', { class: 'turn question', dir: 'auto' }, linked(message)));
     await this.#answer(message);
   }
@@ -82,7 +82,7 @@ export class Assistant {
     this.#draw();
   }
 
-  /** Another reply to the same question, in the place of this one. */
+  /** Replaces this reply by another one to the same question. */
   #answerAgain(message, conversation, before, { turn }) {
     if (this.#running || conversation !== this.#conversation) return;
     conversation.turns.length = before;
@@ -91,7 +91,7 @@ export class Assistant {
     this.#answer(message);
   }
 
-  /** @returns {Promise<{text: string, problem: string}>} the reply, and why it is not whole */
+  /** @returns {Promise<{text: string, problem: string}>} the reply, and why it is incomplete */
   async #read(message, run, reply) {
     const { conversation, abort: { signal } } = run;
     const question = { message, conversationId: conversation.id, history: conversation.turns.slice(-REMEMBERED) };

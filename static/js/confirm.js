@@ -1,8 +1,8 @@
 import { byId } from './dom.js';
 
 /**
- * Asks before something that cannot be undone.
- * @param {{title: string, text: string, yes: string}} words `yes`: what the button says
+ * Asks for confirmation of something that cannot be undone.
+ * @param {{title: string, text: string, yes: string}} words `yes`: the button's text
  * @returns {Promise<boolean>} false for Cancel and Escape
  */
 export function confirm({ title, text, yes }) {

@@ -1,6 +1,6 @@
 /**
- * A side panel: part of the page where `docked` matches, else a modal drawer over it with a scrim,
- * Escape, and focus that goes in and comes back.
+ * A side panel: part of the page while `docked` matches, otherwise a modal drawer over it with a scrim,
+ * Escape, and focus that moves in and returns.
  */
 export class Drawer {
   #panel;
@@ -11,7 +11,7 @@ export class Drawer {
   /**
    * @param {{panel: HTMLElement, opener: HTMLElement, scrim: HTMLElement, docked: MediaQueryList,
    *   open?: boolean}} parts
-   *   `open`: whether it starts open where it is docked
+   *   `open`: whether it starts open when docked
    */
   constructor({ panel, opener, scrim, docked, open = false }) {
     this.#panel = panel;
@@ -42,7 +42,7 @@ export class Drawer {
     target.focus();
   }
 
-  /** Also a no-op on a closed one. */
+  /** Does nothing if it is closed. */
   close() {
     if (!this.#open) return;
     const hadFocus = this.modal || this.#panel.contains(document.activeElement);
@@ -51,7 +51,7 @@ export class Drawer {
     if (hadFocus) this.#opener.focus();
   }
 
-  /** Closes it where it covers the page, leaves it where it is docked. */
+  /** Closes it if it covers the page, leaves it if it is docked. */
   dismiss() {
     if (this.modal) this.close();
   }
@@ -79,7 +79,7 @@ export class Drawer {
   }
 }
 
-/** Only a modal drawer can be used while there is one; a closed panel never. */
+/** While a modal drawer is open only it can be used; a closed panel never can. */
 function settle(container) {
   const modal = container.querySelector('[aria-modal]');
   for (const part of container.querySelectorAll('.panel, .conversation')) {

@@ -9,7 +9,7 @@ const STATES = {
 const TOLD = ['progress', 'complete', 'error'];
 const ENDED = ['completed', 'failed', 'cancelled'];
 
-/** The export of the room that the page is in. It goes on when the dialog closes. */
+/** The export of the current room. It continues when the dialog closes. */
 export class RoomExport {
   #api;
   #roomId;
@@ -72,7 +72,7 @@ export class RoomExport {
   #show({ state, progress, estimated_time: left, error }) {
     const text = STATES[state];
     const numbers = state === 'running' ? inNumbers(progress, left) : '';
-    // Said by screen readers when it changes; the numbers are not, there are too many of them.
+    // Screen readers read its changes; they skip the numbers, of which there are too many.
     if (byId('export-state').textContent !== text) byId('export-state').textContent = text;
     byId('export-left').textContent = numbers;
     putText(byId('export-problem'), state === 'failed' ? error : '');
@@ -98,7 +98,7 @@ export class RoomExport {
     if (ended && hadFocus) byId(state === 'completed' ? 'export-download' : 'export-again').focus();
   }
 
-  /** By a ticket, so that no token stands in the list of downloads. */
+  /** Uses a ticket, so that no token appears in the list of downloads. */
   async #download() {
     const link = document.createElement('a');
     link.href = await this.#api.resultUrl(this.#taskId);

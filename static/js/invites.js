@@ -4,7 +4,7 @@ import { byId, element } from './dom.js';
 import { submitting } from './modal.js';
 import { nameOf } from './people.js';
 
-/** The address that lets its reader into a room. @param {string} code */
+/** The address that admits its reader to a room. @param {string} code */
 export function inviteUrl(code) {
   return `${location.origin}/?invite=${encodeURIComponent(code)}`;
 }
@@ -14,7 +14,7 @@ export function inviteInUrl() {
   return new URLSearchParams(location.search).get('invite')?.trim() ?? '';
 }
 
-/** The invite links of a room: made, copied, revoked. */
+/** A room's invite links: creates, copies and revokes them. */
 export class InviteList {
   #info;
 

@@ -41,7 +41,7 @@ export class JoinScreen {
     }
   }
 
-  /** @param {{notice?: string}} [options] why the person is here again */
+  /** @param {{notice?: string}} [options] why the user is here again */
   show({ notice = '' } = {}) {
     putText(byId('join-notice'), notice);
     putText(byId('join-error'), '');
@@ -54,14 +54,14 @@ export class JoinScreen {
     if (!this.#client.user && !LOOPBACK.includes(location.hostname)) this.#findOut();
   }
 
-  /** An invite says which room. */
+  /** An invite names the room. */
   #dress() {
     byId('join-heading').textContent = this.#invite ? 'You are invited to a room' : 'Join a room';
     byId('join-where').hidden = Boolean(this.#invite);
     this.#busy(false);
   }
 
-  /** Whether guests are taken, by a request that cannot make one. On loopback they are, unless told. */
+  /** Whether guests are admitted, by a request that cannot create one. On loopback they are by default. */
   async #findOut() {
     const answer = await request('POST', '/api/auth/guest', { body: { username: '' } }).catch((error) => error);
     this.#noteGuests(answer.code === 'guests-off');
@@ -97,7 +97,7 @@ export class JoinScreen {
     byId('join-room').focus();
   }
 
-  /** Guests that this browser has been, for who wants to be one of them here too. */
+  /** This browser's earlier guests, to continue as one of them. */
   #offerGuests() {
     const guests = this.#client.user || this.#mode !== 'guest' ? [] : this.#signIns.guests;
     const words = (name) => ['Continue as ', element('bdi', {}, name)];
@@ -117,7 +117,7 @@ export class JoinScreen {
     byId('join-form').requestSubmit();
   }
 
-  /** Somebody signed in or out in another tab, which counts for one that is nobody, or the same account. */
+  /** A sign-in or sign-out in another tab, which applies here if nobody is signed in, or the same account. */
   #onOtherTab() {
     const { account } = this.#signIns;
     if (!this.#client.user && account) {
@@ -127,7 +127,7 @@ export class JoinScreen {
     } else this.#offerGuests();
   }
 
-  /** Somebody else sits here now; other tabs stay who they are. */
+  /** For a different user at this tab; other tabs stay signed in. */
   #stepAside() {
     this.#signIns.stepAside();
     this.#client.account.adopt(null);
@@ -234,7 +234,7 @@ export class JoinScreen {
   async #suggestRooms() {
     const { user } = this.#client;
     const { rooms } = user ? await this.#api.rooms().catch(() => ({ rooms: [] })) : { rooms: [] };
-    if (this.#client.user?.userId !== user?.userId) return; // these are what somebody else may read
+    if (this.#client.user?.userId !== user?.userId) return; // these are another user's rooms
     const known = rooms.slice(0, MOST_CHIPS);
     byId('join-rooms').hidden = known.length === 0;
     byId('join-rooms').replaceChildren(...known.map((room) => this.#chip(room)));
@@ -267,7 +267,7 @@ function firstEmpty(inputs) {
 
 function explanation({ status, code, message, retryAfterMs }) {
   if (code === 'guests-off') return NO_GUESTS;
-  if (code === 'refresh-invalid') return ''; // the notice says that nobody is signed in any more
+  if (code === 'refresh-invalid') return ''; // the notice already says that nobody is signed in
   if (status === 0) return 'The server cannot be reached. Check your connection and try again.';
   if (code === 'name-taken') return `${message} Sign in if it is yours, or pick another one.`;
   if (status === 429) return `Too many tries. Please wait ${Math.ceil(retryAfterMs / 1000) || 'a few'} seconds.`;

@@ -5,7 +5,7 @@ import { roomProblem } from './rooms.js';
 
 const TAKEN = 'A room with that name already exists. Choose another name, or go there.';
 
-/** The dialog that makes a room. */
+/** The dialog that creates a room. */
 export class MakeRoom {
   #api;
   #onMade;
@@ -41,7 +41,7 @@ export class MakeRoom {
     });
   }
 
-  /** An own room of that name would be changed: whoever makes one expects a new one. */
+  /** Otherwise it would change the user's existing room of that name, when a new one is expected. */
   async #make(roomId, settings) {
     if (await this.#api.hasRoom(roomId)) throw new Error(TAKEN);
     try {

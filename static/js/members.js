@@ -58,7 +58,7 @@ export class Members {
     ));
   }
 
-  /** Rows of the same look are the same row. */
+  /** Rows that look the same are the same row. */
   #look(member) {
     const { userId, guest } = member;
     return JSON.stringify([keyOf(member), Boolean(guest), this.#info.standing(userId), this.#info.mayActOn(userId)]);

@@ -1,7 +1,7 @@
 import { area } from '../client/sign-ins.js';
 
-/** What this tab keeps over a reload; null where the browser forbids it. */
+/** This tab's storage, which survives a reload; null if the browser forbids it. */
 export const tab = area('sessionStorage');
 
-/** What all tabs of this browser keep; null where the browser forbids it. */
+/** The storage of all tabs of this browser; null if the browser forbids it. */
 export const browser = area('localStorage');

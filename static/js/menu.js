@@ -7,7 +7,7 @@ const STEPS = { ArrowDown: 1, ArrowUp: -1 };
  * Opens the page's one menu under a button. Arrow keys, Home, End and Escape work; the focus returns
  * to the button.
  * @param {HTMLElement} opener
- * @param {string} label what the menu is of
+ * @param {string} label what the menu is for
  * @param {{label: string, icon: string, danger?: boolean, run: () => void}[]} items
  */
 export function openMenu(opener, label, items) {
@@ -46,7 +46,7 @@ function onKey(event, menu) {
     event.preventDefault();
     menu.hidePopover();
   } else if (event.key === 'Escape') {
-    event.stopPropagation(); // or it would close the drawer behind, too
+    event.stopPropagation(); // or it would also close the drawer behind
   }
 }
 

@@ -1,6 +1,6 @@
 /**
- * Wires a `<dialog>`: its `[data-close]` buttons and a press beside it close it. The browser sees to
- * Escape, to the focus staying inside and to its return.
+ * Wires a `<dialog>`: its `[data-close]` buttons and a press outside it close it. The browser handles
+ * Escape and keeps the focus inside, returning it afterwards.
  * @param {HTMLDialogElement} dialog
  */
 export function installModal(dialog) {
@@ -13,7 +13,7 @@ export function installModal(dialog) {
 }
 
 /**
- * Runs what a form of a dialog is for, with its button off, and shows why it failed.
+ * Runs a dialog form's action with its button disabled, and shows any failure.
  * @param {HTMLFormElement} form with a submit button and a `.form-error`
  * @param {() => Promise<void>} act
  */

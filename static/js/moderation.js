@@ -2,7 +2,7 @@ import { toast } from './announcer.js';
 import { confirm } from './confirm.js';
 import { askTerm } from './term.js';
 
-/** What owners and moderators do to people, each asked about first where it hurts. */
+/** The actions of owners and moderators against members; severe ones ask for confirmation. */
 export class Moderation {
   #info;
 
@@ -11,7 +11,7 @@ export class Moderation {
     this.#info = info;
   }
 
-  /** The acts against a member, for a menu. @param {{userId: string, username: string}} member */
+  /** The actions against a member, for a menu. @param {{userId: string, username: string}} member */
   actsOn(member) {
     const { moderator, muted } = this.#info.standing(member.userId);
     const acts = [];

@@ -7,7 +7,7 @@ const SHOWN_OF_ID = 6;
 const seen = new WeakSet();
 const names = new Map(recall(tab, KEY) ?? []);
 
-/** Notes what a user is called. @param {{userId: string, username: string}} person */
+/** Remembers a user's name. @param {{userId: string, username: string}} person */
 export function meet({ userId, username }) {
   const id = String(userId);
   if (!username || names.get(id) === username) return;
@@ -17,7 +17,7 @@ export function meet({ userId, username }) {
   remember(tab, KEY, [...names]);
 }
 
-/** Notes what the authors of messages are called, once each. @param {readonly {userId: string, username: string}[]} messages */
+/** Remembers the names of messages' authors, once each. @param {readonly {userId: string, username: string}[]} messages */
 export function meetAuthors(messages) {
   for (const message of messages) {
     if (!seen.has(message)) meet(message);
@@ -25,7 +25,7 @@ export function meetAuthors(messages) {
   }
 }
 
-/** What a user was called when the page last saw them. @param {string} userId */
+/** A user's name when the page last saw them. @param {string} userId */
 export function nameOf(userId) {
   return names.get(String(userId)) ?? `someone (${String(userId).slice(-SHOWN_OF_ID)})`;
 }

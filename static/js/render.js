@@ -2,11 +2,11 @@ import { element } from './dom.js';
 import { RichText } from './rich-text.js';
 import { linked } from './text.js';
 
-/** @type {WeakMap<HTMLElement, RichText>} what assistants wrote, by its node */
+/** @type {WeakMap<HTMLElement, RichText>} assistants' texts, by node */
 const replies = new WeakMap();
 
 /**
- * Shows what people write with its links, and what assistants write as rich text that grows in place.
+ * Renders people's messages with links, and assistants' as rich text that grows in place.
  * @type {import('../client/elements/message-row.js').Render}
  */
 export function render(text, { reply, growing, node }) {

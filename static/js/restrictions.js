@@ -4,7 +4,7 @@ import { untilWords } from './spans.js';
 
 const WORDS = { bans: ['Banned', 'Lift ban'], mutes: ['Muted', 'Unmute'] };
 
-/** Who is banned or muted, and the way out. */
+/** The banned and muted users, with a way to lift that. */
 export class RestrictionList {
   #info;
   #moderation;

@@ -6,7 +6,7 @@ import { iconButton } from './dom.js';
 
 adoptStyles(document, [RICH_STYLE]);
 
-/** The Markdown of an assistant, with a button that copies a block of code. */
+/** An assistant's Markdown, with a button to copy each block of code. */
 export class RichText extends Growing {
   /** @param {string} text @param {{open?: boolean}} [options] `open`: more is to come */
   constructor(text = '', options = {}) {

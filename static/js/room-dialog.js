@@ -16,7 +16,7 @@ const ROLES = {
 
 installModal(byId('room-dialog'));
 
-/** The dialog about the room that the page is in: its rules, invites, restrictions and log. */
+/** The dialog about the current room: its rules, invites, restrictions and log. */
 export class RoomDialog {
   #info;
   #onLeft;
@@ -26,7 +26,7 @@ export class RoomDialog {
 
   /**
    * @param {{api: import('./api.js').Api, info: import('./room-info.js').RoomInfo,
-   *   moderation: import('./moderation.js').Moderation, onLeft: () => void, signal: AbortSignal}} options `onLeft`: the user is no member any more
+   *   moderation: import('./moderation.js').Moderation, onLeft: () => void, signal: AbortSignal}} options `onLeft`: the user is no longer a member
    */
   constructor({ api, info, moderation, onLeft, signal }) {
     this.#info = info;
@@ -101,7 +101,7 @@ export class RoomDialog {
   }
 }
 
-/** Puts settings into a form with `title`, `access` and `slow`. */
+/** Fills a form with `title`, `access` and `slow`. */
 function fillSettings({ title, access, slow }, settings) {
   title.value = settings.title ?? '';
   access.value = settings.private ? 'private' : 'public';

@@ -6,8 +6,8 @@ const TRUSTED = ['service', 'admin'];
 const UNKNOWN = { private: false, title: null, slowMode: 0, role: 'none' };
 
 /**
- * What is known of a room's rules and of the people they name. No event tells of a change, so it is
- * asked for again: after every act, and now and then. Fires `change`.
+ * What is known of a room's rules and the people they name. No event reports changes, so it is
+ * fetched again after every action and from time to time. Fires `change`.
  */
 export class RoomInfo extends EventTarget {
   #view;
@@ -49,7 +49,7 @@ export class RoomInfo extends EventTarget {
     return this.#view.get().moderates;
   }
 
-  /** What somebody is known to be here; only those who moderate are told. @param {string} userId */
+  /** A user's standing here as far as known; only moderators learn it. @param {string} userId */
   standing(userId) {
     const id = String(userId);
     return { owner: id === this.#owner, moderator: this.#moderators.has(id), muted: this.#muted.has(id) };

@@ -1,6 +1,6 @@
 import { roomPath } from './api.js';
 
-/** The calls about one room's rules and its people. */
+/** The calls about a room's rules and people. */
 export class RoomRules {
   #api;
   #path;
@@ -11,7 +11,7 @@ export class RoomRules {
     this.#path = roomPath(roomId);
   }
 
-  /** Makes the room, or changes it. @param {{private?: boolean, title?: string | null, slowMode?: number}} settings */
+  /** Creates the room, or changes it. @param {{private?: boolean, title?: string | null, slowMode?: number}} settings */
   change(settings) {
     return this.#api.json('PUT', this.#path, { body: settings });
   }
@@ -33,7 +33,7 @@ export class RoomRules {
     return this.#api.call('POST', `${this.#path}/kick`, { body: { userId } });
   }
 
-  /** @param {'bans' | 'mutes'} kind @param {string} userId @param {number | null} seconds null is for ever */
+  /** @param {'bans' | 'mutes'} kind @param {string} userId @param {number | null} seconds null: forever */
   restrict(kind, userId, seconds) {
     return this.#api.call('PUT', this.#of(kind, userId), { body: seconds ? { seconds } : {} });
   }

@@ -2,8 +2,8 @@ import { byId, element, icon, place, putText } from './dom.js';
 
 const REFRESH_MS = 20_000;
 const PAGE = 100;
-const MOST_PAGES = 100; // that are read for one search
-const MOST_FRESH = 500; // rooms that are asked for again and again
+const MOST_PAGES = 100; // read for one search
+const MOST_FRESH = 500; // rooms that are refreshed
 const ROOM_PATTERN = /^(?! )[\p{L}\p{M}\p{N}._: -]{1,64}(?<! )$/u;
 
 /** The room's own address, to link and to share. @param {string} roomId */
@@ -27,7 +27,7 @@ export function roomProblem(roomId) {
 }
 
 /**
- * How many are in a room, or null when nobody is.
+ * The number of people in a room, or null when there are none.
  * @param {number} count
  */
 export function onlineBadge(count) {
@@ -35,8 +35,8 @@ export function onlineBadge(count) {
 }
 
 /**
- * The list of rooms beside the conversation, page by page, kept fresh while it is seen. The room that
- * the page is in is always shown.
+ * The list of rooms beside the conversation, page by page, refreshed while visible. The current room
+ * is always shown.
  */
 export class RoomList {
   #api;
@@ -72,12 +72,12 @@ export class RoomList {
     this.#draw();
   }
 
-  /** Asks again for what is shown; not while somebody looks for something, nor for a list as long as a book. */
+  /** Refreshes what is shown; not during a search, nor for a very long list. */
   async refresh() {
     if (!this.#sought && this.#shown <= MOST_FRESH) await this.#read([]);
   }
 
-  /** The room that the page is in is another now. @param {{private: boolean, title: string | null}} settings */
+  /** The current room's settings have changed. @param {{private: boolean, title: string | null}} settings */
   change({ private: isPrivate, title }) {
     this.#settings = { isPrivate, title };
     this.#draw();
@@ -97,8 +97,8 @@ export class RoomList {
   }
 
   /**
-   * Reads on behind `rooms` until there is as much as shall be shown. An answer that comes after the
-   * next question, or after the visit, is of no use.
+   * Reads on after `rooms` until there are enough to show. A response that arrives after the next
+   * request, or after the visit, is ignored.
    */
   async #read(rooms, hasMore = true) {
     const turn = this.#turn += 1;
@@ -136,7 +136,7 @@ export class RoomList {
     return rooms.filter(({ roomId, title }) => folded(`${roomId}\n${title ?? ''}`).includes(this.#sought));
   }
 
-  /** Rows of the same look are the same row, so that the focus stays where it is. */
+  /** Rows that look the same are the same row, so that the focus stays. */
   #draw() {
     const found = this.#like(this.#rooms);
     const shown = found.slice(0, this.#shown);
@@ -151,7 +151,7 @@ export class RoomList {
     putText(byId('rooms-found'), this.#words(found.length));
   }
 
-  /** Scrolls to where the page is, once when that is among the others and once when it is not. */
+  /** Scrolls to the current room, once when it is among the others and once when it is not. */
   #showCurrent() {
     const [list, row] = [byId('room-scroll'), byId('room-list').querySelector('[aria-current]').parentElement];
     if (this.#listed === this.#seen || !list.clientHeight) return;
@@ -191,7 +191,7 @@ function folded(text) {
   return text.trim().normalize('NFKC').toLocaleLowerCase();
 }
 
-/** Anybody may call a room what they like; its name is nobody else's. */
+/** Anybody may give a room any title; its name is unique. */
 function address(roomId) {
   return element('bdi', { class: 'room-address' }, roomId);
 }

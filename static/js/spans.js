@@ -9,7 +9,7 @@ export function inWords(seconds) {
   return `${count.toLocaleString()} ${unit}${count === 1 ? '' : 's'}`;
 }
 
-/** @param {number | null | undefined} until milliseconds since 1970; none is for ever */
+/** @param {number | null | undefined} until milliseconds since 1970; none: forever */
 export function untilWords(until) {
   return until ? `until ${formatBrief(until)}` : 'for ever';
 }

@@ -1,6 +1,6 @@
 const STEPS = { ArrowRight: 1, ArrowLeft: -1 };
 
-/** Tabs as the ARIA practices have them: arrow keys move, one panel shows. */
+/** Tabs as in the ARIA Authoring Practices: arrow keys move, one panel shows. */
 export class Tabs {
   #tabs;
   #onShow;
@@ -16,7 +16,7 @@ export class Tabs {
     for (const tab of this.#tabs) tab.addEventListener('click', () => this.show(tab.dataset.tab), { signal });
   }
 
-  /** Which tabs there are. @param {string[]} names */
+  /** Sets which tabs exist. @param {string[]} names */
   offer(names) {
     for (const tab of this.#tabs) tab.hidden = !names.includes(tab.dataset.tab);
   }

@@ -4,9 +4,9 @@ import { installModal } from './modal.js';
 installModal(byId('term'));
 
 /**
- * Asks for how long somebody shall be banned or muted.
+ * Asks how long to ban or mute somebody.
  * @param {{title: string, text: string, yes: string}} words
- * @returns {Promise<{seconds: number | null} | null>} seconds null is for ever; null when it was called off
+ * @returns {Promise<{seconds: number | null} | null>} seconds null: forever; null when cancelled
  */
 export function askTerm({ title, text, yes }) {
   const dialog = byId('term');

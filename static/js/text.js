@@ -2,7 +2,7 @@ import { element } from './dom.js';
 import { ADDRESS, trimAddress } from './links.js';
 
 /**
- * Nodes for a text, its web addresses as links. Their joined text is exactly the text.
+ * Nodes for a text, with web addresses as links. Their text content is exactly the text.
  * @param {string} text
  * @returns {DocumentFragment}
  */

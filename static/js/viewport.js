@@ -1,6 +1,6 @@
 /**
- * Keeps the page as high as what is seen of it. Browsers without `interactive-widget` lay the
- * on-screen keyboard over the page; only the visual viewport tells.
+ * Keeps the page as high as its visible part. Browsers without `interactive-widget` lay the
+ * on-screen keyboard over the page; only the visual viewport reflects that.
  */
 export function followKeyboard() {
   const { visualViewport } = globalThis;

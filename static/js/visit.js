@@ -21,7 +21,7 @@ const SHUT = {
 };
 const UP = ['open', 'polling'];
 
-/** One visit to one room: puts its parts together and takes them down again. */
+/** One visit to one room: sets up its parts and tears them down. */
 export class Visit {
   #client;
   #user;
@@ -36,7 +36,7 @@ export class Visit {
 
   /**
    * @param {{api: import('./api.js').Api, client: import('../client/chatrooms.js').Chatrooms, roomId: string,
-   *   go: (roomId: string) => void, onOut: () => void}} options `onOut`: the user is to choose another room
+   *   go: (roomId: string) => void, onOut: () => void}} options `onOut`: the user must choose another room
    */
   constructor({ api, client, roomId, go, onOut }) {
     const { signal } = this.#life;
@@ -62,14 +62,14 @@ export class Visit {
     this.#dress();
   }
 
-  /** Comes in again, where the server has ended it. */
+  /** Rejoins after the server ended the visit. */
   open() {
     this.#view.reconnect();
   }
 
   /**
-   * The sign-in goes on with new tokens; when a guest has become an account, here or in another tab,
-   * the room is told. @returns {boolean} false for another name, with which the user must come in anew
+   * The sign-in continues with new tokens; if a guest has become an account, here or in another tab,
+   * the room is told. @returns {boolean} false for a different name, with which the user must rejoin
    */
   renew() {
     const { user } = this.#client;
@@ -82,14 +82,14 @@ export class Visit {
     return true;
   }
 
-  /** Ends the visit here; `goodbye` tells the others at once, else after the server's grace. */
+  /** Ends the visit; with `goodbye` the others learn it at once, otherwise after the server's grace. */
   close({ goodbye = false } = {}) {
     if (goodbye) this.#view.leave();
     this.#life.abort();
     this.#pane.close();
   }
 
-  /** Ready to type; on a touch screen that would bring up the keyboard over the messages. */
+  /** Focuses the composer, except on touch screens, where the keyboard would cover the messages. */
   focus() {
     if (matchMedia('(hover: hover)').matches) this.#pane.composer.focus();
     else byId('room-main').focus();
@@ -138,7 +138,7 @@ export class Visit {
     document.title = `${this.#unread ? `(${this.#unread}) ` : ''}${this.#info.name} · chatrooms`;
   }
 
-  /** In the place of a room that the user may not see at all stands a sentence. */
+  /** Replaces a room that the user may not see by a sentence. */
   #showShut({ state, reason, messages }) {
     const shut = state === 'closed' && reason in SHUT && !messages.length;
     byId('shut').hidden = !shut;
@@ -148,7 +148,7 @@ export class Visit {
     byId('shut-title').textContent = title;
     byId('shut-text').textContent = text;
     drawIcon(byId('shut-icon'), icon);
-    if (byId('room-main').contains(document.activeElement)) byId('room-main').focus(); // not where nothing is to be seen
+    if (byId('room-main').contains(document.activeElement)) byId('room-main').focus(); // not on something hidden
     announce(`${title}. ${text}`);
   }
 

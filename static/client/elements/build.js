@@ -3,8 +3,8 @@ import { icon } from './icons.js';
 /** @typedef {Record<string, string | number | boolean | null | undefined>} Attributes */
 
 /**
- * An element with text only, never markup from text: nothing here needs an exception from a page's
- * policy.
+ * Makes an element with text, never markup from text: nothing here needs an exception in a page's
+ * Content-Security-Policy.
  * @template {keyof HTMLElementTagNameMap} T
  * @param {T} tag
  * @param {Attributes} [attributes] true for one without a value; false, null and undefined leave it out
@@ -33,8 +33,8 @@ export function iconButton(name, label, act) {
 }
 
 /**
- * Sets text and hides the element when there is none; only when it is new, or screen readers hear it
- * again and again.
+ * Sets text and hides the element when there is none; does so only for new text, or screen readers
+ * would repeat it.
  * @param {HTMLElement} node @param {string} text
  */
 export function putText(node, text) {
@@ -43,8 +43,8 @@ export function putText(node, text) {
 }
 
 /**
- * Gives `parent` exactly these children in this order; those that are there already stay untouched,
- * and with them the focus.
+ * Gives `parent` exactly these children in this order; existing ones stay untouched, and so does the
+ * focus.
  * @param {Element} parent @param {readonly Element[]} nodes
  */
 export function place(parent, nodes) {
@@ -65,8 +65,8 @@ export function template(...nodes) {
 }
 
 /**
- * Gives a shadow root or a page these styles, by a constructed sheet: no policy stops those. A browser without
- * them gets a `<style>` with the page's nonce.
+ * Adds styles to a shadow root or a page, as a constructed sheet, which no policy blocks. Browsers without
+ * those get a `<style>` with the page's nonce.
  * @param {ShadowRoot | Document} root
  * @param {readonly string[]} texts
  */

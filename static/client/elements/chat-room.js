@@ -30,8 +30,8 @@ header { display: flex; align-items: center; flex-wrap: wrap; gap: 4px 14px; pad
 /** @typedef {import('../views/room.js').RoomState} RoomState */
 
 /**
- * `<chat-room room-id username>`: a room with its messages, members and a place to write. Without a
- * `username`, and when nobody is signed in, it asks for a name. Fires `message` with each message of
+ * `<chat-room room-id username>`: a room with its messages, members and a composer. Without a
+ * `username`, and if nobody is signed in, it asks for a name. Fires `message` with each message of
  * the log, `state` with the state of the connection, and `failure` with a sentence.
  * @extends {ViewElement<RoomState>}
  */
@@ -54,7 +54,7 @@ export class ChatRoom extends ViewElement {
 
   /** @type {RoomPane | null} */
   #pane = null;
-  /** @type {RoomView | null} whose pane that is */
+  /** @type {RoomView | null} the pane's view */
   #shown = null;
   #stateTold = '';
   /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -67,7 +67,7 @@ export class ChatRoom extends ViewElement {
     this.find('join').addEventListener('submit', (event) => this.#join(event));
   }
 
-  /** What is shown, oldest first. */
+  /** The messages shown, oldest first. */
   get messages() {
     return this.view?.get().messages ?? [];
   }
@@ -76,7 +76,7 @@ export class ChatRoom extends ViewElement {
     return this.view?.get().members ?? [];
   }
 
-  /** How a text is shown; as it is, and replies as Markdown, until something else is set. @type {import('./message-row.js').Render} */
+  /** Renders a message's text; by default plain, and replies as Markdown. @type {import('./message-row.js').Render} */
   get render() {
     return this.#render;
   }
@@ -87,7 +87,7 @@ export class ChatRoom extends ViewElement {
     this.refresh();
   }
 
-  /** Says something. @param {string} text */
+  /** Sends a message. @param {string} text */
   send(text) {
     this.#pane?.list.toEnd();
     this.#room?.send(text);
@@ -160,7 +160,7 @@ export class ChatRoom extends ViewElement {
     this.#pane = this.#shown = null;
   }
 
-  /** Shows a sentence for a moment. @param {string} text */
+  /** Shows a sentence briefly. @param {string} text */
   #tell(text) {
     putText(this.find('told'), text);
     clearTimeout(this.#telling);

@@ -1,12 +1,12 @@
 import { make } from './build.js';
 
-/** Copies a text, and says whether that was allowed. @param {string} text @returns {Promise<boolean>} */
+/** Copies a text; returns whether that was allowed. @param {string} text @returns {Promise<boolean>} */
 export async function copyText(text) {
   if (!navigator.clipboard) return copyBySelection(text);
   return navigator.clipboard.writeText(text).then(() => true, () => false);
 }
 
-/** `navigator.clipboard` is missing on plain HTTP addresses; the old command still works there. @param {string} text */
+/** On plain HTTP there is no `navigator.clipboard`, but the old command works. @param {string} text */
 function copyBySelection(text) {
   const before = document.activeElement;
   const area = make('textarea', { style: 'position: fixed; opacity: 0', 'aria-hidden': 'true' });

@@ -1,4 +1,4 @@
-/** The box where messages are written. */
+/** Styles of the composer. */
 export const COMPOSER = `
 .composer {
   flex: none;

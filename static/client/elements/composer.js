@@ -12,8 +12,8 @@ const encoder = new TextEncoder();
 /** @typedef {import('../views/timeline.js').Message} Message */
 
 /**
- * The box where messages are written, new ones and changes of old ones. Enter sends, Shift+Enter is a
- * new line, ↑ in the empty box edits the last own message, Escape leaves that.
+ * The box for writing and editing messages. Enter sends, Shift+Enter adds a line, ↑ in the empty box
+ * edits the user's last message, Escape cancels that.
  */
 export class Composer {
   #acts;
@@ -54,7 +54,7 @@ export class Composer {
    * @param {{roomId: string, send: (text: string) => void, edit: (message: Message, text: string) => Promise<void>,
    *   typing: () => void, check: () => void, lastOwn: () => Message | undefined, leave: () => void,
    *   announce: (text: string) => void}} acts
-   *   `check`: the user asks whether the closed box may be used again; `leave`: the focus goes elsewhere
+   *   `check`: the user asks whether the closed box may be used again; `leave`: move the focus elsewhere
    */
   constructor(acts) {
     this.#acts = acts;
@@ -74,30 +74,30 @@ export class Composer {
     this.#input.focus();
   }
 
-  /** Takes it out of the page. */
+  /** Removes it from the page. */
   close() {
     clearInterval(this.#ticking);
     this.node.remove();
   }
 
-  /** @param {import('../views/room.js').RoomState} state @param {(Node | string)[]} typing who types */
+  /** @param {import('../views/room.js').RoomState} state @param {(Node | string)[]} typing who is typing */
   draw({ state, muted, pausedUntil }, typing) {
     this.#typing.replaceChildren(...typing);
     if (state === 'closed') this.#shut(OUTSIDE);
     else if (muted) this.#shut(MUTED);
     else if (this.#closed) this.#open();
     if (pausedUntil > this.#pausedUntil) this.#pause(pausedUntil);
-    if (!this.#input.style.height) this.#fit(); // it was in no page before
+    if (!this.#input.style.height) this.#fit(); // it was not in a page before
   }
 
-  /** Puts a text back that could not be sent, before what was written since. @param {string} text */
+  /** Puts an unsent text back, before anything written since. @param {string} text */
   restore(text) {
     const rest = this.#input.value;
     this.#put(rest ? `${text}\n${rest}` : text);
     remember(tabStorage(), this.#draftName, this.#input.value);
   }
 
-  /** Puts an own message into the box to change it. @param {Message} message */
+  /** Puts one of the user's messages into the box for editing. @param {Message} message */
   edit(message) {
     if (!this.#editing) this.#draft = this.#input.value;
     this.#editing = message;
@@ -108,7 +108,7 @@ export class Composer {
     this.focus();
   }
 
-  /** Puts a sentence in the place of the box. @param {{text: string, icon: string, mayCheck: boolean}} why */
+  /** Replaces the box by a sentence. @param {{text: string, icon: string, mayCheck: boolean}} why */
   #shut({ text, icon: name, mayCheck }) {
     if (this.#closed && this.#closedText.textContent === text) return;
     const hadFocus = this.#box.matches(':focus-within');
@@ -116,7 +116,7 @@ export class Composer {
     drawIcon(this.#closedIcon, name);
     this.#check.hidden = !mayCheck;
     this.#toggle(true);
-    if (hadFocus) this.#acts.leave(); // not to a button: somebody typing would press it
+    if (hadFocus) this.#acts.leave(); // not to a button: a user who is typing would press it
   }
 
   #open() {
@@ -221,12 +221,12 @@ export class Composer {
     this.#send.disabled = !this.#input.value.trim() || this.#waits;
   }
 
-  /** Edits are no new messages. */
+  /** Edits are not limited by slow mode. */
   get #waits() {
     return !this.#editing && Date.now() < this.#pausedUntil;
   }
 
-  /** No new message until then; the time that is left is shown. @param {number} until milliseconds since 1970 */
+  /** Allows no new message until then, and shows the time left. @param {number} until milliseconds since 1970 */
   #pause(until) {
     this.#pausedUntil = until;
     clearInterval(this.#ticking);
@@ -252,7 +252,7 @@ export class Composer {
   }
 }
 
-/** Makes a textarea as high as its text, up to a bound. @param {HTMLTextAreaElement} area */
+/** Makes a textarea as high as its text, up to a limit. @param {HTMLTextAreaElement} area */
 export function fitHeight(area) {
   area.style.height = 'auto';
   area.style.height = `${Math.min(area.scrollHeight, TALLEST_PX)}px`;

@@ -1,6 +1,6 @@
 import { button, make, putText } from './build.js';
 
-const BRIEF_MS = 3000; // what is over by then is told by the line alone
+const BRIEF_MS = 3000; // shorter interruptions show in the line only
 const TICK_MS = 1000;
 
 /** @type {Record<string, string>} */
@@ -14,7 +14,7 @@ const WORDS = {
 };
 const HELD = 'Something in your network blocks live streams, so this page polls for new messages instead.';
 
-/** Why a stream waits for its next try, by the library's reason or the server's code. @type {Record<string, string>} */
+/** Why a stream waits for its next attempt, by the library's reason or the server's code. @type {Record<string, string>} */
 const TROUBLES = {
   network: 'The server cannot be reached.',
   silent: 'The connection was lost.',
@@ -28,12 +28,12 @@ const TROUBLES = {
 };
 const SLOW = 'Connecting takes longer than usual.';
 const KEPT = 'What you write is kept, and sent later.';
-const OPEN_AGAIN = ['replaced', 'kicked', 'left', 'too-slow']; // after others the way back may still be shut
-const SIGN_IN_ENDED = ['revoked', 'signed-out']; // whoever shows the room asks who the user is
+const OPEN_AGAIN = ['replaced', 'kicked', 'left', 'too-slow']; // after others the room may still refuse the user
+const SIGN_IN_ENDED = ['revoked', 'signed-out']; // the page that shows the room asks who the user is
 
 /** @typedef {import('../views/room.js').RoomState} RoomState */
 
-/** The state of a room's connection: a `line` that is always in view, and said when it changes; a `banner` while it is down. */
+/** The state of a room's connection: a `line` that is always in view and announced when it changes; a `banner` while it is down. */
 export class ConnectionLine {
   #view;
   #announce;
@@ -51,7 +51,7 @@ export class ConnectionLine {
   #way = button({ id: 'rejoin', class: 'button small', hidden: true }, () => this.#goBack(), 'Rejoin');
   banner = make('div', { id: 'banner', class: 'banner', part: 'banner', role: 'status', hidden: true }, this.#bannerText, this.#way);
 
-  /** @param {import('../views/room.js').RoomView} view @param {(text: string) => void} announce says a sentence to screen readers */
+  /** @param {import('../views/room.js').RoomView} view @param {(text: string) => void} announce reads a sentence to screen readers */
   constructor(view, announce) {
     this.#view = view;
     this.#announce = announce;
@@ -73,7 +73,7 @@ export class ConnectionLine {
     this.#draw();
   }
 
-  /** Takes it out of the page. */
+  /** Removes it from the page. */
   close() {
     this.#closing.abort();
     this.line.remove();
@@ -100,7 +100,7 @@ export class ConnectionLine {
     return name === 'connecting' && this.#wasLive ? WORDS.waiting : WORDS[name];
   }
 
-  /** @param {string} name @returns {string[]} what the banner says, and what its button is called */
+  /** @param {string} name @returns {string[]} the text of the banner and of its button */
   #trouble(name) {
     const { reason = '', error, degraded, degradedReason } = this.#state;
     if (name === 'stopped') {
@@ -123,7 +123,7 @@ function isUp({ state }) {
   return state === 'open' || state === 'polling';
 }
 
-/** A word for a state: the browser knows best whether it is offline. @param {RoomState} state */
+/** A word for a state; the browser knows best whether it is offline. @param {RoomState} state */
 function nameOf({ state }) {
   if (state === 'open') return 'live';
   if (state === 'closed') return 'stopped';

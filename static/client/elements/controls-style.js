@@ -1,4 +1,4 @@
-/** Buttons, icons, faces and marks: for elements, and for a page that uses their parts. */
+/** Buttons, icons, avatars and marks, for elements and for pages that use their parts. */
 export const CONTROLS = `
 kbd {
   padding: 0.05em 0.4em;

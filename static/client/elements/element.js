@@ -4,12 +4,12 @@ import { adoptStyles } from './build.js';
 import { oncePerFrame } from './frames.js';
 
 /**
- * An element that shows a view: from when it stands in a page until it is taken out of it, and anew
- * when its attributes change. A subclass says which view by `makeView`, and draws by `draw`.
+ * An element that shows a view while it is in a page, and a new one when its attributes change. A
+ * subclass picks the view in `makeView` and draws it in `draw`.
  * @template {object} T
  */
 export class ViewElement extends HTMLElement {
-  /** Of the shadow root; made of a template, so that many elements cost little. @type {HTMLTemplateElement} */
+  /** The content of the shadow root; a template, so that many elements cost little. @type {HTMLTemplateElement} */
   static template;
   /** @type {readonly string[]} */
   static styles = [];
@@ -40,7 +40,7 @@ export class ViewElement extends HTMLElement {
     adoptStyles(this.root, styles);
   }
 
-  /** Who asks: what was set here, else one with the attribute `token`, else the page's for `url`. */
+  /** The client: the one set here, else one with the attribute `token`, else the page's for `url`. */
   get client() {
     if (this.#given) return this.#given;
     const { url, token } = { url: this.getAttribute('url') ?? '', token: this.getAttribute('token') };
@@ -54,7 +54,7 @@ export class ViewElement extends HTMLElement {
     this.refresh();
   }
 
-  /** What it shows; null while something that it needs is missing. */
+  /** The view shown; null while something that it needs is missing. */
   get view() {
     return this.#view;
   }
@@ -75,7 +75,7 @@ export class ViewElement extends HTMLElement {
     this.refresh();
   }
 
-  /** Shows the view that its attributes mean now; several changes, or a move in the page, are one. */
+  /** Shows the view for the current attributes; several changes, or a move in the page, count as one. */
   refresh() {
     if (this.#due) return;
     this.#due = true;
@@ -141,17 +141,17 @@ export class ViewElement extends HTMLElement {
     return /** @type {E} */ (this.root.getElementById(id));
   }
 
-  /** Names of properties that may be set before the element is defined. @returns {string[]} */
+  /** Properties that may be set before the element is defined. @returns {string[]} */
   properties() {
     return [];
   }
 
-  /** The view for the present attributes; the same one while they mean the same. @returns {import('../views/store.js').Store<T> | null} */
+  /** The view for the current attributes; the same one while nothing relevant changes. @returns {import('../views/store.js').Store<T> | null} */
   makeView() {
     return null;
   }
 
-  /** What to do at what the view tells. @returns {Record<string, (detail: any) => void>} */
+  /** Handlers for the view's events. @returns {Record<string, (detail: any) => void>} */
   heeds() {
     return {};
   }
@@ -163,7 +163,7 @@ export class ViewElement extends HTMLElement {
 }
 
 /**
- * Properties that stand for attributes of text: `roomId` for `room-id`.
+ * Defines properties that reflect text attributes: `roomId` for `room-id`.
  * @param {typeof ViewElement<any>} type
  */
 export function reflect(type) {

@@ -1,8 +1,8 @@
 const LATEST_MS = 100;
 
 /**
- * A function that runs `draw` once before the next frame, however often it is called until then. A
- * page in the background may have no frames for long, so a timer sees to it as well.
+ * Returns a function that runs `draw` once before the next frame, however often it is called until
+ * then. A background page may get no frames for long, so a timer runs it as well.
  * @param {() => void} draw
  */
 export function oncePerFrame(draw) {

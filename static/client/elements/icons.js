@@ -1,6 +1,6 @@
 const SVG = 'http://www.w3.org/2000/svg';
 
-/** What each icon is drawn of, in a square of 24: lines, and what is filled. @type {Record<string, string[]>} */
+/** Each icon's paths in a square of 24: stroked, and filled. @type {Record<string, string[]>} */
 const PATHS = {
   assistant: ['M11 4c.7 4.6 2.4 6.3 7 7-4.6.7-6.3 2.4-7 7-.7-4.6-2.4-6.3-7-7 4.6-.7 6.3-2.4 7-7ZM18.5 16c.2 1.7.8 2.3 2.5 2.5-1.7.2-2.3.8-2.5 2.5-.2-1.7-.8-2.3-2.5-2.5 1.7-.2 2.3-.8 2.5-2.5Z'],
   ban: ['M4.5 12a7.5 7.5 0 1 0 15 0a7.5 7.5 0 1 0-15 0M6.7 6.7l10.6 10.6'],
@@ -31,7 +31,7 @@ export function icon(name) {
   return drawIcon(svg('svg', { class: 'icon', 'aria-hidden': 'true' }), name);
 }
 
-/** Gives an `<svg>` the lines of an icon, instead of those that it has. @template {Element} E @param {E} node @param {string} name @returns {E} */
+/** Replaces an `<svg>`'s paths by those of an icon. @template {Element} E @param {E} node @param {string} name @returns {E} */
 export function drawIcon(node, name) {
   const [lines, filled] = PATHS[name];
   node.setAttribute('viewBox', '0 0 24 24');

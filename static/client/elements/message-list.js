@@ -10,7 +10,7 @@ const NEAR_TOP_PX = 400;
 
 /** @typedef {import('../views/room.js').RoomState} RoomState */
 
-/** Shows what is said in a room: the reader's place in the list stays, older messages are read on the way up. */
+/** Shows a room's messages: the reader's place in the list stays, and scrolling up loads older messages. */
 export class MessageList {
   #loadOlder;
   #onReadBack;
@@ -37,7 +37,7 @@ export class MessageList {
   /**
    * @param {import('./message-row.js').RowParts & {empty: HTMLElement, loadOlder: () => Promise<void>,
    *   onReadBack: (readBack: boolean) => void}} parts
-   *   `empty`: shown while nothing has been said; `onReadBack`: the reader has left the end, or come back to it
+   *   `empty`: shown while nothing has been said; `onReadBack`: the reader left the end, or returned to it
    */
   constructor({ render, actions, empty, loadOlder, onReadBack }) {
     this.#loadOlder = loadOlder;
@@ -67,12 +67,12 @@ export class MessageList {
     this.#log.focus();
   }
 
-  /** A message of somebody else has come. */
+  /** Somebody else's message has arrived. */
   count() {
     if (!this.#scroll.pinned) this.#unseen += 1;
   }
 
-  /** What comes now was said before: it is not read out. */
+  /** The messages that follow are old: screen readers skip them. */
   hush() {
     this.#begun = true;
     this.#refused = false;
@@ -115,7 +115,7 @@ export class MessageList {
     this.#fillNearTop();
   }
 
-  /** What is missing in a gap is asked for by itself. */
+  /** Loads what is missing in a visible gap. */
   #fillNearTop() {
     const { hasOlder = false, entries = [] } = this.#state ?? {};
     if (this.#loading || this.#refused || !hasOlder || entries.some(({ kind }) => kind === 'gap')) return;
@@ -130,7 +130,7 @@ export class MessageList {
     try {
       await this.#loadOlder();
     } catch {
-      this.#refused = true; // a press tries again; a scroll would, many times a second
+      this.#refused = true; // only a press retries: scrolling would, many times a second
     }
     this.#loading = false;
     if (this.#state && this.#log.isConnected) this.draw(this.#state);

@@ -12,8 +12,8 @@ import { summary } from './room-rows.js';
  * @typedef {Record<'edit' | 'remove' | 'copy' | 'retry' | 'discard' | 'stop' | 'askAgain', (message: Message) => void>
  *   & {fillGap: () => void}} MessageActions
  *
- * The node that shows a text, which is never read as markup. `reply`: the assistant wrote it; `growing`:
- * more is to come; `node`: what an earlier call gave for the beginning of the text: it may be changed and given back.
+ * Returns the node for a text, which is never parsed as markup. `reply`: the assistant wrote it; `growing`:
+ * more is to come; `node`: the result of an earlier call for the start of the text, which may be changed and reused.
  * @typedef {(text: string, how: {reply: boolean, growing: boolean, node?: HTMLElement}) => HTMLElement} Render
  *
  * @typedef {{render: Render, actions: MessageActions}} RowParts
@@ -28,12 +28,12 @@ const NOTES = {
 };
 /** @type {Record<string, string>} */
 const UNSENT = { sending: 'Sending…', waiting: 'Waiting to send' };
-/** @type {WeakMap<HTMLElement, HTMLElement>} the text of a reply that is being written */
+/** @type {WeakMap<HTMLElement, HTMLElement>} the text of a reply being written */
 const growing = new WeakMap();
 /** @type {WeakMap<HTMLElement, RichText>} what assistants wrote, by its node */
 const replies = new WeakMap();
 
-/** Text as it is; what an assistant wrote as Markdown that grows in its place. @type {Render} */
+/** Plain text; an assistant's text as Markdown that grows in place. @type {Render} */
 export function showText(text, { reply, growing: open, node = make('div', { dir: 'auto' }) }) {
   if (!reply) {
     node.textContent = text;
@@ -58,7 +58,7 @@ export function makeRow({ kind, entry, first, moderates, asked }, parts) {
   return entry.state === 'streaming' ? draftRow(entry, asked, parts) : messageRow(entry, { first, moderates, asked }, parts);
 }
 
-/** Changes a row in its place; the focus stays where it can. @param {HTMLElement} node @param {Row} row @param {RowParts} parts */
+/** Changes a row in place; the focus stays if possible. @param {HTMLElement} node @param {Row} row @param {RowParts} parts */
 export function changeRow(node, row, parts) {
   const { entry } = row;
   const text = growing.get(node);
@@ -85,7 +85,7 @@ function noticeRow({ people }) {
   return make('li', { class: 'notice' }, ...sentences.flatMap((words, index) => (index ? [' · ', ...words] : words)));
 }
 
-/** The button stays while it is tried, and with it the focus. @param {import('../views/timeline.js').Gap} gap @param {RowParts} parts */
+/** The button stays during the attempt, and with it the focus. @param {import('../views/timeline.js').Gap} gap @param {RowParts} parts */
 function gapRow({ trying }, { actions }) {
   const label = 'Try again to load the missing messages';
   const again = button({ class: 'link-button', 'aria-label': label }, actions.fillGap, 'Try again');
@@ -93,7 +93,7 @@ function gapRow({ trying }, { actions }) {
   return make('li', { class: 'gap' }, make('span', {}, words), ' ', again);
 }
 
-/** It is read out once, when it is whole. @param {Message} reply @param {boolean} asked @param {RowParts} parts */
+/** Screen readers read it once, when it is complete. @param {Message} reply @param {boolean} asked @param {RowParts} parts */
 function draftRow(reply, asked, parts) {
   const { li, bubble } = frame(reply, true);
   const text = shown(reply, parts);
@@ -105,7 +105,7 @@ function draftRow(reply, asked, parts) {
   return li;
 }
 
-/** Shows what a reply has grown by. @param {HTMLElement} li @param {HTMLElement} before @param {Message} reply @param {RowParts} parts */
+/** Shows the new text of a reply. @param {HTMLElement} li @param {HTMLElement} before @param {Message} reply @param {RowParts} parts */
 function growRow(li, before, reply, parts) {
   const text = shown(reply, parts, before);
   if (text !== before) before.replaceWith(text);
@@ -147,7 +147,7 @@ function shown({ message, isFromBot, state }, { render }, before) {
   return node;
 }
 
-/** How a reply ended that is not whole. @param {Message} message @param {RowParts | null} parts of who may ask again */
+/** How an incomplete reply ended. @param {Message} message @param {RowParts | null} parts given if the user may ask again */
 function replyNote(message, parts) {
   const { replyState = '', stoppedBy, messageId } = message;
   const stopped = replyState === 'stopped' ? ['Stopped by ', make('bdi', {}, stoppedBy || 'somebody')] : null;
@@ -157,7 +157,7 @@ function replyNote(message, parts) {
   return make('p', { class: stopped ? 'reply-note' : 'reply-note problem' }, make('span', {}, ...words), again);
 }
 
-/** Can take the focus, so that a tap shows the tools where nothing hovers. @param {Message} message @param {boolean} first */
+/** Focusable, so that a tap shows the tools on devices without hover. @param {Message} message @param {boolean} first */
 function frame(message, first) {
   const { own, isFromBot, username, guest, state } = message;
   const bubble = make('div', { class: 'bubble', part: 'bubble' });
@@ -191,7 +191,7 @@ function isLong(message) {
   return message.length > LONG_CHARACTERS || message.split('\n', LONG_LINES + 1).length > LONG_LINES;
 }
 
-/** A very long text is cut to a part of the screen until somebody wants it all. @param {HTMLElement} text */
+/** Cuts a very long text to a part of the screen until the user expands it. @param {HTMLElement} text */
 function fold(text) {
   text.classList.add('folded');
   const node = button({ class: 'link-button unfold' }, () => {

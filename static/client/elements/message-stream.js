@@ -33,8 +33,8 @@ const ROW = template(make('li', { part: 'message' },
 /** @typedef {import('../views/session.js').SessionMessage} Message */
 
 /**
- * `<message-stream session-id>`: the messages of a session as they come, the state of the connection,
- * how often it tried to come back, and a button that clears the list. Fires `new-message` with the
+ * `<message-stream session-id>`: the messages of a session as they arrive, the state of the connection,
+ * the number of reconnection attempts, and a button that clears the list. Fires `new-message` with the
  * message, `connected`, `disconnected`, `failure` with a sentence, and `cleared`.
  * @extends {ViewElement<import('../views/session.js').SessionState>}
  */

@@ -22,18 +22,18 @@ export function avatar(userId, username) {
   return make('span', { class: `avatar ${hueClass(userId)}`, 'aria-hidden': 'true' }, initials(username));
 }
 
-/** The tile of the assistant, who is nobody's hue. */
+/** The assistant's tile, without a user's colour. */
 export function assistantAvatar() {
   return make('span', { class: 'avatar assistant-avatar', 'aria-hidden': 'true' }, icon('assistant'));
 }
 
-/** Beside the name of who came in without a password: anybody may have taken that name before. */
+/** A mark beside a guest's name: without a password, anybody may have used that name before. */
 export function guestMark() {
   return make('span', { class: 'badge guest', title: 'A guest: nobody has proved that this name is theirs' }, 'guest');
 }
 
 /**
- * Names as a phrase, "Ada, Bob, Cy and 4 others", each kept apart from the direction of the others.
+ * Names as a phrase, "Ada, Bob, Cy and 4 others", each isolated from the text direction of the others.
  * @param {readonly string[]} names at least one
  * @returns {(Node | string)[]}
  */

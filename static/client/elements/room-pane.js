@@ -7,7 +7,7 @@ import { phrase } from './people.js';
 
 /** @typedef {import('../views/timeline.js').Message} Message */
 
-/** What one does in a room: its messages above, the box to write below. Whoever makes it puts the nodes of its parts into a page. */
+/** A room's messages above its composer. The caller puts the nodes of both into a page. */
 export class RoomPane {
   #view;
   #tell;
@@ -18,7 +18,7 @@ export class RoomPane {
    * @param {import('../views/room.js').RoomView} view
    * @param {{roomId: string, render: import('./message-row.js').Render, empty: HTMLElement,
    *   announce: (text: string) => void, tell: (text: string) => void, confirm?: (message: Message) => Promise<boolean>}} parts
-   *   `empty`: shown while nothing has been said; `announce` says a sentence to screen readers, `tell` shows it
+   *   `empty`: shown while nothing has been said; `announce` reads a sentence to screen readers, `tell` shows it
    *   too; `confirm`: asks before a message is deleted
    */
   constructor(view, { roomId, render, empty, announce, tell, confirm = async () => true }) {
@@ -59,7 +59,7 @@ export class RoomPane {
     this.composer.draw(state, typingWords(state.typingUsers));
   }
 
-  /** Takes it out of the page. */
+  /** Removes it from the page. */
   close() {
     this.#closing.abort();
     this.#view.keepOlder(false);
@@ -97,7 +97,7 @@ export class RoomPane {
     this.composer.focus();
   }
 
-  /** A message that the user may not send goes back into the box. @param {import('../outbox.js').Draft} draft */
+  /** A refused message goes back into the box. @param {import('../outbox.js').Draft} draft */
   #takeBack({ clientMessageId, message }) {
     this.#view.discard(clientMessageId);
     this.composer.restore(message);
@@ -108,7 +108,7 @@ export class RoomPane {
     return this.#try(words, 'Not checked');
   }
 
-  /** @param {() => Promise<unknown>} act @param {string} problem what to say when it fails */
+  /** @param {() => Promise<unknown>} act @param {string} problem shown when it fails */
   async #try(act, problem) {
     try {
       await act();

@@ -3,8 +3,8 @@ import { sameDay } from './dates.js';
 /** @typedef {import('../views/timeline.js').Entry} Entry */
 
 /**
- * A row of a room's list; `first`: it begins a group of one author; `moderates`: the user may delete
- * it, whoever wrote it; `asked`: the user may stop this reply, and ask for another one.
+ * A row of a room's list; `first`: it starts a group by one author; `moderates`: the user may delete
+ * it, whoever wrote it; `asked`: the user may stop this reply and ask for another one.
  * @typedef {{key: string, kind: Entry['kind'] | 'day', entry: Entry, first: boolean, moderates: boolean, asked: boolean}} Row
  */
 
@@ -17,7 +17,7 @@ const CHANGES = [
 ];
 
 /**
- * The rows of a list: day separators between days, and for each message whether it begins a group.
+ * The rows of a list: day separators between days, and for each message whether it starts a group.
  * @param {import('../views/room.js').RoomState} state
  * @returns {Row[]}
  */
@@ -54,7 +54,7 @@ function follows(entry, previous) {
 }
 
 /**
- * What joins and leaves in a row come to: who came and went, or went and came back, is told once.
+ * Sums up consecutive joins and leaves: somebody who came and went, or left and returned, is named once.
  * @param {readonly import('../views/timeline.js').Coming[]} people
  * @returns {{names: string[], verb: string}[]}
  */

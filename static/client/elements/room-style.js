@@ -1,4 +1,4 @@
-/** A room: the state of its connection, its messages. */
+/** Styles of a room: the state of its connection, its messages. */
 export const ROOM = `
 .connection {
   display: flex;

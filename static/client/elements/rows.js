@@ -1,8 +1,8 @@
 import { place } from './build.js';
 
 /**
- * The rows of a list, each made once for its key and changed only when its item is another one: so
- * screen readers hear only what is new, and the focus stays.
+ * The rows of a list, each made once per key and changed only when its item changes, so that screen
+ * readers read only what is new, and the focus stays.
  * @template I
  */
 export class Rows {

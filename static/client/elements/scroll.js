@@ -1,8 +1,8 @@
 const NEAR_PX = 48;
 
 /**
- * Keeps a scrolling list where its reader is: at the end while they are at the end, else on the
- * row they are looking at, whatever is put in above or below it.
+ * Keeps a scrolling list where its reader is: at the end while they are at the end, otherwise on the
+ * row they are looking at, whatever is inserted above or below it.
  */
 export class PinnedScroll {
   #box;
@@ -13,7 +13,7 @@ export class PinnedScroll {
     this.#box = box;
     box.addEventListener('scroll', () => { this.#pinned = this.#nearEnd(); }, { signal, passive: true });
     const resized = new ResizeObserver(() => { if (this.#pinned) this.toEnd(); });
-    for (const watched of [box, ...box.children]) resized.observe(watched); // what is in it grows later, too
+    for (const watched of [box, ...box.children]) resized.observe(watched); // its content grows later, too
     signal?.addEventListener('abort', () => resized.disconnect());
   }
 
@@ -27,7 +27,7 @@ export class PinnedScroll {
   }
 
   /**
-   * Runs `change` on the rows of `list` and puts the reader back.
+   * Runs `change` on the rows of `list` and restores the reader's place.
    * @param {Element} list
    * @param {() => void} change
    */

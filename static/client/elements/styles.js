@@ -1,5 +1,5 @@
 /**
- * What all elements share. Each colour is a custom property that a page may set; light or dark
+ * Styles shared by all elements. Each colour is a custom property that a page may set; light or dark
  * follows the page's `color-scheme`.
  */
 export const BASE = `

@@ -33,9 +33,9 @@ const STYLE = `
 const WORDS = { pending: 'Waiting to start', running: 'Running', completed: 'Completed', failed: 'Failed', cancelled: 'Cancelled' };
 
 /**
- * `<task-progress task-id>`: the title of a task, how far it is, how long it will take, how it ended.
- * Fires `progress`, `complete` and `failed` with the task. With `cancellable` it has a button for that;
- * what stands inside it is shown when the task is complete.
+ * `<task-progress task-id>`: a task's title, progress, estimated time and outcome. Fires `progress`,
+ * `complete` and `failed` with the task. With `cancellable` it has a button to cancel; its content is
+ * shown when the task is complete.
  * @extends {ViewElement<import('../views/task.js').TaskState>}
  */
 export class TaskProgress extends ViewElement {
@@ -57,7 +57,7 @@ export class TaskProgress extends ViewElement {
     this.find('cancel').addEventListener('click', () => this.cancel().catch(() => {}));
   }
 
-  /** The task as it was last told, or null. */
+  /** The task as last reported, or null. */
   get task() {
     return this.view?.get().task ?? null;
   }
@@ -70,7 +70,7 @@ export class TaskProgress extends ViewElement {
     this.toggleAttribute('cancellable', value);
   }
 
-  /** Asks for the end of the task. @throws {import('../http.js').HttpError} */
+  /** Requests that the task be cancelled. @throws {import('../http.js').HttpError} */
   async cancel() {
     const { view } = this;
     if (!(view instanceof TaskView)) return;

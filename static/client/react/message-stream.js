@@ -4,8 +4,8 @@ import { useSSE } from './use-sse.js';
 const h = React.createElement;
 
 /**
- * The messages of a session as they come: the list, the state, how often it tried to come back, and
- * a button that clears it. It brings class names and no styles.
+ * The messages of a session as they arrive: the list, the state, the number of reconnection attempts,
+ * and a button that clears the list. It has class names but no styles.
  * @param {{sessionId?: string, robotId?: string, onNewMessage?: (message: import('../views/session.js').SessionMessage) => void,
  *   reconnectInterval?: number, maxReconnectAttempts?: number, client?: import('../chatrooms.js').Chatrooms,
  *   className?: string, label?: string}} props

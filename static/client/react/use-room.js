@@ -7,11 +7,11 @@ import { useTold, useView } from './view.js';
 /** @typedef {import('../chatrooms.js').Chatrooms} Chatrooms */
 
 /**
- * A room: what it shows, and what one does in it.
+ * A room: its state and its actions.
  * @param {string} roomId
  * @param {{username?: string, history?: number, client?: Chatrooms, onMessage?: (message: any) => void}} [options]
- *   `username`: who comes in as a guest when nobody is signed in; `history`: messages to begin with (50);
- *   `onMessage` hears of each message of the log once, those of the beginning too
+ *   `username`: the guest's name when nobody is signed in; `history`: messages to start with (50);
+ *   `onMessage` gets each message of the log once, including the first ones
  */
 export function useRoom(roomId, { username, history, client: given, onMessage } = {}) {
   const client = useChatrooms(given);

@@ -6,10 +6,10 @@ import { useTold, useView } from './view.js';
 /** @typedef {import('../chatrooms.js').Chatrooms} Chatrooms */
 
 /**
- * Reloads when a notification says that something changed elsewhere. Changes of one's own are told
- * apart by `sourceClientId`: send the returned `clientId` along with them.
- * @param {string | null | undefined} userId without one nothing is asked
- * @param {any} currentDate handed to `reload`
+ * Reloads when a notification says that something changed elsewhere. Own changes are recognised by
+ * `sourceClientId`: send the returned `clientId` with them.
+ * @param {string | null | undefined} userId without one, no stream is opened
+ * @param {any} currentDate passed to `reload`
  * @param {(currentDate: any, notice: import('../views/notices.js').Notice) => void} reload
  * @param {{sessionId?: string, client?: Chatrooms}} [options]
  */

@@ -6,12 +6,12 @@ import { useTold, useView } from './view.js';
 /** @typedef {import('../chatrooms.js').Chatrooms} Chatrooms */
 
 /**
- * The messages of a session, or without `sessionId` of all that the caller may read.
+ * The messages of a session, or, without `sessionId`, of all that the user may read.
  * @param {object} [options]
  * @param {string} [options.sessionId]
- * @param {string} [options.robotId] only messages with it
- * @param {number} [options.reconnectInterval] milliseconds between two tries, at least (3000)
- * @param {number} [options.maxReconnectAttempts] tries in a row before it gives up (10)
+ * @param {string} [options.robotId] only this robot's messages
+ * @param {number} [options.reconnectInterval] minimum milliseconds between two attempts (3000)
+ * @param {number} [options.maxReconnectAttempts] attempts in a row before giving up (10)
  * @param {(message: import('../views/session.js').SessionMessage) => void} [options.onMessage]
  * @param {() => void} [options.onConnected]
  * @param {() => void} [options.onDisconnected]

@@ -5,10 +5,10 @@ import { useChatrooms } from './client.js';
 import { useView } from './view.js';
 
 /**
- * The progress of a task; `progress` is the task itself, null until the first word of it.
- * @param {string | null | undefined} taskId without one nothing is asked
- * @param {string | null} [token] when it is left out, that of who is signed in on the page; null or ''
- *   waits for one
+ * The progress of a task; `progress` is the task itself, null until the first event.
+ * @param {string | null | undefined} taskId without one, no stream is opened
+ * @param {string | null} [token] by default that of the page's signed-in user; null or '' waits
+ *   for one
  * @returns {{progress: import('../views/task.js').Task | null, isComplete: boolean, error: string | null}}
  */
 export function useTaskProgress(taskId, token) {

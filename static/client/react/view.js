@@ -1,7 +1,7 @@
 import React from 'react';
 
 /**
- * The snapshot of a view, which runs as long as the component is there.
+ * The snapshot of a view, which runs while the component is mounted.
  * @template {object} T
  * @template {import('../views/store.js').Store<T> | null} V
  * @param {V & (import('../views/store.js').Store<T> | null)} view
@@ -16,7 +16,7 @@ const never = () => () => {};
 const nothing = () => null;
 
 /**
- * Calls what the last render handed in, so that a new function is no reason to connect anew.
+ * Calls the callbacks of the last render, so that a new function does not cause a reconnect.
  * @param {EventTarget | null} view
  * @param {Record<string, ((detail: any) => void) | undefined>} callbacks by type
  */

@@ -1,13 +1,13 @@
 import { Chatrooms } from '../chatrooms.js';
 
 /** @type {Map<string, Chatrooms>} */
-const byUrl = new Map(); // of the page, not of a server: all its parts share one sign-in and one connection
+const byUrl = new Map(); // one client per URL: all parts of a page share its sign-in and connection
 /** @type {WeakMap<Chatrooms, Promise<void>>} */
 const entering = new WeakMap();
 /** @type {WeakMap<Chatrooms, Map<string, WeakRef<any>>>} */
 const views = new WeakMap();
 
-/** The client that the parts of a page share when they are given none. @param {string} [url] */
+/** The client that the parts of a page share unless they are given one. @param {string} [url] */
 export function pageClient(url = '') {
   let client = byUrl.get(url);
   if (!client) {
@@ -18,7 +18,7 @@ export function pageClient(url = '') {
   return client;
 }
 
-/** The tokens of who is signed in; without anybody, none: a cookie may do, or what guests may read. */
+/** The signed-in user's tokens; none if nobody is: a cookie may do, or guests may be allowed to read. */
 class TokensIfAny extends EventTarget {
   #account;
 
@@ -36,8 +36,8 @@ class TokensIfAny extends EventTarget {
 }
 
 /**
- * Signs in as a guest of that name, once for all who ask, where nobody is and the client has no
- * tokens from elsewhere.
+ * Signs in as a guest of that name, once for all callers, if nobody is signed in and the client has
+ * no tokens from elsewhere.
  * @param {Chatrooms} client
  * @param {string} [username]
  */
@@ -53,7 +53,7 @@ export async function enteredAs(client, username) {
 }
 
 /**
- * The view of that name, the same for all who ask while somebody keeps it.
+ * The view of that name, the same for all callers while one of them keeps it.
  * @template {object} V
  * @param {Chatrooms} client
  * @param {string} name

@@ -11,8 +11,8 @@ const RELOADING = ['task_updated', 'timeslot_updated', 'client_updated'];
  */
 
 /**
- * A user's notifications while the page is shown. Tells `changed` with the last Notice that asks for
- * a reload, once for all that come together; the echo of what this client did itself is left out.
+ * A user's notifications while the page is visible. Fires `changed` with the last Notice that calls for
+ * a reload, once for all that arrive together; echoes of this client's own changes are skipped.
  * @extends {Store<NoticesState>}
  */
 export class NoticesView extends Store {

@@ -1,8 +1,8 @@
 /** @typedef {import('../connection.js').LineState} LineState */
 
 /**
- * Watches a stream, counts its tries to come back since it was last open, and closes it after
- * `most` of them with the reason `max-reconnects`; the network's return gives it all tries again.
+ * Watches a stream, counts its attempts to reconnect since it was last open, and closes it after
+ * `most` of them with the reason `max-reconnects`; the return of the network resets the count.
  */
 export class Patience {
   attempts = 0;
@@ -19,7 +19,7 @@ export class Patience {
    * @param {import('../stream.js').Stream} stream
    * @param {{clock: import('../clock.js').Clock, intervalMs?: number, most?: number,
    *   onState: (state: LineState) => void}} options
-   *   `intervalMs`: the least time between two tries; without it the stream's own, which grows
+   *   `intervalMs`: the minimum time between two attempts; by default the stream's own, which grows
    */
   constructor(stream, { clock, intervalMs = 0, most = Infinity, onState }) {
     this.#stream = stream;
@@ -39,13 +39,13 @@ export class Patience {
     this.#stream.close();
   }
 
-  /** Closes the stream for a while: it goes on from its position. @param {string} reason */
+  /** Closes the stream for a while; it will resume from its position. @param {string} reason */
   pause(reason) {
     this.#paused = true;
     this.#shut(reason);
   }
 
-  /** Opens it again, with all tries before it. */
+  /** Reopens it and resets the count. */
   resume() {
     this.#paused = false;
     this.attempts = 0;
@@ -84,7 +84,7 @@ export class Patience {
     this.#onState({ state: 'closed', reason });
   }
 
-  /** Closes it without its own word on that. @param {string} reason */
+  /** Closes it without passing on the stream's own `closed` state. @param {string} reason */
   #close(reason) {
     this.#cancel();
     this.#stream.removeEventListener('state', this.#heed);

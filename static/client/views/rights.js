@@ -1,6 +1,6 @@
 const TRUSTED = ['service', 'admin'];
 
-/** What the user may do in a room: what the server says when it is asked, and what its refusals teach. */
+/** What the user may do in a room, as the server says when asked and as its refusals show. */
 export class Rights {
   #client;
   #path;
@@ -18,7 +18,7 @@ export class Rights {
     this.#change = change;
   }
 
-  /** No event tells of the room's title and rules. @returns {Promise<any>} the room, or null where it may not be read */
+  /** Fetches the room's title and rules, which no event carries. @returns {Promise<any>} null if unreadable */
   async refresh() {
     const room = await this.#client.json('GET', this.#path).catch(() => null);
     if (!room) return null;
@@ -28,7 +28,7 @@ export class Rights {
     return room;
   }
 
-  /** A message is on its way: slow mode takes none of the same user for a while. */
+  /** A message is on its way: slow mode refuses the user's next one for a while. */
   sent() {
     if (this.#slowMs) this.#pause(this.#slowMs);
   }

@@ -2,18 +2,18 @@ import { backoff, Pause } from '../clock.js';
 import { asHttpError } from '../http.js';
 import { Timeline } from './timeline.js';
 
-const MOST_HELD = 1000; // events that are remembered while the server gives no messages
+const MOST_HELD = 1000; // events kept while the server returns no messages
 const PAGE = 50;
 
 /**
- * A room's messages as far as they were read. Where the stream could not go on from where it was they
- * are read anew. When the server does not give them, a gap is shown and what comes now stands behind
- * it; that is tried again until it is closed, and never joined over.
+ * A room's messages as far as they were read. If the stream could not resume from its position they are
+ * read again. If the server does not return them, a gap is shown with new messages behind it; it is
+ * retried until it is closed, and never papered over.
  */
 export class RoomLog {
   timeline = new Timeline();
   #parts;
-  /** @type {(() => void)[] | null} what has come since something went missing */
+  /** @type {(() => void)[] | null} changes since something went missing */
   #held = null;
   #waits = false;
   #pause = new Pause();
@@ -26,19 +26,19 @@ export class RoomLog {
    * @param {{clock: import('../clock.js').Clock, history: number,
    *   ask: (page: {before?: string, limit: number}) => Promise<Page>, onReplay: () => void, onGap: () => void,
    *   onChange: (part: Pick<import('./room.js').RoomState, 'entries' | 'messages' | 'hasOlder'>) => void}} parts
-   *   `history`: messages to begin with; `onReplay`: they were read anew; `onGap`: they cannot be, now
+   *   `history`: messages to start with; `onReplay`: they were read again; `onGap`: they cannot be now
    */
   constructor(parts) {
     this.#parts = parts;
   }
 
-  /** An own change, shown at once. @param {(timeline: Timeline) => void} change */
+  /** Applies the user's own change at once. @param {(timeline: Timeline) => void} change */
   change(change) {
     change(this.timeline);
     this.show();
   }
 
-  /** A change that the stream brings, shown now or when it is due. @param {() => void} change */
+  /** Applies a change from the stream, now or when it is due. @param {() => void} change */
   apply(change) {
     this.#held?.push(change);
     if (this.#waits) return;
@@ -60,7 +60,7 @@ export class RoomLog {
     this.fillGap();
     for (let tries = 0; ; tries += 1) {
       const { page, error } = await this.#ask();
-      if (this.#held !== held) return; // a later one goes on, or nothing is missing any more
+      if (this.#held !== held) return; // a later call continues, or nothing is missing any more
       if (page) return this.#close(page);
       this.#leaveOpen();
       const { clock } = this.#parts;
@@ -70,12 +70,12 @@ export class RoomLog {
     }
   }
 
-  /** Asks at once for what is missing. */
+  /** Retries now to load what is missing. */
   fillGap() {
     this.#pause.end();
   }
 
-  /** Nothing is missing any more, or nobody wants it. */
+  /** Nothing is missing any more, or nobody needs it. */
   end() {
     this.#held = null;
     this.#waits = false;
@@ -91,14 +91,14 @@ export class RoomLog {
       this.#loading = true;
       const asked = this.#parts.ask({ before, limit: PAGE });
       const { messages, hasMore } = await asked.finally(() => (this.#loading = false));
-      if (timeline.oldestId !== before) return; // in front of what is shown now they leave a hole
+      if (timeline.oldestId !== before) return; // before what is shown now they would leave a hole
       if (timeline.hasGap) this.end();
       this.#hasOlder = hasMore;
       this.change(() => timeline.prepend(messages));
     }
   }
 
-  /** Somebody reads far back, or does so no more. @param {boolean} readBack */
+  /** The user started or stopped reading far back. @param {boolean} readBack */
   keepOlder(readBack) {
     this.timeline.readBack = readBack;
     if (this.timeline.trim()) this.show();
@@ -124,7 +124,7 @@ export class RoomLog {
     this.show();
   }
 
-  /** What has come since is shown, behind the gap. */
+  /** Shows the changes since then, behind the gap. */
   #leaveOpen() {
     if (this.#waits) {
       this.#waits = false;

@@ -3,7 +3,7 @@
  * @typedef {import('./timeline.js').Message} Message
  * @typedef {import('./members.js').Member} Member
  * @typedef {{title: string | null, private: boolean, slowMode: number, role: string}} RoomSettings
- *   `slowMode`: seconds between two messages of one person; `role` is that of the user
+ *   `slowMode`: seconds between two messages of one person; `role` is the user's
  *
  * @typedef {object} RoomState
  * @property {import('../connection.js').LineState['state']} state

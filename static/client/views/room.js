@@ -10,8 +10,8 @@ import { Store } from './store.js';
 import { Typists } from './typists.js';
 
 const HISTORY = 50;
-const TYPING_EVERY_MS = 2500; // the server tells it on once in two seconds
-const RENEWED = 'renewed'; // left only to come in as who the user is now
+const TYPING_EVERY_MS = 2500; // the server passes it on once in two seconds
+const RENEWED = 'renewed'; // left only to rejoin as the current user
 
 /**
  * @typedef {import('./members.js').Member} Member
@@ -20,9 +20,9 @@ const RENEWED = 'renewed'; // left only to come in as who the user is now
  */
 
 /**
- * A room as a page shows it. Tells `message` with each message of the log, once; `replay` when what
- * comes now was said before; `gap` when messages are missing that cannot be had now; `refused` with
- * `draft` and `error`.
+ * A room as a page shows it. Fires `message` once for each message of the log; `replay` when old
+ * messages follow; `gap` when messages are missing and cannot be loaded now; `refused` with `draft`
+ * and `error`.
  * @extends {Store<RoomState>}
  */
 export class RoomView extends Store {
@@ -44,7 +44,7 @@ export class RoomView extends Store {
    * @param {import('../chatrooms.js').Chatrooms} client
    * @param {string} roomId
    * @param {{username?: string, history?: number}} [options] `username`: who comes in as a guest when
-   *   nobody is signed in, or the name of a token from elsewhere; `history`: messages to begin with
+   *   nobody is signed in, or the name of a token from elsewhere; `history`: messages to start with
    */
   constructor(client, roomId, { username, history = HISTORY } = {}) {
     super(BEGINNING);
@@ -73,16 +73,16 @@ export class RoomView extends Store {
     this.#typists.clear();
   }
 
-  /** Says something, shown at once. @param {string} text @returns {string | null} its clientMessageId */
+  /** Sends a message, which is shown at once. @param {string} text @returns {string | null} its clientMessageId */
   send = (text) => (text.trim() ? this.#send(text) : null);
 
-  /** Sends a failed one again. @param {string} clientMessageId */
+  /** Retries a failed message. @param {string} clientMessageId */
   retry = (clientMessageId) => {
     const message = this.#room && this.#log.timeline.unqueue(clientMessageId);
     if (message) this.#send(message.message, clientMessageId);
   };
 
-  /** Forgets a failed one. @param {string} clientMessageId */
+  /** Discards a failed message. @param {string} clientMessageId */
   discard = (clientMessageId) => this.#log.change((timeline) => timeline.unqueue(clientMessageId));
 
   /** @param {string} id @param {string} text @throws {import('../http.js').HttpError} */
@@ -98,7 +98,7 @@ export class RoomView extends Store {
     this.#log.change((timeline) => timeline.remove(id));
   };
 
-  /** Ends a reply that is being written. @param {string} messageId @throws {import('../http.js').HttpError} */
+  /** Ends a reply being written. @param {string} messageId @throws {import('../http.js').HttpError} */
   stopReply = (messageId) => this.#client.call('DELETE', replyPath(messageId));
 
   /**
@@ -108,10 +108,10 @@ export class RoomView extends Store {
   askAgain = async (messageId) => {
     this.#log.timeline.expectReply();
     const answer = await this.#client.call('POST', `${replyPath(messageId)}/regenerate`, { body: {} });
-    answer.body?.cancel().catch(() => {}); // it comes by the room
+    answer.body?.cancel().catch(() => {}); // it arrives through the room's stream
   };
 
-  /** To be called for each key: tells the others as often as they need to know. */
+  /** Call this for each key: it tells the others as often as needed. */
   typing = () => {
     const now = this.#client.clock.now();
     if (now - this.#typedAt < TYPING_EVERY_MS || this.#room?.state.state !== 'open') return;
@@ -120,7 +120,7 @@ export class RoomView extends Store {
   };
 
   /**
-   * Nothing tells of the end of a mute; the call that tells of typing is refused while it lasts.
+   * No event announces the end of a mute, but calls to `typing` are refused while it lasts.
    * @returns {Promise<boolean>} whether it is over
    * @throws {import('../http.js').HttpError}
    */
@@ -136,23 +136,23 @@ export class RoomView extends Store {
     return !this.get().muted;
   };
 
-  /** Puts older messages in front, or into the last gap. @throws {import('../http.js').HttpError} */
+  /** Loads older messages in front, or into the last gap. @throws {import('../http.js').HttpError} */
   loadOlder = () => this.#log.loadOlder();
 
-  /** Asks at once for messages that are missing. */
+  /** Retries now to load missing messages. */
   fillGap = () => this.#log.fillGap();
 
-  /** Keeps what is far back, while somebody reads it. @param {boolean} readBack */
+  /** Keeps old messages while the user reads them. @param {boolean} readBack */
   keepOlder = (readBack) => this.#log.keepOlder(readBack);
 
-  /** Asks for what no event tells: the room's title and rules, and what the user may do here. */
+  /** Fetches what no event carries: the room's title and rules, and what the user may do here. */
   refresh = async () => {
     const { signal } = this.#aborter;
     const room = await this.#rights.refresh();
-    if (room && !signal.aborted && this.get().state === 'polling') this.#meet(room); // polls bring no comings and goings
+    if (room && !signal.aborted && this.get().state === 'polling') this.#meet(room); // polls carry no joins and leaves
   };
 
-  /** Opens it again after it was closed. */
+  /** Reopens it after it was closed. */
   reconnect = () => {
     const { state, reason } = this.get();
     if (state !== 'closed' || this.#aborter.signal.aborted) return;
@@ -163,17 +163,17 @@ export class RoomView extends Store {
     }
   };
 
-  /** Comes in again as who the user is by now: a guest who has become an account. */
+  /** Rejoins as the current user, after a guest has become an account. */
   renew = () => {
     if (this.get().state === 'closed') return;
     this.#room?.close(RENEWED);
     this.#room?.open();
   };
 
-  /** Does not wait any longer before the next try to connect. */
+  /** Tries to connect now. */
   hurry = () => this.#room?.poke();
 
-  /** Tells the others at once that the user goes, else they hear it after the server's grace. */
+  /** Tells the others at once that the user is leaving; otherwise they learn after the server's grace. */
   leave = () => {
     this.#room?.leave().catch(() => {});
   };
@@ -218,7 +218,7 @@ export class RoomView extends Store {
       this.#log.apply(() => this.#log.timeline.notice('left', who));
     },
     'room-message': (message) => {
-      let told = false; // it may be applied once more, behind messages that were read anew
+      let told = false; // it may be applied once more, behind messages that were read again
       this.#log.apply(() => {
         if (!this.#log.timeline.add(message)) return;
         this.#typists.remove(message.username);
@@ -243,7 +243,7 @@ export class RoomView extends Store {
 
   /** @param {import('../connection.js').LineState} state */
   #onState({ state, reason, retryAt }) {
-    if (reason === RENEWED) return; // it comes in again at once
+    if (reason === RENEWED) return; // it rejoins at once
     this.change({ state, reason, retryAt, error: state === 'closed' ? roomSentence(reason) : null });
     if (state !== 'open') this.#typists.clear();
     if (state === 'polling') this.refresh();
@@ -259,7 +259,7 @@ export class RoomView extends Store {
     if (!recovered) this.#log.begin();
   }
 
-  /** Who is there: all of it, or only how many. @param {{members?: readonly Member[], onlineCount: number}} presence */
+  /** Who is present: all of them, or only how many. @param {{members?: readonly Member[], onlineCount: number}} presence */
   #meet({ members, onlineCount }) {
     this.change({ onlineCount, ...(members && { members }) });
   }
@@ -281,7 +281,7 @@ export class RoomView extends Store {
     });
   }
 
-  /** @param {string} text @param {string} [clientMessageId] of one that was not sent: it arrives once */
+  /** @param {string} text @param {string} [clientMessageId] of an unsent one, so that it arrives once */
   #send(text, clientMessageId) {
     if (!this.#room) return null;
     const draft = this.#room.outbox.add(text, clientMessageId);

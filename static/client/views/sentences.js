@@ -14,7 +14,7 @@ const SENTENCES = new Map(Object.entries({
   'guests-off': 'This server does not accept guests. Sign in first.',
 }));
 
-/** Of a room. */
+/** Sentences about a room. */
 const ROOMS = new Map(Object.entries({
   replaced: 'You opened this room elsewhere, so it is paused here.',
   kicked: 'A moderator removed you from this room.',

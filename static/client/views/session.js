@@ -7,7 +7,7 @@ export const INTERVAL_MS = 3000;
 export const MOST_ATTEMPTS = 10;
 
 /**
- * A message of a session, as POST /api/messages answers it.
+ * A message of a session, as POST /api/messages returns it.
  * @typedef {{id: string | number, sessionId: string, content: string, isFromBot: boolean, isHuman: boolean,
  *   intent: string | null, robotId: string | null, createdAt: string}} SessionMessage
  *
@@ -23,8 +23,8 @@ export const MOST_ATTEMPTS = 10;
  */
 
 /**
- * The messages of a session, or of all sessions for who may read them. Tells `message`, `connected`,
- * `disconnected` and `error`.
+ * The messages of a session, or of all sessions for users who may read them. Fires `message`,
+ * `connected`, `disconnected` and `error`.
  * @extends {Store<SessionState>}
  */
 export class SessionView extends Store {
@@ -43,7 +43,7 @@ export class SessionView extends Store {
     this.#options = options;
   }
 
-  /** Whether another one of these would be the same. @param {import('../chatrooms.js').Chatrooms} client @param {SessionOptions} options */
+  /** Whether these arguments give the same view. @param {import('../chatrooms.js').Chatrooms} client @param {SessionOptions} options */
   isOf(client, options) {
     return client === this.#client && JSON.stringify(options) === JSON.stringify(this.#options);
   }

@@ -1,6 +1,6 @@
 /**
- * A value that changes, for those who watch it: it runs from the first watcher to the last, so that
- * making one costs nothing. A snapshot is never changed, only replaced, and only when it differs.
+ * A value that can be watched: it runs from its first watcher to its last, so that creating one costs
+ * nothing. A snapshot is never changed, only replaced, and only when it differs.
  * @template {object} T
  */
 export class Store extends EventTarget {
@@ -15,7 +15,7 @@ export class Store extends EventTarget {
     this.#value = value;
   }
 
-  /** The present snapshot. */
+  /** The current snapshot. */
   get = () => this.#value;
 
   /** @param {() => void} watcher called after each change @returns {() => void} ends it */
@@ -28,13 +28,13 @@ export class Store extends EventTarget {
     };
   };
 
-  /** The first watcher has come. */
+  /** Called for the first watcher. */
   start() {}
 
-  /** The last one has gone. */
+  /** Called after the last one. */
   stop() {}
 
-  /** @param {Partial<T>} part what is different now */
+  /** @param {Partial<T>} part what changed */
   change(part) {
     const known = /** @type {Record<string, unknown>} */ (this.#value);
     if (Object.entries(part).every(([name, value]) => Object.is(known[name], value))) return;

@@ -3,7 +3,7 @@ import { sentence } from './sentences.js';
 import { Store } from './store.js';
 
 /**
- * A task, as the server tells it; `progress` in percent, `estimated_time` in seconds.
+ * A task, as the server reports it; `progress` in percent, `estimated_time` in seconds.
  * @typedef {{task_id: string, title: string, state: 'pending' | 'running' | 'completed' | 'failed' | 'cancelled',
  *   progress: number, estimated_time: number | null, updated_at: string, error?: string | null}} Task
  *
@@ -14,7 +14,7 @@ import { Store } from './store.js';
  * @property {import('../connection.js').LineState['state']} state of the connection
  */
 
-/** The progress of a task. Tells `progress`, `complete` and `failed`. @extends {Store<TaskState>} */
+/** The progress of a task. Fires `progress`, `complete` and `failed`. @extends {Store<TaskState>} */
 export class TaskView extends Store {
   #given;
   #taskId;
@@ -33,7 +33,7 @@ export class TaskView extends Store {
 
   start() {
     const { isComplete, error } = this.get();
-    if (isComplete || (error && this.get().task)) return; // it has ended: nothing more will come
+    if (isComplete || (error && this.get().task)) return; // it has ended: nothing follows
     this.#aborter = new AbortController();
     const given = this.#given;
     this.#client = given instanceof Chatrooms ? given : new Chatrooms({ ...given, storage: null });
@@ -59,7 +59,7 @@ export class TaskView extends Store {
     this.#stream = this.#client = null;
   }
 
-  /** Asks for the end of the task. @throws {import('../http.js').HttpError} */
+  /** Requests that the task be cancelled. @throws {import('../http.js').HttpError} */
   cancel = async () => {
     const body = { state: 'cancelled' };
     await this.#client?.json('PATCH', `/api/v1/tasks/${encodeURIComponent(this.#taskId)}`, { body });

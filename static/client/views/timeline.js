@@ -1,37 +1,37 @@
 const MOST = 1000;
 const MOST_IN_NOTICE = 200;
-const LAST_MS = 8.64e15; // the last moment that a Date can hold
+const LAST_MS = 8.64e15; // the latest time that a Date can hold
 const QUESTION = /^\s*@ai(?![\w-])/iu;
 
 /**
- * A message as a page shows it. `key` stays the same for its life; `state` is `confirmed` (in the
- * log), `sending`, `waiting` (to be sent again), `sent` (durable, its place not yet known), `failed`,
- * or `streaming` (a reply that is being written). Of a reply: `replyState` says how it ended when it
- * is not whole, `stoppedBy` who ended it, `place` its place in the queue, `askedBy` whose question it answers.
+ * A message as a page shows it. `key` never changes; `state` is `confirmed` (in the log), `sending`,
+ * `waiting` (for a retry), `sent` (durable, its place not yet known), `failed`, or `streaming` (a reply
+ * being written). For a reply: `replyState` says how it ended if it is incomplete, `stoppedBy` who
+ * stopped it, `place` its place in the queue, `askedBy` whose question it answers.
  * @typedef {{kind: 'message', key: string, state: string, id?: string, roomId?: string, userId: string,
  *   username: string, message: string, timestamp: number, own: boolean, isFromBot?: boolean,
  *   clientMessageId?: string, messageId?: string, editedAt?: number, guest?: boolean, replyState?: string,
  *   stoppedBy?: string, place?: number, askedBy?: string, error?: string, index?: number}} Message
  *
- * Who came and went, many in a row as one.
+ * Consecutive joins and leaves, as one entry.
  * @typedef {{kind: 'notice', key: string, timestamp: number, people: readonly Coming[]}} Notice
  * @typedef {{what: 'joined' | 'left', userId: string, username: string}} Coming
  *
- * A place where messages may be missing; `trying` while they are asked for.
+ * A place where messages may be missing; `trying` while they are requested.
  * @typedef {{kind: 'gap', key: string, timestamp: number, trying: boolean}} Gap
  *
  * @typedef {Message | Notice | Gap} Entry
  */
 
 /**
- * What a room shows, in order: the log, replies that are being written, own messages on their way.
+ * What a room shows, in order: the log, replies being written, the user's messages on their way.
  * Entries are replaced, never changed.
  */
 export class Timeline {
   userId = '';
   /** Whether the oldest were dropped. */
   trimmed = false;
-  /** Whether somebody reads far back: then nothing is dropped. */
+  /** Whether the user is reading far back: then nothing is dropped. */
   readBack = false;
   /** @type {Entry[]} */
   #log = [];
@@ -40,17 +40,17 @@ export class Timeline {
   /** @type {Message[]} */
   #pending = [];
   #ids = new Set();
-  /** @type {string[]} whose questions wait for a reply */
+  /** @type {string[]} users whose questions wait for a reply */
   #asked = [];
   #answered = new Set();
   #made = 0;
 
-  /** All of it, with notices and gaps. @returns {Entry[]} */
+  /** All entries, with notices and gaps. @returns {Entry[]} */
   get entries() {
     return [...this.#log, ...this.#replies.values(), ...this.#pending];
   }
 
-  /** The messages up to now that follow each other without a gap. @returns {Message[]} */
+  /** The latest messages without a gap between them. @returns {Message[]} */
   get messages() {
     return /** @type {Message[]} */ (this.entries.slice(this.#start).filter(({ kind }) => kind === 'message'));
   }
@@ -63,23 +63,23 @@ export class Timeline {
     return this.#start > 0;
   }
 
-  /** Where the log goes on behind its last gap. */
+  /** The index at which the log continues behind its last gap. */
   get #start() {
     return this.#log.map(({ kind }) => kind).lastIndexOf('gap') + 1;
   }
 
-  /** Messages may be missing behind what there is now. */
+  /** Messages may be missing after the current ones. */
   openGap() {
     const timestamp = this.#log.at(-1)?.timestamp ?? Date.now();
     this.#log.push({ kind: 'gap', key: `gap-${this.#made++}`, timestamp, trying: false });
   }
 
-  /** @param {boolean} trying whether the missing ones are asked for at this moment */
+  /** @param {boolean} trying whether the missing ones are being requested */
   markGaps(trying) {
     this.#log = this.#log.map((entry) => (entry.kind === 'gap' ? { ...entry, trying } : entry));
   }
 
-  /** Begins anew with these; what is on its way stays. @param {any[]} messages */
+  /** Starts over with these messages; those on their way stay. @param {any[]} messages */
   reset(messages) {
     this.#log = [];
     this.#replies.clear();
@@ -90,7 +90,7 @@ export class Timeline {
     for (const message of messages) this.add(message);
   }
 
-  /** A message of the log. @param {any} message @returns {boolean} false when it was there */
+  /** Adds a message of the log. @param {any} message @returns {boolean} false if it was already there */
   add(message) {
     if (message.clientMessageId && this.#isOwn(message)) this.unqueue(message.clientMessageId);
     if (this.#ids.has(message.id)) return false;
@@ -101,7 +101,7 @@ export class Timeline {
     return true;
   }
 
-  /** Older ones, oldest first; what stood in front of a gap makes room for them. @param {any[]} messages */
+  /** Adds older messages, oldest first; they replace what was before a gap. @param {any[]} messages */
   prepend(messages) {
     for (const entry of this.#log.splice(0, this.#start)) if ('id' in entry) this.#ids.delete(entry.id);
     const fresh = messages.filter(({ id }) => !this.#ids.has(id));
@@ -110,7 +110,7 @@ export class Timeline {
     this.trimmed = false;
   }
 
-  /** Drops the oldest beyond a bound. @returns {boolean} whether there were any */
+  /** Drops the oldest beyond a limit. @returns {boolean} whether there were any */
   trim() {
     if (this.readBack) return false;
     const dropped = this.#log.splice(0, Math.max(0, this.#log.length - MOST));
@@ -133,7 +133,7 @@ export class Timeline {
     this.#pending = this.#pending.filter(others);
   }
 
-  /** An own one, shown at once. @param {import('../outbox.js').Draft} draft @param {string} username */
+  /** Adds one of the user's own at once. @param {import('../outbox.js').Draft} draft @param {string} username */
   queue({ clientMessageId, message, sentAt }, username) {
     this.unqueue(clientMessageId);
     const more = { userId: this.userId, username, timestamp: sentAt, own: true, state: 'sending' };
@@ -145,7 +145,7 @@ export class Timeline {
     this.#pending = changed(this.#pending, 'clientMessageId', clientMessageId, change);
   }
 
-  /** @param {string} clientMessageId @returns {Message | undefined} the one that was taken off */
+  /** @param {string} clientMessageId @returns {Message | undefined} the removed message */
   unqueue(clientMessageId) {
     const taken = this.#pending.find((message) => message.clientMessageId === clientMessageId);
     if (taken) this.#pending = this.#pending.filter((message) => message !== taken);
@@ -163,8 +163,8 @@ export class Timeline {
   }
 
   /**
-   * A piece of a reply. One that ended without a message of its own, as a refused one, stays: only
-   * those who were there know of it.
+   * Adds a piece of a reply. A reply that ended without a message of its own, such as a refused one,
+   * stays: only those present have seen it.
    * @param {{messageId: string, chunk: string, index: number, isFinal?: boolean, reset?: boolean, state?: string,
    *   by?: string, position?: number}} piece
    */
@@ -181,7 +181,7 @@ export class Timeline {
     else this.#replies.set(messageId, next);
   }
 
-  /** The next reply is one that this user has asked for. */
+  /** The next reply answers this user. */
   expectReply() {
     this.#asked.unshift(this.userId);
   }
@@ -194,12 +194,12 @@ export class Timeline {
     };
   }
 
-  /** A reply that has ended, and whose message has not come. @param {string} messageId */
+  /** A reply that has ended but whose message has not arrived. @param {string} messageId */
   #ended(messageId) {
     return this.#log.find((entry) => entry.kind === 'message' && !entry.id && entry.messageId === messageId);
   }
 
-  /** Who asked for a reply; replies come in the order of their questions, and no event says more. @param {any} message */
+  /** Who asked for a reply: replies come in the order of their questions, and no event says more. @param {any} message */
   #askerOf({ messageId, isFromBot, userId, message }) {
     if (!isFromBot && QUESTION.test(message)) this.#asked.push(String(userId));
     if (!isFromBot || !messageId) return undefined;
@@ -216,7 +216,7 @@ export class Timeline {
   }
 
   /**
-   * What is no text or no time would keep every other row from being drawn.
+   * An invalid text or time would keep every other row from being drawn.
    * @param {any} message @param {string} [askedBy] @returns {Message}
    */
   #confirmed({ state, ...message }, askedBy) {

@@ -1,6 +1,6 @@
 const SHOWN_MS = 4000;
 
-/** Who is typing: each for some seconds after the last word of it. */
+/** Who is typing: each for some seconds after the last sign of it. */
 export class Typists {
   /** @type {Map<string, () => void>} */
   #cancels = new Map();
