@@ -234,8 +234,10 @@ export class Carrier {
     if (!sub || !wish || !stream.keys.has(sub)) return; // the connection's own, or a dropped subscription's
     const prev = id === undefined ? undefined : wish.position;
     if (id !== undefined) wish.position = id;
-    // A session's events have no names.
-    if (wish.stream === 'session' && type === 'message' && JSON.parse(data).type === 'closing') type = 'closing';
+    if (wish.stream === 'session' && type === 'message') { // its events have no names, and an `error` is the last
+      const { type: name, code: reason, reconnect } = JSON.parse(data);
+      if (name === 'error') [type, data] = ['closing', JSON.stringify({ reason, reconnect })];
+    }
     this.#post({ t: 'event', key: sub, type, data, id, prev });
     if (type === 'refused' || type === 'closing') this.#remove(stream, sub);
   }

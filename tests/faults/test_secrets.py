@@ -79,8 +79,9 @@ def every_call(canaries: Canaries, document: dict[str, Any]) -> Iterator[tuple[s
         for method, operation in operations.items():
             body = b""
             if "requestBody" in operation:
-                name = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
-                fields = document["components"]["schemas"][name]["properties"]
+                schema = operation["requestBody"]["content"]["application/json"]["schema"]
+                names = {ref.rpartition("/")[2] for ref in re.findall(r'"\$ref": "([^"]+)"', json.dumps(schema))}
+                fields = {field for name in names for field in document["components"]["schemas"][name]["properties"]}
                 body = json.dumps({field: canaries.new() for field in fields}).encode()
             for place in ("token", "access_token", "ticket"):
                 yield method.upper(), f"{path}?{place}={canaries.new()}", {}, body

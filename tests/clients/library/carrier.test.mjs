@@ -83,7 +83,7 @@ test('an end, named or not, ends its own stream only, and there is room for anot
   ]);
   send('closing', { reason: 'ended', reconnect: false }, { sub: 'task' });
   send('progress', {}, { id: 'e-1', sub: 'task' });
-  send('message', { type: 'closing', reason: 'replaced', reconnect: false }, { sub: 'session' });
+  send('message', { type: 'error', error: 'It was replaced.', code: 'replaced', reconnect: false }, { sub: 'session' });
   send('message', { type: 'message', data: {} }, { id: 'e-2', sub: 'session' });
   send('system', {}, { id: 'e-3', sub: 'mine' });
   await until(() => heard.length === 3);
