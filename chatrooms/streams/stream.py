@@ -61,28 +61,9 @@ class Stream:
     """
 
     __slots__ = (
-        "_keeper",
-        "_loop",
-        "_rest",
-        "_socket",
-        "client_id",
-        "cursor",
-        "due",
-        "ephemeral_count",
-        "expires_at",
-        "id",
-        "member",
-        "opened_at",
-        "over",
-        "phase",
-        "position",
-        "queued",
-        "session",
-        "stalled_at",
-        "topic",
-        "trusted",
-        "user_id",
-        "warned",
+        "_keeper", "_loop", "_rest", "_socket", "client_id", "cursor", "due", "ephemeral_count", "expires_at", "id",
+        "member", "opened_at", "over", "phase", "position", "queued", "session", "stalled_at", "topic", "trusted",
+        "user_id", "warned",
     )  # fmt: skip
 
     def __init__(self, keeper: Keeper, sock: socket.socket, topic: Topic, position: int) -> None:

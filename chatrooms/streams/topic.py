@@ -66,22 +66,8 @@ class Topic:
     """
 
     __slots__ = (
-        "_durable_bytes",
-        "_durables",
-        "_entries",
-        "_ephemeral_bytes",
-        "_ephemerals",
-        "_start",
-        "dirty",
-        "encoding",
-        "ephemeral_count",
-        "floor",
-        "name",
-        "read",
-        "snapshot",
-        "sources",
-        "valid",
-        "version",
+        "_durable_bytes", "_durables", "_entries", "_ephemeral_bytes", "_ephemerals", "_start", "dirty", "encoding",
+        "ephemeral_count", "floor", "name", "read", "snapshot", "sources", "valid", "version",
     )  # fmt: skip
 
     in_log = True  # whether its positions are those of the log

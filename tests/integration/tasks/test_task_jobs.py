@@ -19,6 +19,19 @@ from tests.helpers.watch import change, check_seen, make, watch
 pytestmark = [pytest.mark.gen_test(timeout=30), pytest.mark.every_engine]
 
 
+async def at_work(chat: Chat, *owner: str) -> tuple[asyncio.Task[None], Job]:
+    """A block that never ends by itself, and the task that the server runs around it."""
+    begun: asyncio.Future[Job] = asyncio.get_running_loop().create_future()
+
+    async def work() -> None:
+        async with chat.server.tasks.run("Import", *owner) as task:
+            begun.set_result(task)
+            await asyncio.Event().wait()
+
+    working = asyncio.create_task(work())
+    return working, await begun
+
+
 async def found(chat: Chat, job: Job) -> Task:
     return await chat.server.tasks._store.find(job.task_id)
 
@@ -47,15 +60,7 @@ async def test_block_that_raises_has_failed_with_its_sentence(chat: Chat) -> Non
 
 
 async def test_cancelled_from_outside_the_task_is_cancelled(chat: Chat) -> None:
-    begun: asyncio.Future[Job] = asyncio.get_running_loop().create_future()
-
-    async def work() -> None:
-        async with chat.server.tasks.run("Import") as task:
-            begun.set_result(task)
-            await asyncio.Event().wait()
-
-    working = asyncio.create_task(work())
-    task = await begun
+    working, task = await at_work(chat)
     working.cancel()
     await asyncio.wait([working])
     assert working.cancelled() and (await found(chat, task)).state == "cancelled"
@@ -63,15 +68,7 @@ async def test_cancelled_from_outside_the_task_is_cancelled(chat: Chat) -> None:
 
 async def test_cancelling_the_task_cancels_the_block(chat: Chat) -> None:
     """By the event that ends the task, which every node hears."""
-    begun: asyncio.Future[Job] = asyncio.get_running_loop().create_future()
-
-    async def work() -> None:
-        async with chat.server.tasks.run("Import", "alice") as task:
-            begun.set_result(task)
-            await asyncio.Event().wait()
-
-    working = asyncio.create_task(work())
-    task = await begun
+    working, task = await at_work(chat, "alice")
     for body in ({"state": "completed"}, {"progress": 50}, {"state": "cancelled", "progress": 50}):
         assert (await chat.call("PATCH", f"/api/v1/tasks/{task.task_id}", body)).status == 409
     told = await change(chat, task.task_id, state="cancelled", error="No more needed.")
@@ -83,15 +80,7 @@ async def test_cancelling_the_task_cancels_the_block(chat: Chat) -> None:
 
 
 async def test_server_that_stops_fails_what_it_runs(chat: Chat) -> None:
-    begun: asyncio.Future[Job] = asyncio.get_running_loop().create_future()
-
-    async def work() -> None:
-        async with chat.server.tasks.run("Import") as task:
-            begun.set_result(task)
-            await asyncio.Event().wait()
-
-    working = asyncio.create_task(work())
-    task = await begun
+    working, task = await at_work(chat)
     await chat.server.tasks.close()
     assert working.cancelled()
     ended = await found(chat, task)
