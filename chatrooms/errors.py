@@ -69,10 +69,6 @@ class NotFound(Problem):
     status = 404
 
 
-class MethodNotAllowed(Problem):
-    status = 405
-
-
 class Conflict(Problem):
     status = 409
 
