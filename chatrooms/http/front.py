@@ -26,7 +26,7 @@ from tornado.web import Application
 from chatrooms.http.access import counted, parsed
 from chatrooms.http.tornado_internals import SocketServer
 from chatrooms.http.wire import BODY_TOO_LARGE, HEAD_TOO_LARGE, TARGET_TOO_LONG, Backlog, TLSWire, Wire
-from chatrooms.streams.stream import tune
+from chatrooms.streams.sockets import tune
 
 MAX_HEAD = 16 << 10  # bytes of a request's line and headers; reading 32 KiB of them takes 50 ms
 MAX_HEADERS = 100

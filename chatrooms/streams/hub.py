@@ -18,7 +18,7 @@ from chatrooms.streams.catchup import CatchUp
 from chatrooms.streams.encoding import NAMED, Encoding
 from chatrooms.streams.pulse import Pulse
 from chatrooms.streams.stream import Stream
-from chatrooms.streams.sweep import Sweep
+from chatrooms.streams.sweep import Readers, Sweep
 from chatrooms.streams.topic import Reader, Sources, Tails, Topic
 
 # Events that change the text of an earlier one: frames encoded before must not be sent again.
@@ -50,7 +50,7 @@ class Hub:
         self._max_streams = max_streams
         self._max_streams_per_user = max_streams_per_user
         self._topics: dict[str, Topic] = {}
-        self._readers: dict[Topic, dict[Stream, None]] = {}  # never empty: a topic goes with its last stream
+        self._readers: dict[Topic, Readers] = {}  # a topic goes with its last stream
         self._sources = Sources()
         self._tails = Tails()
         self._listeners: dict[str, list[Callable[[Event], None]]] = {}
@@ -65,8 +65,8 @@ class Hub:
     def start(self, log: Log) -> None:
         """Starts the pulse, and reads from the log."""
         self._log = log
-        self._catchup = CatchUp(log, self.frame)
         self._sweep = Sweep(self._readers, self._fall_behind)
+        self._catchup = CatchUp(log, self.frame, self._sweep.serve)
         self._pulse.start()
 
     def stop(self) -> None:
@@ -229,7 +229,7 @@ class Hub:
         self.streams[stream] = owner
         self._by_user.setdefault(stream.user_id, {})[stream] = None
         self._by_client[stream.topic.name, stream.user_id, stream.client_id] = stream
-        self._readers.setdefault(stream.topic, {})[stream] = None
+        self._readers.setdefault(stream.topic, Readers()).streams[stream] = None
         try:
             stream.start()
         except OSError:  # the peer is gone already
@@ -247,11 +247,11 @@ class Hub:
     def readers(self, topic: str) -> list[Stream]:
         """The open streams of a topic."""
         found = self._topics.get(topic)
-        return list(self._readers.get(found, ())) if found else []
+        return list(self._readers[found].streams) if found in self._readers else []
 
     def counts(self) -> dict[str, int]:
         """How many streams each topic has."""
-        return {name: len(self._readers.get(topic, ())) for name, topic in self._topics.items()}
+        return {topic.name: len(readers.streams) for topic, readers in self._readers.items()}
 
     def stream_of(self, topic: str, user_id: str, client_id: str) -> Stream | None:
         """The open stream of a user's client on a topic; there is at most one."""
@@ -284,7 +284,7 @@ class Hub:
         owner = self.streams.pop(stream)
         self._pulse.remove(stream)
         topic = stream.topic
-        readers = self._readers[topic]
+        readers = self._readers[topic].streams
         del readers[stream]
         if not readers:
             del self._readers[topic]

@@ -17,7 +17,8 @@ import ssl
 from collections.abc import Callable, Mapping
 
 from chatrooms.logs import tell
-from chatrooms.streams.stream import Keeper, Stream, only_tls_housekeeping, say_goodbye, tune
+from chatrooms.streams.sockets import only_tls_housekeeping, say_goodbye, tune
+from chatrooms.streams.stream import Keeper, Stream
 from chatrooms.streams.topic import Topic
 
 OWED_BYTES = 64 << 10  # of events waiting for a blocked outlet; one that owes more is ended
@@ -219,6 +220,19 @@ def _end_of_event(events: bytes, written: int) -> int:
     return events.index(_END, written - 1) + 2
 
 
+class Share:
+    """One stream's part of an outlet: the sink that labels its events."""
+
+    __slots__ = ("_label", "_outlet")
+
+    def __init__(self, outlet: Outlet, label: bytes) -> None:
+        self._outlet = outlet
+        self._label = label
+
+    def send(self, data: bytes, /) -> int:
+        return self._outlet.send(data, self._label)
+
+
 class SharedStream(Stream):
     """A stream on an outlet; `key` is its name there."""
 
@@ -228,6 +242,7 @@ class SharedStream(Stream):
         super().__init__(keeper, outlet.socket, topic, position)
         self._outlet = outlet
         self._label = label_of(key)
+        self.sink = Share(outlet, self._label)
         self.key = key
 
     def start(self) -> None:
@@ -258,9 +273,6 @@ class SharedStream(Stream):
 
     def _closing(self, data: Mapping[str, object], id: str | None, retry: int | None) -> bytes:
         return self.topic.encoding.signal("closing", data, id, retry)
-
-    def _send(self, data: bytes) -> int:
-        return self._outlet.send(data, self._label) if self.open else -1
 
     def _watch_writable(self, sock: socket.socket) -> None:
         self._outlet.wait(self)
