@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import pytest
 from playwright.async_api import CDPSession, Page, expect
-from tornado.httpserver import HTTPServer
 
-from tests.browser.conftest import Chromium
-from tests.browser.pages import LIMIT, is_live, join
+from tests.browser.pages import Site, go_to, is_live
 
 ROUNDS = 25
 TIMERS = """(() => {
@@ -27,32 +25,24 @@ async def _counts(page: Page, devtools: CDPSession) -> tuple[int, int, int]:
     return int(metrics["Nodes"]), int(metrics["JSEventListeners"]), int(await page.evaluate("livingIntervals()"))
 
 
-async def _visit(page: Page, room: str) -> None:
-    await page.fill("#room-form-input", room)
-    await page.press("#room-form-input", "Enter")
-    await expect(page.locator("#room-title")).to_have_text(room, timeout=LIMIT)
-    await is_live(page)
-
-
 @pytest.mark.gen_test(timeout=180)
-async def test_fifty_visits_leave_nothing_behind(http_server: HTTPServer, base_url: str, chromium: Chromium) -> None:
+async def test_fifty_visits_leave_nothing_behind(site: Site) -> None:
     """No more nodes, listeners or timers than after the first few, and one stream."""
-    async with chromium() as browser:
-        page = await join(browser, base_url, "Ada", "one")
-        await page.add_init_script(TIMERS)
-        await page.reload()
-        await is_live(page)
-        devtools = await page.context.new_cdp_session(page)
-        await devtools.send("Performance.enable")
-        for _ in range(2):
-            await _visit(page, "two")
-            await _visit(page, "one")
-        before = await _counts(page, devtools)
-        for _ in range(ROUNDS):
-            await _visit(page, "two")
-            await _visit(page, "one")
-        after = await _counts(page, devtools)
-        assert after[0] <= before[0] + 200, "DOM nodes"
-        assert after[1] <= before[1] + 20, "listeners"
-        assert after[2] == before[2], "intervals"
-        await expect(page.locator("#member-list li")).to_have_count(1)
+    page = await site.join("Ada", "one")
+    await page.add_init_script(TIMERS)
+    await page.reload()
+    await is_live(page)
+    devtools = await page.context.new_cdp_session(page)
+    await devtools.send("Performance.enable")
+    for _ in range(2):
+        await go_to(page, "two")
+        await go_to(page, "one")
+    before = await _counts(page, devtools)
+    for _ in range(ROUNDS):
+        await go_to(page, "two")
+        await go_to(page, "one")
+    after = await _counts(page, devtools)
+    assert after[0] <= before[0] + 200, "DOM nodes"
+    assert after[1] <= before[1] + 20, "listeners"
+    assert after[2] == before[2], "intervals"
+    await expect(page.locator("#member-list li")).to_have_count(1)
