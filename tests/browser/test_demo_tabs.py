@@ -69,6 +69,7 @@ async def test_the_server_is_killed_under_a_sender(tmp_path: Path, browser: Brow
     """The page says what is wrong and keeps what is written; afterwards everything is there once, in order."""
     with ServerProcess(tmp_path / "data") as server:
         ada, bob = await Site(browser, server.url).tabs("Ada", "Bob")
+        await ada.clock.install()
         for number in range(4):
             await say(ada, f"{number}")
         server.kill()
@@ -84,8 +85,11 @@ async def test_the_server_is_killed_under_a_sender(tmp_path: Path, browser: Brow
         await expect(ada.locator("#banner-text")).to_contain_text("You are offline")
         await ada.context.set_offline(False)
 
+        await ada.clock.pause_at(await ada.evaluate("Date.now() + 10_000"))  # it does not come back before the press
+        await state_is(ada, "waiting")
         server.start()
         await ada.get_by_role("button", name="Try now").click()
+        await ada.clock.resume()
         for tab in (ada, bob):
             await is_live(tab)
             await expect(tab.locator("#banner")).to_be_hidden()
