@@ -11,14 +11,12 @@ import pytest
 
 from benchmarks.server_process import SECRET, ServerProcess
 from tests.browser.chromium import needs_chromium, server_and_tabs
+from tests.browser.crowd import MOST_ON_ONE, POLLING, SHARED
 from tests.browser.families import FAMILIES, Reader, check_heard
 from tests.browser.proxies import HOLDS_ALL, NGINX, nginx
 from tests.helpers.chat import Caller, eventually, within
 
 TABS = 10
-MOST_ON_ONE = 20  # subscriptions on one connection, by the server
-SHARED = {"state": "open", "via": "shared"}
-POLLING = {"state": "polling", "reason": "held", "via": "poll"}
 OPTIONS = ("--message-rate", "0")
 
 pytestmark = needs_chromium

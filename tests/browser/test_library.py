@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.browser.chromium import needs_chromium, server_and_tabs
-from tests.browser.crowd import Person, all_hear
+from tests.browser.crowd import MOST_ON_ONE, Person, all_hear
 from tests.browser.pages import Site, requests_of
 from tests.helpers.chat import eventually, within
 from tests.helpers.data import load
@@ -17,7 +17,6 @@ from tests.helpers.data import load
 CASES: list[dict[str, Any]] = load("wpt_eventsource_cases.json")["cases"]
 FEEDINGS = Path(__file__).parent.parent / "clients" / "library" / "feedings.mjs"
 KILLS = 10
-MOST_ON_ONE = 20  # subscriptions on one connection, by the server
 
 PARSE = """async (cases) => {
     const { FEEDINGS, parse } = await import("/static/library/feedings.mjs");
@@ -99,7 +98,7 @@ async def test_a_server_that_is_killed_loses_and_doubles_nothing(tmp_path: Path)
 
 @pytest.mark.gen_test(timeout=60)
 async def test_more_streams_than_one_connection_takes(site: Site) -> None:
-    """The server takes 100 on one: the others share a second."""
+    """The server takes so many on one: the others share a second."""
     page = await site.page("about:blank")
     requests = requests_of(page)
     await page.goto("/docs")

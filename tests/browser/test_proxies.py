@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.browser.chromium import needs_chromium, server_and_tabs
-from tests.browser.crowd import Person, all_hear
+from tests.browser.crowd import POLLING, SHARED, Person, all_hear
 from tests.browser.proxies import DEFAULT, HOLDS_ALL, HOLDS_GET, NGINX, nginx
 from tests.helpers.chat import within
 
@@ -15,15 +15,12 @@ FLAGS = ["--ignore-certificate-errors"]
 LIMITS = {"firstByteMs": 1000, "heldMs": 60000}  # instead of 15 s
 STREAMS = 8  # more than the six connections that a browser opens with HTTP/1.1
 
+ALONE = {"state": "open", "via": "stream"}
+
 pytestmark = [
     needs_chromium,
     pytest.mark.skipif(NGINX is None, reason="there is no nginx"),
 ]
-
-
-SHARED = {"state": "open", "via": "shared"}
-ALONE = {"state": "open", "via": "stream"}
-POLLING = {"state": "polling", "reason": "held", "via": "poll"}
 
 
 @pytest.mark.parametrize(
