@@ -64,7 +64,8 @@ async def clean_page(site: Site, path: str) -> AsyncIterator[Page]:
     await page.goto(path)
     try:
         yield page
-        assert [text for text in complaints if "Failed to load resource" not in text] == []
+        told = [text for text in complaints if "Failed to load resource" not in text]
+        assert told == [], told
     finally:
         await page.context.close()
 
