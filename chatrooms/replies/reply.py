@@ -60,7 +60,8 @@ class Reply:
     ending     None while it runs
     position   its place in the queue, from 1; 0 when it is not waiting
     stored     how many of its pieces are in the database
-    unread_at  monotonic time of the last read; 0 while somebody reads it
+    unread_at  monotonic time of the last read; 0 while somebody reads it here
+    reads_elsewhere  how often other nodes had marked it as read when this one last checked
     """
 
     def __init__(self, row: StoredReply) -> None:
@@ -72,6 +73,7 @@ class Reply:
         self.position = 0
         self.stored = 0
         self.unread_at = time.monotonic()
+        self.reads_elsewhere = 0
         self._followers: Counter[Callable[[], None]] = Counter()
 
     @classmethod
