@@ -50,13 +50,25 @@ class Server(Parts):
         self.ready = True
 
     async def drain(self) -> None:
-        """Asks every reader to reconnect elsewhere or later, spread over the drain time."""
+        """Asks every reader to reconnect elsewhere or later, spread over the drain time.
+
+        Replies have that time to finish, and connections that carry nothing else stay open for them.
+        """
         if not self.ready:
             return
         self.draining = self.hub.draining = True
+        loop = asyncio.get_running_loop()
+        ends_at = loop.time() + self.options.drain
         if self.ingest is not None:
             await self.ingest.pause()
-        streams = [stream for stream in self.hub.streams if stream.topic.in_log]  # replies come to their end
+        await self._send_away()
+        while loop.time() < ends_at and (self.replies.running or self.hub.streams):
+            await asyncio.sleep(DRAIN_STEP)
+            self.channels.end_idle("draining")
+
+    async def _send_away(self) -> None:
+        """Ends all streams but those of replies, a batch at a time."""
+        streams = [stream for stream in self.hub.streams if stream.topic.in_log]
         random.shuffle(streams)
         steps = max(1, int(self.options.drain / DRAIN_STEP))
         batch = -(-len(streams) // steps) if streams else 0
