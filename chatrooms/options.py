@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from chatrooms.errors import ConfigError
-from chatrooms.kinds import (
+from chatrooms.option_types import (
     base_url,
     bus_url,
     database_url,

@@ -18,7 +18,7 @@ from chatrooms.cluster import LEASE_INTERVAL
 from chatrooms.errors import Conflict, NotFound, TooLarge, Unavailable
 from chatrooms.identity import Identity
 from chatrooms.log.event import Event
-from chatrooms.logs import tell
+from chatrooms.logs import notify
 from chatrooms.options import Options
 from chatrooms.replies.queue import ReplyQueue
 from chatrooms.replies.reply import COMPLETE, CUT_SHORT, ERROR, STOPPED, STREAMING, Ending, Reply, StoredReply
@@ -133,7 +133,7 @@ class Replies:
         await self._store.add(row)
         reply = self._running[row.id] = Reply(row)
         if watcher is not None:
-            tell(watcher.on_start, reply)
+            notify(watcher.on_start, reply)
         self._jobs[row.id] = asyncio.create_task(self._run(reply, prompt, watcher))
         if self._closing:  # since it was asked: `close` has ended the others
             self._end(reply, CUT_SHORT)
@@ -218,7 +218,7 @@ class Replies:
     async def _finish(self, reply: Reply, ending: Ending, watcher: Watcher | None) -> None:
         self.ended[ending.state] += 1
         if watcher is not None:
-            tell(watcher.on_end, reply, ending)
+            notify(watcher.on_end, reply, ending)
         while True:
             try:
                 await self._store.finish(reply.written(ending), reply.usage)

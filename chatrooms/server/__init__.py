@@ -8,7 +8,7 @@ import random
 from pathlib import Path
 
 from chatrooms.options import Options
-from chatrooms.server.housekeeping import keep_house
+from chatrooms.server.housekeeping import run_housekeeping
 from chatrooms.server.parts import Parts
 
 WATCH = 0.5  # seconds between two checks for changes by other programs
@@ -46,7 +46,7 @@ class Server(Parts):
     async def _start(self) -> None:
         await self.open()
         log.info("%s", self.options.which_defaults)
-        self._tasks = [asyncio.create_task(keep_house(self)), asyncio.create_task(self._watch_database())]
+        self._tasks = [asyncio.create_task(run_housekeeping(self)), asyncio.create_task(self._watch_database())]
         self.ready = True
 
     async def drain(self) -> None:
