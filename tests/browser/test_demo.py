@@ -102,3 +102,27 @@ async def _cut_streams(app: Application, username: str) -> None:
     assert mine, "there is a stream to cut"
     for stream in mine:
         stream.abandon()
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_header_and_composer_agree_that_the_page_is_offline(
+    http_server: HTTPServer, base_url: str, chromium: Chromium
+) -> None:
+    """By the browser's word or a message that did not get through, though the open stream still seems to live."""
+    async with chromium() as browser:
+        page = await join(browser, base_url, "Ada", "lobby")
+        header, waiting = page.locator("#connection-text"), page.locator(".message[data-state=waiting]")
+        await page.context.set_offline(True)
+        await expect(header).to_have_text("Offline", timeout=LIMIT)
+        await say(page, "one")
+        await expect(waiting).to_contain_text("Waiting to send", timeout=LIMIT)
+        await page.context.set_offline(False)
+        await sees(page, "one")
+        await expect(header).to_have_text("Live", timeout=LIMIT)
+        await page.route("**/api/rooms/*/messages", lambda route: route.abort())
+        await say(page, "two")
+        await expect(waiting).to_contain_text("Waiting to send", timeout=LIMIT)
+        await expect(header).to_have_text("Reconnecting…", timeout=LIMIT)
+        await page.unroute("**/api/rooms/*/messages")
+        await sees(page, "one", "two")
+        await expect(header).to_have_text("Live", timeout=LIMIT)

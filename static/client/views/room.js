@@ -244,7 +244,8 @@ export class RoomView extends Store {
   /** @param {import('../connection.js').LineState} state */
   #onState({ state, reason, retryAt }) {
     if (reason === RENEWED) return; // it rejoins at once
-    this.change({ state, reason, retryAt, error: state === 'closed' ? roomSentence(reason) : null });
+    const unreachable = state !== 'open' && this.get().unreachable;
+    this.change({ state, reason, retryAt, unreachable, error: state === 'closed' ? roomSentence(reason) : null });
     if (state !== 'open') this.#typists.clear();
     if (state === 'polling') this.refresh();
   }
@@ -294,6 +295,7 @@ export class RoomView extends Store {
   /** @param {import('../outbox.js').Draft} draft @param {Partial<Message>} change @param {import('../http.js').HttpError} [error] */
   #onQueued({ clientMessageId }, change, error) {
     this.#log.change((timeline) => timeline.changeQueued(clientMessageId, change));
+    this.change({ unreachable: error?.status === 0 });
     if (error) this.#rights.learn(error);
   }
 
