@@ -270,7 +270,7 @@ def _kind(schema: Json) -> str:
     if "items" in schema:
         return f"list of {_kind(schema['items'])}"
     words = [str(schema.get("type", "any"))]
-    words += [f"{text} {schema[key]}" for key, text in _BOUNDS.items() if key in schema]
+    words += [f"{text} {msgspec.json.encode(schema[key]).decode()}" for key, text in _BOUNDS.items() if key in schema]
     return escape(", ".join(words))
 
 
