@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Protocol
 
-from chatrooms.logs import described, tell
+from chatrooms.logs import described, notify
 from chatrooms.streams.topic import BEHIND, Batch, Entry, Topic
 
 # Offsets in struct tcp_info (linux/tcp.h): segments not acknowledged, milliseconds since the last acknowledgement.
@@ -172,7 +172,7 @@ class Stream:
     def fail(self, error: Exception) -> None:
         """Ends the stream after a fault of this program: its reader comes back to where it was."""
         log.error("a stream failed: %s", described(error))
-        tell(self.abandon)
+        notify(self.abandon)
 
     def _closing(self, data: Mapping[str, object], id: str | None, retry: int | None) -> bytes:
         return self.topic.encoding.last(data, id, retry)

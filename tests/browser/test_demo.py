@@ -78,3 +78,24 @@ async def test_the_assistant_streams(site: Site) -> None:
     reply = page.locator("#assistant-turns .reply .reply-text").last
     await expect(reply).to_contain_text("what is a heartbeat", timeout=LIMIT)
     await expect(page.locator("#assistant-turns .reply .turn-tools").last).to_be_attached(timeout=LIMIT)
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_header_and_composer_agree_that_the_page_is_offline(site: Site) -> None:
+    """By the browser's word or a message that did not get through, though the open stream still seems to live."""
+    page = await site.join("Ada")
+    header, waiting = page.locator("#connection-text"), page.locator(".message[data-state=waiting]")
+    await page.context.set_offline(True)
+    await expect(header).to_have_text("Offline", timeout=LIMIT)
+    await say(page, "one")
+    await expect(waiting).to_contain_text("Waiting to send", timeout=LIMIT)
+    await page.context.set_offline(False)
+    await sees(page, "one")
+    await expect(header).to_have_text("Live", timeout=LIMIT)
+    await page.route("**/api/rooms/*/messages", lambda route: route.abort())
+    await say(page, "two")
+    await expect(waiting).to_contain_text("Waiting to send", timeout=LIMIT)
+    await expect(header).to_have_text("Reconnecting…", timeout=LIMIT)
+    await page.unroute("**/api/rooms/*/messages")
+    await sees(page, "one", "two")
+    await expect(header).to_have_text("Live", timeout=LIMIT)

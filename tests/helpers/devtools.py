@@ -1,4 +1,4 @@
-"""Chromium by its own protocol, for what Playwright keeps from happening: it shows every page as visible for ever."""
+"""Chromium by its own protocol, for what Playwright keeps from happening: it shows every page as visible forever."""
 
 from __future__ import annotations
 
