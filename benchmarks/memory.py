@@ -1,7 +1,8 @@
-"""What the kernel holds for sockets, read from the control group that this process is in; nothing is changed there."""
+"""What the kernel holds for connections, read from the control group that this process is in; nothing is changed there."""
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,7 +12,8 @@ GROUPS = Path("/sys/fs/cgroup")
 def kernel_kib() -> float | None:
     """Kernel memory of all processes of the group, servers and clients alike, in KiB; None where it cannot be read.
 
-    It holds both ends of each connection over the loopback.
+    It holds both ends of each connection over the loopback. Version 1 of control groups does not count socket buffers
+    unless they are limited, so there they are the whole machine's.
     """
     for line in Path("/proc/self/cgroup").read_text().splitlines():
         _, controllers, path = line.split(":", 2)
@@ -28,7 +30,9 @@ def kernel_kib() -> float | None:
 def _version_1(group: Path) -> int | None:
     with suppress(OSError):
         used = int((group / "memory.kmem.usage_in_bytes").read_text())
-        return used + int((group / "memory.kmem.tcp.usage_in_bytes").read_text())
+        for line in Path("/proc/net/sockstat").read_text().splitlines():
+            if line.startswith("TCP:"):
+                return used + int(line.split()[-1]) * os.sysconf("SC_PAGE_SIZE")
     return None
 
 
