@@ -1,4 +1,4 @@
-"""What the kernel holds for connections, read from the control group that this process is in; nothing is changed there."""
+"""What the kernel holds for connections, read from the control group of this process; nothing is changed there."""
 
 from __future__ import annotations
 

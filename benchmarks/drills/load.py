@@ -95,9 +95,13 @@ class Ledger:
 
     async def grows(self, more: int) -> float:
         """Returns when that many more were acknowledged; says after how many seconds."""
-        began, count = time.monotonic(), len(self.acknowledged) + more
-        await until(lambda: len(self.acknowledged) >= count)
+        began = time.monotonic()
+        await self.reaches(len(self.acknowledged) + more)
         return time.monotonic() - began
+
+    async def reaches(self, count: int) -> None:
+        """Returns when that many were acknowledged."""
+        await until(lambda: len(self.acknowledged) >= count)
 
 
 async def write(server: ServerProcess, room: str, name: str, ledger: Ledger, size: int = 100, pause: float = 0) -> None:
@@ -214,7 +218,7 @@ class Follower(asyncio.Protocol):
 
 
 class Losses(NamedTuple):
-    """What was acknowledged but is not in the log, is there twice, and readers that did not see just the log."""
+    """What was acknowledged but is not in the log, what is there beyond that, and readers that saw something else."""
 
     acknowledged: int
     lost: int
@@ -244,10 +248,11 @@ async def losses(server: ServerProcess, ledger: Ledger, followers: Iterable[Foll
     except TimeoutError:
         pass  # they will be counted
     lost = sum(logs[room].get(id) != key for key, (room, id) in ledger.acknowledged.items())
-    keys = [key for log in logs.values() for key in log.values()]
+    # Each message was said until it was acknowledged, so there is nothing else.
+    beyond = sum(len(log) for log in logs.values()) - (len(ledger.acknowledged) - lost)
     lists = {room: list(log) for room, log in logs.items()}
     astray = sum(follower.ids != lists[follower.room] for follower in followers)
-    return Losses(len(ledger.acknowledged), lost, len(keys) - len(set(keys)), astray)
+    return Losses(len(ledger.acknowledged), lost, beyond, astray)
 
 
 async def gather(servers: Sequence[ServerProcess], rooms: Sequence[str], count: int) -> list[Follower]:

@@ -21,10 +21,12 @@ from urllib.parse import urlencode
 from benchmarks.drills.load import Connection, Follower, Ledger, Losses, gather, losses, until, write
 from benchmarks.load import BIN
 from benchmarks.memory import kernel_kib
+from benchmarks.process import cpu_seconds
 from benchmarks.server_process import ROOT, ServerProcess, token
 
 UNLIMITED = ("--message-rate=0", "--max-streams=0", "--max-streams-per-user=0", "--stream-rate=0")
 WRITERS = 16
+POSTS_PER_KILL = 500
 BACK_LIMIT = 10.0  # seconds from a kill until the last reader is back: the start, and twice its `retry:` of up to 1.5 s
 STORM_LIMIT = 30.0  # seconds, of thousands
 STORM_P99 = 1.0  # seconds that a post may take meanwhile
@@ -115,24 +117,24 @@ class Outcome(NamedTuple):
     longest: float
 
 
-async def kill_under_load(server: ServerProcess, kills: int, readers: int = 50, writers: int = WRITERS) -> Outcome:
-    """kill -9 at any moment while all write, and a start; over and over."""
+async def kill_under_load(server: ServerProcess, kills: int, posts: int, readers: int) -> Outcome:
+    """kill -9 at any moment while all write, and a start; over and over, until so many posts were acknowledged."""
     dice, longest = random.Random(9), 0.0
-    async with Scene([server], readers, writers) as scene:
-        for _ in range(kills):
-            await scene.ledger.grows(200)
+    async with Scene([server], readers, WRITERS) as scene:
+        for count in sorted(dice.sample(range(posts // 50, posts - posts // 50), kills)):
+            await scene.ledger.reaches(count)
             await asyncio.sleep(dice.uniform(0, 0.01))  # or it would always die just after an answer
             connections, killed = scene.connections(), time.monotonic()
             server.kill()
             await asyncio.to_thread(server.start)
             longest = max(longest, await scene.all_back(connections) - killed)
-        await scene.ledger.grows(200)
+        await scene.ledger.reaches(posts)
         return Outcome(await scene.settle(server), longest)
 
 
 async def kill(size: Size) -> list[Finding]:
     with a_server() as server:
-        found = await kill_under_load(server, size.kills)
+        found = await kill_under_load(server, size.kills, size.kills * POSTS_PER_KILL, readers=50)
         kept = found.losses.none and not server.tracebacks()
     asked, drill = "0 lost, 0 doubled, no gap or repeat", f"kill -9 under load, {size.kills} times"
     back = "until the last of 50 readers is back"
@@ -157,7 +159,7 @@ async def storm(size: Size) -> list[Finding]:
             await asyncio.to_thread(server.start)
             up = time.monotonic()
             await until(lambda: all(follower.connections > 1 and follower.here for follower in followers))
-            back = max(follower.welcomed_at for follower in followers)
+            back, used = max(follower.welcomed_at for follower in followers), cpu_seconds(server.pid)
             output, _ = await asyncio.to_thread(sender.communicate, "", 30)
         finally:
             sender.kill()
@@ -169,7 +171,7 @@ async def storm(size: Size) -> list[Finding]:
             follower.leave()
     took = sorted(took for began, took, _, _ in posts if up <= began <= back) or [0.0]
     p99 = took[int(len(took) * 0.99)]
-    measured = f"{back - killed:.1f} s, of which {up - killed:.1f} s for the start"
+    measured = f"{back - killed:.1f} s, of which {up - killed:.1f} s for the start; {used:.1f} CPU s of the server"
     p99_asked = f"p99 of a sender's posts meanwhile: at most {STORM_P99 * 1000:.0f} ms"
     return [
         Finding(
