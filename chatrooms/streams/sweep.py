@@ -99,14 +99,12 @@ class Sweep:
         for cohort in cohorts:
             if cohort.cursor >= topic.end or not cohort.streams:
                 continue
-            if cohort.cursor < topic.valid:
-                self._leave_tail(cohort)
-                continue
-            batch = batches.get(cohort.cursor)
-            if batch is None:
-                batch = batches[cohort.cursor] = topic.batch(cohort.cursor)
-            self._send(cohort, batch)
-            if served is None or not _merged(served, cohort):
+            try:
+                self._serve_cohort(cohort, topic, batches)
+            except Exception as error:  # or the slice would end here, and with it all delivery
+                for stream in tuple(cohort.streams):
+                    stream.fail(error)
+            if cohort.streams and (served is None or not _merged(served, cohort)):
                 served = cohort
             if self._loop.time() > deadline:
                 self._topics.append((topic, cohorts))
@@ -122,8 +120,18 @@ class Sweep:
         if self._scheduled:
             self._loop.call_soon(self._slice)
 
+    def _serve_cohort(self, cohort: Cohort, topic: Topic, batches: dict[int, Batch]) -> None:
+        if cohort.cursor < topic.valid:
+            for stream in tuple(cohort.streams):
+                self._fall_behind(stream)
+            return
+        batch = batches.get(cohort.cursor)
+        if batch is None:
+            batch = batches[cohort.cursor] = topic.batch(cohort.cursor)
+        self._send(cohort, batch)
+
     def _send(self, cohort: Cohort, batch: Batch) -> None:
-        """Gives a batch to every stream of a cohort and moves its cursor; who took less goes on alone."""
+        """Gives a batch to every stream of a cohort and moves its cursor; those that took less go on alone."""
         data, last = batch.data, batch.entries[-1]
         size = len(data)
         streams = tuple(cohort.streams)
@@ -131,28 +139,24 @@ class Sweep:
         for stream in streams:
             try:
                 sent = stream.sink.send(data)
+            except OSError as error:
+                others.append((stream, error.with_traceback(None)))  # which would hold this frame, and the frame it
             except Exception as error:
                 others.append((stream, error))
             else:
                 if sent != size or last.final:
                     others.append((stream, sent))
         self.deliveries += len(batch.entries) * len(streams)
-        for stream, outcome in others:
-            _go_alone(stream, batch, outcome)
-        cohort.cursor = batch.cursor
+        for stream, _ in others:
+            stream.step_out()
+        cohort.cursor = batch.cursor  # before anybody learns that a stream has ended
         cohort.position = last.position
-
-    def _leave_tail(self, cohort: Cohort) -> None:
-        for stream in tuple(cohort.streams):
-            try:
-                self._fall_behind(stream)
-            except Exception as error:
-                stream.fail(error)
+        for stream, outcome in others:
+            _go_on(stream, batch, outcome)
 
 
-def _go_alone(stream: Stream, batch: Batch, outcome: int | Exception) -> None:
-    """Takes a stream out of its cohort, and on by what the kernel took of a batch."""
-    stream.step_out()
+def _go_on(stream: Stream, batch: Batch, outcome: int | Exception) -> None:
+    """Takes a stream that has left its cohort on by what the kernel took of a batch."""
     try:
         if isinstance(outcome, OSError):
             outcome = stream.not_sent(batch.data, outcome)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
 import socket
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -13,16 +15,32 @@ from typing import cast
 import pytest
 
 from chatrooms.log.log import Log
-from chatrooms.streams.hub import Hub
+from chatrooms.streams.hub import Hub, Owner
+from chatrooms.streams.sockets import Sink
 from chatrooms.streams.stream import Cohort, Stream
 from chatrooms.streams.sweep import COHORT_STREAMS
-from chatrooms.streams.topic import TAIL_BYTES, Topic
+from chatrooms.streams.topic import TAIL_BYTES, Batch, Topic
 from tests.helpers.chat import eventually
 
 pytestmark = pytest.mark.gen_test(timeout=60)
 
 LARGE = b"x" * 60_000  # a few of these fill the buffers of a socket
 SMALL_BUFFER = 4096
+
+
+class Broken(Topic):
+    """A topic whose frames cannot be joined."""
+
+    def batch(self, cursor: int) -> Batch:
+        raise MemoryError
+
+
+class Reset(ConnectionResetError):
+    """One to which weak references are possible."""
+
+
+def _reset(data: bytes) -> int:
+    raise ConnectionResetError
 
 
 class Room:
@@ -37,13 +55,13 @@ class Room:
         self._door = socket.create_server(("127.0.0.1", 0))
         self._door.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_BUFFER)
 
-    def enter(self) -> Stream:
+    def enter(self, topic: Topic | None = None) -> Stream:
         """A new reader, of all frames from the next one on."""
         sock = socket.create_connection(self._door.getsockname())
         peer, _ = self._door.accept()
         peer.setblocking(False)
         sock.setblocking(False)
-        stream = Stream(self.hub, sock, self.topic, len(self.sent))
+        stream = Stream(self.hub, sock, topic or self.topic, len(self.sent))
         stream.user_id = f"user-{len(self.peers)}"
         self.hub.open(stream, None, b"")
         self.peers[stream] = peer
@@ -157,6 +175,58 @@ async def test_stream_that_closes_while_its_cohort_is_served_harms_nobody() -> N
         await eventually(lambda: set(room.hub.streams) == set(streams) - set(streams[::3]))
         await eventually(room.in_step)
         assert all(room.read(stream) == b"onetwo" for stream in room.hub.streams)
+
+
+async def test_cohort_that_cannot_be_served_ends_and_stops_no_other_topic() -> None:
+    """Its readers come back; the sweep goes on."""
+    with opened() as room:
+        stream = room.enter()
+        broken = Broken("broken", 0)
+        broken_stream = room.enter(room.hub.add(broken))
+        room.hub.append(broken, b"never", 1)
+        room.say(b"one")
+        await eventually(lambda: room.read(stream) == b"one")
+        assert list(room.hub.streams) == [stream] and not broken_stream.open
+        room.say(b"two")
+        await eventually(lambda: room.read(stream) == b"two")
+
+
+async def test_cohort_has_moved_on_before_anybody_learns_that_a_stream_has_ended() -> None:
+    """Or an owner that ends another stream then would have its reader resume before what it has got."""
+    positions: list[int] = []
+
+    def stream_ended(gone: Stream, hold: float) -> None:
+        positions.extend(stream.position for stream in room.hub.streams)
+
+    with opened() as room:
+        streams = [room.enter() for _ in range(3)]
+        for stream in streams:
+            room.hub.streams[stream] = cast(Owner, SimpleNamespace(stream_ended=stream_ended))
+        streams[1].sink = cast(Sink, SimpleNamespace(send=_reset))
+        room.say(b"one")
+        await eventually(lambda: not streams[1].open)
+        assert positions == [1, 1]
+
+
+async def test_failed_send_leaves_nothing_to_the_garbage_collector() -> None:
+    """An error holds the frames that it went through, and they hold the batch and all streams of the cohort."""
+    errors: list[weakref.ref[Reset]] = []
+
+    def reset(data: bytes) -> int:
+        error = Reset()
+        errors.append(weakref.ref(error))
+        raise error
+
+    with opened() as room:
+        stream = room.enter()
+        stream.sink = cast(Sink, SimpleNamespace(send=reset))
+        gc.disable()
+        try:
+            room.say(b"one")
+            await eventually(lambda: not stream.open)
+            assert [error() for error in errors] == [None]
+        finally:
+            gc.enable()
 
 
 async def test_final_frame_ends_the_whole_cohort() -> None:
