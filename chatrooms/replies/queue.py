@@ -65,10 +65,11 @@ class ReplyQueue:
 
     def _admit(self) -> None:
         """Starts every reply that fits, and gives the others their new place."""
-        for reply in [reply for reply in self._waiting]:
-            if self._fits(reply.row.user_id):
+        for reply, turn in list(self._waiting.items()):
+            if not turn.cancelled() and self._fits(reply.row.user_id):  # one just stopped leaves by itself
                 self._running[reply.row.user_id] += 1
                 reply.queue(0)
-                self._waiting.pop(reply).set_result(None)
+                del self._waiting[reply]
+                turn.set_result(None)
         for place, reply in enumerate(self._waiting, 1):
             reply.queue(place)
