@@ -241,10 +241,10 @@ class ReplyStream(StreamKind):
         return 0
 
     async def start(self, asked: str) -> Start | None:
-        """Starts after the chunk with the index asked for; the form ui has no indexes."""
+        """Starts after the chunk with the index asked for; the form ui has no indexes, a waiting reply no chunks."""
         if asked and not _INDEX.match(asked):
             raise BadRequest("bad-field", "after must be the index of a chunk.")
-        position = max(0, int(asked or -1) + 1) if self._form == "content" else 0
+        position = max(0, int(asked or -1) + 1) if self._form == "content" and not self._reply.position else 0
         return None if position == END else Start(position, True, None)
 
     def topic(self) -> Topic:

@@ -69,6 +69,21 @@ async def test_reply_that_nobody_reads_costs_no_topic(chat: Chat, paced: Paced) 
     assert topics(chat) == []
 
 
+@pytest.mark.options(ai_replies=1)
+async def test_reader_of_a_waiting_reply_cannot_be_ahead_of_it(chat: Chat, paced: Paced) -> None:
+    """Its places in the queue would move the cursor of such a reader, and of those in step, off the position."""
+    first, _ = await begin(chat, {"message": "Hi"})
+    asking, reply = await begin(chat, {"message": "Ho"})
+    eager = await resume(chat, reply, "0")
+    await eventually(lambda: len(chat.server.hub.streams) == 3)
+    assert [stream.position for stream in chat.server.hub.readers(f"reply:{reply}/content")] == [0, 0]
+    paced.say(None)
+    await first.rest()
+    paced.say("Hel", "lo", None)
+    for reader in (asking, eager):
+        assert Talk(await reader.rest()).text == "Hello"
+
+
 @pytest.mark.options(max_reply_bytes=4 << 20)
 async def test_long_reply_is_whole_for_early_late_and_slow_readers(chat: Chat, paced: Paced) -> None:
     """Far more chunks than a tail holds; each index once, and the end once, for everybody."""
