@@ -45,6 +45,7 @@ from chatrooms.sessions.owners import Owners, StreamStats
 from chatrooms.sessions.sessions import Sessions, SessionStream
 from chatrooms.streams.channel_orders import ChannelOrders
 from chatrooms.streams.channels import Channels
+from chatrooms.streams.compressed import Compressor
 from chatrooms.streams.hub import LONGEST_RETRY, Hub
 from chatrooms.streams.opening import Family, Opener
 from chatrooms.streams.shared import ChannelIds
@@ -183,6 +184,7 @@ class Parts:
             "task": partial(TaskStream, self.tasks, hub, log),
             "reply": partial(ReplyStream, self.reply_topics),
         }
+        self.compressor = Compressor() if self.options.compress else None
         self.opener = Opener(hub, log, self.authenticator, self.quotas, families)
         ids, alive = ChannelIds(self.nodes.name, self._secret), partial(is_alive, self.database)
         self.channels = Channels(hub, self.opener, ids, self.options)

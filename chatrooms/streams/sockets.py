@@ -18,7 +18,15 @@ class Sink(Protocol):
     """Takes bytes as a non-blocking socket does."""
 
     def send(self, data: bytes, /) -> int:
-        """How many bytes it took. Raises OSError."""
+        """How many bytes it took. Raises OSError, Cut among them."""
+
+
+class Cut(OSError):
+    """The kernel took only a part of a write that cannot be made again: `rest` is left of it, as it is to be sent."""
+
+    def __init__(self, rest: bytes) -> None:
+        super().__init__("a write was cut")
+        self.rest = rest
 
 
 def tune(sock: socket.socket, write_timeout: float) -> None:

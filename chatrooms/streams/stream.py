@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from chatrooms.logs import described, tell
-from chatrooms.streams.sockets import Sink, only_tls_housekeeping, say_goodbye, tune, unacknowledged
+from chatrooms.streams.sockets import Cut, Sink, only_tls_housekeeping, say_goodbye, tune, unacknowledged
 from chatrooms.streams.topic import BEHIND, Batch, Entry, Topic
 
 log = logging.getLogger(__name__)
@@ -158,7 +158,7 @@ class Stream:
 
     def deliver(self, batch: Batch) -> None:
         """Writes a batch; if the kernel takes only a part, stays behind after the last whole frame."""
-        self.delivered(batch, self._send(batch.data))
+        self.delivered(batch, self._send(batch.data, self.sink))
 
     def delivered(self, batch: Batch, sent: int) -> None:
         """Moves on by what the kernel took of a batch, in bytes; -1 when the stream has ended."""
@@ -175,7 +175,7 @@ class Stream:
         """Writes bytes that belong to no topic (a head, a heartbeat), if any. A stalled stream skips them."""
         if self.stalled_at or not data:
             return
-        sent = self._send(data)
+        sent = self._send(data, self.sink)
         if 0 <= sent < len(data):
             self._rest = data[sent:]
             self._wait_writable()
@@ -230,12 +230,12 @@ class Stream:
     def _closing(self, data: Mapping[str, object], id: str | None, retry: int | None) -> bytes:
         return self.topic.encoding.last(data, id, retry)
 
-    def _send(self, data: bytes) -> int:
+    def _send(self, data: bytes, sink: Sink) -> int:
         """How many bytes the kernel took; -1 when the stream has ended."""
         if self._socket is None:
             return -1
         try:
-            return self.sink.send(data)
+            return sink.send(data)
         except OSError as error:
             return self.not_sent(data, error)
 
@@ -243,9 +243,9 @@ class Stream:
         """How many bytes count as sent though the socket raised an error; -1 when that ends the stream."""
         if isinstance(error, BlockingIOError):
             return 0
-        if isinstance(error, (ssl.SSLWantWriteError, ssl.SSLWantReadError)):
+        if isinstance(error, (Cut, ssl.SSLWantWriteError, ssl.SSLWantReadError)):
             # TLS has begun the record and the retry must bring the same bytes, so all of them are ours.
-            self._rest = data
+            self._rest = error.rest if isinstance(error, Cut) else data
             self._wait_writable()
             return len(data)
         self.close()
@@ -301,13 +301,16 @@ class Stream:
     def _flush_rest(self) -> bool:
         """Writes the rest of the cut frame; true if none is left."""
         rest, self._rest = self._rest, b""
-        sent = self._send(rest)
+        sent = self._send_rest(rest)
         if sent < 0 or self._rest:  # ended; or TLS, which wants the same bytes again
             return False
         if sent:
             self.stalled_at = self._loop.time()
         self._rest = rest[sent:]
         return not self._rest
+
+    def _send_rest(self, rest: bytes) -> int:
+        return self._send(rest, self.sink)
 
     def _on_readable(self) -> None:
         """The peer closed, or sent data that it should not: either way it is over."""
