@@ -54,7 +54,7 @@ class _Program:
             await self._finish({"state": "failed", "error": f"{command[0]}: {error.strerror}"})
             return NOT_FOUND
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, _end, process)
-        beside = [asyncio.create_task(self._report()), asyncio.create_task(self._heed(process))]
+        beside = [asyncio.create_task(self._report()), asyncio.create_task(self._watch_for_end(process))]
         try:
             status = await self._pass_through(process)
         except asyncio.CancelledError:  # Ctrl-C, which the program has received, too
@@ -84,21 +84,21 @@ class _Program:
 
     async def _report(self) -> None:
         """Reports progress to the server; if the server is unreachable, the next report does."""
-        await self._tell({"state": "running"})
+        await self._send_change({"state": "running"})
         while True:
             await self._further.wait()
             self._further.clear()
-            await self._tell({"progress": self._meter.percent})
+            await self._send_change({"progress": self._meter.percent})
             await asyncio.sleep(REPORT_INTERVAL)
 
-    async def _heed(self, process: asyncio.subprocess.Process) -> None:
+    async def _watch_for_end(self, process: asyncio.subprocess.Process) -> None:
         """Ends the program when somebody else ends the task."""
         async for event in self._client.task(self._task_id):
             if event.type == "error":
                 print("chatrooms: the task was ended", file=sys.stderr, flush=True)
                 _end(process)
 
-    async def _tell(self, change: dict[str, Any]) -> bool:
+    async def _send_change(self, change: dict[str, Any]) -> bool:
         """Sends a change; returns whether the server has it, or need not."""
         try:
             await self._client.call("PATCH", self._path, change)
@@ -110,7 +110,7 @@ class _Program:
 
     async def _finish(self, change: dict[str, Any]) -> None:
         for _ in range(TRIES):
-            if await self._tell(change):
+            if await self._send_change(change):
                 return
             await asyncio.sleep(RETRY)
         print("chatrooms: the server does not know how the program ended", file=sys.stderr)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
-from chatrooms.commands.connect import add_options, connected, harmless, run
+from chatrooms.commands.connect import add_command, connected, harmless, parser, run
 from chatrooms.commands.program import bar, run_program
 from chatrooms.tasks.task import COMPLETED, STATES
 
@@ -17,8 +17,8 @@ CLEAR = "\r\x1b[K"  # go to the start of the line and erase it
 
 
 def main(argv: Sequence[str]) -> int:
-    parser = ArgumentParser(prog="chatrooms task", description="Create, change and watch tasks; run a program as one.")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    options = parser("task", "Create, change and watch tasks; run a program as one.")
+    commands = options.add_subparsers(metavar="COMMAND", required=True)
     create = _command(commands, "create", "create a task and print its id", _create)
     create.add_argument("title")
     create.add_argument("--id", help="its id (default: chosen by the server)")
@@ -34,13 +34,12 @@ def main(argv: Sequence[str]) -> int:
     program.add_argument("--title", help="its title (default: the command)")
     program.add_argument("--id", help="its id (default: chosen by the server)")
     program.add_argument("command", nargs=REMAINDER, metavar="-- COMMAND", help="the program and its arguments")
-    args = parser.parse_args(argv)
+    args = options.parse_args(argv)
     return run(args.job(args))
 
 
 def _command(commands: Any, name: str, help: str, job: Any) -> ArgumentParser:
-    made: ArgumentParser = commands.add_parser(name, help=help, description=f"{help[0].upper()}{help[1:]}.")
-    add_options(made)
+    made = add_command(commands, name, help)
     made.set_defaults(job=job)
     return made
 

@@ -127,7 +127,7 @@ class _Guard(HTTPMessageDelegate):
         raise HTTPInputError("over a limit")
 
 
-AT_ONCE = 32  # connections accepted before the event loop gets its turn; each takes 0.2 ms
+ACCEPT_BATCH = 32  # connections accepted before the event loop gets its turn; each takes 0.2 ms
 RESERVE = 16  # descriptors kept for files: static ones, the database's
 PAUSE = 0.25  # seconds without accepting when descriptors run short
 LOG_INTERVAL = 5.0  # seconds between log lines about it
@@ -161,7 +161,7 @@ class Acceptor:
         self._loop.add_reader(self._sock, self._accept)
 
     def _accept(self) -> None:
-        for _ in range(AT_ONCE):
+        for _ in range(ACCEPT_BATCH):
             try:
                 if not _descriptors_left(self._sock):
                     return self._wait("few file descriptors are left")

@@ -13,7 +13,7 @@ import msgspec
 from chatrooms.errors import TooMany, Unavailable
 from chatrooms.log.event import CONTROL, MAX_SEQ, PURGED, Event
 from chatrooms.log.log import Log
-from chatrooms.logs import described, tell
+from chatrooms.logs import described, notify
 from chatrooms.streams.catchup import CatchUp
 from chatrooms.streams.encoding import NAMED, Encoding
 from chatrooms.streams.pulse import Pulse
@@ -25,7 +25,7 @@ from chatrooms.streams.topic import Reader, Sources, Tails, Topic
 REWRITES = frozenset({"message-edited", "message-deleted"})
 
 LONGEST_RETRY = 1.5  # seconds: the largest `retry:` sent when a stream opens
-TOLD_AT_ONCE = 200  # streams written to before the event loop gets its turn
+BROADCAST_BATCH = 200  # streams written to before the event loop gets its turn
 RETRY_AFTER = 5.0  # seconds, for callers that find the server full
 
 log = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ class Hub:
         self.streams: dict[Stream, Owner | None] = {}
         self.published = 0
         self.draining = False
-        self._pulse = Pulse(heartbeat, write_timeout, _tell_expiring, _end_expired)
+        self._pulse = Pulse(heartbeat, write_timeout, _warn_expiring, _end_expired)
         self.listen(CONTROL, self._apply)
 
     def start(self, log: Log) -> None:
@@ -85,7 +85,7 @@ class Hub:
         for event in events:
             for name in event.topics:
                 for listener in self._listeners.get(name, ()):
-                    tell(listener, event)
+                    notify(listener, event)
             frames: dict[Encoding, bytes] = {}
             for topic in self._readers_of(event):
                 if event.type in REWRITES:
@@ -146,17 +146,17 @@ class Hub:
 
     def broadcast(self, name: str, data: Mapping[str, object]) -> None:
         """Sends every open stream an event that is not kept, a batch at a time."""
-        self._tell_some(name, data, iter(list(self.streams)))
+        self._broadcast_batch(name, data, iter(list(self.streams)))
 
-    def _tell_some(self, name: str, data: Mapping[str, object], streams: Iterator[Stream]) -> None:
-        some = list(islice(streams, TOLD_AT_ONCE))
+    def _broadcast_batch(self, name: str, data: Mapping[str, object], streams: Iterator[Stream]) -> None:
+        some = list(islice(streams, BROADCAST_BATCH))
         frames: dict[Encoding, bytes] = {}
         for stream in some:
             encoding = stream.topic.encoding
             frame = frames[encoding] = frames.get(encoding) or encoding.signal(name, data)
-            tell(stream.write, frame)
+            notify(stream.write, frame)
         if some:
-            asyncio.get_running_loop().call_soon(self._tell_some, name, data, streams)
+            asyncio.get_running_loop().call_soon(self._broadcast_batch, name, data, streams)
 
     def forget(self) -> None:
         """Drops all tails: the log has lost events or text."""
@@ -299,7 +299,7 @@ class Hub:
         if self._by_client.get(key) is stream:
             del self._by_client[key]
         if owner is not None:
-            tell(owner.stream_ended, stream, hold)
+            notify(owner.stream_ended, stream, hold)
 
     def _fall_behind(self, stream: Stream) -> None:
         if stream.cursor >= 0:
@@ -312,7 +312,7 @@ def closing(reason: str, reconnect: bool, id: str | None = None, retry: int | No
     return NAMED.signal("closing", {"reason": reason, "reconnect": reconnect}, id, retry)
 
 
-def _tell_expiring(stream: Stream) -> None:
+def _warn_expiring(stream: Stream) -> None:
     stream.write(stream.topic.encoding.signal("token-expiring", {"expiresAt": int(stream.expires_at * 1000)}))
 
 

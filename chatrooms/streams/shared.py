@@ -16,7 +16,7 @@ import socket
 import ssl
 from collections.abc import Callable, Mapping
 
-from chatrooms.logs import tell
+from chatrooms.logs import notify
 from chatrooms.streams.sockets import only_tls_housekeeping, say_goodbye, tune
 from chatrooms.streams.stream import Keeper, Stream
 from chatrooms.streams.topic import Topic
@@ -107,7 +107,7 @@ class Outlet:
         if self.streams.get(stream.key) is stream:
             del self.streams[stream.key]
             if not self.streams and self.open:
-                tell(self._on_empty)
+                notify(self._on_empty)
 
     def finish(self, last: bytes, hold: float = 0.0) -> None:
         """Writes a last event if the socket takes it, and closes."""
@@ -128,9 +128,9 @@ class Outlet:
         self._owed.clear()
         for stream in list(self.streams.values()):
             stream.close(hold)
-        tell(self._on_closed)
+        notify(self._on_closed)
         # Or the listeners and the outlet would hold each other until a garbage collection.
-        self._on_empty = self._on_closed = _nobody_is_told
+        self._on_empty = self._on_closed = _ignore
 
     def _write(self, data: bytes) -> int:
         """How many bytes the kernel took, or will; blocked if not all. -1 when the connection has ended."""
@@ -197,7 +197,7 @@ class Outlet:
             self.close()
 
 
-def _nobody_is_told() -> None:
+def _ignore() -> None:
     pass
 
 

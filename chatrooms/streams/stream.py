@@ -14,7 +14,7 @@ import time
 from collections.abc import Mapping
 from typing import Protocol
 
-from chatrooms.logs import described, tell
+from chatrooms.logs import described, notify
 from chatrooms.streams.sockets import Cut, Sink, only_tls_housekeeping, say_goodbye, tune, unacknowledged
 from chatrooms.streams.topic import BEHIND, Batch, Entry, Topic
 
@@ -225,7 +225,7 @@ class Stream:
     def fail(self, error: Exception) -> None:
         """Ends the stream after a fault of this program: its reader comes back to where it was."""
         log.error("a stream failed: %s", described(error))
-        tell(self.abandon)
+        notify(self.abandon)
 
     def _closing(self, data: Mapping[str, object], id: str | None, retry: int | None) -> bytes:
         return self.topic.encoding.last(data, id, retry)

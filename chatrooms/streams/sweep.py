@@ -164,8 +164,8 @@ def _go_alone(stream: Stream, batch: Batch, outcome: int | Exception) -> None:
 
 
 def _merged(cohort: Cohort, other: Cohort) -> bool:
-    """Makes one cohort of two that are in step, if they fit."""
-    fits = cohort.cursor == other.cursor and len(cohort.streams) + len(other.streams) <= COHORT_STREAMS
+    """Makes one cohort of two that are in step, if they fit; an empty one is no cohort any more."""
+    fits = 0 < len(cohort.streams) <= COHORT_STREAMS - len(other.streams) and cohort.cursor == other.cursor
     if fits:
         cohort.absorb(other)
     return fits

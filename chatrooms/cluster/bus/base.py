@@ -13,10 +13,10 @@ from typing import Protocol
 ALL = "all"  # the channel of every node; each has one more, by its name
 MAX_WAITING = 10_000  # messages waiting to be sent; the oldest are dropped
 
-Hear = Callable[[bytes], None]  # gets each message, in the event loop; does not raise
-Health = Callable[[bool], None]  # called with False when the bus becomes unavailable and with True when it is back
+OnMessage = Callable[[bytes], None]  # gets each message, in the event loop; does not raise
+OnHealth = Callable[[bool], None]  # called with False when the bus becomes unavailable and with True when it is back
 Answer = Callable[[bytes], None]  # answers the publisher of a message, if it asked for an answer
-Take = Callable[[bytes, Answer], None]  # gets what other programs publish, like Hear
+OnPublished = Callable[[bytes, Answer], None]  # gets what other programs publish, like OnMessage
 
 
 class Bus(Protocol):
@@ -24,24 +24,24 @@ class Bus(Protocol):
 
     - It may lose messages, repeat them, and bring those of different nodes in any order.
     - `send` never blocks and never raises; what cannot be sent soon is dropped.
-    - After it was away it says so (`Health`), because then something was missed.
+    - After it was away it says so (`OnHealth`), because then something was missed.
     - A message is any bytes of UTF-8 without NUL, of any length up to 1 MiB.
     """
 
-    async def open(self, node: str, hear: Hear, health: Health) -> None:
+    async def open(self, node: str, on_message: OnMessage, on_health: OnHealth) -> None:
         """Begins to listen as that node. Raises StartFailure when it cannot be reached."""
 
     async def close(self) -> None:
         """Stops; waiting messages are sent if that is possible at once."""
 
     def send(self, channel: str, message: bytes) -> None:
-        """Sends to ALL nodes, or to one by its name; the sender may hear it, too."""
+        """Sends to ALL nodes, or to one by its name; the sender may get it, too."""
 
 
 class Intake(Protocol):
     """Where other programs publish; each message comes to one node, at most once."""
 
-    async def open(self, take: Take) -> None:
+    async def open(self, on_published: OnPublished) -> None:
         """Begins to take messages. Raises StartFailure when the server cannot be reached."""
 
     async def pause(self) -> None:
@@ -93,7 +93,7 @@ class Joiner:
 class LocalBus:
     """For a single node: sends nothing."""
 
-    async def open(self, node: str, hear: Hear, health: Health) -> None:
+    async def open(self, node: str, on_message: OnMessage, on_health: OnHealth) -> None:
         pass
 
     async def close(self) -> None:
