@@ -18,9 +18,8 @@ from chatrooms.http.tornado_internals import release
 from chatrooms.identity import Identity
 from chatrooms.logs import log_access
 from chatrooms.sessions.owners import visitor
-from chatrooms.streams.compressed import CompressedStream
 from chatrooms.streams.opening import Fields, MakeStream, StreamKind
-from chatrooms.streams.sockets import say_goodbye
+from chatrooms.streams.sockets import GzipBody, say_goodbye
 from chatrooms.streams.stream import Stream
 
 _CODING = re.compile(r"\s*([\w*-]+)\s*(?:;\s*q\s*=\s*([0-9.]+)\s*)?\Z", re.ASCII | re.IGNORECASE)
@@ -120,7 +119,7 @@ class StreamHandler(Handler):
         if compressor is None or not accepts_gzip(self.request.headers.get("Accept-Encoding", "")):
             return partial(Stream, self.server.hub, sock), self.stream_head(*kind.headers)
         head = self.stream_head(("Content-Encoding", "gzip"), *kind.headers)
-        return partial(CompressedStream, self.server.hub, sock, head, compressor), b""
+        return partial(Stream, self.server.hub, sock, sink=GzipBody(sock, compressor)), head
 
 
 def accepts_gzip(header: str) -> bool:

@@ -45,10 +45,10 @@ from chatrooms.sessions.owners import Owners, StreamStats
 from chatrooms.sessions.sessions import Sessions, SessionStream
 from chatrooms.streams.channel_orders import ChannelOrders
 from chatrooms.streams.channels import Channels
-from chatrooms.streams.compressed import Compressor
 from chatrooms.streams.hub import LONGEST_RETRY, Hub
 from chatrooms.streams.opening import Family, Opener
 from chatrooms.streams.shared import ChannelIds
+from chatrooms.streams.sockets import Compressor
 from chatrooms.tasks.export import Exports
 from chatrooms.tasks.jobs import Tasks, TaskStream
 from chatrooms.tasks.result import Results

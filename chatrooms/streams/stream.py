@@ -73,7 +73,7 @@ class Stream:
     """An open response on a non-blocking socket.
 
     topic       what it reads
-    sink        where its bytes go: the socket, or its part of a shared one
+    sink        where its bytes go: the socket, a compressed body on it, or its part of a shared one
     cohort      the streams in step with it, or None while it goes alone: stalled, behind, or being served
     cursor      its place in the topic's tail, or BEHIND when it goes by its position
     position    the seq of the last durable event it has
@@ -94,14 +94,16 @@ class Stream:
         "trusted", "user_id", "warned",
     )  # fmt: skip
 
-    def __init__(self, keeper: Keeper, sock: socket.socket, topic: Topic, position: int) -> None:
+    def __init__(
+        self, keeper: Keeper, sock: socket.socket, topic: Topic, position: int, sink: Sink | None = None
+    ) -> None:  # fmt: skip
         self._keeper = keeper
         self._loop = asyncio.get_running_loop()
         self._socket: socket.socket | None = sock
         self._rest = b""
         self._cursor = BEHIND
         self._position = position
-        self.sink: Sink = sock
+        self.sink: Sink = sink or sock
         self.cohort: Cohort | None = None
         self.topic = topic
         self.ephemeral_count = topic.ephemeral_count
@@ -158,7 +160,7 @@ class Stream:
 
     def deliver(self, batch: Batch) -> None:
         """Writes a batch; if the kernel takes only a part, stays behind after the last whole frame."""
-        self.delivered(batch, self._send(batch.data, self.sink))
+        self.delivered(batch, self._send(batch.data))
 
     def delivered(self, batch: Batch, sent: int) -> None:
         """Moves on by what the kernel took of a batch, in bytes; -1 when the stream has ended."""
@@ -175,7 +177,7 @@ class Stream:
         """Writes bytes that belong to no topic (a head, a heartbeat), if any. A stalled stream skips them."""
         if self.stalled_at or not data:
             return
-        sent = self._send(data, self.sink)
+        sent = self._send(data)
         if 0 <= sent < len(data):
             self._rest = data[sent:]
             self._wait_writable()
@@ -189,7 +191,7 @@ class Stream:
         if last:
             self.write(last)
         if self._socket is not None and not self.stalled_at:
-            say_goodbye(self._socket)
+            say_goodbye(self.sink)
         self.close(hold)
 
     def end(
@@ -230,12 +232,12 @@ class Stream:
     def _closing(self, data: Mapping[str, object], id: str | None, retry: int | None) -> bytes:
         return self.topic.encoding.last(data, id, retry)
 
-    def _send(self, data: bytes, sink: Sink) -> int:
+    def _send(self, data: bytes) -> int:
         """How many bytes the kernel took; -1 when the stream has ended."""
         if self._socket is None:
             return -1
         try:
-            return sink.send(data)
+            return self.sink.send(data)
         except OSError as error:
             return self.not_sent(data, error)
 
@@ -301,16 +303,13 @@ class Stream:
     def _flush_rest(self) -> bool:
         """Writes the rest of the cut frame; true if none is left."""
         rest, self._rest = self._rest, b""
-        sent = self._send_rest(rest)
+        sent = self._send(rest)
         if sent < 0 or self._rest:  # ended; or TLS, which wants the same bytes again
             return False
         if sent:
             self.stalled_at = self._loop.time()
         self._rest = rest[sent:]
         return not self._rest
-
-    def _send_rest(self, rest: bytes) -> int:
-        return self._send(rest, self.sink)
 
     def _on_readable(self) -> None:
         """The peer closed, or sent data that it should not: either way it is over."""

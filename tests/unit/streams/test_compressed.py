@@ -1,4 +1,4 @@
-"""Compressed streams: blocks that stand alone, and a body that is whole wherever the kernel cuts (compressed.py)."""
+"""Compressed streams: blocks that stand alone, and a body that is whole wherever the kernel cuts (sockets.py)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chatrooms.http.streaming import accepts_gzip
-from chatrooms.streams.compressed import BLOCKS, BLOCKS_BYTES, CompressedStream, Compressor
+from chatrooms.streams.sockets import BLOCKS, BLOCKS_BYTES, Compressor, GzipBody
+from chatrooms.streams.stream import Stream
 from chatrooms.streams.topic import Topic
 from tests.unit.streams.test_outlet import HEAD, Cutting, Keeper, cutting
 
@@ -94,8 +95,8 @@ async def _cut_anywhere(takes: list[int], frames: list[bytes]) -> tuple[Cutting,
     """A stream on a socket that takes that many bytes at a time, brought through all frames to its end."""
     sock, keeper = cutting(iter([*takes, *([1 << 20] * 10_000)])), Keeper()
     topic = Topic("t", 0)
-    stream = CompressedStream(keeper, sock, HEAD, Compressor(), topic, 0)
-    stream.write(b"first")
+    stream = Stream(keeper, sock, topic, 0, GzipBody(sock, Compressor()))
+    stream.write(HEAD + b"first")
     for number, frame in enumerate(frames, 1):
         topic.append(frame, number)
         if not stream.stalled_at:
@@ -103,7 +104,7 @@ async def _cut_anywhere(takes: list[int], frames: list[bytes]) -> tuple[Cutting,
         stream.write(b"beat")
     while stream.stalled_at:
         stream._on_writable()
-    sock.takes = iter([1 << 20])  # a last event that the socket does not take would be given up
+    sock.takes = iter([1 << 20] * 2)  # a last event that the socket does not take would be given up
     stream.finish(b"last")
     return sock, keeper
 
@@ -123,8 +124,8 @@ def test_body_is_whole_wherever_the_kernel_cuts(takes: list[int], sizes: list[in
 
 async def _stalled_after_a_part() -> None:
     sock, keeper, topic = cutting(iter([1 << 20, 7, *([0] * 9)])), Keeper(), Topic("t", 0)
-    stream = CompressedStream(keeper, sock, HEAD, Compressor(), topic, 0)
-    stream.write(b"first")
+    stream = Stream(keeper, sock, topic, 0, GzipBody(sock, Compressor()))
+    stream.write(HEAD + b"first")
     for number in range(1000):
         topic.append(random.randbytes(1000), number + 1)  # nothing that shrinks
         if not stream.stalled_at:
