@@ -94,6 +94,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("heartbeat", seconds, 25.0, "interval between heartbeats on every stream"),
     Option("leave-grace", seconds, 2.0, "how long a member may be without a stream before leaving; 0: leaves at once"),
     Option("write-timeout", seconds, 30.0, "how long a stream may accept no data before it is closed"),
+    Option("compress", flag, None, "compress streams for clients that accept gzip, see security.md; default: off"),
     Option("drain", seconds, 10.0, "period over which streams are closed at shutdown"),
     Option("max-streams", whole, 10_000, "open streams on this node"),
     Option("max-streams-per-user", whole, 200, "open streams per user"),
@@ -256,7 +257,9 @@ def parser(prog: str, description: str) -> argparse.ArgumentParser:
     made = _Parser(prog=prog, description=description, allow_abbrev=False)
     for option in OPTIONS:
         default = "" if option.default in (None, ()) or " default" in option.help else f" (default {option.default})"
-        made.add_argument(f"--{option.name}", metavar="VALUE", help=option.help.replace("%", "%%") + default)
+        text = option.help.replace("%", "%%") + default
+        bare: dict[str, Any] = {"nargs": "?", "const": "true"} if option.kind is flag else {}  # --compress alone
+        made.add_argument(f"--{option.name}", metavar="VALUE", help=text, **bare)
     return made
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from functools import partial
 from typing import Any
@@ -18,8 +19,10 @@ from chatrooms.identity import Identity
 from chatrooms.logs import log_access
 from chatrooms.sessions.owners import visitor
 from chatrooms.streams.opening import Fields, MakeStream, StreamKind
-from chatrooms.streams.sockets import say_goodbye
+from chatrooms.streams.sockets import GzipBody, say_goodbye
 from chatrooms.streams.stream import Stream
+
+_CODING = re.compile(r"\s*([\w*-]+)\s*(?:;\s*q\s*=\s*([0-9.]+)\s*)?\Z", re.ASCII | re.IGNORECASE)
 
 SESSION = "session"  # the family that guests may read without a token, where they are allowed
 
@@ -83,7 +86,8 @@ class StreamHandler(Handler):
 
     def stream_head(self, *more: tuple[str, str]) -> bytes:
         """The response head of a stream, with its CORS headers."""
-        return sse.head((*more, *self.access.cors_headers(self.request)))
+        vary = (("Vary", "Accept-Encoding"),) if self.server.compressor is not None else ()
+        return sse.head((*more, *vary, *self.access.cors_headers(self.request)))
 
     async def reader(self, family: str, ticket: str = "", token: str = "") -> Identity:
         """The reader of a stream: by its own ticket or token, else by the call's; sessions admit visitors.
@@ -109,8 +113,23 @@ class StreamHandler(Handler):
         return page is None
 
     def _connect(self, kind: StreamKind) -> tuple[MakeStream, bytes] | None:
-        sock = take_socket(self)
-        return None if sock is None else (partial(Stream, self.server.hub, sock), self.stream_head(*kind.headers))
+        sock, compressor = take_socket(self), self.server.compressor
+        if sock is None:
+            return None
+        if compressor is None or not accepts_gzip(self.request.headers.get("Accept-Encoding", "")):
+            return partial(Stream, self.server.hub, sock), self.stream_head(*kind.headers)
+        head = self.stream_head(("Content-Encoding", "gzip"), *kind.headers)
+        return partial(Stream, self.server.hub, sock, sink=GzipBody(sock, compressor)), head
+
+
+def accepts_gzip(header: str) -> bool:
+    """Whether a value of Accept-Encoding allows gzip (RFC 9110, 12.5.3)."""
+    allowed: dict[str, bool] = {}
+    for item in header.split(","):
+        match = _CODING.match(item)
+        if match is not None:
+            allowed[match[1].lower()] = (match[2] or "1").strip("0.") != ""
+    return allowed.get("gzip", allowed.get("*", False))
 
 
 def given(**fields: str) -> Fields:

@@ -48,6 +48,7 @@ from chatrooms.streams.channels import Channels
 from chatrooms.streams.hub import LONGEST_RETRY, Hub
 from chatrooms.streams.opening import Family, Opener
 from chatrooms.streams.shared import ChannelIds
+from chatrooms.streams.sockets import Compressor
 from chatrooms.tasks.export import Exports
 from chatrooms.tasks.jobs import Tasks, TaskStream
 from chatrooms.tasks.result import Results
@@ -183,6 +184,7 @@ class Parts:
             "task": partial(TaskStream, self.tasks, hub, log),
             "reply": partial(ReplyStream, self.reply_topics),
         }
+        self.compressor = Compressor() if self.options.compress else None
         self.opener = Opener(hub, log, self.authenticator, self.quotas, families)
         ids, alive = ChannelIds(self.nodes.name, self._secret), partial(is_alive, self.database)
         self.channels = Channels(hub, self.opener, ids, self.options)

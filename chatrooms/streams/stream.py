@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from chatrooms.logs import described, notify
-from chatrooms.streams.sockets import Sink, only_tls_housekeeping, say_goodbye, tune, unacknowledged
+from chatrooms.streams.sockets import Cut, Sink, only_tls_housekeeping, say_goodbye, tune, unacknowledged
 from chatrooms.streams.topic import BEHIND, Batch, Entry, Topic
 
 log = logging.getLogger(__name__)
@@ -73,7 +73,7 @@ class Stream:
     """An open response on a non-blocking socket.
 
     topic       what it reads
-    sink        where its bytes go: the socket, or its part of a shared one
+    sink        where its bytes go: the socket, a compressed body on it, or its part of a shared one
     cohort      the streams in step with it, or None while it goes alone: stalled, behind, or being served
     cursor      its place in the topic's tail, or BEHIND when it goes by its position
     position    the seq of the last durable event it has
@@ -94,14 +94,16 @@ class Stream:
         "trusted", "user_id", "warned",
     )  # fmt: skip
 
-    def __init__(self, keeper: Keeper, sock: socket.socket, topic: Topic, position: int) -> None:
+    def __init__(
+        self, keeper: Keeper, sock: socket.socket, topic: Topic, position: int, sink: Sink | None = None
+    ) -> None:  # fmt: skip
         self._keeper = keeper
         self._loop = asyncio.get_running_loop()
         self._socket: socket.socket | None = sock
         self._rest = b""
         self._cursor = BEHIND
         self._position = position
-        self.sink: Sink = sock
+        self.sink: Sink = sink or sock
         self.cohort: Cohort | None = None
         self.topic = topic
         self.ephemeral_count = topic.ephemeral_count
@@ -189,7 +191,7 @@ class Stream:
         if last:
             self.write(last)
         if self._socket is not None and not self.stalled_at:
-            say_goodbye(self._socket)
+            say_goodbye(self.sink)
         self.close(hold)
 
     def end(
@@ -243,9 +245,9 @@ class Stream:
         """How many bytes count as sent though the socket raised an error; -1 when that ends the stream."""
         if isinstance(error, BlockingIOError):
             return 0
-        if isinstance(error, (ssl.SSLWantWriteError, ssl.SSLWantReadError)):
+        if isinstance(error, (Cut, ssl.SSLWantWriteError, ssl.SSLWantReadError)):
             # TLS has begun the record and the retry must bring the same bytes, so all of them are ours.
-            self._rest = data
+            self._rest = error.rest if isinstance(error, Cut) else data
             self._wait_writable()
             return len(data)
         self.close()

@@ -11,8 +11,8 @@ class Proxy:
     """Passes bytes between its own port and another one of 127.0.0.1; use it as an async context manager.
 
     While the other port does not answer, it closes what comes. `made` counts connections so far, `open`
-    those that are there. An answer to a request that it `holds` (told by what the client sent) never
-    comes out.
+    those that are there; `came` has all bytes that came back. An answer to a request that it `holds` (told by
+    what the client sent) never comes out.
     """
 
     def __init__(self, upstream: int, holds: Callable[[bytes], bool] = lambda request: False) -> None:
@@ -24,6 +24,7 @@ class Proxy:
         self._server: asyncio.Server | None = None
         self.port = 0
         self.made = 0
+        self.came = bytearray()
 
     async def __aenter__(self) -> Proxy:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
@@ -64,13 +65,15 @@ class Proxy:
                 held.append(data)
             return True
 
+        def answered(data: bytes) -> bool:
+            self.came += data
+            return not held
+
         both = {writer, up_writer}
         self._open |= both
         self._clients.add(writer)
         try:
-            await asyncio.gather(
-                self._pump(reader, up_writer, asked), self._pump(up_reader, writer, lambda data: not held)
-            )
+            await asyncio.gather(self._pump(reader, up_writer, asked), self._pump(up_reader, writer, answered))
         finally:
             self._open -= both
             self._clients -= both

@@ -42,12 +42,13 @@ def said(type: str, text: str) -> str | None:
 
 
 async def curl(url: str, hear: Hear) -> None:
-    """curl -N, begun again with the last id by hand, after the time that the server asked for."""
+    """curl -N --compressed, begun again with the last id by hand, after the time that the server asked for."""
     position = ""
     while True:
         header = ["-H", f"Last-Event-ID: {position}"] if position else []
+        arguments = ["-sN", "--compressed", *header, url]
         process = await asyncio.create_subprocess_exec(
-            "curl", "-sN", *header, url, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
+            "curl", *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
         )
         parser = Parser()
         try:

@@ -51,6 +51,21 @@ async def test_every_message_comes_once_over_cuts_and_restarts(client: Client, t
     "client",
     [
         pytest.param(readers.curl, id="curl", marks=needs_curl),
+        pytest.param(readers.node_fetch, id="node fetch", marks=needs_node),
+        pytest.param(readers.python_httpx_sse, id="httpx-sse"),
+        pytest.param(readers.chromium, id="Chromium", marks=needs_chromium),
+    ],
+)
+@within(90)
+async def test_every_message_of_a_compressed_stream_comes_once(client: Client, tmp_path: Path) -> None:
+    """To each client that asks for gzip by itself, over the same cuts and restarts, each before the next is sent."""
+    await play(CompressedScene, client, tmp_path, "--compress")
+
+
+@pytest.mark.parametrize(
+    "client",
+    [
+        pytest.param(readers.curl, id="curl", marks=needs_curl),
         pytest.param(readers.npm_eventsource, id="npm eventsource", marks=[needs_node, needs_package]),
         pytest.param(readers.npm_polyfill, id="npm event-source-polyfill", marks=[needs_node, needs_package]),
         pytest.param(readers.python_httpx_sse, id="httpx-sse"),
@@ -62,9 +77,9 @@ async def test_every_message_of_a_session_comes_once(client: Client, tmp_path: P
     await play(SessionScene, client, tmp_path)
 
 
-async def play(kind: type[Scene], client: Client, tmp_path: Path) -> None:
+async def play(kind: type[Scene], client: Client, tmp_path: Path, *options: str) -> None:
     """A client in a scene."""
-    with ServerProcess(tmp_path / "data", "--message-rate", "0", "--drain", "0.2") as server:
+    with ServerProcess(tmp_path / "data", "--message-rate", "0", "--drain", "0.2", *options) as server:
         async with Proxy(server.port) as proxy:
             scene = kind(server, proxy)
             async with asyncio.TaskGroup() as group:
@@ -142,6 +157,17 @@ class Scene:
         await self._say(1)
         await eventually(lambda: _true(said in self.heard))
         assert self.heard == [f"m{n}" for n in range(self._said)]
+
+
+class CompressedScene(Scene):
+    """Messages one by one first: none waits in the decoder for the next."""
+
+    async def play(self) -> None:
+        await eventually(self._is_there)
+        for _ in range(10):
+            await self._hears_all()
+        assert b"Content-Encoding: gzip" in self._proxy.came
+        await super().play()
 
 
 class SessionScene(Scene):

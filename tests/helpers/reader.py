@@ -6,6 +6,7 @@ import asyncio
 import json
 import socket
 import ssl
+import zlib
 from collections.abc import Callable, Mapping
 from typing import Any, Self
 from urllib.parse import urlencode, urlsplit
@@ -29,7 +30,8 @@ class Reader:
     posts     the data of all `room-message` events that have come
     position  the last id that has come
     head      the raw head of the present connection's response
-    body      all bytes of all bodies
+    body      all bytes of all bodies, decoded if they were compressed
+    received  how many bytes of bodies came
 
     It GETs its stream, or POSTs for it with a body. With a `receive_buffer` (bytes) the kernel and asyncio
     hold little more than that for it.
@@ -50,6 +52,8 @@ class Reader:
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         self._parser = Parser()
         self._body = bytearray()
+        self._gzip: Any = None
+        self.received = 0
         self._next = 0
         self._texts: list[str] = []
         self.user_id = ""
@@ -124,6 +128,8 @@ class Reader:
         head, separator, body = first.partition(b"\r\n\r\n")
         self.head = head + separator
         self._parser = Parser()
+        compressed = b"\r\nContent-Encoding: gzip\r\n" in self.head
+        self._gzip = zlib.decompressobj(16 + zlib.MAX_WBITS) if compressed else None
         self._feed(body)
 
     async def connect(self) -> None:
@@ -211,7 +217,7 @@ class Reader:
         """All bytes of the body until the server ends it, undecoded."""
         async with asyncio.timeout(self._limit):
             while chunk := await self._receive():
-                self._body += chunk
+                self._body += self._decoded(chunk)
         return self.body
 
     # Reading whatever comes
@@ -277,6 +283,11 @@ class Reader:
         return [event for event in self.events if event.type in types]
 
     @property
+    def whole(self) -> bool:
+        """Whether the trailer of a compressed body has come; it was checked then."""
+        return self._gzip is not None and bool(self._gzip.eof)
+
+    @property
     def retry(self) -> int | None:
         """The reconnection time that the server asked for last, in milliseconds."""
         return self._parser.retry
@@ -290,9 +301,17 @@ class Reader:
         return await self._streams[0].read(most)
 
     def _feed(self, chunk: bytes) -> None:
-        self._body += chunk
-        for event in self._parser.feed(chunk):
+        decoded = self._decoded(chunk)
+        self._body += decoded
+        for event in self._parser.feed(decoded):
             self.take(event)
+
+    def _decoded(self, chunk: bytes) -> bytes:
+        self.received += len(chunk)
+        if self._gzip is None:
+            return chunk
+        decoded: bytes = self._gzip.decompress(chunk)
+        return decoded
 
 
 def request_bytes(method: str, path: str, headers: Mapping[str, str], body: bytes, version: str = "1.1") -> bytes:

@@ -77,3 +77,9 @@ async def test_stream_that_outlives_its_token_is_not_cut_short_by_a_new_one(chat
     paced.say("lo", None)
     assert '"delta":"lo"' in str(await page.rest())
     await asking.rest()
+
+
+async def test_no_stream_is_compressed_without_the_option(chat: Chat) -> None:
+    reader = await chat.read(headers={"Accept-Encoding": "gzip"})
+    assert b"Content-Encoding" not in reader.head and b"Vary" not in reader.head
+    await reader.event("system")
