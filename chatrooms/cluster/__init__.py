@@ -92,8 +92,8 @@ class Listeners(NamedTuple):
 class Nodes:
     """Sends to the other nodes and listens to them. `name` is new each time the process starts."""
 
-    def __init__(self, bus: Bus) -> None:
-        self.name = secrets.token_hex(6)
+    def __init__(self, bus: Bus, name: str = "") -> None:
+        self.name = name or secrets.token_hex(6)
         self.healthy = True
         self._bus = bus
 

@@ -6,12 +6,20 @@ once a second, and whatever else is sent is only true for the moment.
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from typing import Protocol
+import asyncio
+import itertools
+import logging
+import secrets
+import socket
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterator, Mapping
+from mmap import mmap
+from typing import NamedTuple, Protocol
 
 ALL = "all"  # the channel of every node; each has one more, by its name
 MAX_WAITING = 10_000  # messages waiting to be sent; the oldest are dropped
+
+log = logging.getLogger(__name__)
 
 Hear = Callable[[bytes], None]  # gets each message, in the event loop; does not raise
 Health = Callable[[bool], None]  # called with False when the bus becomes unavailable and with True when it is back
@@ -101,3 +109,151 @@ class LocalBus:
 
     def send(self, channel: str, message: bytes) -> None:
         pass
+
+
+MAX_PART = 32 << 10  # bytes in one packet
+BUFFER = 1 << 20  # bytes that the kernel may hold for one worker; it may allow less
+AT_ONCE = 200  # packets read before the event loop gets its turn
+SLOT = 128 << 10  # bytes of shared memory for one worker, in two halves
+
+
+class SharedMemory:
+    """Memory of all workers: each writes its metrics to a slot of its own, and all read them.
+
+    A slot has two halves. The one that is not current is written and then becomes current, so that nobody waits.
+    """
+
+    def __init__(self, slots: int) -> None:
+        self._memory = mmap(-1, slots * SLOT)
+
+    def write(self, slot: int, samples: bytes) -> None:
+        """Replaces the samples in a slot; too many for it are not written."""
+        if len(samples) > SLOT // 2 - 8:
+            return log.warning("the metrics of a worker are too large to be shared")
+        start = slot * SLOT
+        half = 1 - self._memory[start]
+        begin = start + 4 + half * (SLOT // 2 - 2)
+        self._memory[begin : begin + 4] = len(samples).to_bytes(4, "big")
+        self._memory[begin + 4 : begin + 4 + len(samples)] = samples
+        self._memory[start] = half
+
+    def read(self, slot: int) -> bytes:
+        """The samples in a slot; empty if there are none."""
+        start = slot * SLOT
+        begin = start + 4 + self._memory[start] * (SLOT // 2 - 2)
+        size = int.from_bytes(self._memory[begin : begin + 4], "big")
+        return self._memory[begin + 4 : begin + 4 + size]
+
+
+class Worker(NamedTuple):
+    """One of several processes that serve one port.
+
+    number     from 1; the worker that replaces it has the same
+    name       the name of its node, new with each process
+    alone      no other worker is running
+    ended      the nodes of workers that ended before this one started
+    listeners  its sockets
+    control    tells the supervisor that this one is ready; says which nodes have ended; closed with the supervisor
+    inbox      where it receives messages; `outboxes` lead to the others, by number
+    memory     the metrics of all workers; slot 0 has those of workers that have ended
+    """
+
+    number: int
+    name: str
+    alone: bool
+    ended: tuple[str, ...]
+    listeners: list[socket.socket]
+    control: socket.socket
+    inbox: socket.socket
+    outboxes: Mapping[int, socket.socket]
+    memory: SharedMemory
+
+
+def node_name(number: int) -> str:
+    """A new name for the node of a worker; it begins with the number."""
+    return f"{number:02x}{secrets.token_hex(5)}"
+
+
+def pair() -> tuple[socket.socket, socket.socket]:
+    """Two connected sockets that carry whole packets and never block."""
+    ends = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    for end in ends:
+        end.setblocking(False)
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
+    return ends
+
+
+class WorkerBus:
+    """Carries messages through one socket pair per worker: all others write to its one end, and it reads the other.
+
+    A worker that does not read has as many waiting for it as the kernel holds, and MAX_WAITING packets here.
+    """
+
+    def __init__(self, worker: Worker) -> None:
+        self._node = worker.name
+        self._inbox = worker.inbox
+        self._outboxes = worker.outboxes
+        self._waiting: dict[int, deque[bytes]] = {n: deque(maxlen=MAX_WAITING) for n in worker.outboxes}
+        self._joiner = Joiner()
+        self._numbers = itertools.count()
+        self._loop = asyncio.get_running_loop()
+
+    async def open(self, node: str, hear: Hear, health: Health) -> None:
+        self._hear = hear
+        while self._packet() is not None:  # for the worker that was here before
+            pass
+        self._loop.add_reader(self._inbox, self._read)
+
+    async def close(self) -> None:
+        self._loop.remove_reader(self._inbox)
+        for number, waiting in self._waiting.items():
+            if waiting:
+                self._loop.remove_writer(self._outboxes[number])
+                waiting.clear()
+
+    def send(self, channel: str, message: bytes) -> None:
+        numbers = [*self._outboxes] if channel == ALL else [int(channel[:2], 16)]
+        for part in split(message, f"{self._node}-{next(self._numbers)}", MAX_PART):
+            for number in numbers:
+                if number in self._outboxes:
+                    self._send_to(number, part)
+
+    def _send_to(self, number: int, packet: bytes) -> None:
+        waiting, outbox = self._waiting[number], self._outboxes[number]
+        if waiting or not _sent(outbox, packet):
+            if not waiting:
+                self._loop.add_writer(outbox, self._flush, number)
+            waiting.append(packet)
+
+    def _flush(self, number: int) -> None:
+        waiting, outbox = self._waiting[number], self._outboxes[number]
+        while waiting and _sent(outbox, waiting[0]):
+            waiting.popleft()
+        if not waiting:
+            self._loop.remove_writer(outbox)
+
+    def _packet(self) -> bytes | None:
+        try:
+            return self._inbox.recv(MAX_PART)
+        except BlockingIOError:
+            return None
+
+    def _read(self) -> None:
+        for _ in range(AT_ONCE):
+            packet = self._packet()
+            if not packet:
+                return
+            message = self._joiner.join(packet)
+            if message is not None:
+                self._hear(message)
+
+
+def _sent(outbox: socket.socket, packet: bytes) -> bool:
+    """Sends a packet if there is room for it."""
+    try:
+        outbox.send(packet)
+    except BlockingIOError:
+        return False
+    except OSError as error:  # no memory for it: news of the moment
+        log.debug("not sent: %s", error)
+    return True
