@@ -34,7 +34,10 @@ class Bus(Protocol):
     - `send` never blocks and never raises; what cannot be sent soon is dropped.
     - After it was away it says so (`Health`), because then something was missed.
     - A message is any bytes of UTF-8 without NUL, of any length up to 1 MiB.
+    - It carries events (`carries_events`) only where nobody but nodes of the same database can send.
     """
+
+    carries_events: bool
 
     async def open(self, node: str, hear: Hear, health: Health) -> None:
         """Begins to listen as that node. Raises StartFailure when it cannot be reached."""
@@ -100,6 +103,8 @@ class Joiner:
 
 class LocalBus:
     """For a single node: sends nothing."""
+
+    carries_events = False
 
     async def open(self, node: str, hear: Hear, health: Health) -> None:
         pass
@@ -188,6 +193,8 @@ class WorkerBus:
 
     A worker that does not read has as many waiting for it as the kernel holds, and MAX_WAITING packets here.
     """
+
+    carries_events = True
 
     def __init__(self, worker: Worker) -> None:
         self._node = worker.name
