@@ -1,6 +1,7 @@
 # make run    serves http://127.0.0.1:4000/
 # make test   installs what the tests need and runs them all
-# make bench  measures against the peers, one table
+# make bench  measures against the peers, one table, about ten minutes
+# make drill  kills, starves and cuts off servers under load, one table, about five minutes
 # make lint   ruff and mypy
 
 VENV   ?= .venv
@@ -8,7 +9,7 @@ PYTHON ?= python3
 BIN    := $(VENV)/bin
 ARGS   ?=
 
-.PHONY: run test bench lint clean
+.PHONY: run test bench drill lint clean
 
 run: $(VENV)/.installed
 	$(BIN)/python run.py $(ARGS)
@@ -29,6 +30,9 @@ lint: $(VENV)/.installed-test
 
 bench: $(VENV)/.installed-test
 	$(BIN)/python benchmarks/run.py $(ARGS)
+
+drill: $(VENV)/.installed-test
+	$(BIN)/python benchmarks/drill.py $(ARGS)
 
 $(VENV)/.installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)

@@ -2,7 +2,8 @@
  *
  * It works with any server that echoes the published text to its subscribers: the text carries its time of
  * sending as ~nanoseconds~, so a delivery is recognised without parsing anything else of the stream.
- * With several ports, streams and publishers go over them in turn, as over the nodes of one cluster; with
+ * With --batch a body carries that many texts; with --gzip (compiled with -DWITH_ZLIB and -lz) streams ask for
+ * compression, and what is counted is what they decode to. With several ports, streams and publishers go over them in turn, as over the nodes of one cluster; with
  * --order the ids of each stream must grow, and the result tells which sequences of ids there were.
  * One thread, one epoll; talks to 127.0.0.1 only; always ends by itself (--timeout bounds each phase).
  *
@@ -29,6 +30,9 @@
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
+#ifdef WITH_ZLIB
+#include <zlib.h>
+#endif
 
 #define SECOND 1000000000ull
 #define MILLISECOND 1000000ull
@@ -50,9 +54,9 @@ enum {
 };
 
 struct options {
-    int port[MOST_PORTS], ports, streams, rooms, messages, publishers, stalled, pad, timeout_s, settle_ms;
+    int port[MOST_PORTS], ports, streams, rooms, messages, publishers, stalled, pad, batch, timeout_s, settle_ms;
     double rate; /* messages a second; 0: closed loop, each publisher sends when its last one was acknowledged */
-    bool step, order;
+    bool step, order, gzip;
     const char *get, *post, *body, *get_header, *post_header;
 };
 
@@ -85,6 +89,7 @@ struct stream {
     uint32_t delivered;
     struct scanner scanner;
     struct sequence ids;
+    void *inflater; /* a z_stream, once the server has said that it compresses */
 };
 
 struct publisher {
@@ -101,10 +106,11 @@ struct run {
     struct publisher *publishers;
     int dialled, opened, refused, lost;
     int sent, acknowledged, failed;
-    uint64_t connect_ns, started, last_delivery, bytes;
+    int compressed;
+    uint64_t connect_ns, started, last_delivery, bytes, decoded_bytes;
     uint32_t *latencies_us, *acknowledgements_us;
     uint64_t expected, delivered, one_in, kept;
-    char buffer[READ_BYTES];
+    char buffer[READ_BYTES + 1];
 };
 
 /* ---- small tools ---- */
@@ -191,6 +197,7 @@ static void request_stream(struct run *run, const struct stream *stream, int cli
     append_request_line(&request, run, "GET", run->options.get, &fill);
     append_header(&request, "Accept: text/event-stream");
     append_header(&request, run->options.get_header);
+    if (run->options.gzip) append_header(&request, "Accept-Encoding: gzip");
     append(&request, "\r\n", 2);
     send_request(stream->fd, &request);
 }
@@ -309,11 +316,67 @@ static void scan_ids(struct sequence *ids, const char *c, size_t length) {
     }
 }
 
+/* ---- what a stream says ---- */
+
+static void take_body(struct run *run, struct stream *stream, const char *data, size_t length, uint64_t at) {
+    run->decoded_bytes += length;
+    scan(run, stream, data, length, at);
+    if (run->options.order) scan_ids(&stream->ids, data, length);
+}
+
+#ifdef WITH_ZLIB
+static void begin_to_inflate(struct stream *stream) {
+    z_stream *inflater = allocate(1, sizeof *inflater);
+    if (inflateInit2(inflater, 15 + 16) != Z_OK) die("inflateInit2"); /* 16: gzip (zlib.h) */
+    stream->inflater = inflater;
+}
+
+static void take_compressed(struct run *run, struct stream *stream, char *data, size_t length, uint64_t at) {
+    static char plain[READ_BYTES];
+    z_stream *inflater = stream->inflater;
+    inflater->next_in = (Bytef *)data;
+    inflater->avail_in = (uInt)length;
+    do {
+        inflater->next_out = (Bytef *)plain;
+        inflater->avail_out = sizeof plain;
+        int result = inflate(inflater, Z_SYNC_FLUSH);
+        if (result != Z_OK && result != Z_BUF_ERROR) die("a stream is not gzip: %s", inflater->msg ? inflater->msg : "");
+        take_body(run, stream, plain, sizeof plain - inflater->avail_out, at);
+    } while (inflater->avail_in || !inflater->avail_out);
+}
+#else
+static void begin_to_inflate(struct stream *stream) { (void)stream; }
+static void take_compressed(struct run *run, struct stream *stream, char *data, size_t length, uint64_t at) {
+    (void)run, (void)stream, (void)data, (void)length, (void)at;
+}
+#endif
+
+static void take(struct run *run, struct stream *stream, char *data, size_t length) {
+    uint64_t at = now();
+    run->bytes += length;
+    if (stream->inflater) take_compressed(run, stream, data, length, at);
+    else take_body(run, stream, data, length, at);
+}
+
+/* The head comes in one read, as it is sent in one write; what follows it belongs to the body. */
+static void read_body_after_head(struct run *run, struct stream *stream, ssize_t length) {
+    run->buffer[length] = 0;
+    char *head_end = strstr(run->buffer, "\r\n\r\n");
+    if (!head_end) return;
+    char *encoding = strcasestr(run->buffer, "\r\nContent-Encoding: gzip");
+    if (encoding && encoding < head_end) {
+        run->compressed++;
+        begin_to_inflate(stream);
+    }
+    take(run, stream, head_end + 4, (size_t)(run->buffer + length - head_end - 4));
+}
+
 static void read_head(struct run *run, struct stream *stream, ssize_t length) {
     stream->open = true;
     bool accepted = length > 12 && !memcmp(run->buffer, "HTTP/1.", 7) && atoi(run->buffer + 9) == 200;
     if (accepted) {
         run->opened++;
+        if (run->options.gzip) read_body_after_head(run, stream, length);
     } else if (run->refused++ == 0) {
         fprintf(stderr, "a stream was refused: %.*s\n", (int)(length < 400 ? length : 400), run->buffer);
     }
@@ -332,9 +395,7 @@ static void read_stream(struct run *run, struct stream *stream) {
     if (length < 0 && errno == EAGAIN) return;
     if (length <= 0) { lose(run, stream); return; }
     if (!stream->open) { read_head(run, stream, length); return; }
-    run->bytes += (uint64_t)length;
-    scan(run, stream, run->buffer, (size_t)length, now());
-    if (run->options.order) scan_ids(&stream->ids, run->buffer, (size_t)length);
+    take(run, stream, run->buffer, (size_t)length);
 }
 
 /* ---- publishers ---- */
@@ -423,7 +484,7 @@ static void settle(struct run *run) {
     uint64_t quiet = (uint64_t)run->options.settle_ms * MILLISECOND, end = now() + SETTLE_LIMIT_MS * MILLISECOND;
     for (uint64_t heard = now(); now() - heard < quiet && now() < end;)
         if (serve(run, 20) > 0) heard = now();
-    run->bytes = 0;
+    run->bytes = run->decoded_bytes = 0;
 }
 
 /* With --step the caller measures the server here, then writes a line (or closes stdin). */
@@ -470,7 +531,8 @@ static void publish_all(struct run *run) {
 
 static uint32_t expected_of(const struct run *run, const struct stream *stream) {
     int rooms = run->options.rooms, messages = run->options.messages; /* messages go round the rooms in turn */
-    return stream->stalled ? 0 : (uint32_t)(messages / rooms + (stream->room < messages % rooms));
+    if (stream->stalled) return 0;
+    return (uint32_t)((messages / rooms + (stream->room < messages % rooms)) * run->options.batch);
 }
 
 static bool complete(const struct run *run) {
@@ -537,6 +599,9 @@ static void report(struct run *run, bool good) {
            (unsigned long long)run->expected, (unsigned long long)run->delivered, elapsed,
            elapsed > 0 ? (double)run->delivered / elapsed : 0);
     if (run->options.order) report_sequences(run);
+    printf("\"texts_per_s\": %.0f, \"compressed\": %d, \"decoded_bytes_per_delivery\": %.0f, ",
+           elapsed > 0 ? (double)acknowledged * run->options.batch / elapsed : 0, run->compressed,
+           run->delivered ? (double)run->decoded_bytes / (double)run->delivered : 0);
     printf("\"bytes_per_delivery\": %.0f, ", run->delivered ? (double)run->bytes / (double)run->delivered : 0);
     printf("\"p50_ms\": %.3f, \"p99_ms\": %.3f, \"max_ms\": %.3f, \"client_cpu_s\": %.2f}\n",
            quantile_ms(run->latencies_us, counted, .5), quantile_ms(run->latencies_us, counted, .99),
@@ -556,6 +621,7 @@ static void usage(void) {
          "  --rate N            messages a second in all; 0: closed loop (0)\n"
          "  --stalled N         how many of the streams never read (0)\n"
          "  --pad N             bytes that follow the stamp in the text (80)\n"
+         "  --batch N           how many %T the body has, if more than one (1)\n"
          "  --get PATH          path of a stream; %r is the room, %i the stream's number\n"
          "  --post PATH         path of a publish\n"
          "  --body TEXT         body of a publish; %T is the text: ~nanoseconds~ and the padding\n"
@@ -564,6 +630,7 @@ static void usage(void) {
          "  --settle-ms N       silence to wait for before publishing (300)\n"
          "  --timeout N         seconds after which opening, and publishing, are given up (60)\n"
          "  --order             the ids of each stream must grow; tell the sequences of ids\n"
+         "  --gzip              ask for compressed streams\n"
          "  --step              say `opened` and `done` on stderr and wait for a line on stdin after each");
     exit(2);
 }
@@ -578,7 +645,7 @@ static void parse_ports(struct options *options, char *text) {
 }
 
 static struct options parse(int count, char **arguments) {
-    struct options o = {.port = {4000}, .ports = 1, .streams = 100, .rooms = 1, .messages = 100, .publishers = 1, .pad = 80,
+    struct options o = {.port = {4000}, .ports = 1, .streams = 100, .rooms = 1, .messages = 100, .publishers = 1, .pad = 80, .batch = 1,
                         .timeout_s = 60, .settle_ms = 300, .get = "/events?roomId=r%r", .post = "/publish?roomId=r%r",
                         .body = "{\"message\": \"%T\"}", .get_header = "", .post_header = ""};
     static const struct option names[] = {
@@ -586,7 +653,7 @@ static struct options parse(int count, char **arguments) {
         {"publishers", 1, 0, 'k'}, {"rate", 1, 0, 'f'}, {"stalled", 1, 0, 'z'}, {"pad", 1, 0, 'd'},
         {"get", 1, 0, 'g'}, {"post", 1, 0, 'o'}, {"body", 1, 0, 'b'}, {"get-header", 1, 0, 'G'},
         {"post-header", 1, 0, 'P'}, {"settle-ms", 1, 0, 'w'}, {"timeout", 1, 0, 't'}, {"step", 0, 0, 's'},
-        {"order", 0, 0, 'O'}, {"help", 0, 0, 'h'}, {0}};
+        {"order", 0, 0, 'O'}, {"batch", 1, 0, 'B'}, {"gzip", 0, 0, 'Z'}, {"help", 0, 0, 'h'}, {0}};
     for (int name; (name = getopt_long(count, arguments, "", names, NULL)) != -1;) {
         switch (name) {
         case 'p': parse_ports(&o, optarg); break;
@@ -606,10 +673,16 @@ static struct options parse(int count, char **arguments) {
         case 't': o.timeout_s = atoi(optarg); break;
         case 's': o.step = true; break;
         case 'O': o.order = true; break;
+        case 'B': o.batch = atoi(optarg); break;
+        case 'Z': o.gzip = true; break;
         default: usage();
         }
     }
-    if (optind < count || o.streams < 1 || o.rooms < 1 || o.messages < 1 || o.publishers < 1 || o.pad < 0) usage();
+    if (optind < count || o.streams < 1 || o.rooms < 1 || o.messages < 1 || o.publishers < 1 || o.pad < 0 || o.batch < 1)
+        usage();
+#ifndef WITH_ZLIB
+    if (o.gzip) die("compiled without zlib");
+#endif
     return o;
 }
 

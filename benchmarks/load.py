@@ -23,6 +23,9 @@ class Load:
     rate: float = 0  # messages per second; 0: closed loop
     stalled: int = 0
     pad: int = 80
+    rooms: int = 1
+    batch: int = 1  # texts in one publish; more than one go to the server's endpoint for batches
+    gzip: bool = False  # streams ask for compression
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,7 @@ class Target:
     post: str
     post_header: str = ""
     body: str = '{"message": "%T"}'
+    batch_post: str = ""  # takes {"messages": [...]}
 
 
 def build(source: Path) -> Path:
@@ -42,8 +46,10 @@ def build(source: Path) -> Path:
     if program.exists() and program.stat().st_mtime >= source.stat().st_mtime:
         return program
     BIN.mkdir(exist_ok=True)
+    command = ["cc", "-O2", "-Wall", "-Wextra", "-o", str(program), str(source)]
     try:
-        subprocess.run(["cc", "-O2", "-Wall", "-Wextra", "-o", str(program), str(source)], check=True)
+        if subprocess.run([*command, "-DWITH_ZLIB", "-lz"], capture_output=True).returncode:
+            subprocess.run(command, check=True)  # there is no zlib: all but compressed streams
     except (OSError, subprocess.CalledProcessError) as error:
         raise CouldNotRun(f"could not compile {source.name}: {error}") from error
     return program
@@ -85,15 +91,22 @@ def arguments(target: Target, load: Load) -> list[str]:
     options = {
         "port": target.port,
         "get": target.get,
-        "post": target.post,
+        "post": target.batch_post if load.batch > 1 else target.post,
         "post-header": target.post_header,
-        "body": target.body,
+        "body": body(target, load),
         "streams": load.streams,
         "messages": load.messages,
         "publishers": load.publishers,
         "rate": load.rate,
         "stalled": load.stalled,
         "pad": load.pad,
+        "rooms": load.rooms,
+        "batch": load.batch,
         "timeout": PHASE_TIMEOUT,
     }
-    return [f"--{name}={value}" for name, value in options.items()]
+    return [*(f"--{name}={value}" for name, value in options.items()), *(["--gzip"] if load.gzip else [])]
+
+
+def body(target: Target, load: Load) -> str:
+    """The body of one publish."""
+    return f'{{"messages": [{",".join([target.body] * load.batch)}]}}' if load.batch > 1 else target.body

@@ -4,46 +4,76 @@ import shutil
 import socket
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import load as generator
-from benchmarks.load import BIN, Load
+from benchmarks.load import BIN, Load, Target
+from benchmarks.memory import kernel_kib
 from benchmarks.process import Server, Usage, free_port
 from benchmarks.servers import Peer
 
 START_SECONDS = 30.0
+CYCLES = 5  # of all streams connecting and leaving
+QUIET_SECONDS = 3.0  # after a cycle, longer than the server's leave-grace of 2 s
+KernelKib = float | None
 
 
 @dataclass(frozen=True)
 class Cores:
     """The processor cores for the server and for the load generator."""
 
-    server: int
+    server: tuple[int, ...]
     load: int
 
 
-def measure(peer: Peer, load: Load, program: Path, cores: Cores) -> dict[str, float]:
+def measure(
+    peer: Peer, load: Load, program: Path, cores: Cores, options: tuple[str, ...] = (), cycles: int = 1
+) -> dict[str, float]:
     """The generator's figures and the server's usage. Raises CouldNotRun when a delivery is missing."""
     with scratch_folder() as folder:
         port = free_port()
-        with Server(peer.command(port, folder), cores.server, folder / "server.log") as server:
+        with Server([*peer.command(port, folder), *options], cores.server, folder / "server.log") as server:
             server.wait_until(lambda: answers(port), START_SECONDS)
-            used = {"started": server.usage()}
-            figures = generator.run(
-                program,
-                cores.load,
-                peer.target(port),
-                load,
-                on_phase=lambda phase: used.update({phase: server.usage()}),
-            )
+            figures = [one_cycle(server, peer.target(port), load, program, cores)]
+            for _ in range(1, cycles):
+                time.sleep(QUIET_SECONDS)
+                figures.append(one_cycle(server, peer.target(port), load, program, cores))
             complaints = server.log_end()
     if complaints:
         print(f"{peer.name} wrote to its log, in the end:\n{complaints}", file=sys.stderr, flush=True)
-    used_figures = usage_figures(used["started"], used["opened"], used["done"], figures)
-    return {**figures, **used_figures, "logged": float(bool(complaints))}
+    return {**figures[0], **drift(figures), "logged": float(bool(complaints))}
+
+
+def one_cycle(server: Server, target: Target, load: Load, program: Path, cores: Cores) -> dict[str, float]:
+    """All streams connect, get the messages and leave."""
+    used: dict[str, tuple[Usage, KernelKib]] = {}
+
+    def look(phase: str) -> None:
+        used[phase] = server.usage(), kernel_kib()
+
+    look("started")
+    figures = generator.run(program, cores.load, target, load, on_phase=look)
+    kernel = [kib for _, kib in used.values()]
+    if kernel[0] is not None and kernel[1] is not None:
+        figures["kernel_kib_per_stream"] = (kernel[1] - kernel[0]) / load.streams
+    return {**figures, **usage_figures(used["started"][0], used["opened"][0], used["done"][0], figures)}
+
+
+def drift(cycles: list[dict[str, float]]) -> dict[str, float]:
+    """KiB by which memory with all streams open grew from the second cycle to the last, and the slowest connecting."""
+    if len(cycles) < 2:
+        return {}
+    return {
+        "drift_kib": cycles[-1]["opened_kib"] - cycles[1]["opened_kib"],
+        "slowest_connect_s": max(cycle["connect_s"] for cycle in cycles),
+        **{f"connect_s_{n}": cycle["connect_s"] for n, cycle in enumerate(cycles, 1)},
+        **{f"connect_cpu_seconds_{n}": cycle["connect_cpu_seconds"] for n, cycle in enumerate(cycles, 1)},
+        **{f"opened_kib_{n}": cycle["opened_kib"] for n, cycle in enumerate(cycles, 1)},
+    }
 
 
 def usage_figures(started: Usage, opened: Usage, done: Usage, figures: dict[str, float]) -> dict[str, float]:

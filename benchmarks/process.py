@@ -28,15 +28,21 @@ class Usage:
     resident_kib: int
     peak_kib: int
     cpu_seconds: float
-    core_busy_seconds: float  # of its core, by any process
+    core_busy_seconds: float  # of its cores, by any process
+
+
+class NotSupported(CouldNotRun):
+    """The server does not know an option that a measurement is about."""
 
 
 class Server:
     """A context manager: the process runs inside the block; afterwards it and its children are gone."""
 
-    def __init__(self, command: Sequence[str], core: int, log: Path, environment: dict[str, str] | None = None):
-        self._command = ["taskset", "--cpu-list", str(core), *command]
-        self._core = core
+    def __init__(
+        self, command: Sequence[str], cores: Sequence[int], log: Path, environment: dict[str, str] | None = None
+    ):
+        self._command = ["taskset", "--cpu-list", ",".join(map(str, cores)), *command]
+        self._cores = cores
         self._log = log
         self._environment = {**os.environ, **(environment or {})}
         self._child: subprocess.Popen[bytes] | None = None
@@ -57,6 +63,8 @@ class Server:
         deadline = time.monotonic() + seconds
         while not ready():
             if self.child.poll() is not None:
+                if "unrecognized arguments" in self.log_end():
+                    raise NotSupported(self.log_end().strip())
                 raise CouldNotRun(f"{self._command} ended with {self.child.returncode}:\n{self.log_end()}")
             if time.monotonic() > deadline:
                 raise CouldNotRun(f"{self._command} was not ready after {seconds} s:\n{self.log_end()}")
@@ -74,7 +82,7 @@ class Server:
             resident_kib=sum(status_kib(pid, "VmRSS") for pid in pids),
             peak_kib=sum(status_kib(pid, "VmHWM") for pid in pids),
             cpu_seconds=sum(cpu_seconds(pid) for pid in pids),
-            core_busy_seconds=core_busy_seconds(self._core),
+            core_busy_seconds=sum(core_busy_seconds(core) for core in self._cores),
         )
 
     def log_end(self, characters: int = 2000) -> str:

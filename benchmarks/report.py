@@ -1,16 +1,19 @@
 """From measurements to Markdown: medians over the runs, ratios within each run."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import median
 
-from benchmarks.scenarios import Scenario
+from benchmarks.scenarios import Row, Scenario
 from benchmarks.servers import Peer
 
 Figures = dict[str, float]
 CALM_PART = 0.05  # of the server's core that other programs may use before the figures are doubtful
-REFERENCES = {"nchan": "nchan", "tornado": "Tornado"}
-NAMES = {"deliveries_per_s": "deliveries/s", "p99_ms": "p99", "cpu_seconds": "CPU"}
+SHORTEST = 0.5  # seconds; processor time is counted in hundredths, too coarse for less
+OURS = "chatrooms"
+MOST_TOLD = 100  # a ratio above says only that the other is next to nothing
 COLUMNS: dict[str, Callable[[Figures], str]] = {
     "deliveries/s": lambda f: f"{f['deliveries_per_s']:,.0f}",
     "p50 ms": lambda f: f"{f['p50_ms']:.1f}",
@@ -33,12 +36,13 @@ class Results:
     """All measurements of one scenario: by (server, variant), one entry per run."""
 
     scenario: Scenario
-    runs: dict[tuple[str, str], list[Figures]]
+    runs: dict[tuple[str, str], list[Figures]] = field(default_factory=dict)
+    missing: dict[str, str] = field(default_factory=dict)  # servers that were not measured, and why
 
     def medians(self, server: str, variant: str) -> Figures:
         """The median of every figure."""
         runs = self.runs[server, variant]
-        return {name: median(run[name] for run in runs) for name in runs[0]}
+        return {name: median(run[name] for run in runs if name in run) for name in runs[0]}
 
     def ratio(self, figure: str, one: tuple[str, str], other: tuple[str, str]) -> float | None:
         """Median over the runs of one's figure divided by the other's in the same run; None if either is missing."""
@@ -53,9 +57,16 @@ class Results:
         return median(differences) if differences else None
 
 
-def contention(results: Results) -> list[str]:
-    """A warning when other programs used a noticeable part of the server's core during a measurement."""
-    parts = [run["foreign_seconds"] / run["elapsed_s"] for runs in results.runs.values() for run in runs]
+def contention(everything: list[Results]) -> list[str]:
+    """A warning when other programs used a noticeable part of the server's core during measurements."""
+    parts = [
+        run["foreign_seconds"] / run["elapsed_s"]
+        for results in everything
+        if not results.scenario.all_cores
+        for runs in results.runs.values()
+        for run in runs
+        if run["elapsed_s"] > SHORTEST
+    ]
     disturbed = sum(part > CALM_PART for part in parts)
     if not disturbed:
         return []
@@ -65,27 +76,42 @@ def contention(results: Results) -> list[str]:
     ]
 
 
-def table(results: Results, peers: list[Peer]) -> str:
-    """One Markdown table: a row for each server and variant."""
-    compared = [(figure, peer) for figure in results.scenario.ratios for peer in REFERENCES]
-    header = ["server", *COLUMNS, *(f"{NAMES[figure]} ÷ {REFERENCES[peer]}'s" for figure, peer in compared)]
-    lines = [f"### {results.scenario.title}", "", row(header), row(["---", *["---:"] * (len(header) - 1)])]
-    for peer in peers:
-        for variant in results.scenario.variants:
-            lines.append(row(cells(results, peer, variant, compared)))
+def summary(everything: list[Results], peers: list[Peer]) -> str:
+    """The one table: a line for each figure, a column for each server."""
+    measured = [peer for peer in peers if any(peer.name in results.scenario.servers for results in everything)]
+    header = ["load", "figure", *(peer.label for peer in measured)]
+    lines = [row(header), row(["---", "---", *["---:"] * len(measured)])]
+    for results in everything:
+        for number, shown in enumerate(results.scenario.rows):
+            title = "" if number else results.scenario.title
+            lines.append(row([title, shown.label, *(cell(results, shown, peer.name) for peer in measured)]))
     return "\n".join(lines)
 
 
-def cells(results: Results, peer: Peer, variant: str, compared: list[tuple[str, str]]) -> list[str]:
-    """One row: the medians, then the ratios."""
-    figures = results.medians(peer.name, variant)
-    label = f"{peer.label}, {variant}" if variant else peer.label
-    ratios = [results.ratio(figure, (peer.name, variant), (other, variant)) for figure, other in compared]
-    return [
-        label,
-        *(show(figures) for show in COLUMNS.values()),
-        *("–" if ratio is None else f"{ratio:.2f}" for ratio in ratios),
-    ]
+def cell(results: Results, shown: Row, server: str) -> str:
+    """A median, and for a peer how many times it is ours."""
+    if reason := results.missing.get(server):
+        return reason if shown is results.scenario.rows[0] else ""
+    if (server, shown.variant) not in results.runs:
+        return ""
+    figures = results.medians(server, shown.variant)
+    if shown.figure not in figures:
+        return "–"
+    ratio = results.ratio(shown.figure, (OURS, shown.variant), (server, shown.variant)) if server != OURS else None
+    told = ratio is not None and ratio < MOST_TOLD
+    return shown.shown.format(figures[shown.figure]) + (f" ({ratio:.2f})" if told else "")
+
+
+def details(results: Results, peers: list[Peer]) -> str:
+    """One Markdown table of all figures: a line for each server and variant."""
+    lines = [f"### {results.scenario.title}", "", row(["server", *COLUMNS]), row(["---", *["---:"] * len(COLUMNS)])]
+    for peer in peers:
+        for variant in results.scenario.variants:
+            if (peer.name, variant) in results.runs:
+                figures = results.medians(peer.name, variant)
+                label = f"{peer.label}, {variant}" if variant else peer.label
+                lines.append(row([label, *(show(figures) for show in COLUMNS.values())]))
+    return "\n".join(lines)
 
 
 def row(values: list[str]) -> str:

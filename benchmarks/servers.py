@@ -1,5 +1,6 @@
 """The servers compared: how to start each, and how to send it requests."""
 
+import json
 import secrets
 import shutil
 import subprocess
@@ -11,10 +12,11 @@ from pathlib import Path
 
 import jwt
 
-from benchmarks.load import HERE, Target, build
+from benchmarks.load import BIN, HERE, Target, build
 from benchmarks.process import CouldNotRun
 
 NCHAN_MODULE = Path("/usr/lib/nginx/modules/ngx_nchan_module.so")
+EXPRESS = "express@5"
 NCHAN_PACKAGES = ["nginx", "libnginx-mod-nchan"]
 SECRET = secrets.token_hex(32)
 TOKEN_SECONDS = 6 * 3600  # longer than any run of the whole suite
@@ -67,6 +69,7 @@ class Peer:
     command: Callable[[int, Path], list[str]]
     target: Callable[[int], Target]
     prepare: Callable[[], None] = lambda: None
+    version: Callable[[], str] = lambda: ""
 
 
 def chatrooms_command(port: int, folder: Path) -> list[str]:
@@ -93,6 +96,7 @@ def chatrooms_target(port: int) -> Target:
         port,
         get=f"/events?token={token}&roomId=r%r&username=u%i&clientId=c%i",
         post="/api/rooms/r%r/messages",
+        batch_post="/api/rooms/r%r/messages/batch",
         post_header=f"Authorization: Bearer {token}",
     )
 
@@ -129,9 +133,53 @@ def floor_command(port: int, folder: Path) -> list[str]:
     return [str(build(HERE / "peers" / "floor.c")), str(port)]
 
 
+def limit_command(port: int, folder: Path) -> list[str]:
+    """All that one epoll_wait brought in one send() per stream, in C, nothing else."""
+    return [str(build(HERE / "peers" / "limit.c")), str(port)]
+
+
+def express_command(port: int, folder: Path) -> list[str]:
+    """`res.write` per client."""
+    return ["node", str(HERE / "peers" / "express.mjs"), str(port), str(BIN / "express")]
+
+
+def install_express() -> None:
+    """Install Express from npm, beside the compiled programs. Raises CouldNotRun where that is impossible."""
+    folder = BIN / "express"
+    if (folder / "node_modules" / "express").exists():
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    command = ["npm", "install", "--no-audit", "--no-fund", "--silent", "--prefix", str(folder), EXPRESS]
+    try:
+        subprocess.run(command, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise CouldNotRun(f"Express is missing (or use --servers): {error}") from error
+
+
+def express_version() -> str:
+    package = json.loads((BIN / "express" / "node_modules" / "express" / "package.json").read_text())
+    return f"Express {package['version']} on Node.js {output_of('node', '--version')}"
+
+
+def nchan_version() -> str:
+    nginx = output_of(shutil.which("nginx") or "/usr/sbin/nginx", "-v").rpartition("/")[2]
+    nchan = output_of("dpkg-query", "-W", "-f", "${Version}", NCHAN_PACKAGES[1])
+    return f"nginx {nginx} with nchan {nchan}"
+
+
+def output_of(*command: str) -> str:
+    """What a program prints; empty if it is missing."""
+    try:
+        return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True).stdout.strip()
+    except OSError:
+        return ""
+
+
 PEERS = [
     Peer("chatrooms", "**chatrooms**", chatrooms_command, chatrooms_target),
-    Peer("nchan", "nginx + nchan", nginx_command, peer_target, install_nginx),
+    Peer("nchan", "nginx + nchan", nginx_command, peer_target, install_nginx, nchan_version),
     Peer("tornado", "plain Tornado", tornado_command, peer_target),
+    Peer("express", "Express 5", express_command, peer_target, install_express, express_version),
+    Peer("limit", "C limit", limit_command, peer_target),
     Peer("floor", "C floor", floor_command, peer_target),
 ]

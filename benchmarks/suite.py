@@ -15,15 +15,20 @@ import tornado
 from benchmarks.goals import verdicts
 from benchmarks.load import HERE, build
 from benchmarks.measure import Cores, measure
-from benchmarks.process import CouldNotRun
-from benchmarks.report import Figures, Results, contention, table
+from benchmarks.process import CouldNotRun, NotSupported
+from benchmarks.report import Figures, Results, contention, details, summary
 from benchmarks.scenarios import SCENARIOS, Scenario
 from benchmarks.servers import PEERS, Peer
 
 T = TypeVar("T")
 
 RESULTS = HERE / "results.json"
-DEFAULT_SERVERS = "chatrooms,nchan,tornado"
+DEFAULT_SERVERS = "chatrooms,nchan,tornado,express,limit"
+METHOD = """\
+Medians of up to {runs} runs, in which the servers take turns; in parentheses: chatrooms ÷ that server, taken within
+each run first. Each measurement starts a new server on one core, and counts only when every stream got every message
+exactly once. chatrooms verifies a JWT per request and commits each message to SQLite with fsync; the peers keep
+messages in memory and verify nothing."""
 
 
 def main() -> int:
@@ -46,6 +51,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--runs", type=int, default=3, help="how often each measurement is made; medians are shown")
     parser.add_argument("--only", action="append", choices=[scenario.name for scenario in SCENARIOS])
     parser.add_argument("--servers", default=DEFAULT_SERVERS, help=f"of {','.join(p.name for p in PEERS)}")
+    parser.add_argument("--details", action="store_true", help="also a table of all figures for each load")
     parser.add_argument("--quick", action="store_true", help="one run, a quarter of the messages")
     arguments = parser.parse_args()
     if arguments.quick:
@@ -59,32 +65,41 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def measure_all(arguments: argparse.Namespace) -> None:
-    """Measures one scenario after another; prints each as soon as it is complete."""
+    """Measures one scenario after another, then prints the report."""
     program = build(HERE / "load.c")
     for peer in arguments.peers:
-        peer.prepare()
+        if any(peer.name in scenario.servers for scenario in arguments.scenarios):
+            peer.prepare()
     cores = choose_cores()
-    print(f"# Benchmarks\n\n{describe_machine(cores)}\n", flush=True)
-    everything = []
+    machine = describe_machine(cores, arguments.peers)
+    began = time.monotonic()
+    everything: list[Results] = []
     for scenario in arguments.scenarios:
-        results = measure_scenario(scenario, arguments, program, cores)
-        everything.append(results)
-        print(
-            "\n".join([table(results, arguments.peers), "", *verdicts(results), *contention(results)]),
-            end="\n\n",
-            flush=True,
-        )
-        write(everything, cores)
+        everything.append(measure_scenario(scenario, arguments, program, cores))
+        write(everything, machine)
+    print(
+        f"# Benchmarks\n\n{machine}\n\n{METHOD.format(runs=arguments.runs)}\n\n{summary(everything, arguments.peers)}\n"
+    )
+    judged = [f"{line} ({results.scenario.name})" for results in everything for line in verdicts(results)]
+    print("\n".join([*judged, *contention(everything), f"- took {time.monotonic() - began:.0f} s"]))
+    for results in everything if arguments.details else []:
+        print(f"\n{details(results, arguments.peers)}")
 
 
 def measure_scenario(scenario: Scenario, arguments: argparse.Namespace, program: Path, cores: Cores) -> Results:
     """All runs of one scenario; the servers take turns, so that a slow minute of the machine hits all alike."""
-    results = Results(scenario, {})
-    for number in range(arguments.runs):
-        for peer in rotated(arguments.peers, number):
+    results = Results(scenario)
+    peers = [peer for peer in arguments.peers if peer.name in scenario.servers]
+    for number in range(min(arguments.runs, scenario.runs)):
+        for peer in rotated(peers, number):
             for variant in rotated(list(scenario.variants), number):
-                say(f"{scenario.name}, run {number + 1} of {arguments.runs}: {peer.name} {variant}")
-                figures = measure_one(scenario, peer, variant, arguments.quick, program, cores)
+                say(f"{scenario.name}, run {number + 1}: {peer.name} {variant}")
+                try:
+                    figures = measure_one(scenario, peer, variant, arguments.quick, program, cores)
+                except NotSupported as error:
+                    say(str(error))
+                    results.missing[peer.name] = "not supported"
+                    continue
                 results.runs.setdefault((peer.name, variant), []).append(figures)
     return results
 
@@ -97,8 +112,14 @@ def rotated(things: list[T], number: int) -> list[T]:
 
 def measure_one(scenario: Scenario, peer: Peer, variant: str, quick: bool, program: Path, cores: Cores) -> Figures:
     """One measurement; an error says which one failed."""
+    if scenario.all_cores:
+        cores = Cores(tuple(sorted(os.sched_getaffinity(0))), cores.load)
+    options = scenario.options if peer.name == "chatrooms" else ()
+    load = scenario.load_for(peer.name, variant, quick)
     try:
-        return measure(peer, scenario.load_for(peer.name, variant, quick), program, cores)
+        return measure(peer, load, program, cores, options, scenario.cycles)
+    except NotSupported:
+        raise
     except CouldNotRun as error:
         raise CouldNotRun(f"{scenario.name}, {peer.name} {variant}: {error}") from error
 
@@ -108,14 +129,19 @@ def choose_cores() -> Cores:
     available = sorted(os.sched_getaffinity(0))
     if len(available) < 2:
         say("only one core: server and load generator share it, the figures mean little")
-    return Cores(server=available[0], load=available[-1])
+    return Cores(server=(available[0],), load=available[-1])
 
 
-def describe_machine(cores: Cores) -> str:
+def describe_machine(cores: Cores, peers: list[Peer]) -> str:
     """What the figures depend on."""
+    versions = [
+        f"Python {platform.python_version()}",
+        f"Tornado {tornado.version}",
+        *(peer.version() for peer in peers),
+    ]
     return (
-        f"{time.strftime('%Y-%m-%d')}, {processor()}, Linux {platform.release()}, Python {platform.python_version()}, "
-        f"Tornado {tornado.version}; server on core {cores.server}, load generator on core {cores.load}, loopback."
+        f"{time.strftime('%Y-%m-%d')}, {processor()}, Linux {platform.release()}; {', '.join(filter(None, versions))}; "
+        f"server on core {cores.server[0]}, load generator on core {cores.load}, loopback."
     )
 
 
@@ -127,10 +153,10 @@ def processor() -> str:
     return platform.machine()
 
 
-def write(everything: list[Results], cores: Cores) -> None:
+def write(everything: list[Results], machine: str) -> None:
     """Writes all figures of all runs, for a closer look."""
     content = {
-        "machine": describe_machine(cores),
+        "machine": machine,
         "scenarios": {
             results.scenario.name: {"/".join(filter(None, key)): runs for key, runs in results.runs.items()}
             for results in everything

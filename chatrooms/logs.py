@@ -116,7 +116,7 @@ P = ParamSpec("P")
 log = logging.getLogger(__name__)
 
 
-def tell(listener: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
+def notify(listener: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
     """Calls a listener; an exception in it is logged, and the caller continues."""
     try:
         listener(*args, **kwargs)

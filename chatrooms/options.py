@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from chatrooms.errors import ConfigError
-from chatrooms.kinds import (
+from chatrooms.option_types import (
     base_url,
     bus_url,
     count,
@@ -121,7 +121,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("ai-first-token", seconds, 120.0, "how long a reply may take to start"),
     Option("ai-idle", seconds, 60.0, "how long a reply may pause"),
     Option("ai-timeout", seconds, 900.0, "how long a reply may take altogether"),
-    Option("ai-orphan", seconds, 60.0, "how long a private reply continues without a reader; 0: to its end"),
+    Option("ai-orphan", seconds, 60.0, "how long a private reply goes on with no reader on any node; 0: to its end"),
     Option("ai-replies", whole, 100, "replies generated at once; more wait in a queue"),
     Option("ai-replies-per-user", whole, 20, "replies generated at once per user; more wait in the queue"),
     Option("ai-queue", whole, 1000, "replies that may wait"),

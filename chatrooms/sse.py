@@ -102,15 +102,14 @@ class Parser:
         self._after_cr = self._after_cr or text.endswith("\r")
         lines = (self._line + text).replace("\r\n", "\n").replace("\r", "\n").split("\n")
         self._line = lines.pop()
-        events = (self._take(line) for line in lines)
-        return [event for event in events if event is not None]
-
-    def _take(self, line: str) -> ServerEvent | None:
-        if not line:
-            return self._dispatch()
-        field, _, value = line.partition(":")
-        self._set(field, value.removeprefix(" "))
-        return None
+        events = []
+        for line in lines:
+            if line:
+                field, _, value = line.partition(":")
+                self._set(field, value.removeprefix(" "))
+            elif (event := self._dispatch()) is not None:
+                events.append(event)
+        return events
 
     def _set(self, field: str, value: str) -> None:
         if field == "data":

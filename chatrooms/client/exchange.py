@@ -12,6 +12,7 @@ import json
 import random
 import ssl
 import time
+import weakref
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -46,11 +47,12 @@ class Refused(Exception):
 class Exchange:
     """A request that was sent, and its response: `status`, `headers` (names are case-insensitive), `read()`."""
 
-    def __init__(self, response: httpx.Response) -> None:
+    def __init__(self, response: httpx.Response, transport: httpx.AsyncHTTPTransport) -> None:
         self.status = response.status_code
         self.headers: Mapping[str, str] = response.headers
-        self._response = response
-        self._pieces = response.aiter_raw()
+        self._transport = transport
+        assert isinstance(response.stream, httpx.AsyncByteStream)
+        self._pieces = aiter(response.stream)  # what aiter_raw() passes on
 
     async def read(self) -> bytes:
         """The next piece of the body, b"" at its end. Raises OSError if the connection is cut before that."""
@@ -78,7 +80,7 @@ class Exchange:
 
     async def close(self) -> None:
         """Closes the connection; safe to call twice."""
-        await self._response.aclose()
+        await self._transport.aclose()
 
 
 class Http:
@@ -87,9 +89,8 @@ class Http:
     def __init__(self, url: str, tls: ssl.SSLContext | None = None) -> None:
         self._url = httpx.URL(url)
         secure = self._url.scheme == "https"
-        context = (tls or ssl.create_default_context()) if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
-        self._transport = httpx.AsyncHTTPTransport(verify=context, trust_env=False, limits=limits)
+        self._context = (tls or ssl.create_default_context()) if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        self._transports: weakref.WeakSet[httpx.AsyncHTTPTransport] = weakref.WeakSet()
         self._closed = False
 
     async def open(self, method: str, target: str, headers: Mapping[str, str], content: bytes | None) -> Exchange:
@@ -107,9 +108,12 @@ class Http:
         extensions = {"target": path + target.encode(), "timeout": {"connect": CONNECT_TIMEOUT}}
         pairs = [(name.encode(), value.encode()) for name, value in sent.items()]
         request = httpx.Request(method, self._url, headers=pairs, content=content, extensions=extensions)
+        # A transport each: a shared one looks through all of its connections for each request.
+        transport = httpx.AsyncHTTPTransport(verify=self._context, trust_env=False)
+        self._transports.add(transport)
         try:
             async with asyncio.timeout(ANSWER_TIMEOUT):
-                exchange = Exchange(await self._transport.handle_async_request(request))
+                exchange = Exchange(await transport.handle_async_request(request), transport)
         except httpx.TransportError as error:
             raise _os_error(error) from None
         if self._closed:  # meanwhile
@@ -120,7 +124,8 @@ class Http:
     async def close(self) -> None:
         """Closes all connections for good."""
         self._closed = True
-        await self._transport.aclose()
+        for transport in list(self._transports):
+            await transport.aclose()
 
 
 def _check(target: str, headers: Mapping[str, str]) -> None:

@@ -129,7 +129,7 @@ class Feed:
             if type not in ("system", "closing") and self._is_repeat(id):
                 return None
             self.position = id
-        self._heed(type, data)
+        self._apply(type, data)
         return None if type in BEATS else Event(type, data, self.position)
 
     def _is_repeat(self, id: str) -> bool:
@@ -140,7 +140,7 @@ class Feed:
             self._seen.popitem(last=False)
         return False
 
-    def _heed(self, type: str, data: Any) -> None:
+    def _apply(self, type: str, data: Any) -> None:
         """Follows the instructions in an event."""
         fields = data if isinstance(data, dict) else {}
         if isinstance(fields.get("heartbeat"), int | float):

@@ -1,4 +1,4 @@
-"""The nodes that share one database: what they tell each other over the bus, and the leases on their work.
+"""The nodes that share one database: what they send each other over the bus, and the leases on their work.
 
 The bus carries only what is true for the moment: the log has grown, users came and left, somebody is typing.
 Any of it may be lost: each node polls the log once a second and rereads presence from its table (`rooms/remote.py`).
@@ -18,7 +18,7 @@ from chatrooms.cluster.bus.base import ALL, Bus
 from chatrooms.log.database import Row, Source, Transaction
 from chatrooms.log.event import Event
 from chatrooms.log.log import Log
-from chatrooms.logs import tell
+from chatrooms.logs import notify
 
 MAX_CARRIED = 24 << 10  # bytes of events that go along with a ring
 
@@ -34,7 +34,7 @@ class Ring(msgspec.Struct, tag="ring", tag_field="is"):
     events: list[tuple[str, msgspec.Raw, tuple[str, ...], int | None]] = []
 
 
-class Say(msgspec.Struct, tag="say", tag_field="is"):
+class Frame(msgspec.Struct, tag="say", tag_field="is"):
     """An ephemeral frame for the open streams of a topic."""
 
     node: str
@@ -42,7 +42,7 @@ class Say(msgspec.Struct, tag="say", tag_field="is"):
     frame: str
 
 
-class Seen(msgspec.Struct, tag="seen", tag_field="is"):
+class MembersChanged(msgspec.Struct, tag="seen", tag_field="is"):
     """Members that arrived on a node or left it, as (roomId, userId, username); `guests` are userIds."""
 
     node: str
@@ -51,7 +51,7 @@ class Seen(msgspec.Struct, tag="seen", tag_field="is"):
     guests: list[str] = []
 
 
-class Buried(msgspec.Struct, tag="buried", tag_field="is"):
+class NodeDead(msgspec.Struct, tag="buried", tag_field="is"):
     """A node has died, and its members are gone."""
 
     node: str
@@ -65,28 +65,28 @@ class Rows(msgspec.Struct, tag="rows", tag_field="is"):
 
 
 class Ask(msgspec.Struct, tag="ask", tag_field="is"):
-    """A node missed something in a room and asks to hear it again."""
+    """A node missed something in a room and asks for it again."""
 
     node: str
     room_id: str
 
 
-News = Ring | Say | Seen | Buried | Rows | Ask
+News = Ring | Frame | MembersChanged | NodeDead | Rows | Ask
 
 
 class Listeners(NamedTuple):
     """Callbacks for what arrives over the bus.
 
-    on_frame   an ephemeral frame from another node: its topic and its bytes
-    on_seen    members that arrived on another node or left it
-    on_dead    the name of a node that has died
-    on_rows    another program has written to the outbox
-    on_ask     a room, and the node that asks for its present state
-    on_health  the bus has become unavailable (False) or is back (True)
+    on_frame    an ephemeral frame from another node: its topic and its bytes
+    on_members  members that arrived on another node or left it
+    on_dead     the name of a node that has died
+    on_rows     another program has written to the outbox
+    on_ask      a room, and the node that asks for its present state
+    on_health   the bus has become unavailable (False) or is back (True)
     """
 
     on_frame: Callable[[str, bytes], None]
-    on_seen: Callable[[Seen], None]
+    on_members: Callable[[MembersChanged], None]
     on_dead: Callable[[str], None]
     on_rows: Callable[[], None]
     on_ask: Callable[[str, str], None]
@@ -106,7 +106,7 @@ class Nodes:
         """Begins to listen. Raises StartFailure when the bus cannot be reached."""
         self._log = log
         self._listeners = listeners
-        await self._bus.open(self.name, self._hear, self._tell_health)
+        await self._bus.open(self.name, self._on_message, self._on_bus_health)
         log.ring(log.head + 1)  # events appended before this node was listening
 
     async def close(self) -> None:
@@ -123,15 +123,17 @@ class Nodes:
     def send(self, nodes: Sequence[str], topic: str, frame: bytes) -> None:
         """Sends an ephemeral frame to the readers of a topic on other nodes."""
         for node in nodes:
-            self._send(node, Say(self.name, topic, frame.decode()))
+            self._send(node, Frame(self.name, topic, frame.decode()))
 
-    def send_seen(self, come: list[tuple[str, str, str]], gone: list[tuple[str, str, str]], guests: list[str]) -> None:
+    def send_members(
+        self, come: list[tuple[str, str, str]], gone: list[tuple[str, str, str]], guests: list[str]
+    ) -> None:
         """Announces members that arrived on this node, the guests among them, and members that left it."""
-        self._send(ALL, Seen(self.name, come, gone, guests))
+        self._send(ALL, MembersChanged(self.name, come, gone, guests))
 
     def send_dead(self, node: str) -> None:
         """Announces that a node is dead."""
-        self._send(ALL, Buried(self.name, node))
+        self._send(ALL, NodeDead(self.name, node))
 
     def ask(self, room_id: str) -> None:
         """Asks all nodes for the present state of a room."""
@@ -140,22 +142,22 @@ class Nodes:
     def _send(self, channel: str, news: News) -> None:
         self._bus.send(channel, msgspec.json.encode(news))
 
-    def _hear(self, message: bytes) -> None:
+    def _on_message(self, message: bytes) -> None:
         try:
             news = msgspec.json.decode(message, type=News)
         except msgspec.MsgspecError:
             log.warning("ignored a message on the bus that is not from chatrooms")
             return
         if news.node != self.name:
-            tell(self._take, news)
+            notify(self._dispatch, news)
 
-    def _take(self, news: News) -> None:
+    def _dispatch(self, news: News) -> None:
         if isinstance(news, Ring):
-            self._heard_ring(news)
-        elif isinstance(news, Say):
+            self._on_ring(news)
+        elif isinstance(news, Frame):
             self._listeners.on_frame(news.topic, news.frame.encode())
-        elif isinstance(news, Seen):
-            self._listeners.on_seen(news)
+        elif isinstance(news, MembersChanged):
+            self._listeners.on_members(news)
         elif isinstance(news, Rows):
             self._listeners.on_rows()
         elif isinstance(news, Ask):
@@ -163,7 +165,7 @@ class Nodes:
         elif news.dead != self.name:  # else this node was asleep: its next heartbeat takes a new lease
             self._listeners.on_dead(news.dead)
 
-    def _heard_ring(self, ring: Ring) -> None:
+    def _on_ring(self, ring: Ring) -> None:
         assert self._log is not None
         first = ring.seq - len(ring.events) + 1
         events = [
@@ -175,16 +177,16 @@ class Nodes:
         else:
             self._log.ring(ring.seq)
 
-    def _tell_health(self, healthy: bool) -> None:
+    def _on_bus_health(self, healthy: bool) -> None:
         self.healthy = healthy
         if healthy and self._log:
             self._log.ring(self._log.head + 1)  # a ring may have been missed
-        tell(self._listeners.on_health, healthy)
+        notify(self._listeners.on_health, healthy)
 
 
 WORK_LEASE = 15.0  # seconds for which a node counts as alive after its last renewal
 LEASE_INTERVAL = WORK_LEASE / 3  # seconds between two renewals
-EVERYBODY = 1 << 53  # milliseconds since 1970: after the expiry of every lease
+AFTER_ALL_LEASES = 1 << 53  # milliseconds since 1970: after the expiry of every lease
 
 
 class Lease:
@@ -202,7 +204,7 @@ class Lease:
 
     def run_out(self, alone: bool) -> int:
         """The time before which leases count as expired: all of them when no other node can be alive."""
-        return EVERYBODY if alone else now_ms()
+        return AFTER_ALL_LEASES if alone else now_ms()
 
 
 async def renew_leases(tx: Transaction, table: str, node: str, lease_until: int) -> None:

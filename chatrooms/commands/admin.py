@@ -17,11 +17,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from chatrooms import kinds, names, options
-from chatrooms.datadir import Folder, lock, stored_secret
+from chatrooms import names, option_types, options
+from chatrooms.datadir import Folder, copy, lock, put_back, stored_secret
 from chatrooms.errors import BadRequest, ConfigError, Problem, StartFailure, Unavailable
 from chatrooms.log import FILE, database_of
-from chatrooms.log.backup import copy, put_back
 from chatrooms.log.database import Database
 from chatrooms.log.log import Log
 from chatrooms.options import Options
@@ -59,7 +58,7 @@ def token(argv: Sequence[str]) -> int:
     parser.add_argument("user_id", metavar="USER_ID", type=_as(names.user_id), help="the user's id")
     parser.add_argument("--username", type=_as(names.username), help="the only name the user may use; default: any")
     parser.add_argument("--role", choices=ROLES, default="user")
-    parser.add_argument("--ttl", type=kinds.seconds, default=86400.0, help="lifetime in seconds (default 86400)")
+    parser.add_argument("--ttl", type=option_types.seconds, default=86400.0, help="lifetime in seconds (default 86400)")
     parser.add_argument("--data-dir", help="the server's data folder (default ./data)")
     parser.add_argument("--secret", help="the server's secret, if it is not in the data folder")
     args = parser.parse_args(argv)
@@ -107,11 +106,11 @@ async def _change(database: Database, args: Namespace, settings: Options) -> str
         # Whatever the change, tokens issued before must not outlive it.
         await end_families(tx, account.user_id, int(time.time() + settings.token_ttl) + 1)
     if database.shared:
-        await _tell(database)
+        await _notify_nodes(database)
     return f"{account.username}: done"
 
 
-async def _tell(database: Database) -> None:
+async def _notify_nodes(database: Database) -> None:
     """Notifies the nodes through the log; an SQLite file is watched by its one server."""
     log = Log(database, lambda events: None)
     await log.open()

@@ -7,7 +7,7 @@ import getpass
 import os
 import socket
 import sys
-from argparse import ArgumentParser, Namespace
+from argparse import SUPPRESS, ArgumentParser, Namespace
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -20,19 +20,30 @@ URL = "http://127.0.0.1:4000"
 
 
 def parser(command: str, description: str) -> ArgumentParser:
-    made = ArgumentParser(prog=f"chatrooms {command}", description=description)
-    add_options(made)
+    """The parser of a command, with the server's options and their defaults."""
+    made = ArgumentParser(prog=f"chatrooms {command}", description=description, parents=[_server_options()])
+    url, token = os.environ.get("CHATROOMS_URL", URL), os.environ.get("CHATROOMS_TOKEN", "")
+    made.set_defaults(url=url, username=own_name(), token=token)
     return made
 
 
-def add_options(parser: ArgumentParser) -> None:
-    """The options for the server's address and the caller's name and token."""
-    parser.add_argument("--url", default=os.environ.get("CHATROOMS_URL", URL), help=f"the server (default {URL})")
-    parser.add_argument("--username", default=own_name(), help="the name to use (default: your login name)")
-    parser.add_argument(
-        "--token", default=os.environ.get("CHATROOMS_TOKEN", ""),
-        help="an access token (or CHATROOMS_TOKEN); without one you are a guest",
-    )  # fmt: skip
+def add_command(commands: Any, name: str, help: str) -> ArgumentParser:
+    """A subcommand; the server's options may stand before or after its name."""
+    description = f"{help[0].upper()}{help[1:]}."
+    made: ArgumentParser = commands.add_parser(name, help=help, description=description, parents=[_server_options()])
+    return made
+
+
+def _server_options() -> ArgumentParser:
+    """A parent of parsers: the options for the server's address and the caller's name and token.
+
+    They have no defaults here: those of a subcommand would replace what was given before it.
+    """
+    options = ArgumentParser(add_help=False, argument_default=SUPPRESS)
+    options.add_argument("--url", help=f"the server (or CHATROOMS_URL; default {URL})")
+    options.add_argument("--username", help="the name to use (default: your login name)")
+    options.add_argument("--token", help="an access token (or CHATROOMS_TOKEN); without one you are a guest")
+    return options
 
 
 def own_name() -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import time
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from collections.abc import AsyncIterator, Callable, Sequence
 from urllib.parse import quote
 
 from chatrooms.client import Client, Event
-from chatrooms.commands.connect import add_options, connected, harmless, lines_of, parser, run
+from chatrooms.commands.connect import add_command, connected, harmless, lines_of, parser, run
 from chatrooms.errors import ConfigError
 
 PATIENCE = 30.0  # seconds for which a message is retried
@@ -34,13 +34,12 @@ def send(argv: Sequence[str]) -> int:
 
 def notify(argv: Sequence[str]) -> int:
     """`notify USER TYPE JSON`: prints the notification's id. Raises ConfigError for bad JSON or a missing token."""
-    options = ArgumentParser(prog="chatrooms notify", description="Send a notification to a user.")
+    options = parser("notify", "Send a notification to a user.")
     options.add_argument("user", help="the user's id")
     options.add_argument("type", help="the name of the event, for example task_updated")
     options.add_argument("data", metavar="JSON", nargs="?", default="{}", help="the data to send (default {})")
     options.add_argument("--session", metavar="ID", help="only for readers of this session's notifications, or of all")
     options.add_argument("--source-client", metavar="ID", help="the client that made the change; it may ignore it")
-    add_options(options)
     args = options.parse_args(argv)
     if not args.token:
         raise ConfigError("--token is required; `chatrooms token ID --role service` prints one")
@@ -58,14 +57,14 @@ def session(argv: Sequence[str]) -> int:
     """`session tail ID`, `session send ID TEXT`, `session assign ID USER`; returns the exit status."""
     options = parser("session", "Read and write message sessions. Without --token you are a visitor.")
     actions = options.add_subparsers(dest="action", required=True, metavar="tail|send|assign")
-    tail = actions.add_parser("tail", help="follow a session until Ctrl-C")
+    tail = add_command(actions, "tail", "follow a session until Ctrl-C")
     tail.add_argument("session")
     tail.add_argument("--history", type=int, default=0, metavar="N", help="earlier messages to show, up to 200")
     tail.add_argument("--json", action="store_true", help="print one JSON object per event")
-    send = actions.add_parser("send", help="write a message; with - as TEXT, each line of standard input")
+    send = add_command(actions, "send", "write a message; with - as TEXT, each line of standard input")
     send.add_argument("session")
     send.add_argument("text")
-    assign = actions.add_parser("assign", help="assign a session to a user; needs the token of a program")
+    assign = add_command(actions, "assign", "assign a session to a user; needs the token of a program")
     assign.add_argument("session")
     assign.add_argument("user", help="the userId")
     assign.add_argument("--with-history", action="store_true", help="include the messages so far")

@@ -15,15 +15,15 @@ from typing import Any, BinaryIO
 from urllib.parse import quote
 
 from chatrooms.client import Client, Refused
-from chatrooms.commands.connect import add_options, connected, harmless, run
+from chatrooms.commands.connect import add_command, connected, harmless, parser, run
 from chatrooms.tasks.task import COMPLETED, STATES
 
 CLEAR = "\r\x1b[K"  # go to the start of the line and erase it
 
 
 def main(argv: Sequence[str]) -> int:
-    parser = ArgumentParser(prog="chatrooms task", description="Create, change and watch tasks; run a program as one.")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    options = parser("task", "Create, change and watch tasks; run a program as one.")
+    commands = options.add_subparsers(metavar="COMMAND", required=True)
     create = _command(commands, "create", "create a task and print its id", _create)
     create.add_argument("title")
     create.add_argument("--id", help="its id (default: chosen by the server)")
@@ -39,13 +39,12 @@ def main(argv: Sequence[str]) -> int:
     program.add_argument("--title", help="its title (default: the command)")
     program.add_argument("--id", help="its id (default: chosen by the server)")
     program.add_argument("command", nargs=REMAINDER, metavar="-- COMMAND", help="the program and its arguments")
-    args = parser.parse_args(argv)
+    args = options.parse_args(argv)
     return run(args.job(args))
 
 
 def _command(commands: Any, name: str, help: str, job: Any) -> ArgumentParser:
-    made: ArgumentParser = commands.add_parser(name, help=help, description=f"{help[0].upper()}{help[1:]}.")
-    add_options(made)
+    made = add_command(commands, name, help)
     made.set_defaults(job=job)
     return made
 
@@ -129,7 +128,7 @@ class _Program:
             await self._finish({"state": "failed", "error": f"{command[0]}: {error.strerror}"})
             return NOT_FOUND
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, _end, process)
-        beside = [asyncio.create_task(self._report()), asyncio.create_task(self._heed(process))]
+        beside = [asyncio.create_task(self._report()), asyncio.create_task(self._watch_for_end(process))]
         try:
             status = await self._pass_through(process)
         except asyncio.CancelledError:  # Ctrl-C, which the program has received, too
@@ -159,21 +158,21 @@ class _Program:
 
     async def _report(self) -> None:
         """Reports progress to the server; if the server is unreachable, the next report does."""
-        await self._tell({"state": "running"})
+        await self._send_change({"state": "running"})
         while True:
             await self._further.wait()
             self._further.clear()
-            await self._tell({"progress": self._meter.percent})
+            await self._send_change({"progress": self._meter.percent})
             await asyncio.sleep(REPORT_INTERVAL)
 
-    async def _heed(self, process: asyncio.subprocess.Process) -> None:
+    async def _watch_for_end(self, process: asyncio.subprocess.Process) -> None:
         """Ends the program when somebody else ends the task."""
         async for event in self._client.task(self._task_id):
             if event.type == "error":
                 print("chatrooms: the task was ended", file=sys.stderr, flush=True)
                 _end(process)
 
-    async def _tell(self, change: dict[str, Any]) -> bool:
+    async def _send_change(self, change: dict[str, Any]) -> bool:
         """Sends a change; returns whether the server has it, or need not."""
         try:
             await self._client.call("PATCH", self._path, change)
@@ -185,7 +184,7 @@ class _Program:
 
     async def _finish(self, change: dict[str, Any]) -> None:
         for _ in range(TRIES):
-            if await self._tell(change):
+            if await self._send_change(change):
                 return
             await asyncio.sleep(RETRY)
         print("chatrooms: the server does not know how the program ended", file=sys.stderr)

@@ -25,35 +25,49 @@ _DEVICE = re.compile(r"[\w-]{22}\Z", re.ASCII)
 
 
 class GuestBody(msgspec.Struct):
+    """The name of a guest."""
+
     username: str
 
 
 class SignUpBody(msgspec.Struct):
+    """A new account."""
+
     username: str
     email: str
     password: str
 
 
 class SignInBody(msgspec.Struct):
+    """An account, by username or email, and its password."""
+
     password: str
     username: str = ""
     email: str = ""
 
 
 class RefreshBody(msgspec.Struct, rename="camel"):
+    """The token by which a sign-in is renewed."""
+
     refresh_token: str
 
 
 class ExtendBody(msgspec.Struct, rename="camel"):
+    """The client whose streams are to outlive their token."""
+
     client_id: str
 
 
 class PasswordBody(msgspec.Struct, rename="camel"):
+    """A change of password."""
+
     current_password: str
     new_password: str
 
 
 class DeleteBody(msgspec.Struct):
+    """The password that confirms the deletion of an account."""
+
     password: str
 
 
@@ -82,6 +96,8 @@ class Tokens(msgspec.Struct, rename="camel"):
 
 
 class TokenPair(msgspec.Struct):
+    """The tokens of a sign-in."""
+
     access_token: str
     refresh_token: str
 

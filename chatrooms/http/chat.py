@@ -25,11 +25,15 @@ ConversationId = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
 
 
 class TurnBody(msgspec.Struct):
+    """A turn of a conversation."""
+
     role: str
     content: str
 
 
 class PartBody(msgspec.Struct):
+    """A part of a message of the AI SDK."""
+
     type: str = ""
     text: str = ""
 

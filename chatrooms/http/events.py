@@ -63,6 +63,8 @@ ERRORS = ("forbidden", "banned", "user-mismatch", "username-mismatch", "name-tak
 
 
 class Added(msgspec.Struct, rename="camel"):
+    """The streams that are being opened on a connection."""
+
     stream_id: str
     keys: list[str]
 

@@ -28,7 +28,7 @@ from chatrooms.errors import ConfigError, StartFailure
 from chatrooms.http.access import counted, parsed
 from chatrooms.http.tornado_internals import SocketServer
 from chatrooms.http.wire import BODY_TOO_LARGE, HEAD_TOO_LARGE, TARGET_TOO_LONG, Backlog, TLSWire, Wire
-from chatrooms.streams.stream import tune
+from chatrooms.streams.sockets import tune
 
 MAX_HEAD = 16 << 10  # bytes of a request's line and headers; reading 32 KiB of them takes 50 ms
 MAX_HEADERS = 100
@@ -149,7 +149,7 @@ class _Guard(HTTPMessageDelegate):
         raise HTTPInputError("over a limit")
 
 
-AT_ONCE = 32  # connections accepted before the event loop gets its turn; each takes 0.2 ms
+ACCEPT_BATCH = 32  # connections accepted before the event loop gets its turn; each takes 0.2 ms
 RESERVE = 16  # descriptors kept for files: static ones, the database's
 PAUSE = 0.25  # seconds without accepting when descriptors run short
 LOG_INTERVAL = 5.0  # seconds between log lines about it
@@ -183,7 +183,7 @@ class Acceptor:
         self._loop.add_reader(self._sock, self._accept)
 
     def _accept(self) -> None:
-        for _ in range(AT_ONCE):
+        for _ in range(ACCEPT_BATCH):
             try:
                 if not _descriptors_left(self._sock):
                     return self._wait("few file descriptors are left")

@@ -18,6 +18,8 @@ POSTING = (*WRITING, "empty-message", "name-taken", "slow-mode")
 
 
 class PostBody(msgspec.Struct, rename="camel"):
+    """A message to post."""
+
     message: str
     client_message_id: str | None = None
     username: str | None = None
@@ -25,17 +27,23 @@ class PostBody(msgspec.Struct, rename="camel"):
 
 
 class BatchItem(msgspec.Struct, rename="camel"):
+    """A message of a batch."""
+
     message: str
     client_message_id: str | None = None
 
 
 class BatchBody(msgspec.Struct, rename="camel"):
+    """Several messages to post, in one commit."""
+
     messages: list[BatchItem]
     username: str | None = None
     client_id: str | None = None
 
 
 class EditBody(msgspec.Struct):
+    """The new text of a message."""
+
     message: str
 
 
@@ -46,10 +54,14 @@ class PostedMessage(RoomMessage, kw_only=True):
 
 
 class MessageBatch(msgspec.Struct):
+    """The messages of a batch, as posted."""
+
     messages: list[PostedMessage]
 
 
 class MessagePage(MessageBatch, rename="camel"):
+    """A page of a room's messages."""
+
     has_more: bool
 
 

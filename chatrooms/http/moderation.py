@@ -23,10 +23,14 @@ ACTING = (*READING, "bad-request", "conflict")
 
 
 class UserBody(msgspec.Struct, rename="camel"):
+    """The user whom an act of moderation is about."""
+
     user_id: str | Annotated[int, msgspec.Meta(ge=-MAX_SEQ, le=MAX_SEQ)]
 
 
 class SecondsBody(msgspec.Struct):
+    """How long a ban or mute lasts."""
+
     seconds: Annotated[float, msgspec.Meta(gt=0, le=MAX_SECONDS)] | None = None
 
 
@@ -38,6 +42,8 @@ class Restricted(msgspec.Struct, rename="camel"):
 
 
 class RestrictedHere(Restricted):
+    """A ban or mute in a room."""
+
     room_id: str
 
 
@@ -56,6 +62,8 @@ class AuditEntry(Act, kw_only=True):
 
 
 class AuditPage(msgspec.Struct, rename="camel"):
+    """A page of the audit log."""
+
     entries: list[AuditEntry]
     has_more: bool
 
@@ -141,11 +149,15 @@ MAX_USES = 1_000_000
 
 
 class InviteBody(msgspec.Struct, rename="camel"):
+    """What a new invite allows."""
+
     expires_in: Annotated[float, msgspec.Meta(gt=0, le=MAX_EXPIRY)] = DEFAULT_EXPIRY
     uses: Annotated[int, msgspec.Meta(ge=1, le=MAX_USES)] | None = None
 
 
 class AcceptBody(msgspec.Struct):
+    """An invite to accept."""
+
     invite: str
 
 
@@ -168,10 +180,14 @@ class ListedInvite(msgspec.Struct, rename="camel"):
 
 
 class Invites(msgspec.Struct):
+    """The invites of a room."""
+
     invites: list[ListedInvite]
 
 
 class JoinedRoom(msgspec.Struct, rename="camel"):
+    """The room that was joined."""
+
     room_id: str
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import inspect
 import re
+import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from http.client import responses
+from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
 
 import msgspec
@@ -134,9 +136,23 @@ def document(routes: Sequence[tuple[Any, ...]]) -> Json:
     paths: Json = {}
     for call in found:
         paths.setdefault(call.path, {})[call.method] = writer.operation(call)
+    _describe(schemas, paths)
     components = {"schemas": schemas, "responses": writer.problems, "securitySchemes": _SCHEMES}
     info = {"title": "chatrooms", "version": VERSION}
     return {"openapi": "3.1.0", "info": info, "paths": paths, "components": components}
+
+
+def _describe(schemas: Json, paths: Json) -> None:
+    """Adds the descriptions of fields.toml. Raises KeyError for a field or parameter that is not there."""
+    meanings = tomllib.loads(Path(__file__).with_name("fields.toml").read_text())
+    for name, schema in schemas.items():
+        own = meanings.get(name.partition("_")[0], {})  # before the parameter of a generic type
+        for field, described in schema.get("properties", {}).items():
+            described["description"] = own.get(field) or meanings[field]
+    for methods in paths.values():
+        for parameter in (one for call in methods.values() for one in call["parameters"]):
+            name = parameter["name"]
+            parameter["description"] = meanings["parameters"].get(name) or meanings[name]
 
 
 class _Writer:

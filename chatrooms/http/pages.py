@@ -198,7 +198,7 @@ def _page(told: Json) -> Iterator[str]:
     yield '<h2 id="types">types</h2>\n'
     for name, schema in told["components"]["schemas"].items():
         yield f'<section>\n<h3 id="{name}"><code>{name}</code></h3>\n<p>{_text(schema.get("description", ""))}</p>\n'
-        yield from _table(("field", "type", "required"), list(_fields(schema)))
+        yield from _table(("field", "type", "required", "meaning"), list(_fields(schema)))
         yield "</section>\n"
     yield "</main>\n</html>\n"
 
@@ -208,15 +208,17 @@ def _operation(name: str, call: Json, components: Json) -> Iterator[str]:
     yield f"<p>{_text(call['summary'])} {_text(call['description'])}"
     yield "</p>\n" if {} in call.get("security", [{}]) else " Needs a token.</p>\n"
     rows = [
-        (f"<code>{escape(one['name'])}</code>", one["in"], _kind(one["schema"]), _yes(one["required"]))
-        for one in call["parameters"]
+        (
+            f"<code>{escape(one['name'])}</code>", one["in"], _kind(one["schema"]), _yes(one["required"]),
+            _text(one["description"]),
+        ) for one in call["parameters"]
     ]  # fmt: skip
     if "requestBody" in call:
         body = call["requestBody"]["content"]["application/json"]
         kinds = body["schema"].get("anyOf", [body["schema"]])
         named = next(one["$ref"].rpartition("/")[2] for one in kinds if "$ref" in one)
-        rows += [(field, "body", kind, needed) for field, kind, needed in _fields(components["schemas"][named])]
-    yield from _table(("name", "in", "type", "required"), rows)
+        rows += [(row[0], "body", *row[1:]) for row in _fields(components["schemas"][named])]
+    yield from _table(("name", "in", "type", "required", "meaning"), rows)
     if "requestBody" in call:
         yield from _example("Example of the body", body)
     problems = []
@@ -238,10 +240,11 @@ def _answer(status: str, told: Json) -> Iterator[str]:
         yield from _example(f"Example of a {status}", content)
 
 
-def _fields(schema: Json) -> Iterator[tuple[str, str, str]]:
-    """The name and kind of each field of an object, and whether it is required."""
+def _fields(schema: Json) -> Iterator[tuple[str, str, str, str]]:
+    """The name and kind of each field of an object, whether it is required, and what it means."""
     for name, kind in schema.get("properties", {}).items():
-        yield f"<code>{escape(name)}</code>", _kind(kind), _yes(name in schema.get("required", ()))
+        needed = _yes(name in schema.get("required", ()))
+        yield f"<code>{escape(name)}</code>", _kind(kind), needed, _text(kind["description"])
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
@@ -267,7 +270,7 @@ def _kind(schema: Json) -> str:
     if "items" in schema:
         return f"list of {_kind(schema['items'])}"
     words = [str(schema.get("type", "any"))]
-    words += [f"{text} {schema[key]}" for key, text in _BOUNDS.items() if key in schema]
+    words += [f"{text} {msgspec.json.encode(schema[key]).decode()}" for key, text in _BOUNDS.items() if key in schema]
     return escape(", ".join(words))
 
 

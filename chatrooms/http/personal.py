@@ -15,6 +15,8 @@ from chatrooms.personal.notifications import notification_event
 
 
 class NotificationBody(msgspec.Struct, rename="camel", kw_only=True):
+    """A notification for one user or several."""
+
     type: str
     data: Any
     user_id: str | int | None = None
@@ -24,6 +26,8 @@ class NotificationBody(msgspec.Struct, rename="camel", kw_only=True):
 
 
 class NotificationId(msgspec.Struct):
+    """The notification as it was stored."""
+
     id: str
 
 

@@ -26,21 +26,29 @@ WRITING = (*READING, "muted")
 
 
 class LeaveBody(msgspec.Struct, rename="camel"):
+    """Which client leaves the room."""
+
     client_id: str
 
 
 class TypingBody(msgspec.Struct, rename="camel"):
+    """Who is typing."""
+
     username: str | None = None
     client_id: str | None = None
 
 
 class SettingsBody(msgspec.Struct, rename="camel"):
+    """The settings to change; others stay."""
+
     private: bool | UnsetType = UNSET
     slow_mode: Annotated[float, msgspec.Meta(ge=0, le=MAX_SLOW_MODE)] | UnsetType = UNSET
     title: str | UnsetType | None = UNSET
 
 
 class RoomSummary(msgspec.Struct, rename="camel"):
+    """A room in a list."""
+
     room_id: str
     online_count: int
     private: bool
@@ -48,6 +56,8 @@ class RoomSummary(msgspec.Struct, rename="camel"):
 
 
 class RoomPage(msgspec.Struct, rename="camel"):
+    """A page of rooms."""
+
     rooms: list[RoomSummary]
     has_more: bool
 

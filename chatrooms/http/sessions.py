@@ -22,6 +22,8 @@ HISTORY = Number("history", 0, 0, MAX_HISTORY)
 
 
 class SessionMessageBody(msgspec.Struct, rename="camel"):
+    """A message to post to a session."""
+
     session_id: str | int
     content: str
     is_human: bool | None = None
@@ -31,6 +33,8 @@ class SessionMessageBody(msgspec.Struct, rename="camel"):
 
 
 class OwnerBody(msgspec.Struct, rename="camel"):
+    """The user to whom a session is assigned."""
+
     user_id: str | int
     with_history: bool = False
 
@@ -42,11 +46,15 @@ class PostedSessionMessage(SessionMessage):
 
 
 class SessionMessagePage(msgspec.Struct, rename="camel"):
+    """A page of a session's messages."""
+
     messages: list[PostedSessionMessage]
     has_more: bool
 
 
 class OwnedSession(msgspec.Struct, rename="camel"):
+    """A session and its owner."""
+
     session_id: str
     user_id: str
 

@@ -18,7 +18,8 @@ from chatrooms.identity import Identity
 from chatrooms.logs import log_access
 from chatrooms.sessions.owners import visitor
 from chatrooms.streams.opening import Fields, MakeStream, StreamKind
-from chatrooms.streams.stream import Stream, say_goodbye
+from chatrooms.streams.sockets import say_goodbye
+from chatrooms.streams.stream import Stream
 
 SESSION = "session"  # the family that guests may read without a token, where they are allowed
 

@@ -30,12 +30,16 @@ Seconds = Annotated[float, msgspec.Meta(ge=0, le=MAX_SEQ)]
 
 
 class TaskBody(msgspec.Struct):
+    """A new task."""
+
     title: str
     task_id: str | None = None
     user_id: str | Annotated[int, msgspec.Meta(ge=-MAX_SEQ, le=MAX_SEQ)] | None = None
 
 
 class ChangeBody(msgspec.Struct):
+    """What changes about a task; the rest stays."""
+
     state: str | None = None
     progress: Percent | None = None
     estimated_time: Seconds | UnsetType | None = UNSET
@@ -43,6 +47,8 @@ class ChangeBody(msgspec.Struct):
 
 
 class TaskPage(msgspec.Struct, rename={"has_more": "hasMore"}):
+    """A page of tasks."""
+
     tasks: list[TaskState]
     has_more: bool
 
@@ -156,10 +162,14 @@ def part_of(size: int, header: str, if_range: str, etag: str) -> Part | None:
 
 
 class ExportBody(msgspec.Struct):
+    """How a room is exported."""
+
     format: Literal["jsonl", "html"] = "jsonl"
 
 
 class StartedTask(msgspec.Struct):
+    """The task that was started."""
+
     task_id: str
 
 

@@ -19,7 +19,7 @@ class FarBehind(Exception):
     """Other nodes have appended more than can be read while the log is locked."""
 
 
-class OtherLife(Exception):
+class HistoryLost(Exception):
     """The log in the database is not the one read so far: it has shrunk or has another epoch."""
 
 

@@ -17,9 +17,9 @@ from itertools import chain
 from chatrooms.errors import Unavailable
 from chatrooms.log.database import Database, Source, Transaction
 from chatrooms.log.event import Event, Position
-from chatrooms.log.group import Appended, Command, FarBehind, Group, Job, OtherLife, Waiting, answer, event_of
+from chatrooms.log.group import Appended, Command, FarBehind, Group, HistoryLost, Job, Waiting, answer, event_of
 from chatrooms.log.retention import Extent, between, extent_of, new_epoch, remove_old_events, renewed
-from chatrooms.logs import described, tell
+from chatrooms.logs import described, notify
 
 MAX_GROUP = 512  # events in one commit
 PROBE = 1.0  # seconds between two probes of a failed database
@@ -79,7 +79,7 @@ class Log:
             self.head, self.floor, self.epoch = await extent_of(tx)
         self._writer = asyncio.create_task(self._write())
         if self._database.shared:
-            self._looking = asyncio.create_task(self._look_now_and_then())
+            self._looking = asyncio.create_task(self._poll())
 
     async def close(self) -> None:
         """Commits waiting appends and stops."""
@@ -124,7 +124,7 @@ class Log:
         """Events that another node has just appended: taken if they come next, else the log is read soon."""
         if epoch == self.epoch and events[0].seq == self.head + 1 and not self._closing:
             self.head = events[-1].seq
-            tell(self._listener, events)
+            notify(self._listener, events)
         else:
             self.ring(events[-1].seq)
 
@@ -177,7 +177,7 @@ class Log:
             if self._closing:
                 return
 
-    async def _look_now_and_then(self) -> None:
+    async def _poll(self) -> None:
         """A ring may be lost: this bounds how late its events can be."""
         while True:
             await asyncio.sleep(LOOK)
@@ -194,15 +194,15 @@ class Log:
             log.warning("what others have appended cannot be read: %s", error)
             looked.set_exception(Unavailable("unavailable", "The database does not answer right now.", 1))
             looked.exception()  # nobody may be waiting
-            self._fell_ill()
+            self._on_failure()
         else:
             looked.set_result(None)
 
     async def _take_missing(self) -> None:
         head = self.head  # while the database is asked, others may tell what they append now
         try:
-            await self._take(self._database, await extent_of(self._database), head)
-        except OtherLife:
+            await self._publish_range(self._database, await extent_of(self._database), head)
+        except HistoryLost:
             await self._begin_anew()
 
     async def _begin_anew(self) -> None:
@@ -215,12 +215,12 @@ class Log:
                 "epoch %s begins, readers start anew", extent.head, self.head, extent.epoch,
             )  # fmt: skip
             self.head, self.floor, self.epoch = extent
-            tell(self._on_renewal)
+            notify(self._on_renewal)
 
-    async def _take(self, source: Source, extent: Extent, head: int) -> None:
+    async def _publish_range(self, source: Source, extent: Extent, head: int) -> None:
         """Hands events of other nodes to the listener, a page at a time; `head` was known before the extent."""
         if extent.head < head or extent.epoch != self.epoch:
-            raise OtherLife
+            raise HistoryLost
         self.floor = extent.floor
         while self.head < extent.head:
             end = min(extent.head, self.head + PAGE)
@@ -229,7 +229,7 @@ class Log:
             events = [event for event in found if event.seq > self.head]  # some may have been received meanwhile
             self.head = max(self.head, end)
             if events:
-                tell(self._listener, events)
+                notify(self._listener, events)
 
     async def _commit_or_split(self, jobs: list[Job]) -> None:
         """Commits a group; one that fails is tried one by one, so that one bad row fails alone.
@@ -255,32 +255,32 @@ class Log:
                     job.future.cancel()
                 raise
             else:
-                self._tell(batch, group)
+                self._publish(batch, group)
 
-    def _tell(self, jobs: list[Job], group: Group) -> None:
+    def _publish(self, jobs: list[Job], group: Group) -> None:
         """Announces what was committed, whatever happens: a second attempt would append it again.
 
         Nothing has been awaited since the commit, and nothing is here: head, readers and callers agree.
         """
         self.head = group.head
         if group.added:
-            tell(self._listener, group.added)
+            notify(self._listener, group.added)
         for job in jobs:
             answer(job, job.outcome)
         if group.added:
-            tell(self._on_append, group.added)
+            notify(self._on_append, group.added)
 
     def _fail(self, jobs: list[Job], problem: Unavailable) -> None:
         for job in jobs:
             answer(job, problem)
-        self._fell_ill()
+        self._on_failure()
 
-    def _fell_ill(self) -> None:
+    def _on_failure(self) -> None:
         if self._probe is None and not self._closing:
-            tell(self._on_health, False)
-            self._probe = asyncio.create_task(self._wait_until_well())
+            notify(self._on_health, False)
+            self._probe = asyncio.create_task(self._wait_until_healthy())
 
-    async def _wait_until_well(self) -> None:
+    async def _wait_until_healthy(self) -> None:
         """Tries a write now and then, so that recovery is noticed even if nobody posts."""
         while True:
             await asyncio.sleep(PROBE)
@@ -291,14 +291,14 @@ class Log:
                 log.debug("the database is still away: %s", error)
             else:
                 self._probe = None
-                tell(self._on_health, True)
+                notify(self._on_health, True)
                 return
 
     async def _commit(self, jobs: list[Job]) -> Group:
         while True:
             try:
                 return await self._try_commit(jobs)
-            except (FarBehind, OtherLife):
+            except (FarBehind, HistoryLost):
                 await self._take_missing()
 
     async def _try_commit(self, jobs: list[Job]) -> Group:
@@ -317,4 +317,4 @@ class Log:
         extent = await extent_of(tx)
         if extent.head - self.head > PAGE:
             raise FarBehind
-        await self._take(tx, extent, self.head)
+        await self._publish_range(tx, extent, self.head)

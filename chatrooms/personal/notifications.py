@@ -130,7 +130,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 Wrapped = Callable[P, Awaitable[T]]
 
-Tell = Callable[[Sequence[Event]], Awaitable[list[str]]]
+Send = Callable[[Sequence[Event]], Awaitable[list[str]]]
 
 log = logging.getLogger(__name__)
 
@@ -152,8 +152,8 @@ class Notifier:
     Notifications of a session reach streams of that session, and streams of all the user's notifications.
     """
 
-    def __init__(self, tell: Tell) -> None:
-        self._tell = tell
+    def __init__(self, send: Send) -> None:
+        self._send = send
 
     async def notify(
         self, user_id: str, type: str, data: object = None, *,
@@ -173,7 +173,7 @@ class Notifier:
             notification_event([note.user_id], note.type, {} if note.data is None else note.data, *note[3:])
             for note in notes
         ]
-        return await self._tell(events) if events else []
+        return await self._send(events) if events else []
 
     def notifies(self, type: str, *fields: str) -> Callable[[Wrapped[P, T]], Callable[P, Awaitable[T]]]:
         """Decorates a coroutine: its user is notified when it returns, and not when it raises.

@@ -48,7 +48,7 @@ class RunningReplies:
     """
 
     def __init__(self, hub: Hub, nodes: Nodes) -> None:
-        self.told: dict[Reply, int] = {}
+        self.sent: dict[Reply, int] = {}
         self._hub = hub
         self._nodes = nodes
         self._elsewhere = RemoteReplies(hub, nodes.ask)
@@ -68,7 +68,7 @@ class RunningReplies:
             self._hub.send_ephemeral(topic, frame)
 
     def _resets(self, room_id: str) -> list[Chunk]:
-        return [_reset(reply, told) for reply, told in self.told.items() if reply.row.room_id == room_id]
+        return [_reset(reply, sent) for reply, sent in self.sent.items() if reply.row.room_id == room_id]
 
 
 class RoomReplies:
@@ -82,13 +82,13 @@ class RoomReplies:
         self._messages = messages
         self._log = log
         self._quotas = quotas
-        self._told = running.told
-        self._tellers: set[asyncio.Task[None]] = set()
+        self._sent = running.sent
+        self._publishers: set[asyncio.Task[None]] = set()
 
     async def consider(self, who: Identity, name: str, room_id: str, posted: Sequence[bytes]) -> None:
         """Answers the new messages that mention the assistant; each is a `room-message` as JSON.
 
-        A message over a limit goes unanswered, as do those after it, and the room is told why. The
+        A message over a limit goes unanswered, as do those after it, and the room is sent the reason. The
         messages themselves stay.
         """
         asked = [msgspec.json.decode(data, type=_Posted) for data in posted if b"@" in data]
@@ -153,45 +153,45 @@ class RoomReplies:
 
     async def close(self) -> None:
         """Stops streaming to rooms."""
-        tellers = list(self._tellers)
-        for task in tellers:
+        publishers = list(self._publishers)
+        for task in publishers:
             task.cancel()
-        await asyncio.gather(*tellers, return_exceptions=True)
+        await asyncio.gather(*publishers, return_exceptions=True)
 
     # Streaming to the room
 
     def on_start(self, reply: Reply) -> None:
         """Begins to stream a reply to its room."""
-        self._told[reply] = 0
-        task = asyncio.create_task(self._tell(reply))
-        self._tellers.add(task)
-        task.add_done_callback(self._tellers.discard)
+        self._sent[reply] = 0
+        task = asyncio.create_task(self._publish(reply))
+        self._publishers.add(task)
+        task.add_done_callback(self._publishers.discard)
 
     def on_end(self, reply: Reply, ending: Ending) -> None:
         """Sends the last chunk: what the room does not have yet, and how it ended. Its index is one more."""
-        told = self._told.pop(reply)
-        chunk = _chunk(reply, told, len(reply.pieces), len(reply.pieces))
+        sent = self._sent.pop(reply)
+        chunk = _chunk(reply, sent, len(reply.pieces), len(reply.pieces))
         chunk.is_final, chunk.state, chunk.by = True, ending.state, ending.by or UNSET
         self._announce(chunk)
 
-    async def _tell(self, reply: Reply) -> None:
+    async def _publish(self, reply: Reply) -> None:
         """Streams a reply to its room while it is written: each chunk holds what came since the last one."""
         changed, position = asyncio.Event(), 0
         reply.enter(changed.set)
         try:
-            while reply in self._told:
+            while reply in self._sent:
                 await changed.wait()
                 changed.clear()
-                if reply in self._told and (self._told[reply] < len(reply.pieces) or reply.position != position):
+                if reply in self._sent and (self._sent[reply] < len(reply.pieces) or reply.position != position):
                     position = reply.position
-                    self._tell_more(reply)
+                    self._publish_new(reply)
                     await asyncio.sleep(INTERVAL)
         finally:
             reply.leave(changed.set)
 
-    def _tell_more(self, reply: Reply) -> None:
-        start, end = self._told[reply], len(reply.pieces)
-        self._told[reply] = end
+    def _publish_new(self, reply: Reply) -> None:
+        start, end = self._sent[reply], len(reply.pieces)
+        self._sent[reply] = end
         self._announce(_chunk(reply, start, end, end - 1))
 
     def _announce(self, chunk: Chunk) -> None:
@@ -212,9 +212,9 @@ def _chunk(reply: Reply, start: int, end: int, index: int) -> Chunk:
     return chunk
 
 
-def _reset(reply: Reply, told: int) -> Chunk:
+def _reset(reply: Reply, sent: int) -> Chunk:
     """All that a room was sent so far, for readers that missed it."""
-    chunk = _chunk(reply, 0, told, told - 1)
+    chunk = _chunk(reply, 0, sent, sent - 1)
     chunk.reset = True
     return chunk
 
@@ -242,7 +242,7 @@ class RemoteReplies:
         self._hub = hub
         self._ask = ask
         self._clock = clock
-        self._heard: OrderedDict[str, RemoteReply] = OrderedDict()
+        self._followed: OrderedDict[str, RemoteReply] = OrderedDict()
         self._asked: OrderedDict[str, float] = OrderedDict()
 
     def follows(self, frame: bytes) -> bool:
@@ -254,24 +254,24 @@ class RemoteReplies:
             self._forget(chunk.message_id)
             return True
         self._forget_old()
-        heard = self._heard.get(chunk.message_id) or RemoteReply()
+        reply = self._followed.get(chunk.message_id) or RemoteReply()
         if chunk.reset is True:
-            heard.parts = []
-        elif chunk.start != heard.last.index + 1:
+            reply.parts = []
+        elif chunk.start != reply.last.index + 1:
             self._ask_soon(chunk.room_id)
             return False
-        heard.parts.append(chunk.chunk)
-        heard.last, heard.at = chunk, self._clock()
+        reply.parts.append(chunk.chunk)
+        reply.last, reply.at = chunk, self._clock()
         if not self._of(chunk.room_id):
             self._hub.listen(topic_of(chunk.room_id), self._see)
-        self._heard[chunk.message_id] = heard
-        self._heard.move_to_end(chunk.message_id)
+        self._followed[chunk.message_id] = reply
+        self._followed.move_to_end(chunk.message_id)
         return True
 
     def resets(self, room_id: str) -> list[Chunk]:
         """A chunk with the text so far, for each running reply of a room."""
         self._forget_old()
-        return [heard.reset() for heard in self._of(room_id)]
+        return [reply.reset() for reply in self._of(room_id)]
 
     def _see(self, event: Event) -> None:
         """Forgets a reply once its message is in the room: it is complete, whatever chunks arrived."""
@@ -279,17 +279,17 @@ class RemoteReplies:
             self._forget(msgspec.json.decode(event.data, type=RoomMessage).message_id or "")
 
     def _of(self, room_id: str) -> list[RemoteReply]:
-        return [heard for heard in self._heard.values() if heard.last.room_id == room_id]
+        return [reply for reply in self._followed.values() if reply.last.room_id == room_id]
 
     def _forget(self, message_id: str) -> None:
-        heard = self._heard.pop(message_id, None)
-        if heard is not None and not self._of(heard.last.room_id):
-            self._hub.unlisten(topic_of(heard.last.room_id), self._see)
+        reply = self._followed.pop(message_id, None)
+        if reply is not None and not self._of(reply.last.room_id):
+            self._hub.unlisten(topic_of(reply.last.room_id), self._see)
 
     def _forget_old(self) -> None:
         limit = self._clock() - SILENCE
-        while self._heard and (len(self._heard) > MOST or next(iter(self._heard.values())).at < limit):
-            self._forget(next(iter(self._heard)))
+        while self._followed and (len(self._followed) > MOST or next(iter(self._followed.values())).at < limit):
+            self._forget(next(iter(self._followed)))
         while self._asked and next(iter(self._asked.values())) < self._clock() - ASK_AGAIN:
             self._asked.popitem(last=False)
 

@@ -18,7 +18,7 @@ from chatrooms.cluster import LEASE_INTERVAL
 from chatrooms.errors import Conflict, NotFound, TooLarge, Unavailable
 from chatrooms.identity import Identity
 from chatrooms.log.event import Event
-from chatrooms.logs import tell
+from chatrooms.logs import notify
 from chatrooms.options import Options
 from chatrooms.replies.queue import ReplyQueue
 from chatrooms.replies.reply import COMPLETE, CUT_SHORT, ERROR, STOPPED, STREAMING, Ending, Reply, StoredReply
@@ -63,7 +63,7 @@ class Replies:
         self._provider = provider
         self._options = options
         self._queue = ReplyQueue(options)
-        self._elsewhere = ReplyFollower(store)
+        self._elsewhere = ReplyFollower(store, options.ai_orphan)
         self._running: dict[str, Reply] = {}
         self._jobs: dict[str, asyncio.Task[None]] = {}
         self._generations: dict[str, asyncio.Task[Ending]] = {}
@@ -133,7 +133,7 @@ class Replies:
         await self._store.add(row)
         reply = self._running[row.id] = Reply(row)
         if watcher is not None:
-            tell(watcher.on_start, reply)
+            notify(watcher.on_start, reply)
         self._jobs[row.id] = asyncio.create_task(self._run(reply, prompt, watcher))
         if self._closing:  # since it was asked: `close` has ended the others
             self._end(reply, CUT_SHORT)
@@ -218,7 +218,7 @@ class Replies:
     async def _finish(self, reply: Reply, ending: Ending, watcher: Watcher | None) -> None:
         self.ended[ending.state] += 1
         if watcher is not None:
-            tell(watcher.on_end, reply, ending)
+            notify(watcher.on_end, reply, ending)
         while True:
             try:
                 await self._store.finish(reply.written(ending), reply.usage)
@@ -277,7 +277,7 @@ class Replies:
         while True:
             await asyncio.sleep(SAVE_INTERVAL)
             try:
-                self._stop_unread()
+                await self._stop_unread()
                 await self._save()
                 if time.monotonic() > renew_at:
                     renew_at = time.monotonic() + LEASE_INTERVAL
@@ -291,11 +291,20 @@ class Replies:
         if grown:
             await self._store.save(grown)
 
-    def _stop_unread(self) -> None:
+    async def _stop_unread(self) -> None:
+        """Stops the private replies that nobody has read for a while, on this node or another."""
+        for reply in list(self._running.values()):
+            if reply.row.room_id is None and self._is_unread(reply):
+                reads = await self._store.reads(reply.id)
+                if reads != reply.reads_elsewhere:
+                    reply.reads_elsewhere = reads
+                    reply.touch()
+                elif self._is_unread(reply):  # a reader may have come meanwhile
+                    self._end(reply, Ending(STOPPED, NOBODY))
+
+    def _is_unread(self, reply: Reply) -> bool:
         limit = self._options.ai_orphan
-        for reply in list(self._running.values()) if limit else ():
-            if reply.row.room_id is None and reply.unread_at and time.monotonic() - reply.unread_at > limit:
-                self._end(reply, Ending(STOPPED, NOBODY))
+        return bool(limit and reply.unread_at) and time.monotonic() - reply.unread_at > limit
 
 
 def check_ended(reply: Reply) -> None:

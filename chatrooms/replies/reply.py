@@ -13,7 +13,7 @@ from msgspec import UNSET, UnsetType
 from chatrooms import sse
 from chatrooms.ai.base import Usage
 from chatrooms.log.event import Event
-from chatrooms.logs import tell
+from chatrooms.logs import notify
 from chatrooms.streams.encoding import Encoding
 
 COMPLETE, STOPPED, ERROR, INTERRUPTED = "complete", "stopped", "error", "interrupted"
@@ -60,7 +60,8 @@ class Reply:
     ending     None while it runs
     position   its place in the queue, from 1; 0 when it is not waiting
     stored     how many of its pieces are in the database
-    unread_at  monotonic time of the last read; 0 while somebody reads it
+    unread_at  monotonic time of the last read; 0 while somebody reads it here
+    reads_elsewhere  how often other nodes had marked it as read when this one last checked
     """
 
     def __init__(self, row: StoredReply) -> None:
@@ -72,6 +73,7 @@ class Reply:
         self.position = 0
         self.stored = 0
         self.unread_at = time.monotonic()
+        self.reads_elsewhere = 0
         self._followers: Counter[Callable[[], None]] = Counter()
 
     @classmethod
@@ -95,7 +97,7 @@ class Reply:
 
     def add(self, piece: str) -> None:
         self.pieces.append(piece)
-        self._tell()
+        self._notify_readers()
 
     def grow(self, row: StoredReply) -> None:
         """Adds the pieces that its row has in addition, and how it ended."""
@@ -108,14 +110,14 @@ class Reply:
         """Sets its place in the queue."""
         if position != self.position:
             self.position = position
-            self._tell()
+            self._notify_readers()
 
     def end(self, ending: Ending) -> None:
         """Ends it; only the first call counts."""
         if self.ending is None:
             self.position = 0
             self.ending = ending
-            self._tell()
+            self._notify_readers()
 
     def written(self, ending: Ending) -> StoredReply:
         """The row of this reply with that ending."""
@@ -140,9 +142,9 @@ class Reply:
         """Notes that a poll has looked at it."""
         self.unread_at = self.unread_at and time.monotonic()
 
-    def _tell(self) -> None:
+    def _notify_readers(self) -> None:
         for on_change in list(self._followers):
-            tell(on_change)
+            notify(on_change)
 
 
 def pieces_of(row: StoredReply) -> list[str]:

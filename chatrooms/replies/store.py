@@ -33,6 +33,7 @@ BOT_ID = "assistant"
 BOT_NAME = "Assistant"
 STOP = "reply-stopped"
 LOOK_INTERVAL = 0.25  # seconds between two reads of another node's row, which is written as often
+MARKS = 3  # marks in the time after which a private reply that nobody reads is stopped
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +64,20 @@ class ReplyStore:
 
     async def find(self, reply_id: str) -> StoredReply | None:
         return await find_reply(self._database, reply_id)
+
+    async def mark_read(self, reply_id: str) -> None:
+        """Shows the node that writes a reply that it is being read on this one. Raises Unavailable."""
+
+        async def command(tx: Transaction) -> list[Event]:
+            await tx.execute("update replies set reads = reads + 1 where id = $1 and state = 'streaming'", reply_id)
+            return []
+
+        await self._log.append((), command)
+
+    async def reads(self, reply_id: str) -> int:
+        """How often other nodes have marked a reply as being read."""
+        rows = await self._database.fetch("select reads from replies where id = $1", reply_id)
+        return rows[0][0] if rows else 0
 
     async def save(self, replies: Iterable[Reply]) -> None:
         """Writes the new pieces of running replies. Raises Unavailable; the next call then writes them."""
@@ -210,7 +225,7 @@ def _stored(row: Row) -> StoredReply:
 
 
 class FollowedReply(Reply):
-    """Another node's reply, which grows while somebody reads it: `follow` is called when a reader comes."""
+    """Another node's reply, which grows while somebody reads it: `follow` is called when a reader comes or polls."""
 
     def __init__(self, row: StoredReply, follow: Callable[[FollowedReply], None]) -> None:
         super().__init__(row)
@@ -220,12 +235,21 @@ class FollowedReply(Reply):
         super().enter(on_change)
         self.follow(self)
 
+    def touch(self) -> None:
+        super().touch()
+        self.follow(self)
+
 
 class ReplyFollower:
-    """Reads each followed row once for all of its readers here."""
+    """Reads each followed row once for all of its readers here.
 
-    def __init__(self, store: ReplyStore) -> None:
+    While a private reply is read, its row is marked several times in `ai_orphan` seconds, after which its node
+    would stop it.
+    """
+
+    def __init__(self, store: ReplyStore, ai_orphan: float) -> None:
         self._store = store
+        self._mark_interval = ai_orphan / MARKS
         self._known: WeakValueDictionary[str, FollowedReply] = WeakValueDictionary()
         self._tasks: dict[FollowedReply, asyncio.Task[None]] = {}
 
@@ -246,13 +270,25 @@ class ReplyFollower:
             self._tasks[reply] = asyncio.create_task(self._look_again(reply))
 
     async def _look_again(self, reply: FollowedReply) -> None:
+        loop, mark_at = asyncio.get_running_loop(), 0.0
         try:
-            while reply.ending is None and reply.readers:
+            while reply.ending is None:
+                if self._mark_interval and reply.row.room_id is None and loop.time() >= mark_at:
+                    mark_at = loop.time() + self._mark_interval
+                    await self._mark(reply)
+                if not reply.readers:
+                    break
                 await asyncio.sleep(LOOK_INTERVAL)
                 await self._look(reply)
         finally:
             # In the same step that found no reader, so that the next reader starts a new task.
             del self._tasks[reply]
+
+    async def _mark(self, reply: Reply) -> None:
+        try:
+            await self._store.mark_read(reply.id)
+        except Exception as error:  # the database is away, also for the node that writes it
+            log.debug("cannot mark a reply as read: %s", type(error).__name__)
 
     async def _look(self, reply: Reply) -> None:
         try:

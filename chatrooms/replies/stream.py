@@ -84,7 +84,9 @@ class ReplyTopic(Topic):
         if reply.ending is not None and self._given < END:
             self._given = END
             for stream in self._hub.readers(self.name):  # readers that are ahead wait for nothing but the ending
-                stream.cursor = min(stream.cursor, self.end)
+                if stream.cursor > self.end:
+                    stream.cursor = self.end
+                    self._hub.resume(stream)
             for event in self._form.endings(reply.ending, bool(reply.pieces)):
                 self._give(event)
 

@@ -22,15 +22,15 @@ from chatrooms import body, names
 from chatrooms.cluster.bus.base import Answer, Intake
 from chatrooms.errors import BadRequest, Problem, Unavailable
 from chatrooms.identity import Identity
-from chatrooms.logs import described, tell
+from chatrooms.logs import described, notify
 from chatrooms.rooms.message import Draft, Posted
 from chatrooms.rooms.messages import Messages
 from chatrooms.rooms.rules import Rules
 
 HELD = 2000  # messages waiting for the database; further ones are refused
-TOGETHER = 500  # messages appended at once
+BATCH = 500  # messages appended at once
 RETRY = 0.5  # seconds until a failed append is tried again
-COMPLAIN = 10.0  # seconds between two log lines about messages not taken
+LOG_INTERVAL = 10.0  # seconds between two log lines about messages not taken
 PATIENCE = 5.0  # seconds for waiting messages when the server stops
 OUTCOMES = ("taken", "repeated", "refused", "lost")
 
@@ -74,7 +74,7 @@ class Ingest:
         self._waiting: deque[Waiting] = deque()
         self._wake = asyncio.Event()
         self._worker: asyncio.Task[None] | None = None
-        self._complain_at = 0.0
+        self._log_at = 0.0
         self._untold: Counter[str] = Counter()
         self.outcomes = Counter(dict.fromkeys(OUTCOMES, 0))
 
@@ -130,9 +130,9 @@ class Ingest:
             if not self._waiting:
                 await self._wake.wait()
                 self._wake.clear()
-            together = list(islice(self._waiting, TOGETHER))
+            batch = list(islice(self._waiting, BATCH))
             # All start in this order and go into one commit; the rules of rooms do not apply.
-            done = await asyncio.gather(*[self._append(one) for one in together])
+            done = await asyncio.gather(*[self._append(one) for one in batch])
             for one, settled in reversed([(self._waiting.popleft(), settled) for settled in done]):
                 if not settled:
                     self._waiting.appendleft(one)
@@ -152,7 +152,7 @@ class Ingest:
             self._fail(error, one.answer)
             return True
         self.outcomes["repeated" if posted.repeated else "taken"] += 1
-        tell(one.answer, posted.data)
+        notify(one.answer, posted.data)
         if not posted.repeated:
             await self._consider(one, posted)
         return True
@@ -173,9 +173,9 @@ class Ingest:
     def _refuse(self, outcome: str, problem: Problem, answer: Answer) -> None:
         self.outcomes[outcome] += 1
         self._untold[outcome] += 1
-        tell(answer, msgspec.json.encode({"error": problem.sentence, "code": problem.code}))
-        if time.monotonic() >= self._complain_at:
-            self._complain_at = time.monotonic() + COMPLAIN
+        notify(answer, msgspec.json.encode({"error": problem.sentence, "code": problem.code}))
+        if time.monotonic() >= self._log_at:
+            self._log_at = time.monotonic() + LOG_INTERVAL
             counts = ", ".join(f"{count} {what}" for what, count in self._untold.items())
             log.warning("messages over NATS: %s; the last one: %s", counts, problem.code)
             self._untold.clear()

@@ -95,7 +95,7 @@ class Presence:
         self._members: dict[Key, Member] = {}
         self._by_user: dict[str, tuple[Member, ...]] = {}  # one, unless a user uses several names
         self._listed: bytes | None = None
-        self._told = b""
+        self._announced = b""
         self._large = False
         self._due: asyncio.TimerHandle | None = None
 
@@ -110,7 +110,7 @@ class Presence:
         told the state instead.
         """
         key = (user_id, username)
-        member = self._met(key, guest) or self._add(key, returns, guest)
+        member = self._find_and_update(key, guest) or self._add(key, returns, guest)
         if not member.here:
             member.here = True
             self._report(key, True)
@@ -159,7 +159,7 @@ class Presence:
 
     def enter_elsewhere(self, key: Key, node: str, guest: bool = False) -> None:
         """Notes that a member is on another node."""
-        member = self._met(key, guest) or self._add(key, False, guest)
+        member = self._find_and_update(key, guest) or self._add(key, False, guest)
         if node not in member.nodes:
             member.nodes |= {node}
             self.nodes[node] += 1
@@ -199,16 +199,16 @@ class Presence:
 
     def end_guest(self, key: Key) -> None:
         """A guest has signed up while its streams stay open: others learn that it is no longer a guest."""
-        self._met(key, False)
+        self._find_and_update(key, False)
 
-    def _met(self, key: Key, guest: bool) -> Member | None:
+    def _find_and_update(self, key: Key, guest: bool) -> Member | None:
         """The member of that key, if there is one; marks a guest that has signed up as a guest no longer."""
         member = self._members.get(key)
         if member is not None and member.guest and not guest:
             member.guest = False
             self._listed = None
             self._name(key[1], True)
-            self._tell_state_soon()
+            self._schedule_state()
             if member.here:
                 self._report(key, True)
         return member
@@ -221,9 +221,9 @@ class Presence:
         if self.count <= LISTED:
             self._listed = None
         if returns:
-            self._tell_state_soon()
+            self._schedule_state()
         else:
-            self._tell("user-joined", member)
+            self._announce_member("user-joined", member)
         return member
 
     def _remove(self, member: Member) -> None:
@@ -236,7 +236,7 @@ class Presence:
             self._name(member.key[1], False)
         if member.listed:
             self._listed = None
-        self._tell("user-left", member)
+        self._announce_member("user-left", member)
         if not self._members:
             if self._due is not None:
                 self._due.cancel()
@@ -282,25 +282,25 @@ class Presence:
         room = msgspec.json.encode(self._room_id)
         return sse.encode(b'{"roomId":%b,"onlineCount":%d%b}' % (room, self.count, members), "presence")
 
-    def _tell(self, event: str, member: Member) -> None:
+    def _announce_member(self, event: str, member: Member) -> None:
         if self._is_large():
-            self._tell_state_soon()
+            self._schedule_state()
             return
         data = {
             "roomId": self._room_id, **member.described(), "timestamp": now_ms(), "onlineCount": self.count,
         }  # fmt: skip
         self._announce(sse.encode(msgspec.json.encode(data), event))
 
-    def _tell_state_soon(self) -> None:
+    def _schedule_state(self) -> None:
         if self._due is None:
-            self._due = asyncio.get_running_loop().call_later(PRESENCE_INTERVAL, self._tell_state)
+            self._due = asyncio.get_running_loop().call_later(PRESENCE_INTERVAL, self._announce_state)
 
-    def _tell_state(self) -> None:
+    def _announce_state(self) -> None:
         """Sends the state of a large room, with its members only if the listed ones have changed."""
         self._due = None
         listed = self.listed()
-        self._announce(self._presence(b"" if listed == self._told else b"," + listed))
-        self._told = listed
+        self._announce(self._presence(b"" if listed == self._announced else b"," + listed))
+        self._announced = listed
 
     def _is_large(self) -> bool:
         if self._limit:

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from chatrooms.cluster import Nodes, Seen
+from chatrooms.cluster import MembersChanged, Nodes
 from chatrooms.log.database import Database, Transaction
 from chatrooms.rooms.presence import Key
 from chatrooms.rooms.rooms import Rooms
@@ -26,9 +26,9 @@ NODE_LEASE = (
 )
 REFRESH = 30.0  # seconds after which the table is reread, whatever the bus says
 RETRY = 1.0  # seconds until a failed write is tried again
-AT_ONCE = 2000  # members read or entered before the event loop gets its turn, so that the lease is renewed in time
-ROOMS_AT_ONCE = 100
-TOLD_AT_ONCE = 50  # members in one message
+MEMBER_BATCH = 2000  # members read or entered before the event loop gets its turn, so that the lease is renewed in time
+ROOM_BATCH = 100
+MEMBERS_PER_MESSAGE = 50  # members in one message
 
 log = logging.getLogger(__name__)
 
@@ -125,11 +125,11 @@ class RemotePresence:
         gone = [self._of(*place) for place, here in changes.items() if not here]
         async with self._database.transaction(durable=False) as tx:  # live nodes write again what a crash loses
             await write_presence(tx, come, gone)
-        for start in range(0, len(come), TOLD_AT_ONCE):
-            rows = come[start : start + TOLD_AT_ONCE]
-            self._nodes.send_seen([row[1:] for row, _ in rows], [], [row.user_id for row, guest in rows if guest])
-        for start in range(0, len(gone), TOLD_AT_ONCE):
-            self._nodes.send_seen([], [row[1:] for row in gone[start : start + TOLD_AT_ONCE]], [])
+        for start in range(0, len(come), MEMBERS_PER_MESSAGE):
+            rows = come[start : start + MEMBERS_PER_MESSAGE]
+            self._nodes.send_members([row[1:] for row, _ in rows], [], [row.user_id for row, guest in rows if guest])
+        for start in range(0, len(gone), MEMBERS_PER_MESSAGE):
+            self._nodes.send_members([], [row[1:] for row in gone[start : start + MEMBERS_PER_MESSAGE]], [])
 
     def _of(self, room_id: str, key: Key) -> Whereabouts:
         return Whereabouts(self._nodes.name, room_id, *key)
@@ -156,16 +156,16 @@ class RemotePresence:
             for room_id, presence in self._rooms.presences():
                 for key in presence.here():
                     self._changes.note(room_id, key, True)
-        seen = await living_nodes(self._database)
-        await self._remove_dead(seen)
-        self._drop_unknown(seen)
+        living = await living_nodes(self._database)
+        await self._remove_dead(living)
+        self._drop_unknown(living)
         if self._clock() >= self._refresh_at:
             await self._read_all()
             self._refresh_at = self._clock() + REFRESH
 
-    async def _remove_dead(self, seen: dict[str, int]) -> None:
+    async def _remove_dead(self, living: dict[str, int]) -> None:
         now = self._clock()
-        for node, seen_at in seen.items():
+        for node, seen_at in living.items():
             before = self._seen.get(node)
             if before is None or before[0] != seen_at:
                 self._seen[node] = (seen_at, now)
@@ -180,13 +180,13 @@ class RemotePresence:
             self._nodes.send_dead(node)
             self.drop(node)
 
-    def _drop_unknown(self, seen: dict[str, int]) -> None:
+    def _drop_unknown(self, living: dict[str, int]) -> None:
         """Drops nodes found without a lease twice in a row: this node missed the news of their death."""
-        missing = self._others() - seen.keys()
+        missing = self._others() - living.keys()
         for node in missing & self._missing:
             self.drop(node)
         self._missing = missing
-        for node in self._seen.keys() - seen.keys():
+        for node in self._seen.keys() - living.keys():
             del self._seen[node]
             self._ended.pop(node, None)
 
@@ -211,7 +211,7 @@ class RemotePresence:
             for number, (row, guest) in enumerate(rows.items()):
                 if self._meanwhile.get(row, True):
                     self._enter(row, guest)
-                if number % AT_ONCE == 0:
+                if number % MEMBER_BATCH == 0:
                     await asyncio.sleep(0)
         finally:
             self._meanwhile = None
@@ -220,7 +220,7 @@ class RemotePresence:
         """The members on other nodes according to the table, and whether they are guests."""
         rows: dict[Whereabouts, bool] = {}
         last = Whereabouts("", "", "", "")
-        while page := await members_elsewhere(self._database, self._nodes.name, last, AT_ONCE):
+        while page := await members_elsewhere(self._database, self._nodes.name, last, MEMBER_BATCH):
             rows.update(page)
             last = page[-1][0]
         return rows
@@ -230,18 +230,18 @@ class RemotePresence:
         held: list[Whereabouts] = []
         for number, (room_id, presence) in enumerate(self._rooms.presences()):
             held += [Whereabouts(node, room_id, *key) for node in presence.nodes for key in presence.on_node(node)]
-            if number % ROOMS_AT_ONCE == 0:
+            if number % ROOM_BATCH == 0:
                 await asyncio.sleep(0)
         return held
 
-    def hear(self, seen: Seen) -> None:
+    def on_members(self, change: MembersChanged) -> None:
         """Applies the arrivals and departures of another node."""
-        for place in seen.come:
-            self._enter(self._heard(Whereabouts(seen.node, *place), True), place[1] in seen.guests)
-        for place in seen.gone:
-            self._leave(self._heard(Whereabouts(seen.node, *place), False))
+        for place in change.come:
+            self._enter(self._note_change(Whereabouts(change.node, *place), True), place[1] in change.guests)
+        for place in change.gone:
+            self._leave(self._note_change(Whereabouts(change.node, *place), False))
 
-    def _heard(self, row: Whereabouts, there: bool) -> Whereabouts:
+    def _note_change(self, row: Whereabouts, there: bool) -> Whereabouts:
         """Notes news that arrives while the table is being read: the rows may be older."""
         if self._meanwhile is not None:
             self._meanwhile[row] = there

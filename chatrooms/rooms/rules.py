@@ -112,7 +112,7 @@ _ENDS = ("kicked", "banned", "left")
 class Act(msgspec.Struct, rename="camel", omit_defaults=True):
     """Who did what to whom, when, and in which room; the rest are details of some acts.
 
-    `timestamp` and `until` (absent: for ever) are in milliseconds since 1970. The settings are
+    `timestamp` and `until` (absent: forever) are in milliseconds since 1970. The settings are
     those that changed; who left a private room left it with `private`.
     """
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from chatrooms.cluster.bus.base import Worker
 from chatrooms.options import Options
-from chatrooms.server.housekeeping import keep_house
+from chatrooms.server.housekeeping import run_housekeeping
 from chatrooms.server.parts import Parts
 
 SHARE = 1.0  # seconds between two times that a worker publishes its metrics to the others
@@ -48,19 +48,31 @@ class Server(Parts):
     async def _start(self) -> None:
         await self.open()
         log.info("%s", self.options.which_defaults)
-        self._tasks = [asyncio.create_task(keep_house(self)), asyncio.create_task(self._watch_database())]
+        self._tasks = [asyncio.create_task(run_housekeeping(self)), asyncio.create_task(self._watch_database())]
         if self._worker is not None:
             self._tasks.append(asyncio.create_task(self._share_metrics()))
         self.ready = True
 
     async def drain(self) -> None:
-        """Asks every reader to reconnect elsewhere or later, spread over the drain time."""
+        """Asks every reader to reconnect elsewhere or later, spread over the drain time.
+
+        Replies have that time to finish, and connections that carry nothing else stay open for them.
+        """
         if not self.ready:
             return
         self.draining = self.hub.draining = True
+        loop = asyncio.get_running_loop()
+        ends_at = loop.time() + self.options.drain
         if self.ingest is not None:
             await self.ingest.pause()
-        streams = [stream for stream in self.hub.streams if stream.topic.in_log]  # replies come to their end
+        await self._send_away()
+        while loop.time() < ends_at and (self.replies.running or self.hub.streams):
+            await asyncio.sleep(DRAIN_STEP)
+            self.channels.end_idle("draining")
+
+    async def _send_away(self) -> None:
+        """Ends all streams but those of replies, a batch at a time."""
+        streams = [stream for stream in self.hub.streams if stream.topic.in_log]
         random.shuffle(streams)
         steps = max(1, int(self.options.drain / DRAIN_STEP))
         batch = -(-len(streams) // steps) if streams else 0

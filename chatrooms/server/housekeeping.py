@@ -47,7 +47,7 @@ class Outcome(NamedTuple):
     failed: list[str]
 
 
-async def keep_house(server: Parts) -> None:
+async def run_housekeeping(server: Parts) -> None:
     """Removes what has expired, for as long as the server runs."""
     chores: list[Chore] = [
         ("sign-ins", server.signins.forget_expired),

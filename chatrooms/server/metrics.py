@@ -50,7 +50,7 @@ class Metrics:
 
     def answered(self, method: str, status: int, seconds: float) -> None:
         """Counts one answered request."""
-        # Methods are the caller's choice: each new one would be a series for ever.
+        # Methods are the caller's choice: each new one would be a series forever.
         self._requests.labels(method if method in METHODS else "other", str(status)).inc()
         self._seconds.observe(seconds)
 

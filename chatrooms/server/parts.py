@@ -113,7 +113,7 @@ class Parts:
         self.hub = Hub(options.heartbeat, options.write_timeout, options.max_streams, options.max_streams_per_user)
         self.nodes = Nodes(bus_of(options.bus_url, options.database_url, worker), worker.name if worker else "")
         closing.push_async_callback(self.nodes.close)  # after the log, whose last events are still announced
-        self.log = Log(self.database, self.hub.publish, self._tell_health, self.nodes.ring, self._begin_anew)
+        self.log = Log(self.database, self.hub.publish, self._on_database_health, self.nodes.ring, self._begin_anew)
         await self.log.open()
         closing.push_async_callback(self.log.close)
         self.hub.start(self.log)
@@ -128,7 +128,7 @@ class Parts:
         self.presence_changes = PresenceChanges()
         listeners = RoomListeners(
             state=self.running_replies.state_of,
-            on_presence=self.presence_changes.note if self.database.shared else _nobody,
+            on_presence=self.presence_changes.note if self.database.shared else _ignore,
             on_joined=self.memberships.note,
             on_replaced=self.order_log.replaced,
             on_ephemeral=self.nodes.send,
@@ -251,11 +251,11 @@ class Parts:
         shared = self.database.shared
         return Listeners(
             on_frame=self.running_replies.on_frame,
-            on_seen=self.remote_presence.hear if shared else _nobody,
-            on_dead=self.remote_presence.drop if shared else _nobody,
+            on_members=self.remote_presence.on_members if shared else _ignore,
+            on_dead=self.remote_presence.drop if shared else _ignore,
             on_rows=self.outbox.wake,
             on_ask=self.running_replies.greet,
-            on_health=self._tell_bus_health,
+            on_health=self._on_bus_health,
         )
 
     @property
@@ -263,16 +263,16 @@ class Parts:
         """Whether both the database and the bus are available."""
         return self.log.healthy and self.nodes.healthy
 
-    def _tell_health(self, healthy: bool) -> None:
+    def _on_database_health(self, healthy: bool) -> None:
         """Streams stay open while the database is unavailable, and say so."""
-        self._tell_status(healthy, "The database does not accept writes.")
+        self._broadcast_status(healthy, "The database does not accept writes.")
 
-    def _tell_bus_health(self, healthy: bool) -> None:
+    def _on_bus_health(self, healthy: bool) -> None:
         if healthy:
             self.remote_presence.refresh()
-        self._tell_status(healthy, "The bus is unavailable: messages from other nodes may be up to a second late.")
+        self._broadcast_status(healthy, "The bus is unavailable: messages from other nodes may be up to a second late.")
 
-    def _tell_status(self, healthy: bool, reason: str) -> None:
+    def _broadcast_status(self, healthy: bool, reason: str) -> None:
         self.hub.broadcast("status", {"degraded": not healthy, "reason": "" if healthy else reason})
 
     def _begin_anew(self) -> None:
@@ -298,5 +298,5 @@ def check_secret(secret: str, loopback: bool) -> None:
     log.warning("%s", sentence)
 
 
-def _nobody(*_: object) -> None:
+def _ignore(*_: object) -> None:
     """Takes the place of a listener where there are no other nodes."""

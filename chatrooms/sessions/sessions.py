@@ -142,7 +142,7 @@ class Sessions:
             return [*claims, message.event(owned)]
 
         event = (await self._log.append((), command))[-1].event
-        return self._told(event)
+        return self._data_of(event)
 
     # Reading
 
@@ -177,7 +177,7 @@ class Sessions:
         since = await self.check_read(scope)  # by the rights at delivery
         found = [event for event in events if event.seq > since]
         some = found[:limit] if after else found[:limit][::-1]
-        return [self._told(event) for event in some], len(found) > limit
+        return [self._data_of(event) for event in some], len(found) > limit
 
     async def read(self, scope: SessionScope, after: int, limit: int) -> tuple[Sequence[Event], int]:
         """The next events after a seq, and up to where they are all."""
@@ -219,7 +219,7 @@ class Sessions:
             raise BadRequest("bad-id", "before and after must be ids of this server's events.")
         return position.seq
 
-    def _told(self, event: Event) -> bytes:
+    def _data_of(self, event: Event) -> bytes:
         return identified(event.data, event_id(self._log.epoch, event.seq))
 
     def apply(self, event: Event) -> None:

@@ -25,11 +25,14 @@ log = logging.getLogger(__name__)
 
 
 class CatchUp:
-    """Brings streams that are BEHIND to the end of their topic."""
+    """Brings streams that are BEHIND to the end of their topic; there, `on_live` takes them."""
 
-    def __init__(self, log: Log, frame: Callable[[Event, Encoding], bytes]) -> None:
+    def __init__(
+        self, log: Log, frame: Callable[[Event, Encoding], bytes], on_live: Callable[[Stream], None]
+    ) -> None:  # fmt: skip
         self._log = log
         self._frame = frame
+        self._on_live = on_live
         self._queue: deque[Stream] = deque()
         self._workers: set[asyncio.Task[None]] = set()
         self._pages: dict[tuple[Topic, int, int], asyncio.Task[Batch]] = {}
@@ -55,10 +58,12 @@ class CatchUp:
         missed = stream.ephemeral_count != topic.ephemeral_count
         if stream.cursor == BEHIND or (missed and stream.stalled_at):
             self.add(stream)  # a stalled stream comes back here when it resumes
-        elif missed:
-            stream.ephemeral_count = topic.ephemeral_count
-            if topic.snapshot is not None:
-                stream.write(topic.snapshot())
+        else:
+            if missed:
+                stream.ephemeral_count = topic.ephemeral_count
+                if topic.snapshot is not None:
+                    stream.write(topic.snapshot())
+            self._on_live(stream)
 
     async def _work(self) -> None:
         me = asyncio.current_task()

@@ -69,6 +69,11 @@ class Channel:
     def open(self) -> bool:
         return self._outlet.open
 
+    @property
+    def idle(self) -> bool:
+        """Whether it carries no stream, and none is being opened."""
+        return not (self.coming or self._outlet.streams)
+
     def takes(self, key: str) -> bool:
         """Whether a subscription of that key still fits."""
         keys = self._outlet.streams.keys() | self.coming.keys()
@@ -133,7 +138,7 @@ class Channel:
 
     def settle(self) -> None:
         """Checks whether anything is left: without streams it stays for a while, if it ever had one."""
-        if self.coming or self._outlet.streams or not self._outlet.open or self._timer is not None:
+        if not self.idle or not self._outlet.open or self._timer is not None:
             return
         if self._welcomed:
             self._ends_at = asyncio.get_running_loop().time() + LINGER
@@ -172,9 +177,6 @@ class Channel:
     def _closed(self) -> None:
         self._stop_waiting()
         self._on_closed()
-
-
-log = logging.getLogger(__name__)
 
 
 class Channels:
@@ -231,6 +233,12 @@ class Channels:
         """Ends all remaining channels."""
         for channel in list(self._channels.values()):
             channel.end(reason)
+
+    def end_idle(self, reason: str) -> None:
+        """Ends the channels that carry no stream."""
+        for channel in list(self._channels.values()):
+            if channel.idle:
+                channel.end(reason)
 
     async def _subscribe(self, channel: Channel, subscription: Subscription) -> None:
         key, me = subscription.key, asyncio.current_task()

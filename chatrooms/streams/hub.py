@@ -13,19 +13,19 @@ import msgspec
 from chatrooms.errors import TooMany, Unavailable
 from chatrooms.log.event import CONTROL, MAX_SEQ, PURGED, Event
 from chatrooms.log.log import Log
-from chatrooms.logs import described, tell
+from chatrooms.logs import described, notify
 from chatrooms.streams.catchup import CatchUp
 from chatrooms.streams.encoding import NAMED, Encoding
 from chatrooms.streams.pulse import Pulse
 from chatrooms.streams.stream import Stream
-from chatrooms.streams.sweep import Sweep
+from chatrooms.streams.sweep import Readers, Sweep
 from chatrooms.streams.topic import Reader, Sources, Tails, Topic
 
 # Events that change the text of an earlier one: frames encoded before must not be sent again.
 REWRITES = frozenset({"message-edited", "message-deleted"})
 
 LONGEST_RETRY = 1.5  # seconds: the largest `retry:` sent when a stream opens
-TOLD_AT_ONCE = 200  # streams written to before the event loop gets its turn
+BROADCAST_BATCH = 200  # streams written to before the event loop gets its turn
 RETRY_AFTER = 5.0  # seconds, for callers that find the server full
 
 log = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ class Hub:
         self._max_streams = max_streams
         self._max_streams_per_user = max_streams_per_user
         self._topics: dict[str, Topic] = {}
-        self._readers: dict[Topic, dict[Stream, None]] = {}  # never empty: a topic goes with its last stream
+        self._readers: dict[Topic, Readers] = {}  # a topic goes with its last stream
         self._sources = Sources()
         self._tails = Tails()
         self._listeners: dict[str, list[Callable[[Event], None]]] = {}
@@ -59,14 +59,14 @@ class Hub:
         self.streams: dict[Stream, Owner | None] = {}
         self.published = 0
         self.draining = False
-        self._pulse = Pulse(heartbeat, write_timeout, _tell_expiring, _end_expired)
+        self._pulse = Pulse(heartbeat, write_timeout, _warn_expiring, _end_expired)
         self.listen(CONTROL, self._apply)
 
     def start(self, log: Log) -> None:
         """Starts the pulse, and reads from the log."""
         self._log = log
-        self._catchup = CatchUp(log, self.frame)
         self._sweep = Sweep(self._readers, self._fall_behind)
+        self._catchup = CatchUp(log, self.frame, self._sweep.serve)
         self._pulse.start()
 
     def stop(self) -> None:
@@ -85,7 +85,7 @@ class Hub:
         for event in events:
             for name in event.topics:
                 for listener in self._listeners.get(name, ()):
-                    tell(listener, event)
+                    notify(listener, event)
             frames: dict[Encoding, bytes] = {}
             for topic in self._readers_of(event):
                 if event.type in REWRITES:
@@ -146,17 +146,17 @@ class Hub:
 
     def broadcast(self, name: str, data: Mapping[str, object]) -> None:
         """Sends every open stream an event that is not kept, a batch at a time."""
-        self._tell_some(name, data, iter(list(self.streams)))
+        self._broadcast_batch(name, data, iter(list(self.streams)))
 
-    def _tell_some(self, name: str, data: Mapping[str, object], streams: Iterator[Stream]) -> None:
-        some = list(islice(streams, TOLD_AT_ONCE))
+    def _broadcast_batch(self, name: str, data: Mapping[str, object], streams: Iterator[Stream]) -> None:
+        some = list(islice(streams, BROADCAST_BATCH))
         frames: dict[Encoding, bytes] = {}
         for stream in some:
             encoding = stream.topic.encoding
             frame = frames[encoding] = frames.get(encoding) or encoding.signal(name, data)
-            tell(stream.write, frame)
+            notify(stream.write, frame)
         if some:
-            asyncio.get_running_loop().call_soon(self._tell_some, name, data, streams)
+            asyncio.get_running_loop().call_soon(self._broadcast_batch, name, data, streams)
 
     def forget(self) -> None:
         """Drops all tails: the log has lost events or text."""
@@ -229,7 +229,7 @@ class Hub:
         self.streams[stream] = owner
         self._by_user.setdefault(stream.user_id, {})[stream] = None
         self._by_client[stream.topic.name, stream.user_id, stream.client_id] = stream
-        self._readers.setdefault(stream.topic, {})[stream] = None
+        self._readers.setdefault(stream.topic, Readers()).streams[stream] = None
         try:
             stream.start()
         except OSError:  # the peer is gone already
@@ -247,11 +247,11 @@ class Hub:
     def readers(self, topic: str) -> list[Stream]:
         """The open streams of a topic."""
         found = self._topics.get(topic)
-        return list(self._readers.get(found, ())) if found else []
+        return list(self._readers[found].streams) if found in self._readers else []
 
     def counts(self) -> dict[str, int]:
         """How many streams each topic has."""
-        return {name: len(self._readers.get(topic, ())) for name, topic in self._topics.items()}
+        return {topic.name: len(readers.streams) for topic, readers in self._readers.items()}
 
     def stream_of(self, topic: str, user_id: str, client_id: str) -> Stream | None:
         """The open stream of a user's client on a topic; there is at most one."""
@@ -284,7 +284,7 @@ class Hub:
         owner = self.streams.pop(stream)
         self._pulse.remove(stream)
         topic = stream.topic
-        readers = self._readers[topic]
+        readers = self._readers[topic].streams
         del readers[stream]
         if not readers:
             del self._readers[topic]
@@ -299,7 +299,7 @@ class Hub:
         if self._by_client.get(key) is stream:
             del self._by_client[key]
         if owner is not None:
-            tell(owner.stream_ended, stream, hold)
+            notify(owner.stream_ended, stream, hold)
 
     def _fall_behind(self, stream: Stream) -> None:
         if stream.cursor >= 0:
@@ -312,7 +312,7 @@ def closing(reason: str, reconnect: bool, id: str | None = None, retry: int | No
     return NAMED.signal("closing", {"reason": reason, "reconnect": reconnect}, id, retry)
 
 
-def _tell_expiring(stream: Stream) -> None:
+def _warn_expiring(stream: Stream) -> None:
     stream.write(stream.topic.encoding.signal("token-expiring", {"expiresAt": int(stream.expires_at * 1000)}))
 
 

@@ -16,8 +16,9 @@ import socket
 import ssl
 from collections.abc import Callable, Mapping
 
-from chatrooms.logs import tell
-from chatrooms.streams.stream import Keeper, Stream, only_tls_housekeeping, say_goodbye, tune
+from chatrooms.logs import notify
+from chatrooms.streams.sockets import only_tls_housekeeping, say_goodbye, tune
+from chatrooms.streams.stream import Keeper, Stream
 from chatrooms.streams.topic import Topic
 
 OWED_BYTES = 64 << 10  # of events waiting for a blocked outlet; one that owes more is ended
@@ -106,7 +107,7 @@ class Outlet:
         if self.streams.get(stream.key) is stream:
             del self.streams[stream.key]
             if not self.streams and self.open:
-                tell(self._on_empty)
+                notify(self._on_empty)
 
     def finish(self, last: bytes, hold: float = 0.0) -> None:
         """Writes a last event if the socket takes it, and closes."""
@@ -127,9 +128,9 @@ class Outlet:
         self._owed.clear()
         for stream in list(self.streams.values()):
             stream.close(hold)
-        tell(self._on_closed)
+        notify(self._on_closed)
         # Or the listeners and the outlet would hold each other until a garbage collection.
-        self._on_empty = self._on_closed = _nobody_is_told
+        self._on_empty = self._on_closed = _ignore
 
     def _write(self, data: bytes) -> int:
         """How many bytes the kernel took, or will; blocked if not all. -1 when the connection has ended."""
@@ -196,7 +197,7 @@ class Outlet:
             self.close()
 
 
-def _nobody_is_told() -> None:
+def _ignore() -> None:
     pass
 
 
@@ -219,6 +220,19 @@ def _end_of_event(events: bytes, written: int) -> int:
     return events.index(_END, written - 1) + 2
 
 
+class Share:
+    """One stream's part of an outlet: the sink that labels its events."""
+
+    __slots__ = ("_label", "_outlet")
+
+    def __init__(self, outlet: Outlet, label: bytes) -> None:
+        self._outlet = outlet
+        self._label = label
+
+    def send(self, data: bytes, /) -> int:
+        return self._outlet.send(data, self._label)
+
+
 class SharedStream(Stream):
     """A stream on an outlet; `key` is its name there."""
 
@@ -228,6 +242,7 @@ class SharedStream(Stream):
         super().__init__(keeper, outlet.socket, topic, position)
         self._outlet = outlet
         self._label = label_of(key)
+        self.sink = Share(outlet, self._label)
         self.key = key
 
     def start(self) -> None:
@@ -258,9 +273,6 @@ class SharedStream(Stream):
 
     def _closing(self, data: Mapping[str, object], id: str | None, retry: int | None) -> bytes:
         return self.topic.encoding.signal("closing", data, id, retry)
-
-    def _send(self, data: bytes) -> int:
-        return self._outlet.send(data, self._label) if self.open else -1
 
     def _watch_writable(self, sock: socket.socket) -> None:
         self._outlet.wait(self)

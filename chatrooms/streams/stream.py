@@ -10,20 +10,13 @@ import asyncio
 import logging
 import socket
 import ssl
-import struct
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Protocol
 
-from chatrooms.logs import described, tell
+from chatrooms.logs import described, notify
+from chatrooms.streams.sockets import Sink, only_tls_housekeeping, say_goodbye, tune, unacknowledged
 from chatrooms.streams.topic import BEHIND, Batch, Entry, Topic
-
-# Offsets in struct tcp_info (linux/tcp.h): segments not acknowledged, milliseconds since the last acknowledgement.
-_UNACKED, _LAST_ACK, _TCP_INFO_BYTES = 24, 56, 60
-
-SEND_BUFFER = 64 << 10  # bytes the kernel holds for a reader that does not read
-
 
 log = logging.getLogger(__name__)
 
@@ -43,10 +36,45 @@ class Keeper(Protocol):
         """The stream is closed; its member is expected back within `hold` seconds."""
 
 
+class Cohort:
+    """Streams in step: live readers of one topic that have the same frames, none of them stalled.
+
+    They share one `cursor` and `position`. `peers` are all cohorts of the topic; an empty one leaves them.
+    """
+
+    __slots__ = ("_peers", "cursor", "position", "streams")
+
+    def __init__(self, peers: list[Cohort], cursor: int, position: int) -> None:
+        self.cursor = cursor
+        self.position = position
+        self.streams: list[Stream] = []
+        self._peers = peers
+        peers.append(self)
+
+    def add(self, stream: Stream) -> None:
+        """Takes a stream that stands at this cursor."""
+        self.position = max(self.position, stream.position)
+        stream.cohort = self
+        self.streams.append(stream)
+
+    def remove(self, stream: Stream) -> None:
+        self.streams.remove(stream)
+        if not self.streams:
+            self._peers.remove(self)
+
+    def absorb(self, other: Cohort) -> None:
+        """Takes all streams of a cohort at the same cursor."""
+        for stream in tuple(other.streams):
+            stream.step_out()
+            self.add(stream)
+
+
 class Stream:
     """An open response on a non-blocking socket.
 
     topic       what it reads
+    sink        where its bytes go: the socket, or its part of a shared one
+    cohort      the streams in step with it, or None while it goes alone: stalled, behind, or being served
     cursor      its place in the topic's tail, or BEHIND when it goes by its position
     position    the seq of the last durable event it has
     ephemeral_count    the topic's count of ephemerals that it has seen
@@ -61,9 +89,9 @@ class Stream:
     """
 
     __slots__ = (
-        "_keeper", "_loop", "_rest", "_socket", "client_id", "cursor", "due", "ephemeral_count", "expires_at", "id",
-        "member", "opened_at", "over", "phase", "position", "queued", "session", "stalled_at", "topic", "trusted",
-        "user_id", "warned",
+        "_cursor", "_keeper", "_loop", "_position", "_rest", "_socket", "client_id", "cohort", "due", "ephemeral_count",
+        "expires_at", "id", "member", "opened_at", "over", "phase", "queued", "session", "sink", "stalled_at", "topic",
+        "trusted", "user_id", "warned",
     )  # fmt: skip
 
     def __init__(self, keeper: Keeper, sock: socket.socket, topic: Topic, position: int) -> None:
@@ -71,9 +99,11 @@ class Stream:
         self._loop = asyncio.get_running_loop()
         self._socket: socket.socket | None = sock
         self._rest = b""
+        self._cursor = BEHIND
+        self._position = position
+        self.sink: Sink = sock
+        self.cohort: Cohort | None = None
         self.topic = topic
-        self.cursor = BEHIND
-        self.position = position
         self.ephemeral_count = topic.ephemeral_count
         self.stalled_at = 0.0
         self.opened_at = time.time()
@@ -93,6 +123,32 @@ class Stream:
     def open(self) -> bool:
         return self._socket is not None
 
+    @property
+    def cursor(self) -> int:
+        return self._cursor if self.cohort is None else self.cohort.cursor
+
+    @cursor.setter
+    def cursor(self, cursor: int) -> None:
+        self.step_out()
+        self._cursor = cursor
+
+    @property
+    def position(self) -> int:
+        return self._position if self.cohort is None else self.cohort.position
+
+    @position.setter
+    def position(self, position: int) -> None:
+        self.step_out()
+        self._position = position
+
+    def step_out(self) -> None:
+        """Leaves its cohort, if any, and goes on alone from the same place."""
+        cohort = self.cohort
+        if cohort is not None:
+            self._cursor, self._position = cohort.cursor, cohort.position
+            self.cohort = None
+            cohort.remove(self)
+
     def start(self) -> None:
         """Sets the socket up and watches for the peer's end."""
         sock = self._socket
@@ -102,7 +158,10 @@ class Stream:
 
     def deliver(self, batch: Batch) -> None:
         """Writes a batch; if the kernel takes only a part, stays behind after the last whole frame."""
-        sent = self._send(batch.data)
+        self.delivered(batch, self._send(batch.data))
+
+    def delivered(self, batch: Batch, sent: int) -> None:
+        """Moves on by what the kernel took of a batch, in bytes; -1 when the stream has ended."""
         if sent == len(batch.data):
             self.cursor = batch.cursor
             if batch.entries:
@@ -123,14 +182,7 @@ class Stream:
 
     def unheard(self, seconds: float) -> bool:
         """Whether the peer's machine has acknowledged nothing for that long, though something was sent."""
-        if self._socket is None or not hasattr(socket, "TCP_INFO"):
-            return False
-        try:
-            info = self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
-        except OSError:  # not TCP
-            return False
-        unacked, last_ack = (struct.unpack_from("=I", info, place)[0] for place in (_UNACKED, _LAST_ACK))
-        return bool(unacked) and last_ack > seconds * 1000
+        return self._socket is not None and unacknowledged(self._socket, seconds)
 
     def finish(self, last: bytes, hold: float = 0.0) -> None:
         """Writes a last frame if the socket takes it, and closes."""
@@ -161,6 +213,7 @@ class Stream:
         sock, self._socket = self._socket, None
         if sock is None:
             return
+        self.step_out()
         self._let_go(sock)
         self._rest = b""
         self._keeper.ended(self, hold)
@@ -172,7 +225,7 @@ class Stream:
     def fail(self, error: Exception) -> None:
         """Ends the stream after a fault of this program: its reader comes back to where it was."""
         log.error("a stream failed: %s", described(error))
-        tell(self.abandon)
+        notify(self.abandon)
 
     def _closing(self, data: Mapping[str, object], id: str | None, retry: int | None) -> bytes:
         return self.topic.encoding.last(data, id, retry)
@@ -182,17 +235,21 @@ class Stream:
         if self._socket is None:
             return -1
         try:
-            return self._socket.send(data)
-        except BlockingIOError:
+            return self.sink.send(data)
+        except OSError as error:
+            return self.not_sent(data, error)
+
+    def not_sent(self, data: bytes, error: OSError) -> int:
+        """How many bytes count as sent though the socket raised an error; -1 when that ends the stream."""
+        if isinstance(error, BlockingIOError):
             return 0
-        except (ssl.SSLWantWriteError, ssl.SSLWantReadError):
+        if isinstance(error, (ssl.SSLWantWriteError, ssl.SSLWantReadError)):
             # TLS has begun the record and the retry must bring the same bytes, so all of them are ours.
             self._rest = data
             self._wait_writable()
             return len(data)
-        except OSError:
-            self.close()
-            return -1
+        self.close()
+        return -1
 
     def _keep_cut_frame(self, batch: Batch, sent: int) -> None:
         offset = 0
@@ -214,6 +271,7 @@ class Stream:
 
     def _wait_writable(self) -> None:
         if not self.stalled_at and self._socket is not None:
+            self.step_out()
             self.stalled_at = self._loop.time()
             self._watch_writable(self._socket)
             self._keeper.stalled(self)
@@ -255,37 +313,3 @@ class Stream:
         """The peer closed, or sent data that it should not: either way it is over."""
         if self._socket is None or not only_tls_housekeeping(self._socket):
             self.close()
-
-
-def tune(sock: socket.socket, write_timeout: float) -> None:
-    """Bounds what a stalled peer costs, and detects a silently dead one."""
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    give_up_after(sock, write_timeout)
-
-
-def give_up_after(sock: socket.socket, write_timeout: float) -> None:
-    """Ends a connection whose peer takes nothing for that long; 0 leaves it to the kernel."""
-    if write_timeout and hasattr(socket, "TCP_USER_TIMEOUT"):
-        # Or the kernel retries into a dead network for 15 minutes (RFC 5482).
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(write_timeout * 1000))
-
-
-def say_goodbye(sock: socket.socket) -> None:
-    """Tells a TLS peer that this is the end, not a cut (RFC 8446, 6.1), without waiting for its answer."""
-    if isinstance(sock, ssl.SSLSocket):
-        with suppress(OSError, ValueError):  # including SSLWantReadError: the answer is not there yet
-            sock.unwrap()
-
-
-def only_tls_housekeeping(sock: socket.socket) -> bool:
-    """Whether a TLS record without application data made a socket readable."""
-    if not isinstance(sock, ssl.SSLSocket):
-        return False
-    try:
-        sock.recv(1)
-    except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
-        return True
-    except OSError:
-        return False
-    return False

@@ -24,7 +24,7 @@ from chatrooms.tasks.jobs import Job, Tasks
 from chatrooms.tasks.result import Results, ResultWriter
 from chatrooms.tasks.task import Task
 
-AT_ONCE = 2  # exports a node writes concurrently; more wait
+CONCURRENT = 2  # exports a node writes concurrently; more wait
 MAX_WAITING = 1000  # exports per node, waiting ones included
 PAGE = 200  # events read at once
 REPORT_INTERVAL = 0.5  # seconds between two reports of progress
@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 
 class Exports:
-    """Exports of this node: one at a time for each user and room, AT_ONCE in all, the others in a queue."""
+    """Exports of this node: one at a time for each user and room, CONCURRENT in all, the others in a queue."""
 
     def __init__(self, tasks: Tasks, results: Results, log: Log, messages: MessageQueries, options: Options) -> None:
         self._tasks = tasks
@@ -45,7 +45,7 @@ class Exports:
         self._messages = messages
         self._most: int = options.max_exports_per_user
         self._of_user: Counter[str] = Counter()
-        self._places = asyncio.Semaphore(AT_ONCE)
+        self._places = asyncio.Semaphore(CONCURRENT)
         self._turns: dict[tuple[str, str], asyncio.Lock] = {}
         self._wanted: Counter[tuple[str, str]] = Counter()
         self._jobs: set[asyncio.Task[None]] = set()
@@ -124,7 +124,7 @@ class Pace:
     def __init__(self, first: int, last: int) -> None:
         self._first = first
         self._length = max(1, last - first)
-        self._began = self._told = self._worked_since = time.monotonic()
+        self._began = self._reported_at = self._worked_since = time.monotonic()
 
     async def rest(self) -> None:
         """Pauses for as long as the last part took, so that a busy server slows the export, not the other way round."""
@@ -134,9 +134,9 @@ class Pace:
     def due(self) -> bool:
         """Whether it is time to report."""
         now = time.monotonic()
-        if now < self._told + REPORT_INTERVAL:
+        if now < self._reported_at + REPORT_INTERVAL:
             return False
-        self._told = now
+        self._reported_at = now
         return True
 
     def at(self, position: int) -> tuple[float, float | None]:

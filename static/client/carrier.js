@@ -51,7 +51,7 @@ export class Carrier {
     this.clock = clock;
     this.#options = options;
     this.#channel = new BroadcastChannel(options.name);
-    this.#channel.onmessage = ({ data }) => this.#hear(data);
+    this.#channel.onmessage = ({ data }) => this.#onMessage(data);
   }
 
   /** Begins to carry, from the positions known here and those that tabs now report. */
@@ -91,9 +91,9 @@ export class Carrier {
   }
 
   /** @param {any} said */
-  #hear(said) {
+  #onMessage(said) {
     if (said.tab) this.#missed.set(said.tab, 0);
-    if (said.term !== undefined) this.#heed(said);
+    if (said.term !== undefined) this.#follow(said);
     else if (said.t === 'sub') this.#wish(said);
     else if (said.t === 'unsub') this.#drop(said.key);
     else if (said.t === 'bye') this.#forget(said.tab);
@@ -105,7 +105,7 @@ export class Carrier {
   }
 
   /** Handles a leader's message. @param {any} said */
-  #heed({ t, term, key, id }) {
+  #follow({ t, term, key, id }) {
     if (term < this.term) {
       if (this.leads && t === 'beat') this.#beat();
       return;
@@ -126,7 +126,7 @@ export class Carrier {
     // What is on its way to the tab counts as delivered; if it is lost, the tab notices by `prev`.
     const position = (stream && this.#wishes.get(key)?.position) || wish.position;
     this.#wishes.set(key, { ...wish, position });
-    if (stream) this.#tell(stream);
+    if (stream) this.#sendState(stream);
     else if (this.leads && this.#ready) this.#carry(key);
   }
 
@@ -178,7 +178,7 @@ export class Carrier {
     if (!stream) return this.#open(key);
     stream.keys.add(key);
     if (stream.streamId) this.#add(stream, key);
-    else this.#tell(stream);
+    else this.#sendState(stream);
   }
 
   /** @param {string} key */
@@ -201,7 +201,7 @@ export class Carrier {
         onEvent: (event) => this.#receive(stream, event),
         onState: (state) => {
           stream.state = state;
-          this.#tell(stream);
+          this.#sendState(stream);
         },
       });
     });
@@ -303,7 +303,7 @@ export class Carrier {
   }
 
   /** @param {Shared | undefined} stream */
-  #tell(stream) {
+  #sendState(stream) {
     if (stream) this.#post({ t: 'state', keys: [...stream.keys], state: stream.state });
   }
 

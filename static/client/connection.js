@@ -123,7 +123,7 @@ export class Connection {
     this.#watch();
     try {
       const { signal } = this.#aborter;
-      const events = this.#open({ signal, refused: this.#refusals > 0, heard: (retry) => this.#hear(retry) });
+      const events = this.#open({ signal, refused: this.#refusals > 0, heard: (retry) => this.#onBytes(retry) });
       for await (const event of events) {
         if (signal.aborted) break;
         this.#receive(event);
@@ -135,7 +135,7 @@ export class Connection {
   }
 
   /** @param {number | null} [retry] */
-  #hear(retry) {
+  #onBytes(retry) {
     this.#heardAt = this.#clock.now();
     if (!this.#anyByte) this.#silenceMs = HEARTBEAT_MS * SILENT_HEARTBEATS;
     this.#anyByte = true;
@@ -144,7 +144,7 @@ export class Connection {
 
   /** @param {ServerEvent} event */
   #receive(event) {
-    this.#hear();
+    this.#onBytes();
     if (event.type === 'closing' && !event.sub) {
       this.#end = closed(JSON.parse(event.data));
     } else {

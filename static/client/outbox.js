@@ -85,7 +85,7 @@ export class Outbox extends EventTarget {
   #done(type, draft, more) {
     this.#queue.shift();
     this.#keep();
-    this.#tell(type, { draft, ...more });
+    this.#emit(type, { draft, ...more });
   }
 
   /** @param {Draft} draft @param {import('./http.js').HttpError} error @param {number} tries */
@@ -94,12 +94,12 @@ export class Outbox extends EventTarget {
     const ms = Math.max(error.retryAfterMs, backoff(clock, tries, 500));
     const retryAt = clock.now() + ms;
     this.#notBefore = error.retryAfterMs ? retryAt : 0;
-    this.#tell('delayed', { draft, error, retryAt });
+    this.#emit('delayed', { draft, error, retryAt });
     await this.#pause.for(clock, ms);
   }
 
   /** @param {string} type @param {object} detail */
-  #tell(type, detail) {
+  #emit(type, detail) {
     if (!this.#closed) this.dispatchEvent(new CustomEvent(type, { detail }));
   }
 

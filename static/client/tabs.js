@@ -41,7 +41,7 @@ export class Tabs {
     const url = new URL(`${client.url}/`, location.href).href.slice(0, -1);
     this.#name = `chatrooms-streams ${url}`;
     this.#channel = new BroadcastChannel(this.#name);
-    this.#channel.onmessage = ({ data }) => this.#hear(data);
+    this.#channel.onmessage = ({ data }) => this.#onMessage(data);
     this.#heardAt = this.#tickedAt = client.clock.now();
     if (this.#locks) {
       const { clock, fetch, limits } = client;
@@ -163,7 +163,7 @@ export class Tabs {
   }
 
   /** @param {any} said */
-  #hear(said) {
+  #onMessage(said) {
     if (said.term === undefined || said.term < this.#term) return;
     this.#term = said.term;
     this.#heardAt = this.#client.clock.now();

@@ -50,7 +50,7 @@ export class Tokens extends EventTarget {
     this.fetch = fetch;
     this.channel = channel;
     this.#kept = recall(storage, KEY);
-    channel?.addEventListener('message', ({ data }) => this.#hear(data));
+    channel?.addEventListener('message', ({ data }) => this.#onMessage(data));
     this.#plan();
   }
 
@@ -174,7 +174,7 @@ export class Tokens extends EventTarget {
    * @param {Kept} kept @param {number} [ms] how long to wait for its message
    */
   async #neighboursHaveNewer(kept, ms = NEIGHBOURS_MS) {
-    this.#hear({ kept: recall(this.storage, KEY) });
+    this.#onMessage({ kept: recall(this.storage, KEY) });
     if (this.channel && this.#kept === kept) {
       this.channel.postMessage({ kept });
       await new Pause().for(this.clock, ms);
@@ -183,7 +183,7 @@ export class Tokens extends EventTarget {
   }
 
   /** A tab with newer tokens of this sign-in has sent them. @param {{kept?: Kept, ended?: string}} said */
-  #hear({ kept, ended }) {
+  #onMessage({ kept, ended }) {
     const mine = this.#kept;
     if (ended && ended === mine?.family) this.#end();
     if (!mine || kept?.family !== mine.family) return;

@@ -30,7 +30,7 @@ export class RoomInfo extends EventTarget {
     this.rules = new RoomRules(api, roomId);
     const timer = setInterval(() => document.hidden || this.refresh(), REFRESH_MS);
     signal.addEventListener('abort', () => clearInterval(timer));
-    signal.addEventListener('abort', view.subscribe(() => this.#heed(view.get())));
+    signal.addEventListener('abort', view.subscribe(() => this.#onState(view.get())));
   }
 
   get settings() {
@@ -66,7 +66,7 @@ export class RoomInfo extends EventTarget {
     await this.#learning;
   }
 
-  #heed({ room }) {
+  #onState({ room }) {
     if (!room || room === this.#settings) return;
     this.#settings = room;
     this.#learning = this.#learn();

@@ -11,5 +11,5 @@ export function inWords(seconds) {
 
 /** @param {number | null | undefined} until milliseconds since 1970; none: forever */
 export function untilWords(until) {
-  return until ? `until ${formatBrief(until)}` : 'for ever';
+  return until ? `until ${formatBrief(until)}` : 'forever';
 }

@@ -50,7 +50,7 @@ export class Visit {
     this.#rooms = new RoomList({ api, current: roomId, go, signal });
     this.#members = new Members({ self: this.#user, info, moderation, signal });
     this.#pane = new RoomPane(view, {
-      roomId, render, announce, tell: toast, confirm: (message) => this.#mayDelete(message),
+      roomId, render, announce, notify: toast, confirm: (message) => this.#mayDelete(message),
       empty: byId('empty-template').content.firstElementChild.cloneNode(true),
     });
     const { connection, list, composer } = this.#pane;

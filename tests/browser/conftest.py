@@ -2,47 +2,53 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
+from typing import TypeVar
 
 import pytest
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, Page
+from tornado.httpserver import HTTPServer
 from tornado.ioloop import IOLoop
-from tornado.web import Application
 
-from chatrooms.app import make_app
+from tests.browser.chromium import CHROMIUM, launched
+from tests.browser.pages import Site
+from tests.browser.parts import app_with, clean_page, until
 
-CHROMIUM = os.environ.get("CHATROOMS_TEST_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-FLAGS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--disable-background-networking"]
+T = TypeVar("T")
+LIMIT = 60.0  # seconds for a browser to start or to end
 
-Chromium = Callable[[], AbstractAsyncContextManager[Browser]]
-
-
-@pytest.fixture
-def app(io_loop: IOLoop, tmp_path: Path) -> Any:
-    """A server with its data in a folder of its own."""
-    application: Application = make_app(data_dir=str(tmp_path / "data"))
-    yield application
-    io_loop.run_sync(application.settings["server"].stop)
+app = app_with()
 
 
 @pytest.fixture
-def chromium() -> Chromium:
-    """Starts Chromium; skips where there is none."""
+def browser(io_loop: IOLoop) -> Iterator[Browser]:
+    """Skips where there is no Chromium."""
     if CHROMIUM is None:
         pytest.skip("Chromium is not installed")
+    with _entered(io_loop, launched()) as browser:
+        yield browser
 
-    @asynccontextmanager
-    async def started() -> AsyncIterator[Browser]:
-        async with async_playwright() as playwright:
-            browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-            try:
-                yield browser
-            finally:
-                await browser.close()
 
-    return started
+@pytest.fixture
+def site(http_server: HTTPServer, base_url: str, browser: Browser) -> Site:
+    """The server of `app`, as Chromium sees it."""
+    return Site(browser, base_url)
+
+
+@pytest.fixture
+def probe(io_loop: IOLoop, site: Site) -> Iterator[Page]:
+    """The page that mounts hooks, when it is ready; the server must have its parts."""
+    with _entered(io_loop, clean_page(site, "/probe/index.html")) as page:
+        io_loop.run_sync(lambda: until(page, "window.ready"), LIMIT)
+        yield page
+
+
+@contextmanager
+def _entered(io_loop: IOLoop, manager: AbstractAsyncContextManager[T]) -> Iterator[T]:
+    """Enters it before a test, on the test's loop, and leaves it afterwards."""
+    entered = io_loop.run_sync(manager.__aenter__, LIMIT)
+    try:
+        yield entered
+    finally:
+        io_loop.run_sync(lambda: manager.__aexit__(None, None, None), LIMIT)

@@ -29,12 +29,25 @@ ENTER = """(async ({name, roomId, options}) => {
 })"""
 
 
-class Person:
-    """A guest in a room, in a tab."""
+SHARED = {"state": "open", "via": "shared"}
+POLLING = {"state": "polling", "reason": "held", "via": "poll"}
+MOST_ON_ONE = 20  # subscriptions on one connection, by the server
+
+
+class Visitor:
+    """A user of the library, in a tab."""
 
     def __init__(self, tab: Tab, name: str) -> None:
         self.tab = tab
         self.name = name
+
+    async def leads(self) -> bool:
+        """Whether this tab carries the streams of all."""
+        return bool(await self.tab.evaluate("chat.tabs.then((tabs) => tabs.leads)"))
+
+
+class Person(Visitor):
+    """A guest in a room."""
 
     @classmethod
     async def enters(cls, tools: DevTools, url: str, name: str, room: str = "lobby", **options: Any) -> Person:
@@ -50,9 +63,6 @@ class Person:
 
     async def is_open(self) -> bool:
         return bool(await self.tab.evaluate('["open", "polling"].includes(room.state.state)'))
-
-    async def leads(self) -> bool:
-        return bool(await self.tab.evaluate("chat.tabs.then((tabs) => tabs.leads)"))
 
     async def say(self, text: str) -> float:
         """Says it, and returns when, in the milliseconds of `times`."""

@@ -6,6 +6,7 @@ import json
 from typing import Any, Self
 
 from benchmarks.server_process import token
+from tests.browser.crowd import Visitor
 from tests.helpers.chat import eventually
 from tests.helpers.devtools import DevTools, Tab
 
@@ -58,12 +59,11 @@ ENTER = """(async ({name, own, renewed, service, options}) => {
 })"""
 
 
-class Reader:
-    """A user in a tab: in the lobby, with notifications, a session, a task and the personal stream."""
+class Reader(Visitor):
+    """In the lobby, with notifications, a session, a task and the personal stream."""
 
     def __init__(self, tab: Tab, name: str) -> None:
-        self.tab = tab
-        self.name = name
+        super().__init__(tab, name)
         self.said: list[str] = []
 
     @classmethod
@@ -83,9 +83,6 @@ class Reader:
         """What its streams say of themselves."""
         states: list[dict[str, Any]] = await self.tab.evaluate("Object.values(streams).map(({ state }) => state)")
         return states
-
-    async def leads(self) -> bool:
-        return bool(await self.tab.evaluate("chat.tabs.then((tabs) => tabs.leads)"))
 
     async def speak(self) -> None:
         """Something new for each of its streams; returns when the server has it."""

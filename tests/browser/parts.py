@@ -7,18 +7,18 @@ import hashlib
 import re
 import shutil
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, Page
+from playwright.async_api import Page
 from tornado.ioloop import IOLoop
 from tornado.web import Application, StaticFileHandler
 
 from chatrooms.app import make_app
-from tests.browser.pages import LIMIT
+from tests.browser.pages import LIMIT, Site, complaints_of
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -57,42 +57,44 @@ def make_react(folder: Path) -> None:
 
 
 @asynccontextmanager
-async def clean_page(browser: Browser, url: str) -> AsyncIterator[Page]:
+async def clean_page(site: Site, path: str) -> AsyncIterator[Page]:
     """A page of a profile of its own, on which nothing may be complained of: no policy, no warning of React's."""
-    context = await browser.new_context()
-    page = await context.new_page()
-    page.set_default_timeout(LIMIT)
-    complaints: list[str] = []
-    page.on(
-        "console", lambda message: complaints.append(message.text) if message.type in ("error", "warning") else None
-    )
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    await page.goto(url)
+    page = await site.page("about:blank")
+    complaints = complaints_of(page, "warning")
+    await page.goto(path)
     try:
         yield page
-        assert [text for text in complaints if "Failed to load resource" not in text] == []
+        told = [text for text in complaints if "Failed to load resource" not in text]
+        assert told == [], told
     finally:
-        await context.close()
+        await page.context.close()
 
 
-def app_with_parts(**options: Any) -> Any:
-    """The fixture `app` of a module: a server with these options, the examples and the probe."""
+def app_with(prepare: Callable[[Application, Path], None] | None = None, **options: Any) -> Any:
+    """The fixture `app` of a module: a server with these options; `prepare` gets a folder of the test's, too."""
 
     @pytest.fixture
     def app(io_loop: IOLoop, tmp_path: Path) -> Any:
         application: Application = make_app(data_dir=str(tmp_path / "data"), **options)
-        serve_parts(application, tmp_path / "vendor")
+        if prepare:
+            prepare(application, tmp_path / "vendor")
         yield application
         io_loop.run_sync(application.settings["server"].stop)
 
     return app
 
 
-def cut(app: Application) -> None:
-    """Ends the open streams as a broken connection would."""
-    streams = list(app.settings["server"].hub.streams)
-    assert streams, "there is a stream to cut"
-    for stream in streams:
+def app_with_parts(**options: Any) -> Any:
+    """The fixture `app` of a module: a server with these options, the examples and the probe."""
+    return app_with(serve_parts, **options)
+
+
+def cut(app: Application, username: str = "") -> None:
+    """Ends the open streams, or those of a name, as a broken connection would."""
+    streams = app.settings["server"].hub.streams
+    broken = [stream for stream in streams if not username or (stream.member and stream.member.key[1] == username)]
+    assert broken, "there is a stream to cut"
+    for stream in broken:
         stream.abandon()
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from benchmarks.process import free_port
+from tests.helpers.certificate import self_signed
 from tests.helpers.chat import eventually
 
 NGINX = shutil.which("nginx") or shutil.which("/usr/sbin/nginx")
@@ -65,7 +65,7 @@ async def nginx(upstream: int, folder: Path, more: str = DEFAULT, *, http2: bool
     listen = ""
     if http2:
         listen = " ssl http2"
-        cert, key = await asyncio.to_thread(_self_signed, folder)
+        cert, key = await asyncio.to_thread(self_signed, folder)
         more += f"ssl_certificate {cert}; ssl_certificate_key {key};"
     config = folder / "nginx.conf"
     more = more.replace("UPSTREAM", str(upstream))
@@ -86,11 +86,3 @@ async def _listens(port: int) -> bool:
         return False
     writer.close()
     return True
-
-
-def _self_signed(folder: Path) -> tuple[Path, Path]:
-    cert, key = folder / "cert.pem", folder / "key.pem"
-    kind = ["-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
-    command = ["openssl", "req", *kind, "-subj", "/CN=localhost", "-keyout", str(key), "-out", str(cert)]
-    subprocess.run(command, check=True, capture_output=True)
-    return cert, key

@@ -6,23 +6,13 @@ import re
 from pathlib import Path
 
 import pytest
-from playwright.async_api import BrowserContext, Page, expect
-from tornado.httpserver import HTTPServer
+from playwright.async_api import Browser, Page, expect
 
 from benchmarks.server_process import ServerProcess
-from tests.browser.conftest import Chromium
-from tests.browser.pages import LIMIT, enter, is_live, opened, say, sees, state_is
+from tests.browser.pages import LIMIT, Site, is_live, members_are, say, sees, state_is
 from tests.clients.proxy import Proxy
 
 TABS = 7  # one more than the connections that a browser opens to a server by HTTP/1.1, for all its tabs together
-
-
-async def _tab(context: BrowserContext, url: str, name: str) -> Page:
-    page = await context.new_page()
-    page.set_default_timeout(LIMIT)
-    await page.goto(f"{url}/?room=lobby")
-    await enter(page, name)
-    return page
 
 
 async def _notices(page: Page) -> str:
@@ -30,98 +20,93 @@ async def _notices(page: Page) -> str:
 
 
 @pytest.mark.gen_test(timeout=120)
-async def test_seven_tabs_talk_over_one_connection(http_server: HTTPServer, base_url: str, chromium: Chromium) -> None:
+async def test_seven_tabs_talk_over_one_connection(site: Site) -> None:
     """Each is somebody else; the one that carries the streams of all is closed, and only who sat there leaves."""
-    async with chromium() as browser:
-        context = await browser.new_context()
-        tabs = [await _tab(context, base_url, f"User {number}") for number in range(TABS)]
-        said = [f"hello from {number}" for number in range(TABS)]
-        for number, tab in enumerate(tabs):
-            await say(tab, said[number])
-            await sees(tabs[0], *said[: number + 1])
-        for tab in tabs:
-            await sees(tab, *said)
-            await expect(tab.locator("#member-list li")).to_have_count(TABS, timeout=LIMIT)
+    tabs = await site.tabs(*(f"User {number}" for number in range(TABS)))
+    said = [f"hello from {number}" for number in range(TABS)]
+    for number, tab in enumerate(tabs):
+        await say(tab, said[number])
+        await sees(tabs[0], *said[: number + 1])
+    for tab in tabs:
+        await sees(tab, *said)
+        await members_are(tab, TABS)
 
-        first, *others = tabs  # who came first carries
-        await first.close()
-        for number, tab in enumerate(others):
-            await say(tab, f"{number} goes on")
-            said.append(f"{number} goes on")
-            await sees(others[0], *said)
-        for tab in others:
-            await sees(tab, *said)
-            await expect(tab.locator("#member-list li")).to_have_count(TABS - 1, timeout=LIMIT)
-            notices = await _notices(tab)
-            assert "User 0 left" in notices
-            assert not re.search(r"left|came", notices.replace("User 0 left", "")), notices
+    first, *others = tabs  # who came first carries
+    await first.close()
+    for number, tab in enumerate(others):
+        await say(tab, f"{number} goes on")
+        said.append(f"{number} goes on")
+        await sees(others[0], *said)
+    for tab in others:
+        await sees(tab, *said)
+        await members_are(tab, TABS - 1)
+        notices = await _notices(tab)
+        assert "User 0 left" in notices
+        assert not re.search(r"left|came", notices.replace("User 0 left", "")), notices
 
 
 @pytest.mark.gen_test(timeout=60)
-async def test_a_reload_loses_no_line(http_server: HTTPServer, base_url: str, chromium: Chromium) -> None:
+async def test_a_reload_loses_no_line(site: Site) -> None:
     """What is said while a tab reloads is there afterwards, what was said before as well, and it is who it was."""
-    async with chromium() as browser:
-        context = await browser.new_context()
-        bob = await _tab(context, base_url, "Bob")
-        ada = await _tab(context, base_url, "Ada")
-        await say(bob, "before")
-        await sees(ada, "before")
-        await bob.evaluate("setTimeout(() => location.reload())")
-        for number in range(4):
-            await say(ada, f"meanwhile {number}")
-        lines = ["before", *(f"meanwhile {number}" for number in range(4))]
-        await is_live(bob)
-        await sees(bob, *lines)
-        await say(bob, "after")
-        for tab in (ada, bob):
-            await sees(tab, *lines, "after")
-            assert "left" not in await _notices(tab)
-        await expect(bob.locator("#me-name")).to_have_text("Bob")
+    bob, ada = await site.tabs("Bob", "Ada")
+    await say(bob, "before")
+    await sees(ada, "before")
+    await bob.evaluate("setTimeout(() => location.reload())")
+    for number in range(4):
+        await say(ada, f"meanwhile {number}")
+    lines = ["before", *(f"meanwhile {number}" for number in range(4))]
+    await is_live(bob)
+    await sees(bob, *lines)
+    await say(bob, "after")
+    for tab in (ada, bob):
+        await sees(tab, *lines, "after")
+        assert "left" not in await _notices(tab)
+    await expect(bob.locator("#me-name")).to_have_text("Bob")
 
 
 @pytest.mark.gen_test(timeout=90)
-async def test_the_server_is_killed_under_a_sender(tmp_path: Path, chromium: Chromium) -> None:
+async def test_the_server_is_killed_under_a_sender(tmp_path: Path, browser: Browser) -> None:
     """The page says what is wrong and keeps what is written; afterwards everything is there once, in order."""
     with ServerProcess(tmp_path / "data") as server:
-        async with chromium() as browser:
-            context = await browser.new_context()
-            ada = await _tab(context, server.url, "Ada")
-            bob = await _tab(context, server.url, "Bob")
-            for number in range(4):
-                await say(ada, f"{number}")
-            server.kill()
-            for number in range(4, 8):
-                await say(ada, f"{number}")
-            await state_is(ada, "waiting")
-            await expect(ada.locator("#connection-text")).to_have_text(
-                re.compile("Retrying in [0-9]+ s"), timeout=LIMIT
-            )
-            await expect(ada.locator("#banner-text")).to_contain_text("cannot be reached", timeout=LIMIT)
-            await expect(ada.locator(".message[data-state=waiting]").first).to_contain_text("Waiting to send")
+        ada, bob = await Site(browser, server.url).tabs("Ada", "Bob")
+        await ada.clock.install()
+        for number in range(4):
+            await say(ada, f"{number}")
+        server.kill()
+        for number in range(4, 8):
+            await say(ada, f"{number}")
+        await state_is(ada, "waiting")
+        await expect(ada.locator("#connection-text")).to_have_text(re.compile("Retrying in [0-9]+ s"), timeout=LIMIT)
+        await expect(ada.locator("#banner-text")).to_contain_text("cannot be reached", timeout=LIMIT)
+        await expect(ada.locator(".message[data-state=waiting]").first).to_contain_text("Waiting to send")
 
-            await context.set_offline(True)
-            await state_is(ada, "offline")
-            await expect(ada.locator("#banner-text")).to_contain_text("You are offline")
-            await context.set_offline(False)
+        await ada.context.set_offline(True)
+        await state_is(ada, "offline")
+        await expect(ada.locator("#banner-text")).to_contain_text("You are offline")
+        await ada.context.set_offline(False)
 
-            server.start()
-            await ada.get_by_role("button", name="Try now").click()
-            for tab in (ada, bob):
-                await is_live(tab)
-                await expect(tab.locator("#banner")).to_be_hidden()
-            for number in range(8, 12):
-                await say(ada, f"{number}")
-            for tab in (ada, bob):
-                await sees(tab, *(f"{number}" for number in range(12)))
+        await ada.clock.pause_at(await ada.evaluate("Date.now() + 10_000"))  # it does not come back before the press
+        await state_is(ada, "waiting")
+        server.start()
+        await ada.get_by_role("button", name="Try now").click()
+        await ada.clock.resume()
+        for tab in (ada, bob):
+            await is_live(tab)
+            await expect(tab.locator("#banner")).to_be_hidden()
+        for number in range(8, 12):
+            await say(ada, f"{number}")
+        for tab in (ada, bob):
+            await sees(tab, *(f"{number}" for number in range(12)))
+        await ada.context.close()
         assert server.tracebacks() == []
 
 
 @pytest.mark.gen_test(timeout=60)
-async def test_where_streams_are_held_back_the_page_asks(tmp_path: Path, chromium: Chromium) -> None:
+async def test_where_streams_are_held_back_the_page_asks(tmp_path: Path, browser: Browser) -> None:
     """Behind a proxy that lets no stream's byte through, it reads by polls, and says so."""
     with ServerProcess(tmp_path / "data") as server:
-        async with Proxy(server.port, holds=_is_stream) as proxy, chromium() as browser:
-            ada = await opened(browser, f"http://127.0.0.1:{proxy.port}/?room=lobby")
+        async with Proxy(server.port, holds=_is_stream) as proxy:
+            ada = await Site(browser, f"http://127.0.0.1:{proxy.port}").page()
             await ada.clock.install()
             await ada.fill("#join-name", "Ada")
             async with ada.expect_request(lambda request: request.url.endswith("/events")):
@@ -129,7 +114,7 @@ async def test_where_streams_are_held_back_the_page_asks(tmp_path: Path, chromiu
             await ada.clock.fast_forward(16_000)
             await state_is(ada, "polling")
             await expect(ada.locator("#connection-text")).to_have_text("Checking every 2 s")
-            await expect(ada.locator("#member-list li")).to_have_count(1, timeout=LIMIT)
+            await members_are(ada, 1)
             await say(ada, "by the other way")
             await sees(ada, "by the other way")
 

@@ -7,28 +7,26 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, Locator, Page, expect
-from tornado.httpserver import HTTPServer
+from playwright.async_api import Locator, Page, expect
 from tornado.web import Application
 
-from tests.browser.conftest import Chromium
-from tests.browser.pages import LIMIT
+from tests.browser.pages import LIMIT, Site
 from tests.browser.parts import app_with_parts, clean_page
 
 app = app_with_parts(max_message_bytes=1000, ai_delay=0.1)
 
 
 @asynccontextmanager
-async def elements(browser: Browser, url: str, query: str = "") -> AsyncIterator[Page]:
+async def elements(site: Site, query: str = "") -> AsyncIterator[Page]:
     """The example's page, with the room alone on it."""
-    async with clean_page(browser, f"{url}/examples/elements/index.html?{query}") as page:
+    async with clean_page(site, f"/examples/elements/index.html?{query}") as page:
         await page.evaluate("document.querySelectorAll('message-stream, task-progress').forEach((e) => e.remove())")
         yield page
 
 
 @asynccontextmanager
-async def person(browser: Browser, url: str, name: str) -> AsyncIterator[Page]:
-    async with elements(browser, url, f"name={name}") as page:
+async def person(site: Site, name: str) -> AsyncIterator[Page]:
+    async with elements(site, f"name={name}") as page:
         await is_open(page)
         yield page
 
@@ -61,9 +59,9 @@ def row(page: Page, text: str) -> Locator:
 
 
 @pytest.mark.gen_test(timeout=60)
-async def test_people_talk_by_keyboard(http_server: HTTPServer, base_url: str, chromium: Chromium) -> None:
+async def test_people_talk_by_keyboard(site: Site) -> None:
     """A name is asked for; text stays text; the last message is edited, and deleted; a reply is streamed."""
-    async with chromium() as browser, person(browser, base_url, "Ada") as ada, elements(browser, base_url) as bob:
+    async with person(site, "Ada") as ada, elements(site) as bob:
         await bob.get_by_label("Which name").fill("Bob")
         await bob.keyboard.press("Enter")
         await is_open(bob)
@@ -100,9 +98,9 @@ async def test_people_talk_by_keyboard(http_server: HTTPServer, base_url: str, c
 
 
 @pytest.mark.gen_test(timeout=60)
-async def test_what_goes_wrong_is_told(http_server: HTTPServer, base_url: str, chromium: Chromium) -> None:
+async def test_what_goes_wrong_is_told(site: Site) -> None:
     """A refused message can be retried and discarded; offline one waits; leaving the end offers a way back."""
-    async with chromium() as browser, person(browser, base_url, "Ada") as ada:
+    async with person(site, "Ada") as ada:
         await write(ada, "x" * 1001)
         failed = ada.locator("chat-room li[data-state=failed]")
         await expect(failed.locator(".failure")).to_contain_text("1000", timeout=LIMIT)
@@ -121,11 +119,9 @@ async def test_what_goes_wrong_is_told(http_server: HTTPServer, base_url: str, c
 
 
 @pytest.mark.gen_test(timeout=60)
-async def test_it_lives_as_long_as_it_is_in_the_page(
-    app: Application, http_server: HTTPServer, base_url: str, chromium: Chromium
-) -> None:
+async def test_it_lives_as_long_as_it_is_in_the_page(app: Application, site: Site) -> None:
     """A move keeps the stream; another room-id opens another; taken out it closes. Properties are attributes."""
-    async with chromium() as browser, person(browser, base_url, "Ada") as ada:
+    async with person(site, "Ada") as ada:
         before = [stream.id for stream in app.settings["server"].hub.streams]
         await ada.evaluate("document.querySelector('main').prepend(document.querySelector('chat-room'))")
         await write(ada, "moved")
@@ -142,15 +138,13 @@ async def test_it_lives_as_long_as_it_is_in_the_page(
 
 
 @pytest.mark.gen_test(timeout=60)
-async def test_older_messages_come_on_the_way_up_and_a_gap_is_shown(
-    http_server: HTTPServer, base_url: str, chromium: Chromium
-) -> None:
+async def test_older_messages_come_on_the_way_up_and_a_gap_is_shown(site: Site) -> None:
     """Up to where the room begins; messages that cannot be had are never joined over."""
-    async with chromium() as browser, person(browser, base_url, "Ada") as ada:
+    async with person(site, "Ada") as ada:
         texts = [f"{number}" for number in range(60)]
         await call(ada, "POST", "/messages/batch", {"messages": [{"message": text} for text in texts]})
         await shows(ada, *texts)
-        async with person(browser, base_url, "Bob") as bob:
+        async with person(site, "Bob") as bob:
             await shows(bob, *texts[10:])
             await bob.get_by_role("log").evaluate("(log) => { log.scrollTop = 0; }")
             await shows(bob, *texts)
@@ -176,11 +170,11 @@ async def test_older_messages_come_on_the_way_up_and_a_gap_is_shown(
 
 
 @pytest.mark.gen_test(timeout=60)
-async def test_the_rules_of_the_room_are_shown(http_server: HTTPServer, base_url: str, chromium: Chromium) -> None:
+async def test_the_rules_of_the_room_are_shown(site: Site) -> None:
     """Slow mode counts down, moderators delete, who asked stops the reply, a mute closes the box."""
-    async with chromium() as browser, person(browser, base_url, "Ada") as ada:
+    async with person(site, "Ada") as ada:
         await call(ada, "PUT", "", {"slowMode": 60})
-        async with person(browser, base_url, "Bob") as bob:
+        async with person(site, "Bob") as bob:
             await write(bob, "@ai tell me a story")
             await expect(bob.locator("#composer-wait-text")).to_contain_text("Slow mode", timeout=LIMIT)
             await bob.get_by_role("button", name="Stop the reply").click()

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, Page, Route, expect
-from tornado.httpserver import HTTPServer
+from playwright.async_api import expect
 
-from tests.browser.conftest import Chromium
-from tests.browser.pages import LIMIT, opened
+from tests.browser.pages import LIMIT, Site, fake_stream, give_name
 
 MEMBERS: list[dict[str, Any]] = [
     {"userId": "guest-1", "username": "Ada", "guest": True},
@@ -18,41 +16,29 @@ MEMBERS: list[dict[str, Any]] = [
 ]
 
 
-async def _stream(route: Route) -> None:
-    """A room's stream as a server tells it: a guest and an account of one name, each with a message."""
-    (wish,) = json.loads(route.request.post_data or "{}")["subscriptions"]
-    room = {"roomId": wish["roomId"], "timestamp": 1_700_000_000_000}
+def _events() -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """A guest and an account of one name, each with a message."""
+    room = {"roomId": "lobby", "timestamp": 1_700_000_000_000}
     system = {"recovered": True, "heartbeat": 25, "streamId": "s", "onlineCount": 2, "members": MEMBERS, **room}
-    events = [("e-1", "system", system)]
+    yield "e-1", "system", system
     for number, member in enumerate(MEMBERS, 2):
-        said = {"id": f"e-{number}", "message": f"I am {member['userId']}", **member, **room}
-        events.append((said["id"], "room-message", said))
-    frames = [f"id: {id}\nevent: {name}\nsub: {wish['key']}\ndata: {json.dumps(data)}\n\n" for id, name, data in events]
-    await route.fulfill(content_type="text/event-stream", body="".join(frames))
-
-
-async def _page(browser: Browser, url: str) -> Page:
-    page = await opened(browser, f"{url}/?room=lobby")
-    await page.route("**/events", _stream)
-    await page.fill("#join-name", "Bob")
-    await page.click("#join-submit")
-    return page
+        id = f"e-{number}"
+        yield id, "room-message", {"id": id, "message": f"I am {member['userId']}", **member, **room}
 
 
 @pytest.mark.gen_test(timeout=60)
-async def test_guests_are_marked_in_the_list_and_at_their_messages(
-    http_server: HTTPServer, base_url: str, chromium: Chromium
-) -> None:
+async def test_guests_are_marked_in_the_list_and_at_their_messages(site: Site) -> None:
     """A guest and an account of the same name: one word beside one of them, in both places."""
-    async with chromium() as browser:
-        page = await _page(browser, base_url)
-        people = page.locator("#member-list li")
-        await expect(people).to_have_count(2, timeout=LIMIT)
-        await expect(people.filter(has_text="guest")).to_have_count(1)
-        await expect(people.filter(has_text="guest").locator(".member-name")).to_have_text("Ada")
+    page = await site.page()
+    await fake_stream(page, _events())
+    await give_name(page, "Bob")
+    people = page.locator("#member-list li")
+    await expect(people).to_have_count(2, timeout=LIMIT)
+    await expect(people.filter(has_text="guest")).to_have_count(1)
+    await expect(people.filter(has_text="guest").locator(".member-name")).to_have_text("Ada")
 
-        said = page.locator("#messages .message")
-        await expect(said).to_have_count(2, timeout=LIMIT)
-        await expect(said.nth(0).locator(".author")).to_have_text("Adaguest")
-        await expect(said.nth(1).locator(".author")).to_have_text("Ada")
-        await expect(said.nth(0).locator(".author .badge")).to_be_visible()
+    said = page.locator("#messages .message")
+    await expect(said).to_have_count(2, timeout=LIMIT)
+    await expect(said.nth(0).locator(".author")).to_have_text("Adaguest")
+    await expect(said.nth(1).locator(".author")).to_have_text("Ada")
+    await expect(said.nth(0).locator(".author .badge")).to_be_visible()

@@ -10,10 +10,8 @@ from pathlib import Path
 
 import pytest
 from playwright.async_api import expect
-from tornado.httpserver import HTTPServer
 
-from tests.browser.conftest import Chromium
-from tests.browser.pages import opened
+from tests.browser.pages import Site, complaints_of, requests_of
 
 HERE = Path(__file__).parent
 STATIC = HERE.parent.parent / "static"
@@ -36,36 +34,35 @@ def test_markdown(part: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.gen_test(timeout=60)
-async def test_naughty_strings_on_the_page(http_server: HTTPServer, base_url: str, chromium: Chromium) -> None:
+async def test_naughty_strings_on_the_page(site: Site) -> None:
     """Under its policy, in a real DOM: no other elements, none with a handler, and nothing is asked of the web."""
-    async with chromium() as browser:
-        page = await opened(browser, base_url)
-        await expect(page.locator("#join-name")).to_be_visible()
-        problems: list[str] = []
-        page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
-        page.on("dialog", lambda dialog: problems.append(dialog.message))
-        page.on("request", lambda request: problems.append(request.url) if "/static/" not in request.url else None)
-        found = await page.evaluate(
-            """async (texts) => {
-              const { render } = await import('/static/client/markdown.js');
-              for (const text of texts) {
-                const box = document.createElement('div');
-                box.className = 'rich';
-                const texts = [text, `[${text}](${text})`, `![a](${text})`, `<${text}>`];
-                box.append(...texts.map((one) => render(one)));
-                document.body.append(box);
-              }
-              const all = [...document.querySelectorAll('body > .rich *')];
-              const attributes = all.flatMap((one) => one.getAttributeNames());
-              const schemes = all.filter((one) => one.href).map((one) => new URL(one.href).protocol);
-              return [all.map((one) => one.localName), attributes, schemes].map((list) => [...new Set(list)].sort());
-            }""",
-            json.loads((DATA / "blns.json").read_text()),
-        )
-        assert problems == []
-        names, attributes, schemes = found
-        assert set(names) <= {"a", "blockquote", "br", "code", "del", "div", "em", "hr", "li", "ol", "p", "pre", "span",
-                              "strong", "table", "tbody", "td", "th", "thead", "tr", "ul"}  # fmt: skip
-        assert set(attributes) <= {"align", "aria-label", "aria-level", "class", "data-href", "dir", "href", "rel",
-                                   "role", "start", "tabindex", "target", "title"}  # fmt: skip
-        assert set(schemes) <= {"http:", "https:", "mailto:"}
+    page = await site.page("/")
+    await expect(page.locator("#join-name")).to_be_visible()
+    complaints = complaints_of(page)
+    requests = requests_of(page)
+    page.on("dialog", lambda dialog: complaints.append(dialog.message))
+    found = await page.evaluate(
+        """async (texts) => {
+          const { render } = await import('/static/client/markdown.js');
+          for (const text of texts) {
+            const box = document.createElement('div');
+            box.className = 'rich';
+            const texts = [text, `[${text}](${text})`, `![a](${text})`, `<${text}>`];
+            box.append(...texts.map((one) => render(one)));
+            document.body.append(box);
+          }
+          const all = [...document.querySelectorAll('body > .rich *')];
+          const attributes = all.flatMap((one) => one.getAttributeNames());
+          const schemes = all.filter((one) => one.href).map((one) => new URL(one.href).protocol);
+          return [all.map((one) => one.localName), attributes, schemes].map((list) => [...new Set(list)].sort());
+        }""",
+        json.loads((DATA / "blns.json").read_text()),
+    )
+    assert complaints == []
+    assert [url for url in requests if "/static/" not in url] == []
+    names, attributes, schemes = found
+    assert set(names) <= {"a", "blockquote", "br", "code", "del", "div", "em", "hr", "li", "ol", "p", "pre", "span",
+                          "strong", "table", "tbody", "td", "th", "thead", "tr", "ul"}  # fmt: skip
+    assert set(attributes) <= {"align", "aria-label", "aria-level", "class", "data-href", "dir", "href", "rel",
+                               "role", "start", "tabindex", "target", "title"}  # fmt: skip
+    assert set(schemes) <= {"http:", "https:", "mailto:"}

@@ -6,10 +6,8 @@ import re
 
 import pytest
 from playwright.async_api import ConsoleMessage
-from tornado.httpserver import HTTPServer
 
-from tests.browser.conftest import Chromium
-from tests.browser.pages import opened
+from tests.browser.pages import Site
 from tests.helpers.documents import ROOT, code_blocks
 
 # A part of each script, and what it says on the console.
@@ -33,19 +31,16 @@ SAY = """async (token) => {
 
 @pytest.mark.parametrize(("document", "part", "said"), SCRIPTS, ids=[part for _, part, _ in SCRIPTS])
 @pytest.mark.gen_test(timeout=60)
-async def test_script(
-    http_server: HTTPServer, base_url: str, chromium: Chromium, document: str, part: str, said: str
-) -> None:
+async def test_script(site: Site, document: str, part: str, said: str) -> None:
     """It says on the console what its reader expects."""
     [script] = [block for block in code_blocks(ROOT / document, "js") if part in block]
     script = re.sub(r"^import (\{.*?\}) from (\S+);$", r"const \1 = await import(\2);", script, flags=re.MULTILINE)
-    async with chromium() as browser:
-        page = await opened(browser, f"{base_url}/docs")
+    page = await site.page("/docs")
 
-        def matches(message: ConsoleMessage) -> bool:
-            return said in message.text
+    def matches(message: ConsoleMessage) -> bool:
+        return said in message.text
 
-        token = await page.evaluate(GUEST)
-        async with page.expect_console_message(matches):
-            await page.evaluate("async (token) => {" + script + "}", token)
-            await page.evaluate(SAY, token)
+    token = await page.evaluate(GUEST)
+    async with page.expect_console_message(matches):
+        await page.evaluate("async (token) => {" + script + "}", token)
+        await page.evaluate(SAY, token)

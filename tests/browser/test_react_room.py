@@ -6,11 +6,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
-from playwright.async_api import Browser, Page
-from tornado.httpserver import HTTPServer
+from playwright.async_api import Page
 from tornado.web import Application
 
-from tests.browser.conftest import Chromium
+from tests.browser.pages import Site
 from tests.browser.parts import app_with_parts, clean_page, needs_react, until
 from tests.helpers.chat import eventually
 
@@ -21,9 +20,9 @@ app = app_with_parts(heartbeat=0.2, max_message_bytes=1000)
 
 
 @asynccontextmanager
-async def person(browser: Browser, url: str, name: str, options: str = "") -> AsyncIterator[Page]:
+async def person(site: Site, name: str, options: str = "") -> AsyncIterator[Page]:
     """A page that uses the room `lobby` as a guest of that name."""
-    async with clean_page(browser, f"{url}/probe/index.html") as page:
+    async with clean_page(site, "/probe/index.html") as page:
         await until(page, "window.ready")
         await page.evaluate(
             f"(name) => {{ window.room = mount(() => useRoom('lobby', {{ username: name, {options} }})); }}", name
@@ -39,14 +38,14 @@ async def shows(page: Page, *texts: str) -> None:
 
 
 @pytest.mark.gen_test(timeout=60)
-async def test_people_talk(http_server: HTTPServer, base_url: str, chromium: Chromium) -> None:
+async def test_people_talk(site: Site) -> None:
     """History, members, typing, edits and deletions; an own message is shown at once and keeps its key."""
-    async with chromium() as browser, person(browser, base_url, "Ada") as ada:
+    async with person(site, "Ada") as ada:
         await ada.evaluate("room.now.send('one'), room.now.send('two')")
         await shows(ada, "one", "two")
         states = await ada.evaluate("room.seen.flatMap((r) => r.messages.slice(0, 1)).map((m) => [m.key, m.state])")
         assert states[0][1] == "sending" and len({key for key, _ in states}) == 1
-        async with person(browser, base_url, "Bob") as bob:
+        async with person(site, "Bob") as bob:
             await shows(bob, "one", "two")
             await until(ada, "room.now.members.length === 2 && room.now.onlineCount === 2")
             await bob.evaluate("room.now.typing()")
@@ -62,9 +61,7 @@ async def test_people_talk(http_server: HTTPServer, base_url: str, chromium: Chr
 
 
 @pytest.mark.gen_test(timeout=60)
-async def test_one_stream_while_it_is_mounted(
-    app: Application, http_server: HTTPServer, base_url: str, chromium: Chromium
-) -> None:
+async def test_one_stream_while_it_is_mounted(app: Application, site: Site) -> None:
     """StrictMode's double effects, and two components, open one stream; another room another; unmounting closes."""
 
     async def rooms(*names: str) -> None:
@@ -74,7 +71,7 @@ async def test_one_stream_while_it_is_mounted(
 
         await eventually(so)
 
-    async with chromium() as browser, person(browser, base_url, "Ada") as ada:
+    async with person(site, "Ada") as ada:
         await ada.evaluate("() => { window.twin = mount(() => useRoom('lobby', { username: 'Ada' })); }")
         await until(ada, "twin.now?.state === 'open'")
         await rooms("lobby")
@@ -89,9 +86,9 @@ async def test_one_stream_while_it_is_mounted(
 
 
 @pytest.mark.gen_test(timeout=60)
-async def test_heartbeats_render_nothing(http_server: HTTPServer, base_url: str, chromium: Chromium) -> None:
+async def test_heartbeats_render_nothing(site: Site) -> None:
     """A room in which nothing happens is drawn no more."""
-    async with chromium() as browser, person(browser, base_url, "Ada") as ada:
+    async with person(site, "Ada") as ada:
         await ada.evaluate("room.now.send('hello')")
         await shows(ada, "hello")
         beats = """() => new Promise((resolve) => {
@@ -105,9 +102,9 @@ async def test_heartbeats_render_nothing(http_server: HTTPServer, base_url: str,
 
 
 @pytest.mark.gen_test(timeout=60)
-async def test_what_cannot_be_sent(http_server: HTTPServer, base_url: str, chromium: Chromium) -> None:
+async def test_what_cannot_be_sent(site: Site) -> None:
     """Offline a message waits and is sent later; one that is refused says why, and is retried or discarded."""
-    async with chromium() as browser, person(browser, base_url, "Ada") as ada:
+    async with person(site, "Ada") as ada:
         await ada.context.set_offline(True)
         await ada.evaluate("room.now.send('patience')")
         await until(ada, "room.now.messages[0]?.state === 'waiting'")
@@ -123,13 +120,13 @@ async def test_what_cannot_be_sent(http_server: HTTPServer, base_url: str, chrom
 
 
 @pytest.mark.gen_test(timeout=60)
-async def test_older_messages_and_replies(http_server: HTTPServer, base_url: str, chromium: Chromium) -> None:
+async def test_older_messages_and_replies(site: Site) -> None:
     """Older ones come in front; a reply grows under one messageId and stays as the message it becomes."""
-    async with chromium() as browser, person(browser, base_url, "Ada") as ada:
+    async with person(site, "Ada") as ada:
         for text in ("one", "two", "three"):
             await ada.evaluate("(text) => room.now.send(text)", text)
         await shows(ada, "one", "two", "three")
-        async with person(browser, base_url, "Bob", "history: 2") as bob:
+        async with person(site, "Bob", "history: 2") as bob:
             await shows(bob, "two", "three")
             assert await bob.evaluate("room.now.hasOlder")
             await bob.evaluate("room.now.loadOlder()")

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.async_api import Route, expect
-from tornado.httpserver import HTTPServer
+from playwright.async_api import expect
 
-from tests.browser.conftest import Chromium
-from tests.browser.pages import LIMIT, opened
+from tests.browser.pages import LIMIT, Site, fake_stream, give_name
 
 HTML = "<img src=x onerror=\"document.title='hacked'\"><b>bold</b>"
 STRANGE: list[dict[str, Any]] = [
@@ -21,28 +19,21 @@ STRANGE: list[dict[str, Any]] = [
 ]
 
 
-async def _stream(route: Route) -> None:
-    (wish,) = json.loads(route.request.post_data or "{}")["subscriptions"]
-    frames = [("system", "e-0", {"recovered": True, "heartbeat": 25, "streamId": "s", "onlineCount": 0, "members": []})]
+def _events() -> Iterator[tuple[str, str, dict[str, Any]]]:
+    yield "e-0", "system", {"recovered": True, "heartbeat": 25, "streamId": "s", "onlineCount": 0, "members": []}
     for number, said in enumerate(STRANGE, 1):
-        frames.append(("room-message", f"e-{number}", {"id": f"e-{number}", "userId": f"{number}", **said}))
-    lines = [f"id: {id}\nevent: {name}\nsub: {wish['key']}\ndata: {json.dumps(data)}\n\n" for name, id, data in frames]
-    await route.fulfill(content_type="text/event-stream", body="".join(lines))
+        yield f"e-{number}", "room-message", {"id": f"e-{number}", "userId": f"{number}", **said}
 
 
 @pytest.mark.gen_test(timeout=60)
-async def test_one_strange_message_does_not_hide_the_others(
-    http_server: HTTPServer, base_url: str, chromium: Chromium
-) -> None:
+async def test_one_strange_message_does_not_hide_the_others(site: Site) -> None:
     """All are drawn, and what looks like markup is text: in names, messages and replies."""
-    async with chromium() as browser:
-        page = await opened(browser, f"{base_url}/?room=lobby")
-        await page.route("**/events", _stream)
-        await page.fill("#join-name", "Bob")
-        await page.click("#join-submit")
-        said = page.locator("#messages .message")
-        await expect(said).to_have_count(len(STRANGE), timeout=LIMIT)
-        await expect(said.nth(2).locator(".message-text")).to_have_text(HTML)
-        await expect(said.nth(2).locator(".author-name")).to_have_text(HTML)
-        assert await page.locator("#messages :is(img, b, script, a[href^=javascript])").count() == 0
-        assert "hacked" not in await page.title()
+    page = await site.page()
+    await fake_stream(page, _events())
+    await give_name(page, "Bob")
+    said = page.locator("#messages .message")
+    await expect(said).to_have_count(len(STRANGE), timeout=LIMIT)
+    await expect(said.nth(2).locator(".message-text")).to_have_text(HTML)
+    await expect(said.nth(2).locator(".author-name")).to_have_text(HTML)
+    assert await page.locator("#messages :is(img, b, script, a[href^=javascript])").count() == 0
+    assert "hacked" not in await page.title()

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from benchmarks.server_process import ServerProcess
-from tests.browser.conftest import CHROMIUM, FLAGS
+from tests.browser.chromium import needs_chromium, server_and_tabs
 from tests.browser.crowd import Person, Talk, all_hear
 from tests.helpers.chat import eventually, within
-from tests.helpers.devtools import DevTools, devtools
+from tests.helpers.devtools import DevTools
 
 TABS = 10
 HOST = "chat.example"
-
-needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
 
 
 @needs_chromium
@@ -29,29 +25,27 @@ async def test_ten_tabs_share_a_connection(host: str, tmp_path: Path) -> None:
     Under a name that is not the machine's own a plain-HTTP page has no Web Locks: a shared worker carries there.
     """
     options = ("--message-rate", "0", "--allow-guests", "true", "--allowed-hosts", f"127.0.0.1,{HOST}")
-    flags = [*FLAGS, f"--host-resolver-rules=MAP {HOST} 127.0.0.1"]
-    with ServerProcess(tmp_path / "data", *options) as server:
-        async with devtools(str(CHROMIUM), flags, tmp_path / "profile") as tools:
-            url = f"http://{host}:{server.port}"
-            people = [await Person.enters(tools, url, f"user{number}") for number in range(TABS)]
-            assert {await person.tab.evaluate("room.state.via") for person in people} == {"shared"}
-            assert await people[0].tab.evaluate("Boolean(navigator.locks)") == (host != HOST)
-            said = []
-            slowest = 0.0
-            for person in people:
-                said.append(f"hello from {person.name}")
-                when = await person.say(said[-1])
-                await all_hear(people, said)
-                slowest = max(slowest, *[(await one.times())[-1] - when for one in people])
-            print(f"\nslowest of {TABS * TABS} deliveries: {slowest:.0f} ms")
+    flags = [f"--host-resolver-rules=MAP {HOST} 127.0.0.1"]
+    async with server_and_tabs(tmp_path, *options, flags=flags) as (server, tools):
+        url = f"http://{host}:{server.port}"
+        people = [await Person.enters(tools, url, f"user{number}") for number in range(TABS)]
+        assert {await person.tab.evaluate("room.state.via") for person in people} == {"shared"}
+        assert await people[0].tab.evaluate("Boolean(navigator.locks)") == (host != HOST)
+        said = []
+        slowest = 0.0
+        for person in people:
+            said.append(f"hello from {person.name}")
+            when = await person.say(said[-1])
+            await all_hear(people, said)
+            slowest = max(slowest, *[(await one.times())[-1] - when for one in people])
+        print(f"\nslowest of {TABS * TABS} deliveries: {slowest:.0f} ms")
 
-            changes = (freeze, hang, crash, close) if host != HOST else (crash, close)
-            for change in changes:
-                people = await change(tools, people, Talk(said))
-            newcomer = await Person.enters(tools, url, "newcomer")
-            await people[0].say("welcome")
-            await eventually(lambda: _heard_last(newcomer, "welcome"))
-        assert not server.tracebacks(), server.tracebacks()
+        changes = (freeze, hang, crash, close) if host != HOST else (crash, close)
+        for change in changes:
+            people = await change(tools, people, Talk(said))
+        newcomer = await Person.enters(tools, url, "newcomer")
+        await people[0].say("welcome")
+        await eventually(lambda: _heard_last(newcomer, "welcome"))
 
 
 async def freeze(tools: DevTools, people: list[Person], talk: Talk) -> list[Person]:
@@ -86,7 +80,7 @@ async def crash(tools: DevTools, people: list[Person], talk: Talk) -> list[Perso
     """Its process dies, and takes nobody's messages with it."""
     first, *others = await _carrier_first(people)
     since = len(talk.said)
-    await talk.while_(others, _crash(first))
+    await talk.while_(others, first.tab.crash())
     await all_hear(others, talk.said)
     await _report("crashed", others, since)
     for person in others:
@@ -105,12 +99,6 @@ async def close(tools: DevTools, people: list[Person], talk: Talk) -> list[Perso
         await eventually(lambda person=person: _saw_leave(person, first.name))  # type: ignore[misc]
         assert len(set(await person.saw_leave())) <= 2, "the one that crashed, and this one"
     return others
-
-
-async def _crash(person: Person) -> None:
-    crashing = asyncio.create_task(person.tab.send("Page.crash"))  # which nobody is left to answer
-    await asyncio.wait([crashing], timeout=0.1)
-    crashing.cancel()
 
 
 async def _carrier_first(people: list[Person]) -> list[Person]:

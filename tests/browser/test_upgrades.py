@@ -4,110 +4,101 @@ from __future__ import annotations
 
 import pytest
 from playwright.async_api import Page, expect
-from tornado.httpserver import HTTPServer
 
-from tests.browser.conftest import Chromium
-from tests.browser.pages import LIMIT, PASSWORD, enter, is_live, join, say, sees, sign_up, signed_in, tab
+from tests.browser.pages import (
+    LIMIT,
+    Site,
+    continue_as,
+    enter,
+    give_name,
+    is_live,
+    keep_name,
+    members_are,
+    say,
+    sees,
+    sign_out,
+    signed_in,
+)
 
 
 @pytest.mark.parametrize("name", ["Ada", "Ada L."], ids=["same-name", "other-name"])
 @pytest.mark.gen_test(timeout=90)
-async def test_who_sees_a_guest_become_an_account_is_told(
-    http_server: HTTPServer, base_url: str, chromium: Chromium, name: str
-) -> None:
+async def test_who_sees_a_guest_become_an_account_is_told(site: Site, name: str) -> None:
     """The tab beside is the account too, with what was being typed there; nobody shows a guest any more."""
-    async with chromium() as browser:
-        bob = await join(browser, base_url, "Bob", "lobby")
-        ada = await join(browser, base_url, "Ada", "lobby")
-        beside = await tab(ada.context, base_url)
-        await beside.get_by_role("button", name="Continue as Ada").click()
-        await is_live(beside)
-        await beside.fill("#composer-input", "half a sen")
-        await expect(bob.locator("#member-list .badge.guest")).to_have_count(2, timeout=LIMIT)
+    bob, ada = await site.guests("Bob", "Ada")
+    beside = await site.page(beside=ada)
+    await continue_as(beside, "Ada")
+    await is_live(beside)
+    await beside.fill("#composer-input", "half a sen")
+    await expect(bob.locator("#member-list .badge.guest")).to_have_count(2, timeout=LIMIT)
 
-        await ada.bring_to_front()
-        await ada.click("#keep-name")
-        await ada.fill("#keep-username", name)
-        await ada.fill("#keep-email", "nobody")
-        await ada.fill("#keep-password", PASSWORD)
-        await ada.click("#keep-form [type=submit]")
-        await expect(ada.locator("#keep-form .form-error")).to_have_text("That is not an email address.", timeout=LIMIT)
-        await expect(ada.locator("#keep-form .form-error")).to_have_css("color", await _colour(ada, "--danger"))
-        await ada.fill("#keep-email", "ada@example.org")
-        await ada.click("#keep-form [type=submit]")
-        for page in (ada, beside):
-            await expect(page.locator("#me-name")).to_have_text(name, timeout=LIMIT)
-            await expect(page.locator("#keep")).to_be_hidden(timeout=LIMIT)
-            await is_live(page)
-        for page in (ada, beside, bob):
-            names = ["Bob", name] if page is bob else [name, "Bob"]
-            await expect(page.locator("#member-list .member-name")).to_have_text(names, timeout=LIMIT)
-            await expect(page.locator("#member-list .badge.guest")).to_have_count(1, timeout=LIMIT)
-        await expect(ada.locator(":focus")).to_have_count(1)
-        await expect(beside.locator("#composer-input")).to_have_value("half a sen")
-        await expect(beside.locator("#composer-input")).to_be_focused()
-        await expect(bob.locator(".notice", has_text="went")).to_have_count(int(name != "Ada"), timeout=LIMIT)
+    await ada.bring_to_front()
+    await keep_name(ada, "nobody", name=name)
+    await expect(ada.locator("#keep-form .form-error")).to_have_text("That is not an email address.", timeout=LIMIT)
+    await expect(ada.locator("#keep-form .form-error")).to_have_css("color", await _colour(ada, "--danger"))
+    await ada.fill("#keep-email", "ada@example.org")
+    await ada.click("#keep-form [type=submit]")
+    for page in (ada, beside):
+        await expect(page.locator("#me-name")).to_have_text(name, timeout=LIMIT)
+        await expect(page.locator("#keep")).to_be_hidden(timeout=LIMIT)
+        await is_live(page)
+    for page in (ada, beside, bob):
+        names = ["Bob", name] if page is bob else [name, "Bob"]
+        await expect(page.locator("#member-list .member-name")).to_have_text(names, timeout=LIMIT)
+        await expect(page.locator("#member-list .badge.guest")).to_have_count(1, timeout=LIMIT)
+    await expect(ada.locator(":focus")).to_have_count(1)
+    await expect(beside.locator("#composer-input")).to_have_value("half a sen")
+    await expect(beside.locator("#composer-input")).to_be_focused()
+    await expect(bob.locator(".notice", has_text="went")).to_have_count(int(name != "Ada"), timeout=LIMIT)
 
 
 @pytest.mark.gen_test(timeout=60)
-async def test_a_neighbour_on_the_shared_connection_does_not_notice_a_sign_out(
-    http_server: HTTPServer, base_url: str, chromium: Chromium
-) -> None:
+async def test_a_neighbour_on_the_shared_connection_does_not_notice_a_sign_out(site: Site) -> None:
     """Its stream is not cut because somebody else's on the same connection was shut by the server."""
-    async with chromium() as browser:
-        nora = await join(browser, base_url, "Nora", "lobby")
-        grace = await tab(nora.context, base_url)
-        await sign_up(grace)
-        beside = await tab(nora.context, base_url)
-        await signed_in(beside, "Grace")
-        await nora.evaluate("""() => {
-            const line = document.querySelector('#connection');
-            window.states = [];
-            new MutationObserver(() => states.push(line.dataset.state)).observe(line, { attributes: true });
-        }""")
-        await grace.click("#open-account")
-        await grace.click("#sign-out")
-        await expect(beside.locator("#join-notice")).to_have_text("You were signed out.", timeout=LIMIT)
-        await expect(nora.locator("#member-list li")).to_have_count(1, timeout=LIMIT)
-        await say(nora, "alone")
-        await sees(nora, "alone")
-        assert set(await nora.evaluate("states")) <= {"live"}
+    nora = await site.join("Nora")
+    grace = await site.account(beside=nora)
+    beside = await site.page(beside=nora)
+    await signed_in(beside)
+    await nora.evaluate("""() => {
+        const line = document.querySelector('#connection');
+        window.states = [];
+        new MutationObserver(() => states.push(line.dataset.state)).observe(line, { attributes: true });
+    }""")
+    await sign_out(grace)
+    await expect(beside.locator("#join-notice")).to_have_text("You were signed out.", timeout=LIMIT)
+    await members_are(nora, 1)
+    await say(nora, "alone")
+    await sees(nora, "alone")
+    assert set(await nora.evaluate("states")) <= {"live"}
 
 
 @pytest.mark.gen_test(timeout=60)
-async def test_names_that_may_not_be_taken_are_explained(
-    http_server: HTTPServer, base_url: str, chromium: Chromium
-) -> None:
+async def test_names_that_may_not_be_taken_are_explained(site: Site) -> None:
     """A reserved one is nobody's; one that looks like an account's may be one's own."""
-    async with chromium() as browser:
-        await sign_up(await tab(await browser.new_context(), base_url))
-        page = await tab(await browser.new_context(), base_url)
-        for name, words in (("Assistant", "That name is reserved."), ("\uff27race", "or one that looks like it, ")):
-            await page.fill("#join-name", name)
-            await page.click("#join-submit")
-            await expect(page.locator("#join-error")).to_contain_text(words, timeout=LIMIT)
+    await site.account()
+    page = await site.page()
+    for name, words in (("Assistant", "That name is reserved."), ("\uff27race", "or one that looks like it, ")):
+        await give_name(page, name)
+        await expect(page.locator("#join-error")).to_contain_text(words, timeout=LIMIT)
 
 
 @pytest.mark.gen_test(timeout=60)
-async def test_a_sign_in_that_the_server_has_forgotten_is_let_go(
-    http_server: HTTPServer, base_url: str, chromium: Chromium
-) -> None:
+async def test_a_sign_in_that_the_server_has_forgotten_is_let_go(site: Site) -> None:
     """One sentence says so, the guest is offered no more, and one may come in as somebody else."""
-    async with chromium() as browser:
-        ada = await join(browser, base_url, "Ada", "lobby")
-        new = await tab(ada.context, base_url)
-        ended = """async () => {
-            const { token } = JSON.parse(sessionStorage['chatrooms.session']);
-            await fetch('/api/auth/signout', { method: 'POST', headers: { Authorization: `Bearer ${token}` } });
-        }"""
-        await ada.evaluate(ended)
-        await ada.close()
-        await new.get_by_role("button", name="Continue as Ada").click()
-        await expect(new.locator("#join-notice")).to_have_text("You were signed out.", timeout=LIMIT)
-        await expect(new.locator("#join-submit")).to_be_enabled()
-        await expect(new.locator("#join-error")).to_be_empty()
-        await expect(new.locator("#join-guests .chip")).to_have_count(0)
-        await enter(new, "Bob")
+    ada = await site.join("Ada")
+    new = await site.page(beside=ada)
+    ended = """async () => {
+        const { token } = JSON.parse(sessionStorage['chatrooms.session']);
+        await fetch('/api/auth/signout', { method: 'POST', headers: { Authorization: `Bearer ${token}` } });
+    }"""
+    await ada.evaluate(ended)
+    await ada.close()
+    await continue_as(new, "Ada")
+    await expect(new.locator("#join-notice")).to_have_text("You were signed out.", timeout=LIMIT)
+    await expect(new.locator("#join-submit")).to_be_enabled()
+    await expect(new.locator("#join-error")).to_be_empty()
+    await expect(new.locator("#join-guests .chip")).to_have_count(0)
+    await enter(new, "Bob")
 
 
 async def _colour(page: Page, name: str) -> str:

@@ -1,4 +1,4 @@
-"""Real clients, each a coroutine that reads a stream for ever and resumes as that client does.
+"""Real clients, each a coroutine that reads a stream forever and resumes as that client does.
 
 `hear` is called with the text of each message that the client hands to its user.
 """

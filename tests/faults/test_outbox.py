@@ -97,19 +97,28 @@ async def insert_all(postgres: Postgres, database: str, program: int) -> None:
 class Posting:
     """Posts in a room while the block runs; `figures` says how long they took."""
 
-    def __init__(self, url: str) -> None:
-        self._url = url
+    def __init__(self, port: int) -> None:
+        self._port = port
         self.figures = ""
 
     async def __aenter__(self) -> Posting:
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "tests.faults.latency", self._url, cwd=ROOT, stdin=PIPE, stdout=PIPE
+            sys.executable,
+            "-m",
+            "benchmarks.drills.sender",
+            str(self._port),
+            "lobby",
+            cwd=ROOT,
+            stdin=PIPE,
+            stdout=PIPE,
         )
         return self
 
     async def __aexit__(self, *error: object) -> None:
         out, _ = await self._process.communicate(b"")  # which ends its input
-        self.figures = out.decode().strip()
+        found = sorted(seconds * 1000 for _, seconds, _, _ in json.loads(out))
+        p50, p99 = found[len(found) // 2], found[int(len(found) * 0.99)]
+        self.figures = f"p50 {p50:.1f} ms, p99 {p99:.1f} ms of {len(found)}"
         assert self._process.returncode == 0
 
 
@@ -139,7 +148,7 @@ async def test_no_row_is_skipped_or_repeated(serve: Serve, server: Postgres, bus
     database = server.new_database()
     nodes = [await asyncio.to_thread(serve, "--database-url", server.url(database), *bus) for _ in range(2)]
     if FULL:
-        async with Posting(nodes[0].url) as posting:
+        async with Posting(nodes[0].port) as posting:
             await asyncio.sleep(10)
         print("posts without programs:", posting.figures)
     everything = [SessionReader(node.url, by_query=by_query) for node in nodes for by_query in (False, True)]
@@ -150,7 +159,7 @@ async def test_no_row_is_skipped_or_repeated(serve: Serve, server: Postgres, bus
     following = [asyncio.create_task(reader.follow(lambda r: END in newest(r), LIMIT)) for reader in everything]
     following += [asyncio.create_task(reader.follow(lambda r: END in newest(r), LIMIT)) for reader in single]
     began = time.monotonic()
-    async with Posting(nodes[0].url) as posting:
+    async with Posting(nodes[0].port) as posting:
         await asyncio.gather(*(insert_all(server, database, program) for program in range(PROGRAMS)))
         took = time.monotonic() - began
     print(f"{len(expected)} rows of {PROGRAMS} programs in {took:.1f} s; posts meanwhile: {posting.figures}")

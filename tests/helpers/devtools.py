@@ -1,4 +1,4 @@
-"""Chromium by its own protocol, for what Playwright keeps from happening: it shows every page as visible for ever."""
+"""Chromium by its own protocol, for what Playwright keeps from happening: it shows every page as visible forever."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import json
 import subprocess
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +90,11 @@ class Tab:
     async def start(self, statement: str) -> None:
         """Runs something, and does not wait for it."""
         await self.evaluate(f"setTimeout(() => {{ {statement} }}), 0")
+
+    async def crash(self) -> None:
+        """Its process dies, and nobody is left to answer the command."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.send("Page.crash"), 0.1)
 
     async def send(self, method: str, params: Params = None) -> dict[str, Any]:
         return await self._devtools.send(method, params, self._session)

@@ -21,7 +21,7 @@ MAX_FILES = 125
 # From the ground up; a module may import from its own layer and from those before it.
 LAYERS: tuple[tuple[str, ...], ...] = (
     # values: pure, no I/O
-    ("clock", "errors", "identity", "sse", "names", "body", "limits", "options", "kinds"),
+    ("clock", "errors", "identity", "sse", "names", "body", "limits", "options", "option_types"),
     # infrastructure
     ("logs", "datadir", "log", "log.*"),
     ("cluster.bus", "cluster.bus.*"),

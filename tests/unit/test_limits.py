@@ -53,7 +53,7 @@ def test_keys_do_not_share() -> None:
 
 
 def test_keys_that_have_refilled_are_forgotten() -> None:
-    """Nobody is remembered for ever because of one request; who is over the limit stays so."""
+    """Nobody is remembered forever because of one request; who is over the limit stays so."""
     clock = Clock()
     limit = RateLimit(2, 10.0, clock)
     for number in range(1000):

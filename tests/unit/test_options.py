@@ -6,18 +6,18 @@ from typing import Any
 
 import pytest
 
-from chatrooms import kinds, options
+from chatrooms import option_types, options
 from chatrooms.cli import main
 from chatrooms.errors import ConfigError
 from chatrooms.options import OPTIONS, Option, Options
 
 BAD: dict[Any, list[str]] = {
-    kinds.whole: ["-1", "x", "1.5", "", "²", "9" * 5000],
-    kinds.port: ["65536", "-1", "http", ""],
-    kinds.seconds: ["-1", "x", "nan", "inf", "1e10", ""],
-    kinds.flag: ["maybe", "2", ""],
-    kinds.hosts: ["", " , ", "https://a.example", "a.example:443", "a.example, *", "[::1]:80"],
-    kinds.networks: ["10.0.0.0/33", "nonsense", "1.2.3"],
+    option_types.whole: ["-1", "x", "1.5", "", "²", "9" * 5000],
+    option_types.port: ["65536", "-1", "http", ""],
+    option_types.seconds: ["-1", "x", "nan", "inf", "1e10", ""],
+    option_types.flag: ["maybe", "2", ""],
+    option_types.hosts: ["", " , ", "https://a.example", "a.example:443", "a.example, *", "[::1]:80"],
+    option_types.networks: ["10.0.0.0/33", "nonsense", "1.2.3"],
 }
 CASES = [(option, value) for option in OPTIONS for value in BAD.get(option.kind, [])]
 CASES += [(option, "nonsense") for option in OPTIONS if "one_of" in option.kind.__qualname__]

@@ -21,10 +21,10 @@ MAX_WAITING = 10_000  # messages waiting to be sent; the oldest are dropped
 
 log = logging.getLogger(__name__)
 
-Hear = Callable[[bytes], None]  # gets each message, in the event loop; does not raise
-Health = Callable[[bool], None]  # called with False when the bus becomes unavailable and with True when it is back
+OnMessage = Callable[[bytes], None]  # gets each message, in the event loop; does not raise
+OnHealth = Callable[[bool], None]  # called with False when the bus becomes unavailable and with True when it is back
 Answer = Callable[[bytes], None]  # answers the publisher of a message, if it asked for an answer
-Take = Callable[[bytes, Answer], None]  # gets what other programs publish, like Hear
+OnPublished = Callable[[bytes, Answer], None]  # gets what other programs publish, like OnMessage
 
 
 class Bus(Protocol):
@@ -32,27 +32,27 @@ class Bus(Protocol):
 
     - It may lose messages, repeat them, and bring those of different nodes in any order.
     - `send` never blocks and never raises; what cannot be sent soon is dropped.
-    - After it was away it says so (`Health`), because then something was missed.
+    - After it was away it says so (`OnHealth`), because then something was missed.
     - A message is any bytes of UTF-8 without NUL, of any length up to 1 MiB.
     - It carries events (`carries_events`) only where nobody but nodes of the same database can send.
     """
 
     carries_events: bool
 
-    async def open(self, node: str, hear: Hear, health: Health) -> None:
+    async def open(self, node: str, on_message: OnMessage, on_health: OnHealth) -> None:
         """Begins to listen as that node. Raises StartFailure when it cannot be reached."""
 
     async def close(self) -> None:
         """Stops; waiting messages are sent if that is possible at once."""
 
     def send(self, channel: str, message: bytes) -> None:
-        """Sends to ALL nodes, or to one by its name; the sender may hear it, too."""
+        """Sends to ALL nodes, or to one by its name; the sender may get it, too."""
 
 
 class Intake(Protocol):
     """Where other programs publish; each message comes to one node, at most once."""
 
-    async def open(self, take: Take) -> None:
+    async def open(self, on_published: OnPublished) -> None:
         """Begins to take messages. Raises StartFailure when the server cannot be reached."""
 
     async def pause(self) -> None:
@@ -106,7 +106,7 @@ class LocalBus:
 
     carries_events = False
 
-    async def open(self, node: str, hear: Hear, health: Health) -> None:
+    async def open(self, node: str, on_message: OnMessage, on_health: OnHealth) -> None:
         pass
 
     async def close(self) -> None:
@@ -205,8 +205,8 @@ class WorkerBus:
         self._numbers = itertools.count()
         self._loop = asyncio.get_running_loop()
 
-    async def open(self, node: str, hear: Hear, health: Health) -> None:
-        self._hear = hear
+    async def open(self, node: str, on_message: OnMessage, on_health: OnHealth) -> None:
+        self._on_message = on_message
         while self._packet() is not None:  # for the worker that was here before
             pass
         self._loop.add_reader(self._inbox, self._read)
@@ -252,7 +252,7 @@ class WorkerBus:
                 return
             message = self._joiner.join(packet)
             if message is not None:
-                self._hear(message)
+                self._on_message(message)
 
 
 def _sent(outbox: socket.socket, packet: bytes) -> bool:

@@ -15,9 +15,9 @@ import nats
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
-from chatrooms.cluster.bus.base import ALL, MAX_WAITING, Health, Hear, Take
+from chatrooms.cluster.bus.base import ALL, MAX_WAITING, OnHealth, OnMessage, OnPublished
 from chatrooms.errors import ConfigError, StartFailure
-from chatrooms.logs import tell
+from chatrooms.logs import notify
 
 PREFIX = "chatrooms."
 CONNECT_TIMEOUT = 3.0
@@ -50,12 +50,12 @@ class NatsBus:
         self._client: Any = None
         self._closing = False
 
-    async def open(self, node: str, hear: Hear, health: Health) -> None:
-        self._hear, self._health = hear, health
+    async def open(self, node: str, on_message: OnMessage, on_health: OnHealth) -> None:
+        self._deliver, self._on_health = on_message, on_health
         try:
-            self._client = await connect(self._url, self._lost, self._found)
+            self._client = await connect(self._url, self._on_disconnected, self._on_reconnected)
             for channel in (ALL, node):
-                await self._client.subscribe(self._prefix + channel, cb=self._heard)
+                await self._client.subscribe(self._prefix + channel, cb=self._on_message)
             await settle(self._client)
         except UNREACHABLE as error:
             kind = ConfigError if isinstance(error, ValueError) else StartFailure
@@ -83,16 +83,16 @@ class NatsBus:
                 except Exception as error:  # away for so long that its buffer is full: news of the moment
                     log.debug("not sent: %s", error)
 
-    async def _heard(self, message: Msg) -> None:
-        tell(self._hear, message.data)
+    async def _on_message(self, message: Msg) -> None:
+        notify(self._deliver, message.data)
 
-    async def _lost(self) -> None:
+    async def _on_disconnected(self) -> None:
         if not self._closing:
             log.warning("the bus is away")
-            self._health(False)
+            self._on_health(False)
 
-    async def _found(self) -> None:
-        self._health(True)
+    async def _on_reconnected(self) -> None:
+        self._on_health(True)
 
 
 async def connect(url: str, lost: Callback, found: Callback) -> Any:
@@ -168,13 +168,13 @@ class NatsIntake:
         self._closing = False
         self._answers: set[asyncio.Task[None]] = set()
 
-    async def open(self, take: Take) -> None:
+    async def open(self, on_published: OnPublished) -> None:
         """Begins to take messages. Raises StartFailure when the server cannot be reached."""
-        self._take = take
+        self._deliver = on_published
         try:
-            self._client = await connect(self._url, self._lost, self._found)
+            self._client = await connect(self._url, self._on_disconnected, self._on_reconnected)
             group = prefix_of(self._url) + GROUP
-            self._subscription = await self._client.subscribe(self._subject, queue=group, cb=self._heard)
+            self._subscription = await self._client.subscribe(self._subject, queue=group, cb=self._on_message)
             await settle(self._client)
         except UNREACHABLE as error:
             kind = ConfigError if isinstance(error, ValueError) else StartFailure
@@ -197,8 +197,8 @@ class NatsIntake:
                 await self._client.flush(CLOSE_TIMEOUT)
         await disconnect(self._client)
 
-    async def _heard(self, message: Msg) -> None:
-        tell(self._take, message.data, lambda answer: self._answer(message, answer))
+    async def _on_message(self, message: Msg) -> None:
+        notify(self._deliver, message.data, lambda answer: self._answer(message, answer))
 
     def _answer(self, message: Msg, answer: bytes) -> None:
         if message.reply:
@@ -212,9 +212,9 @@ class NatsIntake:
         except Exception as error:  # away: the publisher will not have waited
             log.debug("not answered: %s", error)
 
-    async def _lost(self) -> None:
+    async def _on_disconnected(self) -> None:
         if not self._closing:
             log.warning("NATS is away: what is published on %s is lost", self._subject)
 
-    async def _found(self) -> None:
+    async def _on_reconnected(self) -> None:
         log.info("NATS is back")

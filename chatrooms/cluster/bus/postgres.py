@@ -10,7 +10,7 @@ from contextlib import suppress
 
 import asyncpg
 
-from chatrooms.cluster.bus.base import ALL, MAX_WAITING, Health, Hear, Joiner, split
+from chatrooms.cluster.bus.base import ALL, MAX_WAITING, Joiner, OnHealth, OnMessage, split
 from chatrooms.errors import StartFailure
 
 PREFIX = "chatrooms_"
@@ -38,8 +38,8 @@ class PostgresBus:
         self._connection: asyncpg.Connection | None = None
         self._closing = False
 
-    async def open(self, node: str, hear: Hear, health: Health) -> None:
-        self._node, self._hear, self._health = node, hear, health
+    async def open(self, node: str, on_message: OnMessage, on_health: OnHealth) -> None:
+        self._node, self._deliver, self._on_health = node, on_message, on_health
         try:
             self._connection = await self._connect()
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, ValueError, TimeoutError) as error:
@@ -68,7 +68,7 @@ class PostgresBus:
                 if self._closing:
                     return
                 log.warning("the bus is away: %s", error or type(error).__name__)
-                self._health(False)
+                self._on_health(False)
                 await self._reconnect()
 
     async def _work(self) -> None:
@@ -113,7 +113,7 @@ class PostgresBus:
                 delay = min(2 * delay, longest)
             else:
                 self._wake.set()
-                self._health(True)
+                self._on_health(True)
                 return
 
     async def _connect(self) -> asyncpg.Connection:
@@ -124,14 +124,14 @@ class PostgresBus:
         )  # fmt: skip
         connection.add_termination_listener(lambda _: self._wake.set())
         for channel in (ALL, self._node):
-            await connection.add_listener(PREFIX + channel, self._heard)
+            await connection.add_listener(PREFIX + channel, self._on_message)
         return connection
 
-    def _heard(self, _connection: object, _pid: int, _channel: str, payload: str) -> None:
+    def _on_message(self, _connection: object, _pid: int, _channel: str, payload: str) -> None:
         try:
             message = self._joiner.join(payload.encode())
         except ValueError:
             log.warning("ignored a message on the bus that is not from chatrooms")
             return
         if message is not None:
-            self._hear(message)
+            self._deliver(message)

@@ -10,14 +10,14 @@ import { RoomPane } from './room-pane.js';
 import { ROOM } from './room-style.js';
 import { BASE } from './styles.js';
 
-const TOLD_MS = 2600;
+const TOAST_MS = 2600;
 
 const STYLE = `
 :host { position: relative; display: flex; flex-direction: column; height: 30rem; overflow: clip; --gutter: 12px; --measure: 820px; }
 header { display: flex; align-items: center; flex-wrap: wrap; gap: 4px 14px; padding: 12px 16px; border-bottom: 1px solid var(--line); }
 #title { margin-inline-end: auto; }
 #empty { margin: auto; }
-#told {
+#toast {
   position: absolute; z-index: 1; inset: auto 0 84px; width: fit-content; max-width: 90%; margin: auto; padding: 8px 16px;
   border-radius: 18px; background: var(--ink); color: var(--surface); font-size: 0.9em; pointer-events: none;
 }
@@ -48,7 +48,7 @@ export class ChatRoom extends ViewElement {
       make('p', { id: 'ask' }, 'Which name do you want to be known by?'),
       make('input', { id: 'name', 'aria-labelledby': 'ask', maxlength: '32', autocomplete: 'nickname', required: true }),
       make('button', { class: 'button primary', type: 'submit' }, 'Join')),
-    make('p', { id: 'told', role: 'status', hidden: true }),
+    make('p', { id: 'toast', role: 'status', hidden: true }),
     make('p', { id: 'said', class: 'sr-only', role: 'status' }),
   );
 
@@ -58,7 +58,7 @@ export class ChatRoom extends ViewElement {
   #shown = null;
   #stateTold = '';
   /** @type {ReturnType<typeof setTimeout> | undefined} */
-  #telling;
+  #hiding;
   /** @type {import('./message-row.js').Render} */
   #render = showText;
 
@@ -112,7 +112,7 @@ export class ChatRoom extends ViewElement {
     return sharedView(client, name, () => new RoomView(client, id, { username, history }));
   }
 
-  heeds() {
+  handlers() {
     return { message: (/** @type {unknown} */ message) => this.fire('message', message) };
   }
 
@@ -148,7 +148,7 @@ export class ChatRoom extends ViewElement {
       render: this.#render,
       empty: make('p', { id: 'empty', class: 'quiet' }, 'No messages yet.'),
       announce: (text) => { this.find('said').textContent = text; },
-      tell: (text) => this.#tell(text),
+      notify: (text) => this.#notify(text),
     });
     this.find('header').append(pane.connection.line);
     this.find('body').replaceChildren(pane.connection.banner, pane.list.node, pane.composer.node);
@@ -161,10 +161,10 @@ export class ChatRoom extends ViewElement {
   }
 
   /** Shows a sentence briefly. @param {string} text */
-  #tell(text) {
-    putText(this.find('told'), text);
-    clearTimeout(this.#telling);
-    this.#telling = setTimeout(() => putText(this.find('told'), ''), TOLD_MS);
+  #notify(text) {
+    putText(this.find('toast'), text);
+    clearTimeout(this.#hiding);
+    this.#hiding = setTimeout(() => putText(this.find('toast'), ''), TOAST_MS);
   }
 
   /** @param {Event} event */

@@ -41,6 +41,7 @@ export class ConnectionLine {
   /** @type {RoomState} */
   #state;
   #name = '';
+  #offline = false;
   #since = Date.now();
   #wasLive = false;
   #cause = '';
@@ -59,17 +60,19 @@ export class ConnectionLine {
     const { signal } = this.#closing;
     const ticking = setInterval(() => this.#draw(), TICK_MS);
     signal.addEventListener('abort', () => clearInterval(ticking));
-    for (const type of ['online', 'offline']) globalThis.addEventListener(type, () => this.#draw(), { signal });
+    for (const type of ['online', 'offline']) globalThis.addEventListener(type, () => this.#setOffline(type === 'offline'), { signal });
   }
 
   /** @param {RoomState} state */
   draw(state) {
-    const up = isUp(state);
-    if (up || isUp(this.#state)) this.#since = Date.now();
-    this.#wasLive ||= up;
-    if (up) this.#cause = '';
-    else if (state.reason) this.#cause = TROUBLES[state.reason] ?? 'The connection was interrupted.';
+    const wasUp = this.#isUp;
+    if (state.state === 'open' && this.#state.state !== 'open') this.#offline = false;
     this.#state = state;
+    if (wasUp || this.#isUp) this.#since = Date.now();
+    this.#wasLive ||= this.#isUp;
+    if (this.#isUp) this.#cause = '';
+    else if (state.unreachable) this.#cause = TROUBLES.network;
+    else if (state.reason) this.#cause = TROUBLES[state.reason] ?? 'The connection was interrupted.';
     this.#draw();
   }
 
@@ -80,8 +83,30 @@ export class ConnectionLine {
     this.banner.remove();
   }
 
+  /** The browser notices a lost network long before an open stream falls silent. */
+  get #isUp() {
+    const { state, unreachable } = this.#state;
+    return (state === 'open' || state === 'polling') && !unreachable && !this.#offline;
+  }
+
+  /** @param {boolean} offline */
+  #setOffline(offline) {
+    if (this.#isUp) this.#since = Date.now();
+    this.#offline = offline;
+    this.#draw();
+  }
+
+  /** The key of its word in WORDS. */
+  get #nameNow() {
+    const { state, unreachable } = this.#state;
+    if (state === 'closed') return 'stopped';
+    if (this.#offline || (state !== 'open' && !navigator.onLine)) return 'offline';
+    if (unreachable && this.#wasLive) return 'waiting';
+    return state === 'open' ? 'live' : state;
+  }
+
   #draw() {
-    const name = nameOf(this.#state);
+    const name = this.#nameNow;
     this.line.dataset.state = name;
     this.line.title = name === 'polling' ? HELD : '';
     putText(this.#text, this.#words(name));
@@ -107,7 +132,7 @@ export class ConnectionLine {
       if (SIGN_IN_ENDED.includes(reason)) return ['', ''];
       return [error ?? '', OPEN_AGAIN.includes(reason) ? 'Rejoin' : 'Try again'];
     }
-    if (isUp(this.#state) || Date.now() - this.#since < BRIEF_MS) return [degraded ? degradedWords(degradedReason) : '', ''];
+    if (this.#isUp || Date.now() - this.#since < BRIEF_MS) return [degraded ? degradedWords(degradedReason) : '', ''];
     const cause = name === 'offline' ? 'You are offline.' : this.#cause || SLOW;
     return [`${cause} ${KEPT}`, name === 'waiting' ? 'Try now' : ''];
   }
@@ -116,18 +141,6 @@ export class ConnectionLine {
     if (this.#state.state === 'closed') this.#view.reconnect();
     else this.#view.hurry();
   }
-}
-
-/** @param {RoomState} state */
-function isUp({ state }) {
-  return state === 'open' || state === 'polling';
-}
-
-/** A word for a state; the browser knows best whether it is offline. @param {RoomState} state */
-function nameOf({ state }) {
-  if (state === 'open') return 'live';
-  if (state === 'closed') return 'stopped';
-  return navigator.onLine ? state : 'offline';
 }
 
 /** @param {string} [reason] */

@@ -98,8 +98,8 @@ export class ViewElement extends HTMLElement {
   /** @param {import('../views/store.js').Store<T>} view */
   #watch(view) {
     const aborter = new AbortController();
-    for (const [type, heed] of Object.entries(this.heeds())) {
-      view.addEventListener(type, (event) => heed(/** @type {CustomEvent} */ (event).detail), { signal: aborter.signal });
+    for (const [type, handler] of Object.entries(this.handlers())) {
+      view.addEventListener(type, (event) => handler(/** @type {CustomEvent} */ (event).detail), { signal: aborter.signal });
     }
     const unsubscribe = view.subscribe(() => this.#drawSoon());
     return () => {
@@ -152,7 +152,7 @@ export class ViewElement extends HTMLElement {
   }
 
   /** Handlers for the view's events. @returns {Record<string, (detail: any) => void>} */
-  heeds() {
+  handlers() {
     return {};
   }
 

@@ -109,7 +109,7 @@ export class MessageStream extends ViewElement {
     return view instanceof SessionView && view.isOf(client, options) ? view : new SessionView(client, options);
   }
 
-  heeds() {
+  handlers() {
     return {
       message: (/** @type {unknown} */ message) => this.fire('new-message', message),
       connected: () => this.fire('connected'),

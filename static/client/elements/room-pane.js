@@ -10,20 +10,20 @@ import { phrase } from './people.js';
 /** A room's messages above its composer. The caller puts the nodes of both into a page. */
 export class RoomPane {
   #view;
-  #tell;
+  #notify;
   #confirm;
   #closing = new AbortController();
 
   /**
    * @param {import('../views/room.js').RoomView} view
    * @param {{roomId: string, render: import('./message-row.js').Render, empty: HTMLElement,
-   *   announce: (text: string) => void, tell: (text: string) => void, confirm?: (message: Message) => Promise<boolean>}} parts
-   *   `empty`: shown while nothing has been said; `announce` reads a sentence to screen readers, `tell` shows it
+   *   announce: (text: string) => void, notify: (text: string) => void, confirm?: (message: Message) => Promise<boolean>}} parts
+   *   `empty`: shown while nothing has been said; `announce` reads a sentence to screen readers, `notify` shows it
    *   too; `confirm`: asks before a message is deleted
    */
-  constructor(view, { roomId, render, empty, announce, tell, confirm = async () => true }) {
+  constructor(view, { roomId, render, empty, announce, notify, confirm = async () => true }) {
     this.#view = view;
-    this.#tell = tell;
+    this.#notify = notify;
     this.#confirm = confirm;
     this.list = new MessageList({ render, empty, actions: this.#actions(), loadOlder: view.loadOlder, onReadBack: view.keepOlder });
     this.composer = new Composer({
@@ -68,10 +68,10 @@ export class RoomPane {
     this.composer.close();
   }
 
-  /** @param {string} type @param {(detail: any) => unknown} heed */
-  #listen(type, heed) {
+  /** @param {string} type @param {(detail: any) => unknown} handler */
+  #listen(type, handler) {
     const { signal } = this.#closing;
-    this.#view.addEventListener(type, (event) => heed(/** @type {CustomEvent} */ (event).detail), { signal });
+    this.#view.addEventListener(type, (event) => handler(/** @type {CustomEvent} */ (event).detail), { signal });
   }
 
   #actions() {
@@ -80,7 +80,7 @@ export class RoomPane {
       edit: (/** @type {Message} */ message) => this.composer.edit(message),
       remove: (/** @type {Message} */ message) => this.#remove(message),
       copy: async (/** @type {Message} */ { message }) => {
-        this.#tell(await copyText(message) ? 'Message copied' : 'Your browser did not allow copying');
+        this.#notify(await copyText(message) ? 'Message copied' : 'Your browser did not allow copying');
       },
       retry: (/** @type {Message} */ { clientMessageId = '' }) => view.retry(clientMessageId),
       discard: (/** @type {Message} */ { clientMessageId = '' }) => view.discard(clientMessageId),
@@ -104,7 +104,7 @@ export class RoomPane {
   }
 
   #check() {
-    const words = async () => this.#tell(await this.#view.checkMute() ? 'You may write again' : 'You are still muted');
+    const words = async () => this.#notify(await this.#view.checkMute() ? 'You may write again' : 'You are still muted');
     return this.#try(words, 'Not checked');
   }
 
@@ -113,7 +113,7 @@ export class RoomPane {
     try {
       await act();
     } catch (thrown) {
-      this.#tell(`${problem}: ${asHttpError(thrown).message}`);
+      this.#notify(`${problem}: ${asHttpError(thrown).message}`);
     }
   }
 }

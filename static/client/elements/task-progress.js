@@ -94,7 +94,7 @@ export class TaskProgress extends ViewElement {
     return sharedView(client, JSON.stringify(['task', id]), () => new TaskView(client, id));
   }
 
-  heeds() {
+  handlers() {
     return {
       progress: (/** @type {unknown} */ task) => this.fire('progress', task),
       complete: (/** @type {unknown} */ task) => this.fire('complete', task),

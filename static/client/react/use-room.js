@@ -2,7 +2,7 @@ import React from 'react';
 import { sharedView } from '../views/clients.js';
 import { RoomView } from '../views/room.js';
 import { useChatrooms } from './client.js';
-import { useTold, useView } from './view.js';
+import { useEvents, useView } from './view.js';
 
 /** @typedef {import('../chatrooms.js').Chatrooms} Chatrooms */
 
@@ -19,7 +19,7 @@ export function useRoom(roomId, { username, history, client: given, onMessage } 
     const name = JSON.stringify(['room', roomId, username, history]);
     return sharedView(client, name, () => new RoomView(client, roomId, { username, history }));
   }, [client, roomId, username, history]);
-  useTold(view, { message: onMessage });
+  useEvents(view, { message: onMessage });
   const state = useView(view);
   const { send, edit, remove, typing, loadOlder, fillGap, retry, discard, stopReply, askAgain, checkMute, refresh, reconnect, hurry } = view;
   const acts = { send, edit, remove, typing, loadOlder, fillGap, retry, discard, stopReply, askAgain, checkMute, refresh, reconnect, hurry };

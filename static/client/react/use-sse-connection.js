@@ -1,7 +1,7 @@
 import React from 'react';
 import { NoticesView } from '../views/notices.js';
 import { useChatrooms } from './client.js';
-import { useTold, useView } from './view.js';
+import { useEvents, useView } from './view.js';
 
 /** @typedef {import('../chatrooms.js').Chatrooms} Chatrooms */
 
@@ -19,7 +19,7 @@ export function useSSEConnection(userId, currentDate, reload, { sessionId, clien
     () => (userId ? new NoticesView(client, String(userId), sessionId) : null),
     [client, userId, sessionId],
   );
-  useTold(view, { changed: (notice) => reload(currentDate, notice) });
+  useEvents(view, { changed: (notice) => reload(currentDate, notice) });
   const { connected, reconnectAttempts, error } = useView(view) ?? NOT_CONNECTED;
   return { connected, reconnectAttempts, error, clientId: client.clientId };
 }

@@ -1,7 +1,7 @@
 import React from 'react';
 import { SessionView } from '../views/session.js';
 import { useChatrooms } from './client.js';
-import { useTold, useView } from './view.js';
+import { useEvents, useView } from './view.js';
 
 /** @typedef {import('../chatrooms.js').Chatrooms} Chatrooms */
 
@@ -26,7 +26,7 @@ export function useSSE(options = {}) {
     [client, sessionId, robotId, reconnectInterval, maxReconnectAttempts],
   );
   const { onMessage, onConnected, onDisconnected, onError } = options;
-  useTold(view, { message: onMessage, connected: onConnected, disconnected: onDisconnected, error: onError });
+  useEvents(view, { message: onMessage, connected: onConnected, disconnected: onDisconnected, error: onError });
   const { connected, messages, error, reconnectAttempts } = useView(view);
   const { connect, disconnect, clear: clearMessages } = view;
   return { connected, messages, error, reconnectAttempts, connect, disconnect, clearMessages };

@@ -20,7 +20,7 @@ const nothing = () => null;
  * @param {EventTarget | null} view
  * @param {Record<string, ((detail: any) => void) | undefined>} callbacks by type
  */
-export function useTold(view, callbacks) {
+export function useEvents(view, callbacks) {
   const latest = React.useRef(callbacks);
   React.useLayoutEffect(() => {
     latest.current = callbacks;

@@ -35,7 +35,7 @@ export class NoticesView extends Store {
   start() {
     const stream = this.#client.notifications(this.#userId, { sessionId: this.#sessionId, resume: false });
     for (const type of RELOADING) {
-      stream.addEventListener(type, (event) => this.#heed(/** @type {CustomEvent} */ (event).detail));
+      stream.addEventListener(type, (event) => this.#onNotification(/** @type {CustomEvent} */ (event).detail));
     }
     const { clock } = this.#client;
     this.#patience = new Patience(stream, { clock, most: MOST_ATTEMPTS, onState: (state) => this.#onState(state) });
@@ -56,7 +56,7 @@ export class NoticesView extends Store {
   };
 
   /** @param {Notice} notice */
-  #heed(notice) {
+  #onNotification(notice) {
     if (notice.sourceClientId === this.#client.clientId) return;
     if (!this.#latest) setTimeout(() => this.#tellLatest());
     this.#latest = notice;
@@ -65,7 +65,7 @@ export class NoticesView extends Store {
   #tellLatest() {
     const notice = this.#latest;
     this.#latest = null;
-    if (notice) this.tell('changed', notice);
+    if (notice) this.emit('changed', notice);
   }
 
   /** @param {import('../connection.js').LineState} state */

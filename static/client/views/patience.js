@@ -27,13 +27,13 @@ export class Patience {
     this.#intervalMs = intervalMs;
     this.#most = most;
     this.#onState = onState;
-    stream.addEventListener('state', this.#heed);
+    stream.addEventListener('state', this.#onLineState);
     globalThis.addEventListener?.('online', this.#again);
   }
 
   /** Ends the stream for good. */
   end() {
-    this.#stream.removeEventListener('state', this.#heed);
+    this.#stream.removeEventListener('state', this.#onLineState);
     globalThis.removeEventListener?.('online', this.#again);
     this.#cancel();
     this.#stream.close();
@@ -56,7 +56,7 @@ export class Patience {
     if (!this.#paused && this.#over) this.resume();
   };
 
-  #heed = () => {
+  #onLineState = () => {
     const { state } = this.#stream;
     if (state.state === 'open' || state.state === 'polling') this.attempts = 0;
     if (state.state === 'waiting') this.#wait(state);
@@ -87,9 +87,9 @@ export class Patience {
   /** Closes it without passing on the stream's own `closed` state. @param {string} reason */
   #close(reason) {
     this.#cancel();
-    this.#stream.removeEventListener('state', this.#heed);
+    this.#stream.removeEventListener('state', this.#onLineState);
     this.#stream.close(reason);
-    this.#stream.addEventListener('state', this.#heed);
+    this.#stream.addEventListener('state', this.#onLineState);
   }
 
   #open() {

@@ -9,6 +9,7 @@
  * @property {import('../connection.js').LineState['state']} state
  * @property {string} [reason] of `waiting`, `polling` and `closed`
  * @property {number} [retryAt] of `waiting`: milliseconds since 1970
+ * @property {boolean} unreachable the last message could not be sent for want of a connection, though the stream may seem open
  * @property {readonly Entry[]} entries oldest first: messages, comings and goings, gaps
  * @property {readonly Message[]} messages oldest first; of the entries, those behind the last gap
  * @property {readonly Member[]} members
@@ -27,7 +28,7 @@
 
 /** @type {RoomState} */
 export const BEGINNING = {
-  state: 'connecting', reason: undefined, retryAt: undefined, entries: [], messages: [], members: [], onlineCount: 0,
-  typingUsers: [], hasOlder: false, user: null, room: null, moderates: false, pausedUntil: 0, muted: false,
+  state: 'connecting', reason: undefined, retryAt: undefined, unreachable: false, entries: [], messages: [], members: [],
+  onlineCount: 0, typingUsers: [], hasOlder: false, user: null, room: null, moderates: false, pausedUntil: 0, muted: false,
   degraded: false, degradedReason: undefined, error: null,
 };

@@ -197,14 +197,14 @@ export class RoomView extends Store {
     this.#room = room;
     if (user) this.#know(user);
     for (const draft of room.outbox.waiting) this.#log.timeline.queue(draft, this.#name());
-    for (const [type, heed] of Object.entries(this.#heeds)) {
-      room.addEventListener(type, (event) => heed(/** @type {CustomEvent} */ (event).detail), { signal });
+    for (const [type, handler] of Object.entries(this.#handlers)) {
+      room.addEventListener(type, (event) => handler(/** @type {CustomEvent} */ (event).detail), { signal });
     }
     this.#log.show();
   }
 
   /** What each event of the room changes. @type {Record<string, (detail: any) => void>} */
-  #heeds = {
+  #handlers = {
     state: (state) => this.#onState(state),
     system: (system) => this.#onSystem(system),
     presence: (presence) => this.#meet(presence),
@@ -222,7 +222,7 @@ export class RoomView extends Store {
       this.#log.apply(() => {
         if (!this.#log.timeline.add(message)) return;
         this.#typists.remove(message.username);
-        if (!told) this.tell('message', message);
+        if (!told) this.emit('message', message);
         told = true;
       });
     },
@@ -237,14 +237,15 @@ export class RoomView extends Store {
     delayed: ({ draft, error }) => this.#onQueued(draft, { state: 'waiting' }, error),
     failed: ({ draft, error }) => {
       this.#onQueued(draft, { state: 'failed', error: error.message }, error);
-      this.tell('refused', { draft, error });
+      this.emit('refused', { draft, error });
     },
   };
 
   /** @param {import('../connection.js').LineState} state */
   #onState({ state, reason, retryAt }) {
     if (reason === RENEWED) return; // it rejoins at once
-    this.change({ state, reason, retryAt, error: state === 'closed' ? roomSentence(reason) : null });
+    const unreachable = state !== 'open' && this.get().unreachable;
+    this.change({ state, reason, retryAt, unreachable, error: state === 'closed' ? roomSentence(reason) : null });
     if (state !== 'open') this.#typists.clear();
     if (state === 'polling') this.refresh();
   }
@@ -254,7 +255,7 @@ export class RoomView extends Store {
     if (userId !== undefined) this.#know({ userId, username });
     if (members) this.#meet({ members, onlineCount });
     this.change({ degraded: false, degradedReason: undefined });
-    this.tell('replay');
+    this.emit('replay');
     if (!recovered || !this.get().room) this.refresh();
     if (!recovered) this.#log.begin();
   }
@@ -275,8 +276,8 @@ export class RoomView extends Store {
       clock: this.#client.clock,
       history: this.#history,
       ask: async (page) => (await this.#room?.history(page)) ?? { messages: [], hasMore: true },
-      onReplay: () => this.tell('replay'),
-      onGap: () => this.tell('gap'),
+      onReplay: () => this.emit('replay'),
+      onGap: () => this.emit('gap'),
       onChange: (part) => signal.aborted || this.change(part),
     });
   }
@@ -294,6 +295,7 @@ export class RoomView extends Store {
   /** @param {import('../outbox.js').Draft} draft @param {Partial<Message>} change @param {import('../http.js').HttpError} [error] */
   #onQueued({ clientMessageId }, change, error) {
     this.#log.change((timeline) => timeline.changeQueued(clientMessageId, change));
+    this.change({ unreachable: error?.status === 0 });
     if (error) this.#rights.learn(error);
   }
 

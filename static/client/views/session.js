@@ -81,7 +81,7 @@ export class SessionView extends Store {
     this.#patience?.end();
     this.#patience = this.#stream = null;
     this.change({ connected: false, state: 'closed' });
-    if (connected) this.tell('disconnected');
+    if (connected) this.emit('disconnected');
   };
 
   clear = () => {
@@ -91,7 +91,7 @@ export class SessionView extends Store {
   /** @param {SessionMessage} message */
   #add(message) {
     this.change({ messages: [...this.get().messages, message].slice(-MOST_MESSAGES) });
-    this.tell('message', message);
+    this.emit('message', message);
   }
 
   /** @param {import('../connection.js').LineState} state */
@@ -100,14 +100,14 @@ export class SessionView extends Store {
     const connected = state === 'open' || state === 'polling';
     const reconnectAttempts = this.#patience?.attempts ?? 0;
     this.change({ state, connected, reconnectAttempts, ...(connected && { error: null }) });
-    if (connected && !before) this.tell('connected');
-    if (!connected && before) this.tell('disconnected');
+    if (connected && !before) this.emit('connected');
+    if (!connected && before) this.emit('disconnected');
     if (state === 'closed') this.#fail(sentence(reason));
   }
 
   /** @param {string} error */
   #fail(error) {
     this.change({ error });
-    this.tell('error', error);
+    this.emit('error', error);
   }
 }

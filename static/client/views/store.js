@@ -43,7 +43,7 @@ export class Store extends EventTarget {
   }
 
   /** @param {string} type @param {unknown} [detail] */
-  tell(type, detail) {
+  emit(type, detail) {
     this.dispatchEvent(new CustomEvent(type, { detail }));
   }
 }

@@ -38,9 +38,9 @@ export class TaskView extends Store {
     const given = this.#given;
     this.#client = given instanceof Chatrooms ? given : new Chatrooms({ ...given, storage: null });
     const stream = (this.#stream = this.#client.watchTask(this.#taskId));
-    /** @param {string} type @param {(task: any) => void} heed */
-    const on = (type, heed) => {
-      const listen = (/** @type {Event} */ event) => heed(/** @type {CustomEvent} */ (event).detail);
+    /** @param {string} type @param {(task: any) => void} handler */
+    const on = (type, handler) => {
+      const listen = (/** @type {Event} */ event) => handler(/** @type {CustomEvent} */ (event).detail);
       stream.addEventListener(type, listen, { signal: this.#aborter.signal });
     };
     on('progress', (task) => this.#learn('progress', { task }));
@@ -68,7 +68,7 @@ export class TaskView extends Store {
   /** @param {string} type @param {Partial<TaskState>} part */
   #learn(type, part) {
     this.change(part);
-    this.tell(type, part.task ?? null);
+    this.emit(type, part.task ?? null);
   }
 }
 

@@ -18,20 +18,20 @@ export class Typists {
     const cancel = this.#cancels.get(username);
     cancel?.();
     this.#cancels.set(username, this.#clock.after(SHOWN_MS, () => this.remove(username)));
-    if (!cancel) this.#tell();
+    if (!cancel) this.#publish();
   }
 
   /** @param {string} username */
   remove(username) {
     this.#cancels.get(username)?.();
-    if (this.#cancels.delete(username)) this.#tell();
+    if (this.#cancels.delete(username)) this.#publish();
   }
 
   clear() {
     for (const username of [...this.#cancels.keys()]) this.remove(username);
   }
 
-  #tell() {
+  #publish() {
     this.#onChange([...this.#cancels.keys()]);
   }
 }

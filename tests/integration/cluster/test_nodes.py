@@ -169,7 +169,7 @@ async def test_who_comes_while_a_reply_is_written_elsewhere_gets_its_text_so_far
     async with cluster(2) as (one, two):
         one.server.replies._provider._delay = 0.05
         await one.say("lobby", "@ai hello")
-        await eventually(lambda: any(len(reply.pieces) > 5 for reply in one.server.running_replies.told))
+        await eventually(lambda: any(len(reply.pieces) > 5 for reply in one.server.running_replies.sent))
         first = await two.join(user="ben")
         assert (await first.event("bot-chunk"))["reset"] is True
         await first.event("bot-chunk")

@@ -222,6 +222,17 @@ async def test_sessions_in_the_terminal(chat: Chat) -> None:
 
 
 @pytest.mark.gen_test(timeout=90)
+@pytest.mark.parametrize("command", [("session", "send", "42", "hello"), ("task", "create", "Import")])
+@pytest.mark.parametrize("place", [1, 2, -1])
+async def test_server_is_named_before_or_after_a_subcommand(chat: Chat, command: tuple[str, ...], place: int) -> None:
+    """And so is the token; either wins over the environment."""
+    named = ("--url", f"http://127.0.0.1:{chat.port}", "--token", chat.token("robot", role="service"))
+    elsewhere = {"CHATROOMS_URL": "http://127.0.0.1:1", "CHATROOMS_TOKEN": "x"}
+    status, _, err = await ended(await run(chat, *command[:place], *named, *command[place:], **elsewhere))
+    assert (status, err) == (0, "")
+
+
+@pytest.mark.gen_test(timeout=90)
 async def test_session_is_assigned_in_the_terminal(chat: Chat) -> None:
     """`session assign` takes a token of an agent; `tail --history` shows the last messages first."""
     told = {"CHATROOMS_TOKEN": chat.token("desk", role="agent")}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+import tomllib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,24 @@ def test_every_parameter_that_a_handler_reads_is_in_the_document() -> None:
     }  # fmt: skip
     told = {one.name if isinstance(one, Number) else one for call in CALLS for one in call.operation.query}
     assert len(read) > 10 and read - {"token", "access_token", "ticket"} <= told
+
+
+def test_every_type_field_and_parameter_is_described() -> None:
+    """In a sentence; and no description is left of a field that has gone."""
+    schemas = DOCUMENT["components"]["schemas"]
+    missing = [
+        (name, field) for name, schema in schemas.items()
+        for field, one in {"": schema, **schema.get("properties", {})}.items()
+        if not one.get("description", "").endswith(".")
+    ]  # fmt: skip
+    assert missing == []
+    parameters = [p for path in DOCUMENT["paths"].values() for call in path.values() for p in call["parameters"]]
+    assert len(parameters) > 50 and all(parameter["description"].endswith(".") for parameter in parameters)
+    meanings = tomllib.loads((HANDLERS / "fields.toml").read_text())
+    fields = {name.partition("_")[0]: set(schema.get("properties", {})) for name, schema in schemas.items()}
+    fields["parameters"] = {parameter["name"] for parameter in parameters}
+    assert {name for name, one in meanings.items() if isinstance(one, str)} <= set().union(*fields.values())
+    assert all(set(one) <= fields[name] for name, one in meanings.items() if isinstance(one, dict))
 
 
 def test_bodies_are_those_of_the_code() -> None:

@@ -138,7 +138,7 @@ async def test_unsupported_method_is_405_in_json(chat: Chat, method: str, path: 
 
 
 async def test_invented_methods_do_not_grow_the_metrics(chat: Chat) -> None:
-    """Each would be a series for ever."""
+    """Each would be a series forever."""
     for n in range(50):
         await chat.raw(f"X{n} /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
     text = (await chat.get("/metrics", None)).body.decode()

@@ -160,6 +160,37 @@ def wanted(chat: Chat, reply: str, user: str = "alice", **more: object) -> dict[
     return {"stream": "reply", "messageId": reply, "token": chat.token(user), **more}
 
 
+@pytest.mark.options(drain=30)
+async def test_drain_ends_a_connection_of_replies_when_they_have_finished(chat: Chat, paced: Paced) -> None:
+    """As any other: with `closing` and a time to come back, once its last reply is over."""
+    asking, reply = await begin(chat, {"message": "Hi"})
+    reader = await post_events(chat, {"subscriptions": [wanted(chat, reply, key="c")]})
+    await eventually(lambda: len(chat.server.hub.streams) == 2)
+    draining = asyncio.create_task(chat.server.drain())
+    paced.say("Hello")
+    await reader.until(lambda event: event.type == "content")
+    paced.say(None)
+    *_, over, last = await reader.rest()
+    assert (over.sub, data(over)["reason"]) == ("c", "ended")
+    assert (last.type, last.sub, data(last)) == ("closing", "", {"reason": "draining", "reconnect": True})
+    assert reader.retry
+    assert Talk(await asking.rest()).text == "Hello"
+    await draining
+
+
+@pytest.mark.options(drain=0.3)
+async def test_connection_of_an_endless_reply_is_closed_after_the_drain(chat: Chat, paced: Paced) -> None:
+    asking, reply = await begin(chat, {"message": "Hi"})
+    reader = await post_events(chat, {"subscriptions": [wanted(chat, reply, key="c")]})
+    await eventually(lambda: len(chat.server.hub.streams) == 2)
+    await chat.server.drain()
+    assert chat.server.channels.count == 1
+    await chat.server.stop()
+    last = (await reader.rest())[-1]
+    assert (last.type, last.sub, data(last)) == ("closing", "", {"reason": "draining", "reconnect": True})
+    assert Talk(await asking.rest()).done == 1
+
+
 async def test_reply_shares_a_connection(chat: Chat, paced: Paced) -> None:
     """In both forms, each block with its `sub:`; when it is over its subscription is, and the connection goes on."""
     asking, reply = await begin(chat, {"message": "Hi"})

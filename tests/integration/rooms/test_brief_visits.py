@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from chatrooms.cluster import Seen
+from chatrooms.cluster import MembersChanged
 from chatrooms.rooms import remote
 from tests.helpers.chat import Chat, eventually
 from tests.integration.cluster.test_nodes import members, started
@@ -42,11 +42,11 @@ async def test_news_while_the_table_is_read_are_newer_than_it(
         for n in range(4):
             await two.join("lobby", f"u{n}")
         await eventually(lambda: members(one) == ["u0", "u1", "u2", "u3"])
-        monkeypatch.setattr(remote, "AT_ONCE", 1)
+        monkeypatch.setattr(remote, "MEMBER_BATCH", 1)
         there, node = one.server.remote_presence, two.server.nodes.name
         reading = asyncio.create_task(there._read_all())
         await eventually(lambda: there._meanwhile is not None)
-        there.hear(Seen(node, [("lobby", "new", "new")], [("lobby", "u0", "u0")]))
+        there.on_members(MembersChanged(node, [("lobby", "new", "new")], [("lobby", "u0", "u0")]))
         await reading
         assert members(one) == ["new", "u1", "u2", "u3"]
         await there._read_all()  # by then the table is right

@@ -191,7 +191,7 @@ async def test_session_that_changes_hands_meanwhile_keeps_its_new_words(
 
 @pytest.mark.every_engine
 async def test_erasure_comes_to_an_end_where_a_session_goes_on(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A back end that says something between any two steps does not keep an erasure busy for ever."""
+    """A back end that says something between any two steps does not keep an erasure busy forever."""
     tokens = await sign_up(chat)
     await chat.call("PUT", "/api/sessions/42", {"userId": tokens["user"]["userId"]}, "robot", role="service")
     appending, said = chat.server.database.appending, 0

@@ -75,8 +75,8 @@ def assert_empty(chat: Chat) -> None:
         server.rooms._live, server.channels._channels, server.channels._tasks, server.sessions._readers,
         server.personal.inboxes._inboxes, server.personal.inboxes._unsettled, server.order_log._writing,
         server.replies._running, server.replies._jobs, server.replies._generations, server.replies._orders,
-        server.replies._elsewhere._tasks, server.replies._queue._waiting, server.running_replies.told,
-        server.room_replies._tellers, server.reply_topics._topics, server.tasks._running,
+        server.replies._elsewhere._tasks, server.replies._queue._waiting, server.running_replies.sent,
+        server.room_replies._publishers, server.reply_topics._topics, server.tasks._running,
     ]  # fmt: skip
     assert [found for found in lists if found] == []
 

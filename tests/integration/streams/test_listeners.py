@@ -29,6 +29,14 @@ def fail(*_: Any) -> None:
     raise ValueError("what somebody wrote")
 
 
+class Broken:
+    """A sink that takes nothing: every send fails with a fault of the program."""
+
+    def send(self, data: bytes, /) -> int:
+        fail()
+        return len(data)
+
+
 # How it is logged: without its text.
 FAULT = f"ValueError at test_listeners.py:{fail.__code__.co_firstlineno + 1}"
 
@@ -86,18 +94,14 @@ async def test_fault_in_a_listener_of_another_node_loses_nothing(
     assert faults(caplog)
 
 
-async def test_fault_in_a_stream_ends_no_other(
-    chat: Chat, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_fault_in_a_stream_ends_no_other(chat: Chat, caplog: pytest.LogCaptureFixture) -> None:
     """It ends, and its reader goes on from where it was; the sweep serves all others, then and later."""
     readers = [await chat.join(user=name) for name in ("ann", "ben", "cid")]
     await chat.say("lobby", "first")
     for reader in readers:
         await reader.message("first")
-    deliver = Stream.deliver
-    monkeypatch.setattr(
-        Stream, "deliver", lambda self, batch: fail() if self.user_id == "ann" else deliver(self, batch)
-    )
+    for stream in chat.server.hub.streams_of("ann"):
+        stream.sink = Broken()
     for text in TEXTS:
         await chat.say("lobby", text)
     for reader in readers[1:]:
@@ -105,7 +109,6 @@ async def test_fault_in_a_stream_ends_no_other(
         assert reader.messages() == ["first", *TEXTS]
     with pytest.raises((Ended, ConnectionResetError)):
         await readers[0].next()
-    monkeypatch.undo()
     again = await chat.join(user="ann", lastEventId=readers[0].last_event_id)
     await take(again, len(TEXTS))
     assert again.messages() == TEXTS

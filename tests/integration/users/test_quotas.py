@@ -64,7 +64,7 @@ async def test_services_are_exempt(chat: Chat) -> None:
 
 @pytest.mark.options(room_rate=2)
 async def test_rooms_of_one_user_are_counted(chat: Chat) -> None:
-    """Each room is a row for ever; what exists may be used as before."""
+    """Each room is a row forever; what exists may be used as before."""
     for room in ("a", "b", "a", "b"):
         await chat.say(room, "x")
     refused = await chat.post("/api/rooms/c/messages", {"message": "x"})

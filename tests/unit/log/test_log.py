@@ -362,7 +362,7 @@ async def test_another_database_has_another_epoch(place: Place, tmp_path: Path) 
 
 
 async def test_mistake_in_a_statement_is_not_taken_for_a_database_that_is_away(place: Place) -> None:
-    """Or a bug would look like an outage, and callers would come back with it for ever."""
+    """Or a bug would look like an outage, and callers would come back with it forever."""
     database = database_of(place.url, place.folder)
     await database.open()
     try:

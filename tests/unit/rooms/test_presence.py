@@ -231,7 +231,7 @@ async def test_guest_that_has_become_more_is_one_no_longer() -> None:
     assert (reports, named) == ([(("1", "Ann"), True)] * 2, [("Ann", True)])
     assert presence._due is not None
     presence._due.cancel()
-    presence._tell_state()
+    presence._announce_state()
     told = Parser().feed(frames[-1])[0]
     assert (told.type, json.loads(told.data)["members"]) == ("presence", [{"userId": "1", "username": "Ann"}])
     for _ in range(3):

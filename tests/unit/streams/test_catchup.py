@@ -54,7 +54,7 @@ def frame(event: Event, encoding: Encoding) -> bytes:
 
 def catching_up() -> CatchUp:
     """One whose topics bring their own readers of the log."""
-    return CatchUp(cast(Log, None), frame)
+    return CatchUp(cast(Log, None), frame, lambda _: None)
 
 
 def stream(behind: Behind) -> Stream:

@@ -1,4 +1,4 @@
-"""Kinds of option values: each parses a text into a value, or raises ValueError saying what is wanted."""
+"""The types of option values: each parses a text into a value, or raises ValueError saying what is wanted."""
 
 from __future__ import annotations
 

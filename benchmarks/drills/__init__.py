@@ -1,0 +1,1 @@
+"""Failure drills: real servers under real load that are killed, starved and cut off; see docs/drills.md."""
