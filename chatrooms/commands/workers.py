@@ -20,7 +20,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from chatrooms.cluster.bus.base import SharedMemory, Worker, node_name, pair
+from chatrooms.cluster.bus.base import COUNTS_SIZE, METRICS_SIZE, SharedMemory, Worker, node_name, pair
 from chatrooms.datadir import Folder
 from chatrooms.errors import ConfigError
 from chatrooms.http.front import listen
@@ -62,7 +62,8 @@ class Supervisor:
             sock.close()
         self._listeners = {number: listen(options.address, port, reuse_port=True) for number in numbers}
         self._bus = {number: pair() for number in numbers}
-        self._memory = SharedMemory(options.workers + 1)
+        self._metrics = SharedMemory(options.workers + 1, METRICS_SIZE)
+        self._counts = SharedMemory(options.workers + 1, COUNTS_SIZE)
         self._processes: dict[int, _Process] = {}
         self._due = {1: 0.0}  # workers to start, and when
         self._gone: deque[str] = deque(maxlen=REMEMBERED)
@@ -122,7 +123,8 @@ class Supervisor:
         outboxes = {n: outbox for n, (_, outbox) in self._bus.items() if n != number}
         inbox = self._bus[number][0]
         listeners = self._listeners[number]
-        return Worker(number, name, alone, tuple(self._gone), listeners, control, inbox, outboxes, self._memory)
+        memory = (self._metrics, self._counts)
+        return Worker(number, name, alone, tuple(self._gone), listeners, control, inbox, outboxes, *memory)
 
     def _wait(self) -> None:
         """Waits for a signal, for news of a worker, or until one is to be started or killed."""
@@ -169,7 +171,8 @@ class Supervisor:
             if pid:
                 del self._processes[number]
                 process.control.close()
-                keep_counts(self._memory, number)
+                keep_counts(self._metrics, number)
+                self._counts.write(number, b"{}")
                 self._ended(number, process, os.waitstatus_to_exitcode(status))
 
     def _ended(self, number: int, process: _Process, status: int) -> None:

@@ -12,7 +12,7 @@ from chatrooms.options import Options
 from chatrooms.server.housekeeping import run_housekeeping
 from chatrooms.server.parts import Parts
 
-SHARE = 1.0  # seconds between two times that a worker publishes its metrics to the others
+SHARE = 1.0  # seconds between two times that a worker publishes its metrics and counts to the others
 WATCH = 0.5  # seconds between two checks for changes by other programs
 LAST_CHORE = 5.0  # seconds a housekeeping chore may still take when the server stops
 DRAIN_STEP = 0.05  # seconds between two batches of streams that are ended in a drain
@@ -50,7 +50,7 @@ class Server(Parts):
         log.info("%s", self.options.which_defaults)
         self._tasks = [asyncio.create_task(run_housekeeping(self)), asyncio.create_task(self._watch_database())]
         if self._worker is not None:
-            self._tasks.append(asyncio.create_task(self._share_metrics()))
+            self._tasks.append(asyncio.create_task(self._share_figures()))
         self.ready = True
 
     async def drain(self) -> None:
@@ -99,9 +99,10 @@ class Server(Parts):
                     stream.end("draining", True)
         await self.close()
 
-    async def _share_metrics(self) -> None:
+    async def _share_figures(self) -> None:
         while True:
             self.metrics.share()
+            self.stream_stats.share()
             await asyncio.sleep(SHARE)
 
     async def _watch_database(self) -> None:

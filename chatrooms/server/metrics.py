@@ -61,7 +61,7 @@ class Metrics:
     def share(self) -> None:
         """Publishes the metrics of this worker to the others."""
         if self._worker is not None:
-            self._worker.memory.write(self._worker.number, msgspec.json.encode(_samples(self._registry.collect())))
+            self._worker.metrics.write(self._worker.number, msgspec.json.encode(_samples(self._registry.collect())))
 
 
 class _Sample(msgspec.Struct, array_like=True):
@@ -91,7 +91,7 @@ class _All(Collector):
 
     def collect(self) -> Iterator[Metric]:
         families = list(self._own.collect())
-        memory, others = self._worker.memory, (ENDED, *self._worker.outboxes)
+        memory, others = self._worker.metrics, (ENDED, *self._worker.outboxes)
         samples = _sum([_samples(families), *(_read(memory, slot) for slot in others)])
         for family in families:
             summed = Metric(family.name, family.documentation, family.type)

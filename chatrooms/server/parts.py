@@ -158,7 +158,7 @@ class Parts:
     def _make_sessions(self) -> None:
         self.owners = Owners(self.database, self.log, self.quotas, self.options)
         self.sessions = Sessions(self.database, self.log, self.hub, self.owners, self.quotas, self.options)
-        self.stream_stats = StreamStats(self.hub, self.policy, self.owners)
+        self.stream_stats = StreamStats(self.hub, self.policy, self.owners, self._worker)
         self.outbox = Outbox(self.database, self.log, self.owners, self.options)
 
     def _make_replies(self) -> None:

@@ -119,35 +119,39 @@ class LocalBus:
 MAX_PART = 32 << 10  # bytes in one packet
 BUFFER = 1 << 20  # bytes that the kernel may hold for one worker; it may allow less
 AT_ONCE = 200  # packets read before the event loop gets its turn
-SLOT = 128 << 10  # bytes of shared memory for one worker, in two halves
+METRICS_SIZE = 128 << 10  # bytes of shared memory for the metrics of one worker, as text, twice
+COUNTS_SIZE = 2 << 20  # for its streams by topic, of which some 20,000 fit
 
 
 class SharedMemory:
-    """Memory of all workers: each writes its metrics to a slot of its own, and all read them.
+    """Memory of all workers: each writes to a slot of its own, of `size` bytes, and all read it.
 
     A slot has two halves. The one that is not current is written and then becomes current, so that nobody waits.
     """
 
-    def __init__(self, slots: int) -> None:
-        self._memory = mmap(-1, slots * SLOT)
+    def __init__(self, slots: int, size: int) -> None:
+        self._memory = mmap(-1, slots * size)
+        self._size = size
 
-    def write(self, slot: int, samples: bytes) -> None:
-        """Replaces the samples in a slot; too many for it are not written."""
-        if len(samples) > SLOT // 2 - 8:
-            return log.warning("the metrics of a worker are too large to be shared")
-        start = slot * SLOT
+    def write(self, slot: int, data: bytes) -> None:
+        """Replaces what a slot holds, unless it is too large."""
+        start = slot * self._size
         half = 1 - self._memory[start]
-        begin = start + 4 + half * (SLOT // 2 - 2)
-        self._memory[begin : begin + 4] = len(samples).to_bytes(4, "big")
-        self._memory[begin + 4 : begin + 4 + len(samples)] = samples
+        begin = self._begin(slot, half)
+        if len(data) > self._size // 2 - 8:
+            return log.debug("%d bytes are too many to be shared with other workers", len(data))
+        self._memory[begin - 4 : begin] = len(data).to_bytes(4, "big")
+        self._memory[begin : begin + len(data)] = data
         self._memory[start] = half
 
     def read(self, slot: int) -> bytes:
-        """The samples in a slot; empty if there are none."""
-        start = slot * SLOT
-        begin = start + 4 + self._memory[start] * (SLOT // 2 - 2)
-        size = int.from_bytes(self._memory[begin : begin + 4], "big")
-        return self._memory[begin + 4 : begin + 4 + size]
+        """What a slot holds; nothing at first."""
+        begin = self._begin(slot, self._memory[slot * self._size])
+        length = int.from_bytes(self._memory[begin - 4 : begin], "big")
+        return self._memory[begin : begin + length]
+
+    def _begin(self, slot: int, half: int) -> int:
+        return slot * self._size + 8 + half * (self._size // 2 - 2)
 
 
 class Worker(NamedTuple):
@@ -160,7 +164,8 @@ class Worker(NamedTuple):
     listeners  its sockets
     control    tells the supervisor that this one is ready; says which nodes have ended; closed with the supervisor
     inbox      where it receives messages; `outboxes` lead to the others, by number
-    memory     the metrics of all workers; slot 0 has those of workers that have ended
+    metrics    those of all workers; slot 0 has those of workers that have ended
+    counts     the open streams of all workers by topic
     """
 
     number: int
@@ -171,7 +176,8 @@ class Worker(NamedTuple):
     control: socket.socket
     inbox: socket.socket
     outboxes: Mapping[int, socket.socket]
-    memory: SharedMemory
+    metrics: SharedMemory
+    counts: SharedMemory
 
 
 def node_name(number: int) -> str:

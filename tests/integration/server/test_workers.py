@@ -87,7 +87,7 @@ async def test_ban_on_one_worker_ends_streams_on_the_other(server: WorkersProces
 @pytest.mark.every_engine
 @within(60)
 async def test_presence_is_one_list(server: WorkersProcess) -> None:
-    """Whichever worker is asked; and the metrics are sums."""
+    """Whichever worker is asked; and metrics and counts are sums."""
     readers = [await opened(server, number, f"reader-{number}") for number in (1, 2)]
     callers = [WorkerCaller(server, number, role="admin") for number in (1, 2)]
 
@@ -99,6 +99,8 @@ async def test_presence_is_one_list(server: WorkersProcess) -> None:
     for caller in callers:
         await eventually(lambda caller=caller: _shows(caller, "chatrooms_streams", 2.0))  # type: ignore[misc]
         assert await caller.metric("chatrooms_rooms") == 1.0
+        stats = (await caller.get("/api/sse/stats")).data["data"]
+        assert stats == {"totalConnections": 2, "channels": {"room:lobby": 2}}
     readers[1].cut()
     assert (await readers[0].event("user-left"))["username"] == "reader-2"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from chatrooms.cluster.bus.base import ALL, SharedMemory, Worker, WorkerBus, node_name, pair
+from chatrooms.cluster.bus.base import ALL, COUNTS_SIZE, METRICS_SIZE, SharedMemory, Worker, WorkerBus, node_name, pair
 from chatrooms.log.event import Event
 from chatrooms.log.log import Log
 from chatrooms.log.sqlite import SQLite
@@ -25,10 +25,10 @@ def made(count: int) -> list[Worker]:
     """Workers as the supervisor makes them, in one process."""
     numbers = range(1, count + 1)
     sockets = {number: pair() for number in numbers}
-    memory = SharedMemory(count + 1)
+    memory = [SharedMemory(count + 1, METRICS_SIZE), SharedMemory(count + 1, COUNTS_SIZE)]
     return [
         Worker(n, node_name(n), False, (), [], socket.socket(), sockets[n][0],
-               {other: sockets[other][1] for other in numbers if other != n}, memory)
+               {other: sockets[other][1] for other in numbers if other != n}, *memory)
         for n in numbers
     ]  # fmt: skip
 
@@ -85,12 +85,14 @@ async def test_successor_gets_nothing_that_was_meant_for_a_worker_before_it() ->
 
 
 def test_slots_of_shared_memory_are_apart() -> None:
-    memory = SharedMemory(3)
+    memory = SharedMemory(3, METRICS_SIZE)
     assert memory.read(1) == b""
     for n in range(5):
         memory.write(1, b"%d" % n * 1000)
         memory.write(2, b"two")
         assert (memory.read(0), memory.read(1), memory.read(2)) == (b"", b"%d" % n * 1000, b"two")
+    memory.write(2, b"x" * METRICS_SIZE)
+    assert memory.read(2) == b"two", "what is too large is left out"
 
 
 @asynccontextmanager
