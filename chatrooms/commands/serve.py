@@ -48,9 +48,11 @@ async def _serve(settings: options.Options, worker: Worker | None) -> None:
     server = Server(settings, Path(settings.data_dir), worker)
     try:
         http = Front(application(server), settings.write_timeout, _tls(settings))
-        sockets = listen(settings.address, settings.port) if worker is None else worker.listeners
+        sockets = listen(settings.address, settings.port) if worker is None else []
         await _start(server)
         gc.freeze()  # otherwise each full collection scans all modules again while blocking the event loop
+        if worker is not None:  # only now: until then the other workers get the connections
+            sockets = listen(settings.address, worker.port, reuse_port=True)
         http.add_sockets(sockets)
         if worker is None:
             log.info("serving %s (process %d)", settings.url(sockets[0].getsockname()[1]), os.getpid())

@@ -1,8 +1,9 @@
 """The supervisor of `serve --workers N`: starts processes that share a port, replaces those that end, stops them all.
 
-It holds the data folder and every worker's listening sockets, so that connections made while a worker is being
-replaced wait for its successor. It never serves or opens the database itself: the first worker does what is done
-once, such as migrations, and the others start when it is ready. It is plain blocking code, safe to fork.
+It holds the data folder and the port. Each worker listens by itself once it is ready, so that while one is being
+replaced, the kernel gives connections to the others. The supervisor never serves or opens the database: the first
+worker does what is done once, such as migrations, and the others start when it is ready. It is plain blocking code,
+safe to fork.
 """
 
 from __future__ import annotations
@@ -57,10 +58,7 @@ class Supervisor:
         self._options = options
         self._folder = Folder(Path(options.data_dir), needed=not options.database_url)
         numbers = range(1, options.workers + 1)
-        for sock in listen(options.address, options.port):  # another server's port could be shared without notice
-            port = sock.getsockname()[1]
-            sock.close()
-        self._listeners = {number: listen(options.address, port, reuse_port=True) for number in numbers}
+        self._port, self._reserved = _reserve(options.address, options.port)
         self._bus = {number: pair() for number in numbers}
         self._metrics = SharedMemory(options.workers + 1, METRICS_SIZE)
         self._counts = SharedMemory(options.workers + 1, COUNTS_SIZE)
@@ -116,15 +114,13 @@ class Supervisor:
         signal.set_wakeup_fd(-1)
         for sign in SIGNALS:
             signal.signal(sign, signal.default_int_handler if sign == signal.SIGINT else signal.SIG_DFL)
-        others = [sock for n, sockets in self._listeners.items() if n != number for sock in sockets]
         inboxes = [inbox for n, (inbox, _) in self._bus.items() if n != number]
-        for sock in (self._wake, *others, *inboxes, *(process.control for process in self._processes.values())):
+        for sock in (self._wake, *self._reserved, *inboxes, *(process.control for process in self._processes.values())):
             sock.close()
         outboxes = {n: outbox for n, (_, outbox) in self._bus.items() if n != number}
         inbox = self._bus[number][0]
-        listeners = self._listeners[number]
         memory = (self._metrics, self._counts)
-        return Worker(number, name, alone, tuple(self._gone), listeners, control, inbox, outboxes, *memory)
+        return Worker(number, name, alone, tuple(self._gone), self._port, control, inbox, outboxes, *memory)
 
     def _wait(self) -> None:
         """Waits for a signal, for news of a worker, or until one is to be started or killed."""
@@ -152,11 +148,11 @@ class Supervisor:
         process.ready_at = time.monotonic()
         if self._serving:
             return
-        for number in self._listeners.keys() - self._processes.keys():
+        for number in self._bus.keys() - self._processes.keys():
             self._due.setdefault(number, 0.0)
         if not self._due and all(process.ready_at for process in self._processes.values()):
             self._serving = True
-            url = self._options.url(self._listeners[1][0].getsockname()[1])
+            url = self._options.url(self._port)
             log.info("serving %s (process %d, %d workers)", url, os.getpid(), self._options.workers)
 
     def _take_signals(self) -> None:
@@ -201,14 +197,29 @@ class Supervisor:
             return
         self._stopping, self._status = True, status
         self._kill_at = time.monotonic() + self._options.drain + STOP_MARGIN
-        for sockets in self._listeners.values():
-            for sock in sockets:
-                sock.close()
+        for sock in self._reserved:
+            sock.close()
         self._signal(signal.SIGTERM)
 
     def _signal(self, number: signal.Signals) -> None:
         for process in self._processes.values():
             os.kill(process.pid, number)  # not reaped yet: the number is still its own
+
+
+def _reserve(address: str, port: int) -> tuple[int, list[socket.socket]]:
+    """Checks that nobody serves a port, which workers could share without notice, and keeps it for them."""
+    reserved = []
+    for listening in listen(address, port):
+        place = listening.getsockname()
+        listening.close()
+        sock = socket.socket(listening.family)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if sock.family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind(place)
+        reserved.append(sock)
+    return reserved[0].getsockname()[1], reserved
 
 
 @contextmanager

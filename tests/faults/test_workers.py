@@ -46,7 +46,7 @@ async def test_workers_killed_over_and_over_lose_nothing(server: WorkersProcess)
 
 @within(120)
 async def test_all_workers_killed_at_once_lose_nothing(server: WorkersProcess) -> None:
-    """As one server that was killed and started again, but nobody is refused a connection meanwhile."""
+    """As one server that was killed and started again."""
     async with Crowd([server, server], readers=4) as crowd:
         for _ in range(2):
             await crowd.acknowledges(POSTS)
@@ -60,7 +60,7 @@ async def test_all_workers_killed_at_once_lose_nothing(server: WorkersProcess) -
 
 @within(60)
 async def test_worker_told_to_stop_is_replaced(server: WorkersProcess) -> None:
-    """SIGTERM for one of them: its streams are told to come back, nothing is refused."""
+    """SIGTERM for one of them: its streams are told to come back, and the other one takes them."""
     async with Crowd([server, server], readers=4) as crowd:
         await crowd.acknowledges(POSTS)
         pids = server.pids()

@@ -161,7 +161,7 @@ class Worker(NamedTuple):
     name       the name of its node, new with each process
     alone      no other worker is running
     ended      the nodes of workers that ended before this one started
-    listeners  its sockets
+    port       where it listens, together with the others
     control    tells the supervisor that this one is ready; says which nodes have ended; closed with the supervisor
     inbox      where it receives messages; `outboxes` lead to the others, by number
     metrics    those of all workers; slot 0 has those of workers that have ended
@@ -172,7 +172,7 @@ class Worker(NamedTuple):
     name: str
     alone: bool
     ended: tuple[str, ...]
-    listeners: list[socket.socket]
+    port: int
     control: socket.socket
     inbox: socket.socket
     outboxes: Mapping[int, socket.socket]

@@ -27,7 +27,9 @@ TEXTS = [f"text {n}" for n in range(40)]
 def server(tmp_path: Path, database_url: str | None) -> Iterator[WorkersProcess]:
     """Two workers; a traceback in their log fails the test."""
     options = ["--database-url", database_url] if database_url else []
-    with WorkersProcess(tmp_path / "data", "--workers", "2", "--message-rate", "0", *options) as made:
+    with WorkersProcess(
+        tmp_path / "data", "--workers", "2", "--message-rate", "0", "--leave-grace", "4", *options
+    ) as made:
         yield made
     assert not made.tracebacks(), "\n".join(made.tracebacks())
 
@@ -114,16 +116,18 @@ async def test_worker_that_dies_is_replaced(server: WorkersProcess) -> None:
     await caller.say("lobby", "before")
     await moves.collect(lambda r: len(r.posts) == 1)
     before = server.pids()
+    await eventually(lambda: _shows(caller, "chatrooms_streams", 3.0))
+    delivered = await caller.metric("chatrooms_deliveries_total")
     os.kill(before[2], signal.SIGKILL)
-    moves.turn(1)
-    await moves.connect()
     await caller.say("lobby", "after")
-    await moves.collect(lambda r: len(r.posts) == 2)
+    moves.turn(1)
+    await moves.follow(lambda r: len(r.posts) == 2)
     left = await stays.event("user-left")
     assert left["username"] == "lost"
     assert [data(e)["username"] for e in stays.of_type("user-left")] == ["lost"]
     await eventually(lambda: server.pids() != before)
     assert server.pids()[1] == before[1]
+    assert await caller.metric("chatrooms_deliveries_total") >= delivered, "what the dead one counted is gone"
     newcomer = await opened(server, 2, "newcomer")
     await WorkerCaller(server, 1).say("lobby", "to the new one")
     await newcomer.message("to the new one")

@@ -27,7 +27,7 @@ def made(count: int) -> list[Worker]:
     sockets = {number: pair() for number in numbers}
     memory = [SharedMemory(count + 1, METRICS_SIZE), SharedMemory(count + 1, COUNTS_SIZE)]
     return [
-        Worker(n, node_name(n), False, (), [], socket.socket(), sockets[n][0],
+        Worker(n, node_name(n), False, (), 0, socket.socket(), sockets[n][0],
                {other: sockets[other][1] for other in numbers if other != n}, *memory)
         for n in numbers
     ]  # fmt: skip
