@@ -68,6 +68,7 @@ def tried(name: str, size: Size) -> list[Finding]:
     try:
         return asyncio.run(limited())
     except (CouldNotRun, Refusal, TimeoutError, OSError, RuntimeError) as error:
+        say(str(error))
         reason = str(error).strip().splitlines()[-1:] or [type(error).__name__]
         return [Finding(name, "the drill ends", f"it did not: {reason[0]}", False)]
 

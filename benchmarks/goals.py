@@ -8,7 +8,6 @@ from benchmarks.scenarios import SCENARIOS
 
 OURS = ("chatrooms", "")
 NCHAN = ("nchan", "")
-EXPRESS = ("express", "")
 
 
 @dataclass(frozen=True)
@@ -36,11 +35,6 @@ def runs_with_complaints(results: Results) -> float | None:
 def times_nchan(results: Results) -> float | None:
     """Our deliveries per second divided by nchan's."""
     return results.ratio("deliveries_per_s", OURS, NCHAN)
-
-
-def times_express(results: Results) -> float | None:
-    """Our durable posts per second divided by Express's, which keeps nothing."""
-    return results.ratio("texts_per_s", OURS, EXPRESS)
 
 
 def drift_per_stream(results: Results) -> float | None:
@@ -78,7 +72,6 @@ GOALS = [
     Goal("many-streams", "seconds until connected", own("connect_s"), at_most=10),
     Goal("many-streams", "resident KiB per stream", own("kib_per_stream"), at_most=4),
     Goal("idle", "KiB that a stream costs more in the 5th cycle than in the 2nd", drift_per_stream, at_most=0.1),
-    Goal("durable-posts", "posts/s ÷ Express's", times_express, at_least=1),
     Goal("stalled", "the others' p99 ÷ the p99 without a stalled reader", p99_with_a_stalled_reader, at_most=1.1),
     Goal("stalled", "MiB that a stalled reader costs", mib_of_a_stalled_reader, at_most=2),
 ]

@@ -156,9 +156,23 @@ static void append_format(struct text *text, const char *format, ...) {
     append(text, line, (size_t)length < sizeof line ? (size_t)length : sizeof line - 1);
 }
 
+/* Words in an order that differs from text to text: a row of x would compress to nothing. */
+static void append_words(struct text *text, uint64_t seed, int length) {
+    static const char *const words[] = {"the", "server", "and", "message", "of", "room", "to", "a", "reader", "in",
+                                        "that", "stream", "is", "for", "one", "event", "with", "order", "as", "open"};
+    while (length > 0) {
+        seed = seed * 6364136223846793005ull + 1442695040888963407ull;
+        const char *word = words[(seed >> 33) % (sizeof words / sizeof *words)];
+        int count = (int)strlen(word) < length ? (int)strlen(word) : length;
+        append(text, word, (size_t)count);
+        if (length > count) append(text, " ", 1);
+        length -= count + 1;
+    }
+}
+
 static void append_stamped_text(struct text *text, uint64_t stamp, int pad) {
     append_format(text, "~%llu~", (unsigned long long)stamp);
-    while (pad-- > 0) append(text, "x", 1);
+    append_words(text, stamp, pad);
 }
 
 static void append_template(struct text *text, const char *template, const struct fill *fill, int pad) {

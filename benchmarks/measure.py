@@ -1,5 +1,6 @@
 """One measurement: one freshly started server under one load."""
 
+import resource
 import shutil
 import socket
 import sys
@@ -13,11 +14,11 @@ from pathlib import Path
 from benchmarks import load as generator
 from benchmarks.load import BIN, Load, Target
 from benchmarks.memory import kernel_kib
-from benchmarks.process import Server, Usage, free_port
+from benchmarks.process import NotSupported, Server, Usage, free_port
 from benchmarks.servers import Peer
 
 START_SECONDS = 30.0
-CYCLES = 5  # of all streams connecting and leaving
+OTHER_FILES = 64  # that the generator has open besides its connections
 QUIET_SECONDS = 3.0  # after a cycle, longer than the server's leave-grace of 2 s
 KernelKib = float | None
 
@@ -38,6 +39,7 @@ def measure(
         port = free_port()
         with Server([*peer.command(port, folder), *options], cores.server, folder / "server.log") as server:
             server.wait_until(lambda: answers(port), START_SECONDS)
+            check_limit_of_files(load)
             figures = [one_cycle(server, peer.target(port), load, program, cores)]
             for _ in range(1, cycles):
                 time.sleep(QUIET_SECONDS)
@@ -46,6 +48,13 @@ def measure(
     if complaints:
         print(f"{peer.name} wrote to its log, in the end:\n{complaints}", file=sys.stderr, flush=True)
     return {**figures[0], **drift(figures), "logged": float(bool(complaints))}
+
+
+def check_limit_of_files(load: Load) -> None:
+    """Raises NotSupported when the generator could not open so many streams."""
+    needed = load.streams + load.publishers + OTHER_FILES
+    if resource.getrlimit(resource.RLIMIT_NOFILE)[1] < needed:
+        raise NotSupported(f"needs `ulimit -n {needed}`")
 
 
 def one_cycle(server: Server, target: Target, load: Load, program: Path, cores: Cores) -> dict[str, float]:

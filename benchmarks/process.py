@@ -32,7 +32,7 @@ class Usage:
 
 
 class NotSupported(CouldNotRun):
-    """The server does not know an option that a measurement is about."""
+    """The server does not know an option that a measurement is about, or the machine does not allow it; says why."""
 
 
 class Server:
@@ -64,7 +64,7 @@ class Server:
         while not ready():
             if self.child.poll() is not None:
                 if "unrecognized arguments" in self.log_end():
-                    raise NotSupported(self.log_end().strip())
+                    raise NotSupported("not supported")
                 raise CouldNotRun(f"{self._command} ended with {self.child.returncode}:\n{self.log_end()}")
             if time.monotonic() > deadline:
                 raise CouldNotRun(f"{self._command} was not ready after {seconds} s:\n{self.log_end()}")

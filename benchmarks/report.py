@@ -13,7 +13,6 @@ Figures = dict[str, float]
 CALM_PART = 0.05  # of the server's core that other programs may use before the figures are doubtful
 SHORTEST = 0.5  # seconds; processor time is counted in hundredths, too coarse for less
 OURS = "chatrooms"
-MOST_TOLD = 100  # a ratio above says only that the other is next to nothing
 COLUMNS: dict[str, Callable[[Figures], str]] = {
     "deliveries/s": lambda f: f"{f['deliveries_per_s']:,.0f}",
     "p50 ms": lambda f: f"{f['p50_ms']:.1f}",
@@ -98,8 +97,9 @@ def cell(results: Results, shown: Row, server: str) -> str:
     if shown.figure not in figures:
         return "–"
     ratio = results.ratio(shown.figure, (OURS, shown.variant), (server, shown.variant)) if server != OURS else None
-    told = ratio is not None and ratio < MOST_TOLD
-    return shown.shown.format(figures[shown.figure]) + (f" ({ratio:.2f})" if told else "")
+    text = shown.shown.format(figures[shown.figure])
+    told = ratio is not None and text.strip("0.,+-")  # times next to nothing says nothing
+    return f"{text} ({ratio:.2f})" if told else text
 
 
 def details(results: Results, peers: list[Peer]) -> str:

@@ -61,7 +61,7 @@ SCENARIOS = [
         {"": Load(streams=1000, messages=4000, publishers=16)},
         (RATE,),
         ALL,
-        messages={"nchan": 800, "tornado": 240, "floor": 800},
+        messages={"nchan": 640, "tornado": 192, "floor": 640},
     ),
     Scenario(
         "many-streams",
@@ -73,7 +73,7 @@ SCENARIOS = [
             Row("kib_per_stream", "resident KiB per stream", "{:.1f}"),
         ),
         ALL,
-        messages={"nchan": 96, "tornado": 32, "floor": 96},
+        messages={"nchan": 64, "tornado": 24, "floor": 64},
     ),
     Scenario(
         "fixed-rate",

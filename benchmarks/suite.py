@@ -24,6 +24,7 @@ T = TypeVar("T")
 
 RESULTS = HERE / "results.json"
 DEFAULT_SERVERS = "chatrooms,nchan,tornado,express,limit"
+FAILED = "could not run"
 METHOD = """\
 Medians of up to {runs} runs, in which the servers take turns; in parentheses: chatrooms ÷ that server, taken within
 each run first. Each measurement starts a new server on one core, and counts only when every stream got every message
@@ -36,13 +37,12 @@ def main() -> int:
     arguments = parse_arguments()
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))  # so that each `finally` runs
     try:
-        measure_all(arguments)
+        return measure_all(arguments)
     except CouldNotRun as error:
         print(f"could not run: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
-    return 0
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -64,8 +64,8 @@ def parse_arguments() -> argparse.Namespace:
     return arguments
 
 
-def measure_all(arguments: argparse.Namespace) -> None:
-    """Measures one scenario after another, then prints the report."""
+def measure_all(arguments: argparse.Namespace) -> int:
+    """Measures one scenario after another, then prints the report; returns 1 if one failed."""
     program = build(HERE / "load.c")
     for peer in arguments.peers:
         if any(peer.name in scenario.servers for scenario in arguments.scenarios):
@@ -84,6 +84,7 @@ def measure_all(arguments: argparse.Namespace) -> None:
     print("\n".join([*judged, *contention(everything), f"- took {time.monotonic() - began:.0f} s"]))
     for results in everything if arguments.details else []:
         print(f"\n{details(results, arguments.peers)}")
+    return int(any(FAILED in results.missing.values() for results in everything))
 
 
 def measure_scenario(scenario: Scenario, arguments: argparse.Namespace, program: Path, cores: Cores) -> Results:
@@ -93,14 +94,18 @@ def measure_scenario(scenario: Scenario, arguments: argparse.Namespace, program:
     for number in range(min(arguments.runs, scenario.runs)):
         for peer in rotated(peers, number):
             for variant in rotated(list(scenario.variants), number):
+                if peer.name in results.missing:
+                    continue
                 say(f"{scenario.name}, run {number + 1}: {peer.name} {variant}")
                 try:
                     figures = measure_one(scenario, peer, variant, arguments.quick, program, cores)
-                except NotSupported as error:
-                    say(str(error))
-                    results.missing[peer.name] = "not supported"
-                    continue
-                results.runs.setdefault((peer.name, variant), []).append(figures)
+                except NotSupported as reason:
+                    results.missing[peer.name] = str(reason)
+                except CouldNotRun as error:
+                    say(f"could not run: {error}")
+                    results.missing[peer.name] = FAILED
+                else:
+                    results.runs.setdefault((peer.name, variant), []).append(figures)
     return results
 
 
@@ -111,17 +116,11 @@ def rotated(things: list[T], number: int) -> list[T]:
 
 
 def measure_one(scenario: Scenario, peer: Peer, variant: str, quick: bool, program: Path, cores: Cores) -> Figures:
-    """One measurement; an error says which one failed."""
+    """One measurement. Raises CouldNotRun."""
     if scenario.all_cores:
         cores = Cores(tuple(sorted(os.sched_getaffinity(0))), cores.load)
     options = scenario.options if peer.name == "chatrooms" else ()
-    load = scenario.load_for(peer.name, variant, quick)
-    try:
-        return measure(peer, load, program, cores, options, scenario.cycles)
-    except NotSupported:
-        raise
-    except CouldNotRun as error:
-        raise CouldNotRun(f"{scenario.name}, {peer.name} {variant}: {error}") from error
+    return measure(peer, scenario.load_for(peer.name, variant, quick), program, cores, options, scenario.cycles)
 
 
 def choose_cores() -> Cores:

@@ -19,7 +19,7 @@ LIMIT = 60.0  # seconds that anything awaited may take
 
 
 class Refusal(Exception):
-    """An answer that the API does not promise."""
+    """A server did something that it does not promise."""
 
 
 class Answer(NamedTuple):

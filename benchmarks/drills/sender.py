@@ -1,6 +1,6 @@
-"""One who posts all the time, in a process of its own: `python -m benchmarks.drills.sender PORT ROOM`.
+"""Posts all the time, in a process of its own: `python -m benchmarks.drills.sender PORT ROOM [COUNT]`.
 
-One message after another until its standard input ends; then one line of JSON: the list of
+COUNT senders post one message after another until standard input ends; then one line of JSON: the list of
 [began, seconds, clientMessageId, id], of each message from its first try until it was acknowledged.
 """
 
@@ -19,17 +19,26 @@ from benchmarks.server_process import ServerProcess
 PAUSE = 0.01  # seconds between two posts
 
 
-async def main(port: int, room: str) -> None:
-    connection = Connection(cast(ServerProcess, SimpleNamespace(port=port)), "sender")
+Post = tuple[float, float, str, str]
+
+
+async def main(port: int, room: str, count: int) -> None:
     told = asyncio.create_task(asyncio.to_thread(sys.stdin.read))
-    found: list[tuple[float, float, str, str]] = []
+    found = await asyncio.gather(*(send(port, room, f"sender-{n}", told) for n in range(count)))
+    print(json.dumps([post for posts in found for post in posts]))
+
+
+async def send(port: int, room: str, name: str, told: asyncio.Task[str]) -> list[Post]:
+    """What one of them posted until it was told to stop."""
+    connection = Connection(cast(ServerProcess, SimpleNamespace(port=port)), name)
+    found: list[Post] = []
     while not told.done():
-        key, began = f"sender-{len(found)}", time.monotonic()
+        key, began = f"{name}-{len(found)}", time.monotonic()
         while (answer := await attempt(connection, room, key)) is None:  # noqa: ASYNC110 - it asks a server
             await asyncio.sleep(POLL)
         found.append((began, time.monotonic() - began, key, answer["id"]))
         await asyncio.sleep(PAUSE)
-    print(json.dumps(found))
+    return found
 
 
 async def attempt(connection: Connection, room: str, key: str) -> Any:
@@ -43,4 +52,4 @@ async def attempt(connection: Connection, room: str, key: str) -> Any:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]), sys.argv[2]))
+    asyncio.run(main(int(sys.argv[1]), sys.argv[2], int(sys.argv[3]) if len(sys.argv) > 3 else 1))
