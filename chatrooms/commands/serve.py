@@ -34,7 +34,8 @@ def main(argv: Sequence[str]) -> int:
     parser = options.parser("chatrooms serve", "Run the chat-room server.")
     settings = options.Options(options.overrides(parser.parse_args(argv)), os.environ)
     logs.configure(settings.log_format, settings.log_level)
-    outcome = Supervisor(settings).run() if settings.workers > 1 else None
+    supervisor = Supervisor(settings) if settings.workers > 1 else None
+    outcome = supervisor.run() if supervisor else None  # in a worker, too, it keeps the data folder locked
     if isinstance(outcome, int):
         return outcome
     if outcome is not None:

@@ -162,6 +162,22 @@ async def test_workers_end_with_their_supervisor(server: WorkersProcess) -> None
 
 
 @within(60)
+async def test_folder_is_held_until_the_last_worker_has_ended(server: WorkersProcess) -> None:
+    """Also when the supervisor was killed: a server that starts then would not know what they still write."""
+    pids = server.pids().values()
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        os.kill(server.pid, signal.SIGKILL)
+        await eventually(lambda: _gone(server.pid))
+        ended = await asyncio.to_thread(_run, "--port", "0", "--data-dir", str(server.data_dir))
+        assert (ended.returncode, "is in use by another process" in ended.stderr) == (2, True)
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+
+@within(60)
 async def test_message_sent_over_and_over_is_posted_once_while_workers_die(server: WorkersProcess) -> None:
     """A supervisor never gives up on workers that had served."""
     for n in range(6):
