@@ -50,18 +50,24 @@ def _without_values(record: logging.LogRecord) -> bool:
 
 
 class _Text(logging.Formatter):
-    def __init__(self) -> None:
-        super().__init__("%(asctime)s %(levelname)-7s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S%z")
+    def __init__(self, worker: int) -> None:
+        place = f"[worker {worker}] " if worker else ""
+        super().__init__(f"%(asctime)s %(levelname)-7s {place}%(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S%z")
 
     def format(self, record: logging.LogRecord) -> str:
         return redact(super().format(record))
 
 
 class _Json(logging.Formatter):
+    def __init__(self, worker: int) -> None:
+        super().__init__()
+        self._place = {"worker": worker} if worker else {}
+
     def format(self, record: logging.LogRecord) -> str:
         line = {
             "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z",
             "level": record.levelname.lower(),
+            **self._place,
             "logger": record.name,
             "message": redact(record.getMessage()),
         }
@@ -72,10 +78,13 @@ class _Json(logging.Formatter):
         return json.dumps(line, ensure_ascii=False)
 
 
-def configure(form: str, level: str) -> None:
-    """Sends all log lines of this process to standard error; `form` is `text` or `json`."""
+def configure(form: str, level: str, worker: int = 0) -> None:
+    """Sends all log lines of this process to standard error; `form` is `text` or `json`.
+
+    Each line of one of several workers carries its number.
+    """
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Json() if form == "json" else _Text())
+    handler.setFormatter(_Json(worker) if form == "json" else _Text(worker))
     handler.addFilter(_without_values)
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for noisy in NOISY:

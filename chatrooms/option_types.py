@@ -21,6 +21,13 @@ def whole(value: str) -> int:
     return int(value)
 
 
+def count(value: str) -> int:
+    number = whole(value)
+    if not 1 <= number <= 64:
+        raise ValueError("a whole number from 1 to 64")
+    return number
+
+
 def port(value: str) -> int:
     number = whole(value)
     if number > 65535:

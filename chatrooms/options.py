@@ -15,6 +15,7 @@ from chatrooms.errors import ConfigError
 from chatrooms.option_types import (
     base_url,
     bus_url,
+    count,
     database_url,
     flag,
     hosts,
@@ -53,6 +54,7 @@ class Option(NamedTuple):
 OPTIONS: tuple[Option, ...] = (
     Option("port", port, 4000, "TCP port to listen on; 0 picks a free one"),
     Option("address", text, "localhost", "address to listen on; localhost means 127.0.0.1 and ::1"),
+    Option("workers", count, 1, "processes that share the port and the database, for several cores; Linux only"),
     Option("data-dir", text, "./data", "folder for the database and the secret; locked while in use"),
     Option(
         "database-url", database_url, None, "postgresql://…, shared by all nodes; default: SQLite in data-dir", True
@@ -182,6 +184,11 @@ class Options:
             return ipaddress.ip_address(self.address).is_loopback
         except ValueError:
             return False
+
+    def url(self, port: int) -> str:
+        """The address of the server's page."""
+        host = "127.0.0.1" if self.address == "localhost" else self.address
+        return f"{'https' if self.ssl_cert else 'http'}://{host}:{port}/"
 
     @property
     def development(self) -> bool:

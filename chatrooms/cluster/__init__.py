@@ -20,14 +20,18 @@ from chatrooms.log.event import Event
 from chatrooms.log.log import Log
 from chatrooms.logs import notify
 
+MAX_CARRIED = 24 << 10  # bytes of events that go along with a ring
+
 log = logging.getLogger(__name__)
 
 
 class Ring(msgspec.Struct, tag="ring", tag_field="is"):
-    """The log has grown up to `seq`."""
+    """The log has grown up to `seq`, by these events of the epoch if the bus carries them."""
 
     node: str
     seq: int
+    epoch: str = ""
+    events: list[tuple[str, msgspec.Raw, tuple[str, ...], int | None]] = []
 
 
 class Frame(msgspec.Struct, tag="say", tag_field="is"):
@@ -92,10 +96,11 @@ class Listeners(NamedTuple):
 class Nodes:
     """Sends to the other nodes and listens to them. `name` is new each time the process starts."""
 
-    def __init__(self, bus: Bus) -> None:
-        self.name = secrets.token_hex(6)
+    def __init__(self, bus: Bus, name: str = "") -> None:
+        self.name = name or secrets.token_hex(6)
         self.healthy = True
         self._bus = bus
+        self._log: Log | None = None
 
     async def open(self, log: Log, listeners: Listeners) -> None:
         """Begins to listen. Raises StartFailure when the bus cannot be reached."""
@@ -108,8 +113,12 @@ class Nodes:
         await self._bus.close()
 
     def ring(self, events: Sequence[Event]) -> None:
-        """Tells all nodes that this one has appended events."""
-        self._send(ALL, Ring(self.name, events[-1].seq))
+        """Tells all nodes that this one has appended events; small ones go along, so that nobody need read them."""
+        ring = Ring(self.name, events[-1].seq)
+        if self._bus.carries_events and self._log and sum(len(event.data) for event in events) < MAX_CARRIED:
+            ring.epoch = self._log.epoch
+            ring.events = [(event.type, msgspec.Raw(event.data), event.topics, event.ref) for event in events]
+        self._send(ALL, ring)
 
     def send(self, nodes: Sequence[str], topic: str, frame: bytes) -> None:
         """Sends an ephemeral frame to the readers of a topic on other nodes."""
@@ -144,7 +153,7 @@ class Nodes:
 
     def _dispatch(self, news: News) -> None:
         if isinstance(news, Ring):
-            self._log.ring(news.seq)
+            self._on_ring(news)
         elif isinstance(news, Frame):
             self._listeners.on_frame(news.topic, news.frame.encode())
         elif isinstance(news, MembersChanged):
@@ -156,9 +165,21 @@ class Nodes:
         elif news.dead != self.name:  # else this node was asleep: its next heartbeat takes a new lease
             self._listeners.on_dead(news.dead)
 
+    def _on_ring(self, ring: Ring) -> None:
+        assert self._log is not None
+        first = ring.seq - len(ring.events) + 1
+        events = [
+            Event(type, bytes(data), topics, ref=ref, seq=seq)
+            for seq, (type, data, topics, ref) in enumerate(ring.events, first)
+        ]
+        if events:
+            self._log.receive(ring.epoch, events)
+        else:
+            self._log.ring(ring.seq)
+
     def _on_bus_health(self, healthy: bool) -> None:
         self.healthy = healthy
-        if healthy:
+        if healthy and self._log:
             self._log.ring(self._log.head + 1)  # a ring may have been missed
         notify(self._listeners.on_health, healthy)
 

@@ -18,10 +18,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from chatrooms import names, option_types, options
-from chatrooms.datadir import Folder, lock, stored_secret
+from chatrooms.datadir import Folder, copy, lock, put_back, stored_secret
 from chatrooms.errors import BadRequest, ConfigError, Problem, StartFailure, Unavailable
 from chatrooms.log import FILE, database_of
-from chatrooms.log.backup import copy, put_back
 from chatrooms.log.database import Database
 from chatrooms.log.log import Log
 from chatrooms.options import Options

@@ -1,9 +1,8 @@
-"""`serve`: runs the server until SIGTERM or SIGINT."""
+"""`serve`: runs the server, or one of its workers, until SIGTERM or SIGINT."""
 
 from __future__ import annotations
 
 import asyncio
-import errno
 import gc
 import logging
 import os
@@ -12,22 +11,20 @@ import signal
 import socket
 import ssl
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-
-from tornado.netutil import bind_sockets
 
 from chatrooms import logs, options
 from chatrooms.app import application
+from chatrooms.cluster.bus.base import Worker
+from chatrooms.commands.workers import READY, Supervisor
 from chatrooms.errors import ConfigError, StartFailure, Unavailable
-from chatrooms.http.front import Front
+from chatrooms.http.front import Front, listen
 from chatrooms.server import Server
 
-BACKLOG = 4096  # the default of 128 drops connections in a storm
-ADDRESSES = {"localhost": ("127.0.0.1", "::1")}
 PATIENCE = 30.0  # seconds within which a remote database or bus must answer at startup
 RETRY = 1.0  # seconds between two attempts
 SPARE = 500  # file descriptors in addition to those of streams: calls, files, the database
-PASSING = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, socket.EAI_AGAIN)  # an interface or DNS may come up later
 
 log = logging.getLogger(__name__)
 
@@ -37,27 +34,37 @@ def main(argv: Sequence[str]) -> int:
     parser = options.parser("chatrooms serve", "Run the chat-room server.")
     settings = options.Options(options.overrides(parser.parse_args(argv)), os.environ)
     logs.configure(settings.log_format, settings.log_level)
-    asyncio.run(_serve(settings))
+    supervisor = Supervisor(settings) if settings.workers > 1 else None
+    outcome = supervisor.run() if supervisor else None  # in a worker, too, it keeps the data folder locked
+    if isinstance(outcome, int):
+        return outcome
+    if outcome is not None:
+        logs.configure(settings.log_format, settings.log_level, outcome.number)
+    asyncio.run(_serve(settings, outcome))
     return 0
 
 
-async def _serve(settings: options.Options) -> None:
+async def _serve(settings: options.Options, worker: Worker | None) -> None:
     _allow_descriptors(settings.max_streams)
-    server = Server(settings, Path(settings.data_dir))
+    server = Server(settings, Path(settings.data_dir), worker)
     try:
         http = Front(application(server), settings.write_timeout, _tls(settings))
-        sockets = _listen(settings)
+        sockets = listen(settings.address, settings.port) if worker is None else []
         await _start(server)
         gc.freeze()  # otherwise each full collection scans all modules again while blocking the event loop
+        if worker is not None:  # only now: until then the other workers get the connections
+            sockets = listen(settings.address, worker.port, reuse_port=True)
         http.add_sockets(sockets)
-        port = sockets[0].getsockname()[1]
-        scheme = "https" if settings.ssl_cert else "http"
-        host = "127.0.0.1" if settings.address == "localhost" else settings.address
-        log.info("serving %s://%s:%d/ (process %d)", scheme, host, port, os.getpid())
-        await _signalled()
+        if worker is None:
+            log.info("serving %s (process %d)", settings.url(sockets[0].getsockname()[1]), os.getpid())
+        else:
+            log.info("ready (process %d)", os.getpid())
+            worker.control.send(READY)
+        drains = await _stopped(server, worker)
         log.info("draining %d streams", len(server.hub.streams))
         http.stop()
-        await server.drain()
+        if drains:
+            await server.drain()
     finally:
         await server.stop()
     log.info("stopped")
@@ -79,22 +86,6 @@ async def _start(server: Server) -> None:
         await asyncio.sleep(RETRY)
 
 
-def _listen(settings: options.Options) -> list[socket.socket]:
-    """Sockets for each address, all on one port. Raises ConfigError; StartFailure if the port is taken."""
-    sockets: list[socket.socket] = []
-    port = settings.port
-    for address in ADDRESSES.get(settings.address, (settings.address,)):
-        try:
-            sockets += bind_sockets(port, address, backlog=BACKLOG)
-        except OSError as error:
-            if address == "::1":  # a machine without IPv6
-                continue
-            kind = StartFailure if error.errno in PASSING else ConfigError
-            raise kind(f"cannot listen on {address} port {port}: {error.strerror}") from None
-        port = port or sockets[0].getsockname()[1]
-    return sockets
-
-
 def _tls(settings: options.Options) -> ssl.SSLContext | None:
     if not settings.ssl_cert:
         return None
@@ -106,11 +97,28 @@ def _tls(settings: options.Options) -> ssl.SSLContext | None:
     return context
 
 
-async def _signalled() -> None:
-    stopped = asyncio.Event()
+async def _stopped(server: Server, worker: Worker | None) -> bool:
+    """Waits for a signal, or the end of the supervisor; whether there is time to drain."""
+    loop = asyncio.get_running_loop()
+    drains: asyncio.Future[bool] = loop.create_future()
+
+    def stop(with_drain: bool) -> None:
+        if not drains.done():
+            drains.set_result(with_drain)
+
+    def hear(control: socket.socket) -> None:
+        with suppress(ConnectionResetError):
+            if ended := control.recv(256):
+                return server.on_nodes_ended(ended.decode())
+        log.error("the supervisor has ended")
+        loop.remove_reader(control)
+        stop(False)
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    await stopped.wait()
+        loop.add_signal_handler(number, stop, True)
+    if worker is not None:
+        loop.add_reader(worker.control, hear, worker.control)
+    return await drains
 
 
 def _allow_descriptors(max_streams: int) -> None:

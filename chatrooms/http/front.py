@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import os
 import resource
@@ -20,9 +21,10 @@ from tornado.httputil import (
     RequestStartLine,
     ResponseStartLine,
 )
-from tornado.netutil import ssl_wrap_socket
+from tornado.netutil import bind_sockets, ssl_wrap_socket
 from tornado.web import Application
 
+from chatrooms.errors import ConfigError, StartFailure
 from chatrooms.http.access import counted, parsed
 from chatrooms.http.tornado_internals import SocketServer
 from chatrooms.http.wire import BODY_TOO_LARGE, HEAD_TOO_LARGE, TARGET_TOO_LONG, Backlog, TLSWire, Wire
@@ -33,6 +35,26 @@ MAX_HEADERS = 100
 MAX_TARGET = 12 << 10  # characters of a path with its query; a token may have 8192
 MAX_BODY = 2 << 20  # bytes; each route has its own lower bound
 CHECK_INTERVAL = 1.0  # seconds between checks of the deadlines
+
+
+BACKLOG = 4096  # the default of 128 drops connections in a storm
+ADDRESSES = {"localhost": ("127.0.0.1", "::1")}
+PASSING = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, socket.EAI_AGAIN)  # an interface or DNS may come up later
+
+
+def listen(name: str, port: int, reuse_port: bool = False) -> list[socket.socket]:
+    """Sockets for each address of a name, all on one port. Raises ConfigError; StartFailure if the port is taken."""
+    sockets: list[socket.socket] = []
+    for address in ADDRESSES.get(name, (name,)):
+        try:
+            sockets += bind_sockets(port, address, backlog=BACKLOG, reuse_port=reuse_port)
+        except OSError as error:
+            if address == "::1":  # a machine without IPv6
+                continue
+            kind = StartFailure if error.errno in PASSING else ConfigError
+            raise kind(f"cannot listen on {address} port {port}: {error.strerror}") from None
+        port = port or sockets[0].getsockname()[1]
+    return sockets
 
 
 class Front(SocketServer):

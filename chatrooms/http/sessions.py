@@ -155,7 +155,7 @@ class SessionEvents(SessionHandler):
 class Stats(SessionHandler):
     @operation({200: Success[StreamCounts]}, token="optional")
     async def get(self) -> None:
-        """Counts this node's streams by channel, for channels that the caller may read."""
+        """Counts the streams of this node, or of all its workers, by channel, for channels that the caller may read."""
         who = await self.caller()
         channels = await self.server.stream_stats.counts(who)
         self.answer({"success": True, "data": {"totalConnections": sum(channels.values()), "channels": channels}})

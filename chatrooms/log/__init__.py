@@ -11,13 +11,13 @@ from chatrooms.log.sqlite import SQLite
 FILE = "chatrooms.db"
 
 
-def database_of(url: str | None, data_dir: Path) -> Database:
-    """That of a URL (`postgresql://…`), else the SQLite file in the data folder.
+def database_of(url: str | None, data_dir: Path, shared: bool = False) -> Database:
+    """That of a URL (`postgresql://…`), else the SQLite file in the data folder, which workers may share.
 
     Raises ConfigError when what it needs is not installed.
     """
     if not url:
-        return SQLite(data_dir / FILE)
+        return SQLite(data_dir / FILE, shared)
     try:
         from chatrooms.log.postgres import PostgreSQL
     except ImportError:

@@ -38,10 +38,12 @@ class Transaction(Source, Protocol):
 class Database(Source, Protocol):
     """One engine. Commits are on disk when they return; what fails on its side raises Unavailable.
 
-    `shared` says whether other nodes may append to the same log.
+    `shared` says whether other nodes may append to the same log. `now` is the SQL for the present time by the
+    clock that all nodes share, in milliseconds since 1970.
     """
 
     shared: bool
+    now: str
 
     async def open(self) -> None:
         """Connects, and creates or upgrades the schema. Raises ConfigError; StartFailure when it does not answer."""
@@ -49,10 +51,11 @@ class Database(Source, Protocol):
     async def close(self) -> None:
         """Closes it after the transaction in progress."""
 
-    def transaction(self) -> AbstractAsyncContextManager[Transaction]:
+    def transaction(self, durable: bool = True) -> AbstractAsyncContextManager[Transaction]:
         """A write transaction: committed on leaving, rolled back on an exception.
 
-        For tables that no append writes: row by row they would wait for each other, in any order.
+        For tables that no append writes: row by row they would wait for each other, in any order. Unless it is
+        `durable`, its commit need not be on disk when it returns.
         """
 
     def appending(self) -> AbstractAsyncContextManager[Transaction]:

@@ -15,6 +15,14 @@ from chatrooms.log.event import Event
 Command = Callable[[Transaction], Awaitable[Sequence[Event]]]
 
 
+class FarBehind(Exception):
+    """Other nodes have appended more than can be read while the log is locked."""
+
+
+class HistoryLost(Exception):
+    """The log in the database is not the one read so far: it has shrunk or has another epoch."""
+
+
 class Appended(NamedTuple):
     """The outcome for an event: the one in the log, and whether it was already there."""
 

@@ -17,7 +17,7 @@ from itertools import chain
 from chatrooms.errors import Unavailable
 from chatrooms.log.database import Database, Source, Transaction
 from chatrooms.log.event import Event, Position
-from chatrooms.log.group import Appended, Command, Group, Job, Waiting, answer, event_of
+from chatrooms.log.group import Appended, Command, FarBehind, Group, HistoryLost, Job, Waiting, answer, event_of
 from chatrooms.log.retention import Extent, between, extent_of, new_epoch, remove_old_events, renewed
 from chatrooms.logs import described, notify
 
@@ -41,14 +41,6 @@ select count(*), coalesce(sum(case when type = 'erased' then 1 else 0 end), 0) f
   where t.topic = $1 and t.seq > $2 and t.seq <= $3 order by t.seq limit $4) found"""
 
 log = logging.getLogger(__name__)
-
-
-class _FarBehind(Exception):
-    """Other nodes have appended more than can be read while the log is locked."""
-
-
-class _HistoryLost(Exception):
-    """The log in the database is not the one read so far: it has shrunk or has another epoch."""
 
 
 class Log:
@@ -128,6 +120,14 @@ class Log:
             self._looked = asyncio.get_running_loop().create_future()
             self._wake.set()
 
+    def receive(self, epoch: str, events: Sequence[Event]) -> None:
+        """Events that another node has just appended: taken if they come next, else the log is read soon."""
+        if epoch == self.epoch and events[0].seq == self.head + 1 and not self._closing:
+            self.head = events[-1].seq
+            notify(self._listener, events)
+        else:
+            self.ring(events[-1].seq)
+
     async def reach(self, position: Position) -> None:
         """Returns when this node has read everything up to a position, if it is one of this log.
 
@@ -141,8 +141,7 @@ class Log:
     async def read(self, topic: str, after: int, limit: int) -> list[Event]:
         """The next events of a topic after a seq, oldest first, as they are now.
 
-        None beyond `head` as it is at the call: what is committed but not yet handed to the
-        listener would reach a reader twice.
+        None beyond `head` as it is at the call: what the listener has yet to get would reach a reader twice.
         """
         rows = await self._database.fetch(_READ, topic, after, self.head, limit)
         return [event_of(row, (topic,)) for row in rows]
@@ -200,9 +199,10 @@ class Log:
             looked.set_result(None)
 
     async def _take_missing(self) -> None:
+        head = self.head  # while the database is asked, others may tell what they append now
         try:
-            await self._publish_range(self._database, await extent_of(self._database))
-        except _HistoryLost:
+            await self._publish_range(self._database, await extent_of(self._database), head)
+        except HistoryLost:
             await self._begin_anew()
 
     async def _begin_anew(self) -> None:
@@ -217,16 +217,17 @@ class Log:
             self.head, self.floor, self.epoch = extent
             notify(self._on_renewal)
 
-    async def _publish_range(self, source: Source, extent: Extent) -> None:
-        """Hands events of other nodes to the listener, a page at a time."""
-        if extent.head < self.head or extent.epoch != self.epoch:
-            raise _HistoryLost
+    async def _publish_range(self, source: Source, extent: Extent, head: int) -> None:
+        """Hands events of other nodes to the listener, a page at a time; `head` was known before the extent."""
+        if extent.head < head or extent.epoch != self.epoch:
+            raise HistoryLost
         self.floor = extent.floor
         while self.head < extent.head:
             end = min(extent.head, self.head + PAGE)
-            events = await between(source, self.head, end)
+            found = await between(source, self.head, end)
             # No await from here on: reads of the log end where its listeners are.
-            self.head = end
+            events = [event for event in found if event.seq > self.head]  # some may have been received meanwhile
+            self.head = max(self.head, end)
             if events:
                 notify(self._listener, events)
 
@@ -297,7 +298,7 @@ class Log:
         while True:
             try:
                 return await self._try_commit(jobs)
-            except (_FarBehind, _HistoryLost):
+            except (FarBehind, HistoryLost):
                 await self._take_missing()
 
     async def _try_commit(self, jobs: list[Job]) -> Group:
@@ -315,5 +316,5 @@ class Log:
         """Under the lock: reads events of other nodes, so that this node's come after them."""
         extent = await extent_of(tx)
         if extent.head - self.head > PAGE:
-            raise _FarBehind
-        await self._publish_range(tx, extent)
+            raise FarBehind
+        await self._publish_range(tx, extent, self.head)

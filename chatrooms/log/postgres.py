@@ -77,6 +77,7 @@ class PostgreSQL:
     """A database on a PostgreSQL server, which any number of nodes may share."""
 
     shared = True
+    now = "cast(extract(epoch from clock_timestamp()) * 1000 as bigint)"
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -112,10 +113,12 @@ class PostgreSQL:
                 return _rows(await connection.fetch(sql, *args))
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Transaction]:
+    async def transaction(self, durable: bool = True) -> AsyncIterator[Transaction]:
         """One write transaction at a time, over all nodes, for tables that no append writes. Raises Unavailable."""
         with _mapped():
             async with self._pool.acquire(timeout=TURN_TIMEOUT) as connection, _begun(connection, WRITE_LOCK) as tx:
+                if not durable:
+                    await tx.execute("set local synchronous_commit = off")
                 yield tx
 
     @asynccontextmanager

@@ -1,4 +1,8 @@
-"""SQLite: one file in WAL mode, one connection that writes, one that reads."""
+"""SQLite: one file in WAL mode, one connection that writes, one that reads.
+
+Several workers may share the file: the write lock is the lock of the log, and whoever waits for it looks again
+every millisecond. SQLite itself would wait longer and longer, while others write one group after the other.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +27,9 @@ T = TypeVar("T")
 BUSY_TIMEOUT = 5.0  # seconds to wait for another program's write lock on an SQLite file
 TURN_TIMEOUT = 5.0  # seconds to wait for earlier writes of this process
 
+WORKERS_TIMEOUT = 1  # milliseconds that one attempt to begin waits for another worker
+WAL_PATIENCE = 100  # milliseconds that emptying the write-ahead log waits for other workers
+
 WAL_LOOK = 2.0  # seconds between two copies of the write-ahead log into the file
 WAL_AGE = 30.0  # seconds for which deleted text may remain in it
 WAL_PAGES = 8_000  # beyond which it is restarted
@@ -35,12 +42,13 @@ class SQLite:
     """An SQLite file in WAL mode: one connection that writes, one that reads.
 
     Every commit is on disk before it returns (`synchronous=FULL`). Deleted text is overwritten in
-    the file (`secure_delete`).
+    the file (`secure_delete`). `shared` says whether other workers write to it, too.
     """
 
-    shared = False
+    now = "cast((julianday('now') - 2440587.5) * 86400000 as integer)"
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, shared: bool = False) -> None:
+        self.shared = shared
         self._path = path
         self._turn = asyncio.Lock()
         self._closed = False
@@ -51,6 +59,8 @@ class SQLite:
             self._writer = await self._connect()
             await self._migrate()
             self._reader = await self._connect()
+            if self.shared:
+                await self._writer.execute(f"pragma busy_timeout={WORKERS_TIMEOUT}")
         except sqlite3.Error as error:
             held = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY
             raise (StartFailure if held else ConfigError)(f"cannot open the database {self._path}: {error}") from None
@@ -85,13 +95,13 @@ class SQLite:
         return bool(before != version)
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Transaction]:
+    async def transaction(self, durable: bool = True) -> AsyncIterator[Transaction]:
         """One write transaction at a time: committed on leaving, rolled back on an exception.
 
         Raises Unavailable when the file is locked for too long, the disk is full or fails.
         """
         await self._take_turn()
-        tx = _SQLiteTransaction(self._writer)
+        tx = _SQLiteTransaction(self._writer, partial(_begin_among_workers, durable) if self.shared else _begin)
         try:
             yield tx
             await tx.commit()
@@ -105,7 +115,7 @@ class SQLite:
             self._turn.release()
 
     def appending(self) -> AbstractAsyncContextManager[Transaction]:
-        """The same: there is one writer and one process."""
+        """The same: there is one writer at a time."""
         return self.transaction()
 
     async def _keep_wal_short(self) -> None:
@@ -129,7 +139,8 @@ class SQLite:
         await self._take_turn()
         try:
             # By the connection that reads: then neither it nor the other one is at work.
-            return await self._reader.run(lambda connection: _checkpoint(connection, how))
+            patience = WAL_PATIENCE if self.shared else 0
+            return await self._reader.run(lambda connection: _checkpoint(connection, how, patience))
         finally:
             self._turn.release()
 
@@ -178,8 +189,9 @@ class _SQLiteTransaction:
     but for transactions that query. A write that fails is raised by the query or the commit after it.
     """
 
-    def __init__(self, connection: _Connection) -> None:
+    def __init__(self, connection: _Connection, begin: Callable[[sqlite3.Connection], None]) -> None:
         self._connection = connection
+        self._begin = begin
         self._held: list[_Statement] = []
         self._begun = False
 
@@ -207,23 +219,39 @@ class _SQLiteTransaction:
 
     async def _run(self, last: Callable[[sqlite3.Connection], T]) -> T:
         held, self._held = self._held, []
-        begun, self._begun = self._begun, True
+        begin, self._begun = None if self._begun else self._begin, True
         # Not a partial: aiosqlite logs what it runs, and a partial shows what it was given.
-        return await self._connection.run(lambda connection: _work(held, begun, last, connection))
+        return await self._connection.run(lambda connection: _work(held, begin, last, connection))
 
 
 def _work(
     statements: Sequence[_Statement],
-    begun: bool,
+    begin: Callable[[sqlite3.Connection], None] | None,
     last: Callable[[sqlite3.Connection], T],
     connection: sqlite3.Connection,
 ) -> T:
     """In the connection's thread: begins if need be, runs the statements, then the last."""
-    if not begun:
-        connection.execute("begin immediate")
+    if begin is not None:
+        begin(connection)
     for sql, rows in statements:
         connection.executemany(sql, rows)
     return last(connection)
+
+
+def _begin(connection: sqlite3.Connection) -> None:
+    connection.execute("begin immediate")
+
+
+def _begin_among_workers(durable: bool, connection: sqlite3.Connection) -> None:
+    """Begins as soon as no other worker writes. A commit that need not be durable does not wait for the disk."""
+    connection.execute(f"pragma synchronous={'full' if durable else 'normal'}")
+    deadline = time.monotonic() + BUSY_TIMEOUT
+    while True:
+        try:
+            return _begin(connection)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
 
 
 def _copy_back(path: Path) -> int:
@@ -235,9 +263,9 @@ def _copy_back(path: Path) -> int:
     return int(pages)
 
 
-def _checkpoint(connection: sqlite3.Connection, how: str) -> bool:
-    """Does not wait for other programs: the lock is ours meanwhile."""
-    connection.execute("pragma busy_timeout=0")
+def _checkpoint(connection: sqlite3.Connection, how: str, patience: int) -> bool:
+    """Waits for other programs for so many milliseconds: the lock is ours meanwhile."""
+    connection.execute(f"pragma busy_timeout={patience}")
     try:
         ((busy, _, _),) = connection.execute(f"pragma wal_checkpoint({how})").fetchall()
     finally:

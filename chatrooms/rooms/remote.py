@@ -76,13 +76,21 @@ class RemotePresence:
         self._changes = changes
         self._on_arrival = on_arrival
         self._seen: dict[str, tuple[int, float]] = {}
+        self._ended: dict[str, float] = {}
         self._missing: set[str] = set()
         self._meanwhile: dict[Whereabouts, bool] | None = None
         self._refresh_at = 0.0
         self._tasks: list[asyncio.Task[None]] = []
 
-    async def open(self) -> None:
-        """Takes a lease and reads the members on other nodes. Raises Unavailable."""
+    async def open(self, alone: bool = False) -> None:
+        """Takes a lease and reads the members on other nodes; removes those nodes if this one is `alone`.
+
+        Raises Unavailable.
+        """
+        if alone:
+            async with self._database.transaction() as tx:
+                await tx.execute("delete from nodes")
+                await tx.execute("delete from presence")
         await self._beat()
         self._tasks = [asyncio.create_task(self._keep_beating()), asyncio.create_task(self._keep_writing())]
 
@@ -90,6 +98,10 @@ class RemotePresence:
         """Stops. The lease is left to expire: members of a stopping node are expected on another."""
         for task in self._tasks:
             task.cancel()
+
+    def on_ended(self, node: str, grace: float) -> None:
+        """The process of a node has ended: it is dead in `grace` seconds, whatever its lease says."""
+        self._ended[node] = self._clock() + grace
 
     def refresh(self) -> None:
         """Rereads the table with the next beat: something may have been missed."""
@@ -111,7 +123,7 @@ class RemotePresence:
         """The table first, then the bus: a node that read the table before hears of the change after."""
         come = [(self._of(*place), self._is_guest(*place)) for place, here in changes.items() if here]
         gone = [self._of(*place) for place, here in changes.items() if not here]
-        async with self._database.transaction() as tx:
+        async with self._database.transaction(durable=False) as tx:  # live nodes write again what a crash loses
             await write_presence(tx, come, gone)
         for start in range(0, len(come), MEMBERS_PER_MESSAGE):
             rows = come[start : start + MEMBERS_PER_MESSAGE]
@@ -138,8 +150,8 @@ class RemotePresence:
                 self._seen.clear()  # nobody can renew without the database: start counting again
 
     async def _beat(self) -> None:
-        async with self._database.transaction() as tx:
-            known = await write_beat(tx, self._nodes.name)
+        async with self._database.transaction(durable=False) as tx:
+            known = await write_beat(tx, self._nodes.name, self._database.now)
         if not known:
             for room_id, presence in self._rooms.presences():
                 for key in presence.here():
@@ -157,7 +169,7 @@ class RemotePresence:
             before = self._seen.get(node)
             if before is None or before[0] != seen_at:
                 self._seen[node] = (seen_at, now)
-            elif now - before[1] > NODE_LEASE and node != self._nodes.name:
+            elif now > self._ended.get(node, before[1] + NODE_LEASE) and node != self._nodes.name:
                 await self._remove(node, seen_at)
 
     async def _remove(self, node: str, seen_at: int) -> None:
@@ -176,6 +188,7 @@ class RemotePresence:
         self._missing = missing
         for node in self._seen.keys() - living.keys():
             del self._seen[node]
+            self._ended.pop(node, None)
 
     def drop(self, node: str) -> None:
         """Removes the members of a node that has died."""
@@ -247,10 +260,6 @@ class RemotePresence:
             self._on_arrival(row.room_id, row.node)
 
 
-_NOW = "cast(extract(epoch from clock_timestamp()) * 1000 as bigint)"
-_ASYNCHRONOUS = "set local synchronous_commit = off"  # live nodes write again what a crash loses
-
-
 class Whereabouts(NamedTuple):
     """One member of one room, on one node."""
 
@@ -260,12 +269,11 @@ class Whereabouts(NamedTuple):
     username: str
 
 
-async def write_beat(tx: Transaction, node: str) -> bool:
-    """Renews a node's lease; false when it had none, so its rows may have been removed."""
-    await tx.execute(_ASYNCHRONOUS)
-    if await tx.fetch(f"update nodes set seen_at = {_NOW} where node = $1 returning 1", node):
+async def write_beat(tx: Transaction, node: str, now: str) -> bool:
+    """Renews a node's lease; false when it had none, so its rows may have been removed. `now` is SQL."""
+    if await tx.fetch(f"update nodes set seen_at = {now} where node = $1 returning 1", node):
         return True
-    await tx.execute(f"insert into nodes (node, seen_at) values ($1, {_NOW})", node)
+    await tx.execute(f"insert into nodes (node, seen_at) values ($1, {now})", node)
     return False
 
 
@@ -292,7 +300,6 @@ async def declare_dead(tx: Transaction, node: str, seen_at: int) -> bool:
 async def write_presence(
     tx: Transaction, come: Sequence[tuple[Whereabouts, bool]], gone: Sequence[Whereabouts]
 ) -> None:
-    await tx.execute(_ASYNCHRONOUS)
     sql = """insert into presence values ($1, $2, $3, $4, $5)
         on conflict (node, room_id, user_id, username) do update set guest = excluded.guest"""
     await tx.executemany(sql, [(*row, int(guest)) for row, guest in come])

@@ -7,10 +7,12 @@ import logging
 import random
 from pathlib import Path
 
+from chatrooms.cluster.bus.base import Worker
 from chatrooms.options import Options
 from chatrooms.server.housekeeping import run_housekeeping
 from chatrooms.server.parts import Parts
 
+SHARE = 1.0  # seconds between two times that a worker publishes its metrics and counts to the others
 WATCH = 0.5  # seconds between two checks for changes by other programs
 LAST_CHORE = 5.0  # seconds a housekeeping chore may still take when the server stops
 DRAIN_STEP = 0.05  # seconds between two batches of streams that are ended in a drain
@@ -21,8 +23,8 @@ log = logging.getLogger(__name__)
 class Server(Parts):
     """A server that starts once, drains and stops. Raises ConfigError as Parts does."""
 
-    def __init__(self, options: Options, data_dir: Path | None) -> None:
-        super().__init__(options, data_dir)
+    def __init__(self, options: Options, data_dir: Path | None, worker: Worker | None = None) -> None:
+        super().__init__(options, data_dir, worker)
         self.ready = False
         self.draining = False
         self._starting: asyncio.Task[None] | None = None
@@ -47,6 +49,8 @@ class Server(Parts):
         await self.open()
         log.info("%s", self.options.which_defaults)
         self._tasks = [asyncio.create_task(run_housekeeping(self)), asyncio.create_task(self._watch_database())]
+        if self._worker is not None:
+            self._tasks.append(asyncio.create_task(self._share_figures()))
         self.ready = True
 
     async def drain(self) -> None:
@@ -94,6 +98,12 @@ class Server(Parts):
                 if stream.topic.in_log:  # replies end first, and their streams with them
                     stream.end("draining", True)
         await self.close()
+
+    async def _share_figures(self) -> None:
+        while True:
+            self.metrics.share()
+            self.stream_stats.share()
+            await asyncio.sleep(SHARE)
 
     async def _watch_database(self) -> None:
         """Notices changes that other programs, such as `chatrooms user disable`, make to the database."""

@@ -11,6 +11,7 @@ from chatrooms.ai import provider
 from chatrooms.ai.offline import quotes
 from chatrooms.cluster import Lease, Listeners, Nodes
 from chatrooms.cluster.bus import bus_of, intake_of
+from chatrooms.cluster.bus.base import Worker
 from chatrooms.datadir import Folder, stored_secret
 from chatrooms.errors import ConfigError
 from chatrooms.limits import Quotas
@@ -64,12 +65,14 @@ log = logging.getLogger(__name__)
 class Parts:
     """Everything one server consists of. There is no module-level state, so several fit in one process.
 
-    Raises ConfigError when the data folder is in use or the secret is too short to be safe.
+    One of several workers leaves the data folder to its supervisor, which holds it. Raises ConfigError when the
+    data folder is in use or the secret is too short to be safe.
     """
 
-    def __init__(self, options: Options, data_dir: Path | None) -> None:
+    def __init__(self, options: Options, data_dir: Path | None, worker: Worker | None = None) -> None:
         self.options = options
-        self._folder = Folder(data_dir, needed=not options.database_url)
+        self._worker = worker
+        self._folder = Folder(data_dir, needed=not options.database_url and worker is None)
         self.data_dir = self._folder.path
         secret = options.secret or stored_secret(self.data_dir)
         check_secret(secret, options.loopback)
@@ -104,12 +107,12 @@ class Parts:
         await self._open_parts(closing)
 
     async def _open_log(self, closing: AsyncExitStack) -> None:
-        options = self.options
-        self.database = database_of(options.database_url, self.data_dir)
+        options, worker = self.options, self._worker
+        self.database = database_of(options.database_url, self.data_dir, shared=worker is not None)
         await self.database.open()
         closing.push_async_callback(self.database.close)
         self.hub = Hub(options.heartbeat, options.write_timeout, options.max_streams, options.max_streams_per_user)
-        self.nodes = Nodes(bus_of(options.bus_url, options.database_url))
+        self.nodes = Nodes(bus_of(options.bus_url, options.database_url, worker), worker.name if worker else "")
         closing.push_async_callback(self.nodes.close)  # after the log, whose last events are still announced
         self.log = Log(self.database, self.hub.publish, self._on_database_health, self.nodes.ring, self._begin_anew)
         await self.log.open()
@@ -156,7 +159,7 @@ class Parts:
     def _make_sessions(self) -> None:
         self.owners = Owners(self.database, self.log, self.quotas, self.options)
         self.sessions = Sessions(self.database, self.log, self.hub, self.owners, self.quotas, self.options)
-        self.stream_stats = StreamStats(self.hub, self.policy, self.owners)
+        self.stream_stats = StreamStats(self.hub, self.policy, self.owners, self._worker)
         self.outbox = Outbox(self.database, self.log, self.owners, self.options)
 
     def _make_replies(self) -> None:
@@ -199,7 +202,7 @@ class Parts:
         if subject is not None:
             intake = intake_of(self.options.bus_url, subject)
             self.ingest = Ingest(intake, self.messages, self.room_replies.consider)
-        self.metrics = Metrics(self.hub, self.log, self.rooms, self.channels, self.replies, self.ingest)
+        self.metrics = Metrics(self.hub, self.log, self.rooms, self.channels, self.replies, self.ingest, self._worker)
 
     def _listen(self) -> None:
         """Subscribes to the topic `control`: each event, of this node and of others, goes to these in this order."""
@@ -211,7 +214,7 @@ class Parts:
             self.hub.listen(CONTROL, listener)
 
     async def _open_parts(self, closing: AsyncExitStack) -> None:
-        alone = not self.database.shared  # where the data folder is locked, no other node can be alive
+        alone = self._alone
         await self.authenticator.reload()
         closing.callback(self.accounts.close)
         await self.accounts.open()
@@ -227,11 +230,23 @@ class Parts:
         closing.push_async_callback(self.tasks.close)
         await self.nodes.open(self.log, self._node_listeners())
         if self.database.shared:
-            await self.remote_presence.open()
+            if self._worker is not None:
+                self.on_nodes_ended(*self._worker.ended)
+            await self.remote_presence.open(alone)
             closing.push_async_callback(self.remote_presence.close)
         if self.ingest is not None:
             closing.push_async_callback(self.ingest.close)
             await self.ingest.open()
+
+    @property
+    def _alone(self) -> bool:
+        """Whether no other node can be alive: the data folder is locked, and no other worker runs."""
+        return not self.options.database_url and (self._worker is None or self._worker.alone)
+
+    def on_nodes_ended(self, *nodes: str) -> None:
+        """The processes of these nodes have ended: their members leave as if their streams had just closed."""
+        for node in nodes:
+            self.remote_presence.on_ended(node, self.options.leave_grace)
 
     def _node_listeners(self) -> Listeners:
         """Subscriptions to the bus. Nodes of other databases may share it: presence is heard only on a shared one."""

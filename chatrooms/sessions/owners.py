@@ -13,6 +13,7 @@ from collections.abc import Collection
 import msgspec
 
 from chatrooms.clock import now_ms
+from chatrooms.cluster.bus.base import Worker
 from chatrooms.errors import Forbidden
 from chatrooms.identity import Identity
 from chatrooms.limits import Quotas
@@ -182,16 +183,20 @@ GLOBAL = "session_messages:global"
 
 
 class StreamStats:
-    """The topics with readers on this node, by the names of the wire contract (section 5)."""
+    """The topics with readers on this node and on other workers of its machine.
 
-    def __init__(self, hub: Hub, policy: Policy, owners: Owners) -> None:
+    By the names of the wire contract (section 5).
+    """
+
+    def __init__(self, hub: Hub, policy: Policy, owners: Owners, worker: Worker | None = None) -> None:
+        self._worker = worker
         self._hub = hub
         self._policy = policy
         self._owners = owners
 
     async def counts(self, who: Identity) -> dict[str, int]:
         """The number of streams of each channel the caller may read; `admin` sees all. Raises Unavailable."""
-        readers = self._hub.counts()
+        readers = self._readers()
         seen: Counter[str] = Counter()
         mine = await self._readable(who, {id for name in readers if (id := _session(name))})
         for name, count in readers.items():
@@ -203,6 +208,19 @@ class StreamStats:
             elif who.role == "admin" or await self._may_read_room(who, name):
                 seen[name] += count
         return dict(+seen)
+
+    def share(self) -> None:
+        """Publishes the counts of this worker to the others."""
+        if self._worker is not None:
+            self._worker.counts.write(self._worker.number, msgspec.json.encode(self._hub.counts()))
+
+    def _readers(self) -> Counter[str]:
+        """The streams of each topic, on all workers."""
+        found = Counter(self._hub.counts())
+        if self._worker is not None:
+            for number in self._worker.outboxes:
+                found.update(msgspec.json.decode(self._worker.counts.read(number) or b"{}", type=dict[str, int]))
+        return found
 
     async def _readable(self, who: Identity, session_ids: set[str]) -> set[str]:
         """Which of the sessions the caller may read."""

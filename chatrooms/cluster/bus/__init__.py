@@ -1,16 +1,19 @@
-"""The bus between nodes: NATS, PostgreSQL, or none."""
+"""The bus between nodes: NATS, PostgreSQL, that of workers on one machine, or none."""
 
 from __future__ import annotations
 
-from chatrooms.cluster.bus.base import Bus, Intake, LocalBus
+from chatrooms.cluster.bus.base import Bus, Intake, LocalBus, Worker, WorkerBus
 from chatrooms.errors import ConfigError
 
 
-def bus_of(bus_url: str | None, database_url: str | None) -> Bus:
+def bus_of(bus_url: str | None, database_url: str | None, worker: Worker | None = None) -> Bus:
     """NATS where it is given, else LISTEN/NOTIFY of a PostgreSQL database, else none.
 
-    Raises ConfigError when what it needs is not installed.
+    Workers that share an SQLite file need no server between them. Raises ConfigError when what it needs is not
+    installed.
     """
+    if worker is not None and not database_url:
+        return WorkerBus(worker)
     if bus_url:
         try:
             from chatrooms.cluster.bus.nats import NatsBus

@@ -39,6 +39,8 @@ class NatsBus:
     cluster, so that several may share one server.
     """
 
+    carries_events = False
+
     def __init__(self, url: str) -> None:
         self._url = url
         self._prefix = prefix_of(url)

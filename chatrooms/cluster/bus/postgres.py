@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 class PostgresBus:
     """One connection that listens and notifies; it is renewed when it ends."""
 
+    carries_events = False
+
     def __init__(self, url: str) -> None:
         self._url = url
         self._waiting: deque[tuple[str, bytes]] = deque(maxlen=MAX_WAITING)
