@@ -10,6 +10,8 @@ from tornado.httputil import HTTPHeaders, HTTPInputError, RequestStartLine, Resp
 
 from chatrooms.http.tornado_internals import KNOWN_LINE, KNOWN_LINES, Connection
 
+pytestmark = pytest.mark.usefixtures("io_loop")  # a connection makes futures
+
 REQUEST = RequestStartLine("POST", "/", "HTTP/1.1")
 
 
