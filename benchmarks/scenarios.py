@@ -101,7 +101,7 @@ SCENARIOS = [
         "durable posts, 100 rooms of 2 readers, 32 publishers",
         {"": Load(streams=200, rooms=100, messages=8000, publishers=32)},
         (Row("texts_per_s", "posts/s"), Row("ack_p99_ms", "p99 of a post, ms", "{:.1f}")),
-        ("chatrooms", "express"),
+        ("chatrooms", "express", "tornado"),
     ),
     Scenario(
         "batches",

@@ -44,7 +44,7 @@ def application(server: Server, authenticate: Authenticate | None = None) -> App
     """The application of a server."""
     found = routes()
     return Application(
-        found,
+        [*messages.ROUTES[:1], *found],  # patterns are tried in turn, the busiest first
         default_handler_class=Unknown,
         log_function=log_access,
         server=server,

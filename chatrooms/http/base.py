@@ -11,12 +11,12 @@ from typing import Any, TypeVar
 
 import msgspec
 from tornado.httputil import HTTPServerRequest
-from tornado.web import Application, HTTPError, RequestHandler
+from tornado.web import Application, HTTPError
 
 from chatrooms import body, names
 from chatrooms.errors import BadRequest, Problem, StartFailure, Unauthorized, Unavailable
 from chatrooms.http.access import Access
-from chatrooms.http.tornado_internals import NOT_IMPLEMENTED, leave_body_alone
+from chatrooms.http.tornado_internals import NOT_IMPLEMENTED, LeanHandler, leave_body_alone
 from chatrooms.identity import Identity
 from chatrooms.logs import printable
 from chatrooms.rooms.stream import check_free
@@ -44,9 +44,16 @@ T = TypeVar("T")
 Authenticate = Callable[[HTTPServerRequest], Identity | Awaitable[Identity | None] | None]
 
 
-class Handler(RequestHandler):
+class Handler(LeanHandler):
     """A request to the server. A Problem raised by a method becomes its JSON answer, with `error_extras`."""
 
+    ready_headers = {
+        "Content-Type": "text/html; charset=UTF-8",
+        "X-Content-Type-Options": "nosniff",
+        "Cache-Control": "no-store",
+        "Referrer-Policy": "no-referrer",
+        "Content-Security-Policy": NOTHING,
+    }
     error_extras: Mapping[str, object] = {}
 
     _own: Identity | None = None  # the caller, as the embedding program identified it
@@ -66,11 +73,6 @@ class Handler(RequestHandler):
         return access
 
     def set_default_headers(self) -> None:
-        self.clear_header("Server")
-        self.set_header("X-Content-Type-Options", "nosniff")
-        self.set_header("Cache-Control", "no-store")
-        self.set_header("Referrer-Policy", "no-referrer")
-        self.set_header("Content-Security-Policy", NOTHING)
         for name, value in self.access.cors_headers(self.request):
             self.set_header(name, value)
 

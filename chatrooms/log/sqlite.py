@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, suppress
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TypeVar
 
 import aiosqlite
 
 from chatrooms.errors import ConfigError, StartFailure, Unavailable
-from chatrooms.log.database import Row, Transaction, inserting, migrations
+from chatrooms.log.database import Row, Transaction, migrations
 
-_Statement = tuple[str, list[dict[str, object]]]
+_Statement = tuple[str, list[Sequence[object]]]
 T = TypeVar("T")
 
 BUSY_TIMEOUT = 5.0  # seconds to wait for another program's write lock on an SQLite file
@@ -34,6 +35,10 @@ WAL_LOOK = 2.0  # seconds between two copies of the write-ahead log into the fil
 WAL_AGE = 30.0  # seconds for which deleted text may remain in it
 WAL_PAGES = 8_000  # beyond which it is restarted
 MOST_WAL_PAGES = 25_600  # beyond which a commit copies it, because nothing else could
+
+MOST_ROWS = 128  # in one statement
+
+_PLACE = re.compile(r"\$(\d+)")
 
 log = logging.getLogger(__name__)
 
@@ -196,16 +201,22 @@ class _SQLiteTransaction:
         self._begun = False
 
     async def fetch(self, sql: str, *args: object) -> list[Row]:
-        return await self._run(lambda connection: connection.execute(sql, _numbered(args)).fetchall())
+        return await self._run(lambda connection: connection.execute(_numbered(sql), args).fetchall())
 
     async def execute(self, sql: str, *args: object) -> None:
-        self._held.append((sql, [_numbered(args)]))
+        self._held.append((_numbered(sql), [args]))
 
     async def executemany(self, sql: str, rows: Iterable[Sequence[object]]) -> None:
-        self._held.append((sql, [_numbered(row) for row in rows]))
+        self._held.append((_numbered(sql), [*rows]))
 
     async def insert(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-        await self.executemany(inserting(table, columns), rows)
+        """Many rows to a statement: sqlite3 gives up the interpreter's lock at each, and waits for its turn again."""
+        start = 0
+        while start < len(rows):
+            count = min(MOST_ROWS, 1 << (len(rows) - start).bit_length() - 1)  # few sizes: statements are kept by text
+            values = [value for row in rows[start : start + count] for value in row]
+            self._held.append((_inserting(table, tuple(columns), count), [values]))
+            start += count
 
     async def commit(self) -> None:
         if self._begun or self._held:
@@ -274,7 +285,7 @@ def _checkpoint(connection: sqlite3.Connection, how: str, patience: int) -> bool
 
 
 async def _fetch(connection: aiosqlite.Connection, sql: str, args: Sequence[object]) -> list[Row]:
-    return list(await connection.execute_fetchall(sql, _numbered(args)))  # type: ignore[arg-type]
+    return list(await connection.execute_fetchall(_numbered(sql), args))  # type: ignore[arg-type]
 
 
 def _away(error: Exception) -> Exception:
@@ -285,6 +296,14 @@ def _away(error: Exception) -> Exception:
     return Unavailable("unavailable", "The database does not answer right now.", retry_after=1)
 
 
-def _numbered(args: Sequence[object]) -> dict[str, object]:
-    """`$1` is a parameter named "1" to SQLite."""
-    return {str(number): value for number, value in enumerate(args, 1)}
+@lru_cache(100)
+def _inserting(table: str, columns: tuple[str, ...], count: int) -> str:
+    """The statement that adds that many rows."""
+    row = f"({', '.join('?' * len(columns))})"
+    return f"insert into {table} ({', '.join(columns)}) values {', '.join([row] * count)}"
+
+
+@lru_cache(1000)
+def _numbered(sql: str) -> str:
+    """With `?1` for `$1`, which to SQLite is a name: values by place need no dictionary for each row."""
+    return _PLACE.sub(r"?\1", sql)
