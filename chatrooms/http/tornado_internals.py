@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from typing import Any
 
 from tornado.httpserver import HTTPServer
 from tornado.httputil import HTTPServerRequest
@@ -54,6 +55,10 @@ class MeasuredStream(IOStream):
 
 class SocketServer(HTTPServer):
     """An HTTPServer with an accept loop of our own: Tornado's spins when file descriptors run short."""
+
+    def initialize(self, *args: Any, **settings: Any) -> None:
+        super().initialize(*args, **settings)
+        self.conn_params.header_timeout = None  # a Wire has a deadline; Tornado's is a timer for each request
 
     def watch(self, sock: socket.socket, stop: Callable[[], None]) -> None:
         """Registers a listening socket, closed when the server stops; `stop` ends its accept loop."""
