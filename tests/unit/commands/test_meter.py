@@ -1,10 +1,10 @@
-"""Progress in the output of programs (commands/meter.py)."""
+"""Progress in the output of programs (commands/task.py)."""
 
 from __future__ import annotations
 
 import pytest
 
-from chatrooms.commands.program import Meter, bar, percent_in
+from chatrooms.commands.task import Meter, bar, percent_in
 
 
 @pytest.mark.parametrize(
