@@ -45,7 +45,7 @@ async def _serve(settings: options.Options) -> None:
     _allow_descriptors(settings.max_streams)
     server = Server(settings, Path(settings.data_dir))
     try:
-        http = Front(application(server), settings.write_timeout, _tls(settings))
+        http = Front(application(server), settings.write_timeout, _tls(settings), lambda: server.admission.crowded)
         sockets = _listen(settings)
         await _start(server)
         gc.freeze()  # otherwise each full collection scans all modules again while blocking the event loop
