@@ -60,11 +60,23 @@ async def start_of(
     if wanted is not None:
         await log.reach(wanted)  # another node may have got further
     if wanted is not None and log.knows(wanted):
-        missed = hub.count_in_tail(topic, wanted.seq)
-        if missed is None:
-            missed = await (count(wanted.seq, MAX_MISSED) if count else log.count(topic, wanted.seq, MAX_MISSED))
+        tail = hub.find_topic(topic)
+        if tail is not None and tail.covers(wanted.seq):
+            missed = tail.count_after(wanted.seq)
+        else:
+            missed = await (count(wanted.seq, MAX_MISSED) if count else _count(log, hub, topic, wanted.seq))
         return Start(wanted.seq, True, min(missed, MAX_MISSED), True)
     return Start(log.head, not asked, None if asked else 0)
+
+
+async def _count(log: Log, hub: Hub, name: str, position: int) -> int:
+    """Counts a topic's events after a position; after a restart, one answer does for all readers of a quiet room."""
+    head = log.head
+    missed = await log.count(name, position, MAX_MISSED)
+    topic = hub.find_topic(name)
+    if not missed and topic is not None:
+        topic.note_quiet(position, head)
+    return missed
 
 
 POLL_EVENTS = 200  # events in one answer to a poll, its `system` included
