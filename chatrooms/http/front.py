@@ -130,7 +130,7 @@ class _Guard(HTTPMessageDelegate):
         raise HTTPInputError("over a limit")
 
 
-ACCEPT_BATCH = 16  # connections accepted before the event loop gets its turn; each takes 0.2 ms, and its head as much
+ACCEPT_BATCH = 8  # connections accepted before the event loop gets its turn; each takes 0.2 ms, and its head as much
 RESERVE = 16  # descriptors kept for files: static ones, the database's
 PAUSE = 0.25  # seconds without accepting when descriptors run short
 LOG_INTERVAL = 5.0  # seconds between log lines about it

@@ -140,11 +140,11 @@ class Replacements:
         times.append(now)
 
 
-OPENING_SLICE = 0.004  # seconds of opening streams before the event loop gets its turn
+OPENING_SLICE = 0.002  # seconds of opening streams before the event loop gets its turn
 MAX_ADMITTED = 32  # streams in one slice, however quick: those that wait for the database come back later
 FIRST_COST, LEAST_COST = 0.001, 0.000001  # seconds to open a stream, until it has been measured, and at least
 MAX_OPENING = 10_000  # streams that wait to be opened; more are refused for now
-CROWD = 200  # of them, beyond which the front door accepts connections one by one
+CROWD = 50  # of them, beyond which the front door accepts connections one by one
 
 Place = asyncio.Future[bool]  # whether it is the reader's turn, or it has left
 
