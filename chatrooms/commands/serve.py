@@ -48,7 +48,7 @@ async def _serve(settings: options.Options, worker: Worker | None) -> None:
     _allow_descriptors(settings.max_streams)
     server = Server(settings, Path(settings.data_dir), worker)
     try:
-        http = Front(application(server), settings.write_timeout, _tls(settings))
+        http = Front(application(server), settings.write_timeout, _tls(settings), lambda: server.admission.crowded)
         sockets = listen(settings.address, settings.port) if worker is None else []
         await _start(server)
         gc.freeze()  # otherwise each full collection scans all modules again while blocking the event loop

@@ -60,20 +60,23 @@ def listen(name: str, port: int, reuse_port: bool = False) -> list[socket.socket
 class Front(SocketServer):
     """An HTTP server for an application, with a deadline for every part of a request.
 
+    While it is `crowded`, new connections come in one by one: the kernel keeps the others.
     Streams leave it when they begin (`take_socket`) and are not affected.
     """
 
     def initialize(  # type: ignore[override]
-        self, application: Application, write_timeout: float, tls: ssl.SSLContext | None = None
-    ) -> None:
+        self, application: Application, write_timeout: float, tls: ssl.SSLContext | None = None,
+        crowded: Callable[[], bool] = lambda: False,
+    ) -> None:  # fmt: skip
         super().initialize(application, ssl_options=tls, max_header_size=MAX_HEAD, max_body_size=MAX_BODY)
         self._write_timeout = write_timeout
+        self._crowded = crowded
         self._timer: asyncio.TimerHandle | None = None
         self.backlog = Backlog()
 
     def add_sockets(self, sockets: Iterable[socket.socket]) -> None:
         for sock in sockets:
-            self.watch(sock, Acceptor(sock, self._take).stop)
+            self.watch(sock, Acceptor(sock, self._take, self._crowded).stop)
         if self._timer is None:
             self._check_deadlines()
 
@@ -149,7 +152,7 @@ class _Guard(HTTPMessageDelegate):
         raise HTTPInputError("over a limit")
 
 
-ACCEPT_BATCH = 32  # connections accepted before the event loop gets its turn; each takes 0.2 ms
+ACCEPT_BATCH = 8  # connections accepted before the event loop gets its turn; each takes 0.2 ms, and its head as much
 RESERVE = 16  # descriptors kept for files: static ones, the database's
 PAUSE = 0.25  # seconds without accepting when descriptors run short
 LOG_INTERVAL = 5.0  # seconds between log lines about it
@@ -164,9 +167,12 @@ class Acceptor:
     called again at once, for as long as accept() fails.
     """
 
-    def __init__(self, sock: socket.socket, take: Callable[[socket.socket, Any], None]) -> None:
+    def __init__(
+        self, sock: socket.socket, take: Callable[[socket.socket, Any], None], crowded: Callable[[], bool]
+    ) -> None:
         self._sock = sock
         self._take = take
+        self._crowded = crowded
         self._loop = asyncio.get_running_loop()
         self._pause: asyncio.TimerHandle | None = None
         self._quiet_until = 0.0
@@ -183,7 +189,7 @@ class Acceptor:
         self._loop.add_reader(self._sock, self._accept)
 
     def _accept(self) -> None:
-        for _ in range(ACCEPT_BATCH):
+        for _ in range(1 if self._crowded() else ACCEPT_BATCH):
             try:
                 if not _descriptors_left(self._sock):
                     return self._wait("few file descriptors are left")

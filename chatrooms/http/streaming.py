@@ -19,6 +19,7 @@ from chatrooms.identity import Identity
 from chatrooms.logs import log_access
 from chatrooms.sessions.owners import visitor
 from chatrooms.streams.opening import Fields, MakeStream, StreamKind
+from chatrooms.streams.resume import Place
 from chatrooms.streams.sockets import GzipBody, say_goodbye
 from chatrooms.streams.stream import Stream
 
@@ -50,6 +51,8 @@ STREAM = (EVENTS, Poll)  # the answers of a stream that can also be polled
 class StreamHandler(Handler):
     """Opens streams, or answers polls of them."""
 
+    _place: Place | None = None
+
     async def serve(self, family: str, who: Identity, fields: Fields) -> None:
         """Opens a family's stream, or answers a poll. Raises refusals, softly for a reader that comes back.
 
@@ -64,7 +67,7 @@ class StreamHandler(Handler):
             if polls:
                 over = await self._poll(kind, asked)
             else:
-                over = not await self.server.opener.open(kind, asked, lambda: self._connect(kind))
+                over = not await self._open(kind, asked)
         except (TooMany, Unavailable) as problem:
             if polls or not asked:
                 raise
@@ -111,6 +114,19 @@ class StreamHandler(Handler):
         if page is not None:
             self.answer(page)
         return page is None
+
+    async def _open(self, kind: StreamKind, asked: str) -> bool:
+        """Opens a stream when it is its turn; false if the reader has seen the end."""
+        self._place = self.server.admission.place()
+        if not await self._place:
+            take_socket(self)  # which is closed
+            return True
+        return await self.server.opener.open(kind, asked, lambda: self._connect(kind))
+
+    def on_connection_close(self) -> None:
+        """The peer has gone: its place is free."""
+        if self._place is not None:
+            self.server.admission.leave(self._place)
 
     def _connect(self, kind: StreamKind) -> tuple[MakeStream, bytes] | None:
         sock, compressor = take_socket(self), self.server.compressor

@@ -208,8 +208,11 @@ class ServerConnection(HTTP1ServerConnection):
 class SocketServer(HTTPServer):
     """An HTTPServer with an accept loop of our own: Tornado's spins when file descriptors run short."""
 
+    def initialize(self, *args: Any, **settings: Any) -> None:
+        super().initialize(*args, **settings)
+        self.conn_params.header_timeout = None  # a Wire has a deadline; Tornado's is a timer for each request
+
     def handle_stream(self, stream: IOStream, address: tuple[Any, ...]) -> None:
-        self.conn_params.header_timeout = None  # it would take a timer for each request; each wire has a deadline
         context = _HTTPRequestContext(stream, address, self.protocol, self.trusted_downstream)
         connection = ServerConnection(stream, self.conn_params, context)
         self._connections.add(connection)

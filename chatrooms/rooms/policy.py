@@ -75,9 +75,14 @@ class Policy:
         return (await self.of(room_id, who.user_id)).may_read(who, self._now())
 
     async def _read_once(self, room_id: str, user_id: str) -> None:
-        """Reads the rules of a room for a user; concurrent callers wait for the same query."""
+        """Reads the rules of a room for a user; concurrent callers wait for the same query.
+
+        So do those for other users, as long as nothing is known of the room: it may have the same rules for all.
+        """
         reading = self._reading.setdefault(room_id, {})
         task = reading.get(user_id)
+        if reading and room_id not in self._rules:
+            task = next(iter(reading.values()))
         if task is None:
             task = reading[user_id] = asyncio.create_task(self._read(room_id, user_id, reading))
         await asyncio.shield(task)

@@ -48,6 +48,7 @@ from chatrooms.streams.channel_orders import ChannelOrders
 from chatrooms.streams.channels import Channels
 from chatrooms.streams.hub import LONGEST_RETRY, Hub
 from chatrooms.streams.opening import Family, Opener
+from chatrooms.streams.resume import Admission
 from chatrooms.streams.shared import ChannelIds
 from chatrooms.streams.sockets import Compressor
 from chatrooms.tasks.export import Exports
@@ -79,6 +80,7 @@ class Parts:
         self._secret = secret
         public = load(options.jwt_algorithm, Path(options.jwt_keys)) if options.jwt_algorithm else None
         self.tokens = Tokens(secret, public, options.jwt_audience, options.jwt_issuer)
+        self.admission = Admission()
         self._closing = AsyncExitStack()
 
     async def open(self) -> None:
@@ -188,7 +190,7 @@ class Parts:
             "reply": partial(ReplyStream, self.reply_topics),
         }
         self.compressor = Compressor() if self.options.compress else None
-        self.opener = Opener(hub, log, self.authenticator, self.quotas, families)
+        self.opener = Opener(hub, log, self.authenticator, self.quotas, self.admission, families)
         ids, alive = ChannelIds(self.nodes.name, self._secret), partial(is_alive, self.database)
         self.channels = Channels(hub, self.opener, ids, self.options)
         self.channel_orders = ChannelOrders(log, self.channels, ids, self.nodes.name, alive)

@@ -48,7 +48,7 @@ class CatchUp:
             self._workers.add(asyncio.create_task(self._work()))
 
     def join(self, stream: Stream) -> None:
-        """Gives a stream not before its topic's floor the next part of the tail; at the end it is live."""
+        """Gives a stream whose position the tail covers the next part of it; at the end it is live."""
         topic = stream.topic
         batch = topic.durable_after(stream.position)
         if batch.entries:
@@ -89,7 +89,7 @@ class CatchUp:
         topic = stream.topic
         if topic.held:
             return  # resumed when the topic is released
-        if stream.position < topic.floor:
+        if not topic.covers(stream.position):
             version, position = topic.version, stream.position
             try:
                 page = await self._page(stream)

@@ -270,6 +270,9 @@ class Channels:
             channel.make_way(key)
             return partial(channel.stream, key), b""
 
+        await self._opener.admission.place()
+        if not channel.open:
+            return
         if not await self._opener.open(kind, subscription.position, connect) and channel.is_coming(key, me):
             channel.make_way(key)
             channel.say_ended(key, kind.encoding)

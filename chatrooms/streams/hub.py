@@ -219,10 +219,9 @@ class Hub:
             if not stream.stalled_at:
                 self.resume(stream)
 
-    def count_in_tail(self, name: str, position: int) -> int | None:
-        """The number of events of a topic after a position; None if only the log knows."""
-        topic = self._topics.get(name)
-        return None if topic is None or position < topic.floor else topic.count_after(position)
+    def find_topic(self, name: str) -> Topic | None:
+        """The topic of that name, if it has readers."""
+        return self._topics.get(name)
 
     def open(self, stream: Stream, owner: Owner | None, first: bytes) -> None:
         """Starts a stream: `first` (the head and the first event), then all after its position."""
@@ -270,7 +269,7 @@ class Hub:
         try:
             if stream.cursor >= stream.topic.valid:
                 self._sweep.serve(stream)
-            elif stream.position >= stream.topic.floor:
+            elif stream.topic.covers(stream.position):
                 self._catchup.join(stream)
             else:
                 self._fall_behind(stream)

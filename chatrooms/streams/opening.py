@@ -21,7 +21,7 @@ from chatrooms.log.event import Event, parse_id
 from chatrooms.log.log import Log
 from chatrooms.streams.encoding import NAMED, Encoding
 from chatrooms.streams.hub import LONGEST_RETRY, Hub, Owner
-from chatrooms.streams.resume import POLL_EVENTS, First, Replacements, Start, page, start_of
+from chatrooms.streams.resume import POLL_EVENTS, Admission, First, Replacements, Start, page, start_of
 from chatrooms.streams.stream import Stream
 from chatrooms.streams.topic import Topic
 
@@ -156,13 +156,15 @@ class Opener:
     """Opens streams of all families, and answers polls of them. `families` makes a kind by its family's name."""
 
     def __init__(
-        self, hub: Hub, log: Log, authenticator: Authenticator, quotas: Quotas, families: dict[str, Family]
+        self, hub: Hub, log: Log, authenticator: Authenticator, quotas: Quotas, admission: Admission,
+        families: dict[str, Family],
     ) -> None:  # fmt: skip
         self._hub = hub
         self._log = log
         self._authenticator = authenticator
         self._quotas = quotas
         self.families = families
+        self.admission = admission
         self._replacements = Replacements()
 
     def kind(self, family: str, who: Identity, fields: Fields) -> StreamKind:

@@ -1,20 +1,22 @@
-"""Where a stream starts in its topic, and the answer to a poll from there."""
+"""When a stream may open, where it starts in its topic, and the answer to a poll from there."""
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
+from itertools import islice
 from typing import NamedTuple
 
 import msgspec
 
-from chatrooms.errors import Conflict
+from chatrooms.errors import Conflict, Unavailable
 from chatrooms.log.event import Event, parse_id
 from chatrooms.log.log import Log
 from chatrooms.streams.encoding import Encoding
-from chatrooms.streams.hub import Hub
+from chatrooms.streams.hub import RETRY_AFTER, Hub
 
 MAX_MISSED = 1000  # the most that `missed` counts: a reader that was away for long must not delay others
 
@@ -58,11 +60,23 @@ async def start_of(
     if wanted is not None:
         await log.reach(wanted)  # another node may have got further
     if wanted is not None and log.knows(wanted):
-        missed = hub.count_in_tail(topic, wanted.seq)
-        if missed is None:
-            missed = await (count(wanted.seq, MAX_MISSED) if count else log.count(topic, wanted.seq, MAX_MISSED))
+        tail = hub.find_topic(topic)
+        if tail is not None and tail.covers(wanted.seq):
+            missed = tail.count_after(wanted.seq)
+        else:
+            missed = await (count(wanted.seq, MAX_MISSED) if count else _count(log, hub, topic, wanted.seq))
         return Start(wanted.seq, True, min(missed, MAX_MISSED), True)
     return Start(log.head, not asked, None if asked else 0)
+
+
+async def _count(log: Log, hub: Hub, name: str, position: int) -> int:
+    """Counts a topic's events after a position; after a restart, one answer does for all readers of a quiet room."""
+    head = log.head
+    missed = await log.count(name, position, MAX_MISSED)
+    topic = hub.find_topic(name)
+    if not missed and topic is not None:
+        topic.note_quiet(position, head)
+    return missed
 
 
 POLL_EVENTS = 200  # events in one answer to a poll, its `system` included
@@ -124,3 +138,75 @@ class Replacements:
         if len(times) == REPLACEMENTS and now - times[0] < REPLACEMENT_PERIOD:
             raise Conflict("replaced-too-often", "Another page keeps taking over this clientId.")
         times.append(now)
+
+
+OPENING_SLICE = 0.002  # seconds of opening streams before the event loop gets its turn
+MAX_ADMITTED = 32  # streams in one slice, however quick: those that wait for the database come back later
+FIRST_COST, LEAST_COST = 0.001, 0.000001  # seconds to open a stream, until it has been measured, and at least
+MAX_OPENING = 10_000  # streams that wait to be opened; more are refused for now
+CROWD = 50  # of them, beyond which the front door accepts connections one by one
+
+Place = asyncio.Future[bool]  # whether it is the reader's turn, or it has left
+
+
+class Admission:
+    """Opens streams in the order in which they came, a slice at a time.
+
+    When thousands come back at once, everything else has its turn between two slices: posts, commits, sweeps.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: dict[Place, None] = {}
+        self._cost = FIRST_COST  # seconds that one took, in the last slice
+        self._began = 0.0
+        self._running = False
+
+    @property
+    def waiting(self) -> int:
+        """The number of streams that wait to be opened."""
+        return len(self._waiting)
+
+    @property
+    def crowded(self) -> bool:
+        """Whether so many wait that no more should be asked in."""
+        return len(self._waiting) > CROWD
+
+    def place(self) -> Place:
+        """A place in the queue, to await; false once the reader has left it. Raises Unavailable `full`."""
+        if len(self._waiting) >= MAX_OPENING:
+            raise Unavailable("full", "Too many streams are being opened.", RETRY_AFTER)
+        loop = asyncio.get_running_loop()
+        place: Place = loop.create_future()
+        if self._running:
+            self._waiting[place] = None
+        else:  # nobody waits: at once
+            self._running = True
+            place.set_result(True)
+            loop.call_soon(self._admit)
+        return place
+
+    def leave(self, place: Place) -> None:
+        """Gives up a place; harmless when its turn has come."""
+        self._waiting.pop(place, None)
+        if not place.done():
+            place.set_result(False)
+
+    def _admit(self) -> None:
+        """Admits a slice; asyncio wakes their tasks in this order, between the two calls that take the time."""
+        places = list(islice(self._waiting, max(1, min(int(OPENING_SLICE / self._cost), MAX_ADMITTED))))
+        self._running = bool(places)
+        if self._running:
+            loop = asyncio.get_running_loop()
+            loop.call_soon(self._begin)
+            for place in places:
+                del self._waiting[place]
+                if not place.done():
+                    place.set_result(True)
+            loop.call_soon(self._end, len(places))
+
+    def _begin(self) -> None:
+        self._began = asyncio.get_running_loop().time()
+
+    def _end(self, count: int) -> None:
+        self._cost = max(LEAST_COST, (asyncio.get_running_loop().time() - self._began) / count)
+        self._admit()

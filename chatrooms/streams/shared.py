@@ -60,7 +60,7 @@ class Outlet:
         except OSError:  # the peer is gone already
             self.close()
         else:
-            self._loop.add_reader(self.socket, self._on_readable)
+            self._loop.add_reader(self.socket.fileno(), self._on_readable)
 
     def send_head(self) -> None:
         """Writes the response head, if no event has taken it along."""
@@ -121,8 +121,8 @@ class Outlet:
         if not self.open:
             return
         self.open = False
-        self._loop.remove_reader(self.socket)
-        self._loop.remove_writer(self.socket)
+        self._loop.remove_reader(self.socket.fileno())
+        self._loop.remove_writer(self.socket.fileno())
         self.socket.close()
         self._rest = b""
         self._owed.clear()
@@ -164,7 +164,7 @@ class Outlet:
 
     def _block(self) -> None:
         self.blocked = True
-        self._loop.add_writer(self.socket, self._on_writable)
+        self._loop.add_writer(self.socket.fileno(), self._on_writable)
 
     def _on_writable(self) -> None:
         """Writes what was cut, then what is owed, and then lets the streams write in order of arrival."""
@@ -189,7 +189,7 @@ class Outlet:
         for stream in self._waiting:
             stream.stalled_at = now
         if not self.blocked:
-            self._loop.remove_writer(self.socket)
+            self._loop.remove_writer(self.socket.fileno())
 
     def _on_readable(self) -> None:
         """The peer closed, or sent data that it should not: either way it is over."""

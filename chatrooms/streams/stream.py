@@ -156,7 +156,7 @@ class Stream:
         sock = self._socket
         assert sock is not None
         tune(sock, self._keeper.write_timeout)
-        self._loop.add_reader(sock, self._on_readable)
+        self._loop.add_reader(sock.fileno(), self._on_readable)  # by number: a miss costs asyncio the repr of an object
 
     def deliver(self, batch: Batch) -> None:
         """Writes a batch; if the kernel takes only a part, stays behind after the last whole frame."""
@@ -290,14 +290,14 @@ class Stream:
                 self._keeper.resume(self)
 
     def _watch_writable(self, sock: socket.socket) -> None:
-        self._loop.add_writer(sock, self._on_writable)
+        self._loop.add_writer(sock.fileno(), self._on_writable)
 
     def _unwatch_writable(self, sock: socket.socket) -> None:
-        self._loop.remove_writer(sock)
+        self._loop.remove_writer(sock.fileno())
 
     def _let_go(self, sock: socket.socket) -> None:
-        self._loop.remove_reader(sock)
-        self._loop.remove_writer(sock)
+        self._loop.remove_reader(sock.fileno())
+        self._loop.remove_writer(sock.fileno())
         sock.close()
 
     def _flush_rest(self) -> bool:

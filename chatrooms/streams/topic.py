@@ -66,8 +66,8 @@ class Topic:
     """
 
     __slots__ = (
-        "_durable_bytes", "_durables", "_entries", "_ephemeral_bytes", "_ephemerals", "_start", "dirty", "encoding",
-        "ephemeral_count", "floor", "name", "read", "snapshot", "sources", "valid", "version",
+        "_durable_bytes", "_durables", "_entries", "_ephemeral_bytes", "_ephemerals", "_quiet", "_start", "dirty",
+        "encoding", "ephemeral_count", "floor", "name", "read", "snapshot", "sources", "valid", "version",
     )  # fmt: skip
 
     in_log = True  # whether its positions are those of the log
@@ -85,6 +85,7 @@ class Topic:
         self.snapshot: Callable[[], bytes] | None = None
         self._entries: list[Entry] = []
         self._start = 0
+        self._quiet = (floor, floor)  # no event of the topic lies between the two
         self._durables = 0
         self._durable_bytes = 0
         self._ephemerals = 0  # number kept, none before `valid`
@@ -161,7 +162,7 @@ class Topic:
         return Batch(b"".join([e.frame for e in entries]), entries, cursor, cursor + len(entries))
 
     def durable_after(self, position: int) -> Batch:
-        """The durable frames after a position (not before `floor`), up to BATCH_BYTES.
+        """The durable frames after a position that it covers, up to BATCH_BYTES.
 
         Its cursor is `end` if it brings everything, else BEHIND.
         """
@@ -170,8 +171,18 @@ class Topic:
         cursor = self.end if len(entries) == len(waiting) else BEHIND
         return Batch(b"".join([e.frame for e in entries]), entries, BEHIND, cursor)
 
+    def covers(self, position: int) -> bool:
+        """Whether every event of the topic after a position is in the tail."""
+        start, floor = self._quiet
+        return position >= self.floor or (position >= start and floor == self.floor)
+
+    def note_quiet(self, position: int, head: int) -> None:
+        """The log has no event of the topic between a position and that head."""
+        if self.floor <= head and not self.covers(position):
+            self._quiet = (position, self.floor)
+
     def count_after(self, position: int) -> int:
-        """The number of durable events after a position that is not before `floor`."""
+        """The number of durable events after a position that it covers."""
         return len(self._durable_after(position))
 
     def _durable_after(self, position: int) -> list[Entry]:

@@ -104,7 +104,7 @@ class Tokens:
         if len(token) > MAX_TOKEN:
             raise _invalid("The token is too long.")
         try:
-            algorithm, key = self._key(jwt.get_unverified_header(token))
+            algorithm, key = self._key(token)
             decoded = jwt.decode_complete(
                 token,
                 key,
@@ -124,6 +124,8 @@ class Tokens:
             )
         except jwt.MissingRequiredClaimError:
             raise _invalid("The token has no exp claim: tokens must expire.") from None
+        except jwt.InvalidAlgorithmError:
+            raise _unaccepted() from None
         except jwt.ImmatureSignatureError:
             raise _invalid("The token is not valid yet.") from None
         except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError):
@@ -133,17 +135,20 @@ class Tokens:
         payload: Mapping[str, Any] = decoded["payload"]
         return payload
 
-    def _key(self, header: Mapping[str, Any]) -> tuple[str, Any]:
-        """The algorithm and the key for a token; raises Unauthorized when there is none."""
+    def _key(self, token: str) -> tuple[str, Any]:
+        """The algorithm and the key for a token. Raises Unauthorized when there is none, jwt.PyJWTError."""
+        if self._public is None:  # nothing to choose: reading the header here, too, would take half as long again
+            return ALGORITHM, self._secret
+        header = jwt.get_unverified_header(token)
         algorithm = header.get("alg")
         if algorithm == ALGORITHM:
             return ALGORITHM, self._secret
-        if self._public is not None and algorithm == self._public.algorithm:
+        if algorithm == self._public.algorithm:
             kid = header.get("kid", "")
             key = self._public.keys.get(kid if isinstance(kid, str) else "") or self._public.keys.get("")
             if key is not None:
                 return self._public.algorithm, key
-        raise _invalid("The token is signed with an algorithm that is not accepted here.")
+        raise _unaccepted()
 
 
 def _identity(claims: Mapping[str, Any], token: str) -> Identity:
@@ -170,6 +175,10 @@ def _expiry(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 2**53:
         raise _invalid("The token's exp claim is not a time.")
     return float(value)
+
+
+def _unaccepted() -> Unauthorized:
+    return _invalid("The token is signed with an algorithm that is not accepted here.")
 
 
 def _invalid(sentence: str) -> Unauthorized:

@@ -260,3 +260,21 @@ async def test_tails_that_gave_way_cost_nobody_an_event(chat: Chat, monkeypatch:
         again = await chat.read(room, user="bob", lastEventId=position)
         assert (await again.event("system"))["recovered"] is True
         assert await read_messages(again, len(texts)) == texts
+
+
+@pytest.mark.every_engine
+async def test_readers_of_a_quiet_room_come_back_to_the_tail(chat: Chat) -> None:
+    """Once one of them was found to have missed nothing, the log is not asked again for the others."""
+    positions = [(await chat.say(room, "x"))["id"] for room in ("lobby", "den", "den", "den")]
+    first = await chat.join(user="u0", lastEventId=positions[0])
+    counted = await chat.join(user="u1", lastEventId=positions[0])
+    topic = chat.server.hub.find_topic("room:lobby")
+    assert topic is not None
+    assert topic.covers(int(positions[0].rpartition("-")[2]))
+    later = await chat.join(user="u2", lastEventId=positions[1])
+    await chat.say("lobby", "y")
+    for reader in (first, counted, later):
+        system = data(reader.seen[0])
+        assert (system["recovered"], system["missed"]) == (True, 0)
+        await reader.message("y")
+        assert reader.messages() == ["y"]

@@ -25,7 +25,12 @@ from chatrooms.streams.hub import Hub
 
 pytestmark = pytest.mark.gen_test(timeout=30)
 
-TOM = Identity("tom", None, "user", 0.0, "session")
+
+def who(user_id: str) -> Identity:
+    return Identity(user_id, None, "user", 0.0, "session")
+
+
+TOM = who("tom")
 
 
 class CountedSQLite(SQLite):
@@ -87,6 +92,22 @@ async def test_many_who_ask_at_once_cost_one_query(tmp_path: Path) -> None:
         await asyncio.gather(*(book.policy.writable(TOM, "den") for _ in range(100)))
         await book.policy.readable(TOM, "den")
         assert book.database.asked == 1
+
+
+async def test_a_crowd_in_a_new_room_costs_one_query(tmp_path: Path) -> None:
+    """Where the rules are the same for all; where somebody is banned, each user is asked for."""
+    async with opened(tmp_path) as book:
+        await book.ban("den", None)
+        book.database.asked = 0
+        users = [f"u{n}" for n in range(50)]
+        await asyncio.gather(*(book.policy.of("lobby", user) for user in users))
+        one, book.database.asked = book.database.asked, 0
+        await book.policy.of("attic", "tom")
+        assert one == book.database.asked
+        rules = await asyncio.gather(*(book.policy.of("den", user) for user in [*users, "tom"]))
+        assert [
+            user for user, found in zip([*users, "tom"], rules, strict=True) if not found.may_read(who(user), 0)
+        ] == ["tom"]
 
 
 async def test_change_is_seen_as_soon_as_it_is_published(tmp_path: Path) -> None:

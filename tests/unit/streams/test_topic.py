@@ -39,6 +39,29 @@ def test_reader_by_position_gets_durable_frames_only() -> None:
     assert topic.count_after(10) == 2
 
 
+def test_tail_covers_what_is_known_to_be_quiet_before_it() -> None:
+    """From there on it has everything, as long as it begins where it did."""
+    topic = Topic("t", 10)
+    assert not topic.covers(7)
+    topic.note_quiet(7, 10)
+    topic.note_quiet(8, 12)
+    assert [topic.covers(position) for position in (6, 7, 9, 10)] == [False, True, True, True]
+    assert topic.count_after(7) == 0
+    topic.append(b"a", 11)
+    assert topic.count_after(7) == 1
+    assert frames(topic.durable_after(7)) == [b"a"]
+    topic.forget()
+    assert not topic.covers(7)
+    assert topic.covers(11)
+
+
+def test_quiet_must_reach_the_tail() -> None:
+    """What was asked before the tail began says nothing of what lies between."""
+    topic = Topic("t", 10)
+    topic.note_quiet(7, 9)
+    assert not topic.covers(7)
+
+
 def test_tail_keeps_the_newest_frames_and_knows_where_it_begins(monkeypatch: pytest.MonkeyPatch) -> None:
     """All after `floor` is there, nothing before."""
     monkeypatch.setattr(tails, "TAIL_FRAMES", 3)
