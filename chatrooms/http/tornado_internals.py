@@ -28,8 +28,8 @@ from tornado.ioloop import IOLoop
 from tornado.iostream import IOStream, SSLIOStream, StreamClosedError, UnsatisfiableReadError
 from tornado.web import RequestHandler
 
-KNOWN_LINES = 32  # header lines remembered for each connection
-KNOWN_LINE = 1024  # characters of each
+KNOWN_LINES = 20  # header lines remembered for each connection
+KNOWN_LINE = 512  # characters of each
 
 log = logging.getLogger(__name__)
 

@@ -44,7 +44,12 @@ PRINTS = {
         "lobby/export": "event: complete",
     },
     "docs/browser.md": {"chatrooms tail": "Hello"},
-    "docs/operations.md": {"CHATROOMS_TRUSTED_PROXIES": "serving", "chatrooms backup": "", "chatrooms retention": ""},
+    "docs/operations.md": {
+        "CHATROOMS_TRUSTED_PROXIES": "serving",
+        "--workers 2": "serving",
+        "chatrooms backup": "",
+        "chatrooms retention": "",
+    },
     "docs/contributing.md": {"python .ci/options.py": ""},
 }
 # Blocks that other tests run, or nobody can here.
@@ -53,6 +58,7 @@ ELSEWHERE = {
     "psql": "test_psql", "db.example.org": "needs that server", "nats request": "needs the program nats",
     "pytest": "runs tests", "make lint": "the gate", "cProfile": "does not end by itself",
     "http.server": "serves port 8000", "npm install": "the gate",
+    "make bench": "takes minutes", "make drill": "takes minutes", "benchmarks/run.py": "takes minutes",
 }  # fmt: skip
 
 

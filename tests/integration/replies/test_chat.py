@@ -22,6 +22,8 @@ def chunks(body: bytes) -> list[dict[str, Any]]:
     assert events[-1].data == "[DONE]"
     decoded: list[dict[str, Any]] = []
     for event in events[:-1]:
+        if event.type == "heartbeat":  # may come at any time
+            continue
         decoded.append(json.loads(event.data))
         if decoded[-1]["type"] == "content":
             assert (event.type, event.last_event_id) == ("content", str(decoded[-1]["index"]))
